@@ -1,0 +1,9 @@
+// Each test file runs in a process of its own: the addon keeps process-wide state, and several tests end processes.
+export default {
+	files: ['test/**/*.test.ts'],
+	extensions: {ts: 'module'},
+	nodeArguments: ['--import=tsx'],
+	workerThreads: false,
+	concurrency: 2,
+	timeout: '2m',
+};
