@@ -1,0 +1,181 @@
+/**
+ * Every error that this package makes. `code` is the contract, `name` decides what a credential chain does, and the text, always
+ * one line, may change. No text, field or cause ever holds a token or a part of a cache.
+ */
+
+/** What went wrong, for programs. The README's table says what to do about each. */
+export type ErrorCode =
+	// This machine: a chain tries its next credential.
+	| 'STC_ADDON_MISSING'
+	| 'STC_STORE_UNAVAILABLE'
+	| 'STC_STORE_LOCKED'
+	| 'STC_STORE_DENIED'
+	| 'STC_STORE_TIMEOUT'
+	| 'STC_CACHE_NOT_FOUND'
+	| 'STC_CACHE_CORRUPT'
+	| 'STC_CACHE_FORMAT'
+	| 'STC_CACHE_CHANGED'
+	| 'STC_IO'
+	| 'STC_UNSUPPORTED_PLATFORM'
+	| 'STC_NO_ACCOUNT'
+	| 'STC_AMBIGUOUS_ACCOUNT'
+	| 'STC_TENANT_NOT_ALLOWED'
+	// The user must act: a chain tries its next credential.
+	| 'STC_INTERACTION_REQUIRED'
+	// The authority or the network: a chain stops.
+	| 'STC_TOKEN_REQUEST_FAILED'
+	| 'STC_NETWORK'
+	| 'STC_TIMEOUT'
+	// The caller: a chain stops.
+	| 'STC_INVALID_ARGUMENT'
+	| 'STC_CLOSED';
+
+/** Where a failing store stands and what the operating system said. */
+export type StoreErrorDetails = {
+	/** The operation that failed, such as `open` or `secret_service_search_sync`. */
+	op?: string;
+	/** The store, such as `plaintext` or `libsecret`. */
+	store?: string;
+	/** The namespace of `osCode`: `errno`, `win32`, `osstatus`, `dlopen` or a GError domain such as `g-io-error-quark`. */
+	osDomain?: string;
+	/** The operating system's own number. 0 can be an error: look at `osDomain`. */
+	osCode?: number;
+};
+
+/** A cache store that could not be read. Backends throw it; the credential wraps it. */
+export class StoreError extends Error {
+	override readonly name: string = 'StoreError';
+	readonly code: ErrorCode;
+	declare readonly op?: string;
+	declare readonly store?: string;
+	declare readonly osDomain?: string;
+	declare readonly osCode?: number;
+
+	constructor(code: ErrorCode, message: string, details: StoreErrorDetails = {}, options?: ErrorOptions) {
+		super(oneLine(message), options);
+		this.code = code;
+		Object.assign(this, details);
+	}
+}
+
+/**
+ * This credential cannot be used here and now: no cache, no account, a locked keyring, or a user who has to sign in again.
+ * `ChainedTokenCredential` and `DefaultAzureCredential` of `@azure/identity` recognise the `name` and try their next credential.
+ */
+export class CredentialUnavailableError extends Error {
+	override readonly name: string = 'CredentialUnavailableError';
+	readonly code: ErrorCode;
+	declare readonly op?: string;
+	declare readonly store?: string;
+	declare readonly osDomain?: string;
+	declare readonly osCode?: number;
+	/** What the authority answered, where it was asked. */
+	declare readonly errorResponse?: ErrorResponse;
+
+	constructor(
+		code: ErrorCode,
+		message: string,
+		options: ErrorOptions & {details?: StoreErrorDetails; errorResponse?: ErrorResponse} = {},
+	) {
+		super(oneLine(message), 'cause' in options ? {cause: options.cause} : undefined);
+		this.code = code;
+		Object.assign(this, options.details);
+		if (options.errorResponse) {
+			this.errorResponse = options.errorResponse;
+		}
+	}
+}
+
+/**
+ * The user has to act before this token can be had: the request carried `claims` that no cached sign-in satisfies. A chain tries
+ * its next credential; an application can sign the user in for `scopes`.
+ */
+export class AuthenticationRequiredError extends CredentialUnavailableError {
+	override readonly name: string = 'AuthenticationRequiredError';
+	/** The scopes that were asked for. */
+	readonly scopes: readonly string[];
+	/** What the authority says is missing, such as `basic_action` or `consent_required`. */
+	declare readonly suberror?: string;
+
+	constructor(
+		message: string,
+		options: ErrorOptions & {scopes: readonly string[]; suberror?: string; errorResponse?: ErrorResponse},
+	) {
+		super('STC_INTERACTION_REQUIRED', message, options);
+		this.scopes = options.scopes;
+		if (options.suberror) {
+			this.suberror = options.suberror;
+		}
+	}
+}
+
+/** The OAuth error that the authority sent, in the field names of `@azure/identity`. */
+export type ErrorResponse = {
+	/** Such as `invalid_grant`. */
+	error: string;
+	errorDescription: string;
+	/** AADSTS numbers, such as 700082. */
+	errorCodes?: number[];
+	timestamp?: string;
+	traceId?: string;
+	correlationId?: string;
+	suberror?: string;
+};
+
+/** The authority refused or failed the token request, or could not be reached. A credential chain stops here. */
+export class AuthenticationError extends Error {
+	override readonly name: string = 'AuthenticationError';
+	readonly code: ErrorCode;
+	/** HTTP status; 0 where no answer came. */
+	readonly statusCode: number;
+	declare readonly errorResponse?: ErrorResponse;
+	/** The `client-request-id` that was sent; Entra's logs know it. */
+	declare readonly correlationId?: string;
+	/** How long the authority asked us to wait, milliseconds. */
+	declare readonly retryAfterInMs?: number;
+
+	constructor(
+		code: ErrorCode,
+		message: string,
+		options: ErrorOptions & {
+			statusCode?: number;
+			errorResponse?: ErrorResponse | undefined;
+			correlationId?: string | undefined;
+			retryAfterInMs?: number | undefined;
+		} = {},
+	) {
+		super(oneLine(message), 'cause' in options ? {cause: options.cause} : undefined);
+		this.code = code;
+		this.statusCode = options.statusCode ?? 0;
+		if (options.errorResponse) {
+			this.errorResponse = options.errorResponse;
+		}
+
+		if (options.correlationId) {
+			this.correlationId = options.correlationId;
+		}
+
+		if (options.retryAfterInMs !== undefined) {
+			this.retryAfterInMs = options.retryAfterInMs;
+		}
+	}
+}
+
+/** The caller's `abortSignal` fired. The `cause` is the signal's reason. */
+export class AbortError extends Error {
+	override readonly name: string = 'AbortError';
+	constructor(message = 'The operation was aborted.', options?: ErrorOptions) {
+		super(message, options);
+	}
+}
+
+/** A wrong option, argument or environment variable: a `TypeError` that names it and says what is right. */
+export function invalidArgument(message: string): TypeError & {code: ErrorCode} {
+	return Object.assign(new TypeError(oneLine(message)), {code: 'STC_INVALID_ARGUMENT' as const});
+}
+
+/** Chains join messages by newlines, and logs are read by line: control characters become spaces. */
+export function oneLine(text: string): string {
+	// eslint-disable-next-line no-control-regex
+	return text.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ').trim();
+}
