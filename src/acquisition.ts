@@ -1,0 +1,541 @@
+/**
+ * A miss: finds the account and a token of it in the shared cache, and redeems a refresh token where no access token fits. One
+ * per memo; holds what the last reading of the cache showed, so that the account's next scope is a hit too.
+ */
+
+import {createHash} from 'node:crypto';
+import {type Candidate, type AccountCriteria, explainSelection, findCandidates, selectAccount, type Selection} from './accounts.js';
+import type {AccessTokenEntry, CacheQuery} from './backend.js';
+import {type GrantedToken, SharedCache, type SourceReading, type SourceStamp} from './cache.js';
+import {
+	AuthenticationError,
+	AuthenticationRequiredError,
+	CredentialUnavailableError,
+	type ErrorCode,
+	type StoreError,
+} from './errors.js';
+import type {TokenResponse} from './grant-response.js';
+import {type CacheKind, type CacheSource, cacheSources} from './locations.js';
+import {log} from './log.js';
+import type {Settings} from './options.js';
+import {consumersTenant, homeTenantOf, organizationsTenant} from './tenants.js';
+import type {GrantRefusal, TokenClient} from './token-client.js';
+import {findAccessToken, minimumLifetimeSec} from './token-match.js';
+
+/** One token wanted, arguments checked. */
+export type TokenRequest = {
+	readonly scopes: readonly string[];
+	readonly kind: CacheKind;
+	/** Tenant that the caller named and may name. */
+	readonly tenantId: string | undefined;
+	readonly claims: string | undefined;
+};
+
+export type AcquiredToken = {
+	token: string;
+	/** Unix seconds. */
+	expiresOnSec: number;
+	/** Unix seconds, where the authority told. */
+	refreshOnSec: number | undefined;
+	/** Unix seconds: when the token's life began, where known. */
+	issuedSec: number | undefined;
+	/** Served although it is about to expire, because the authority gave no other. */
+	isLastResort: boolean;
+	/** {@link Acquisition.generation} of the reading that this rests on. */
+	generation: number;
+};
+
+/** What a look at the sources came to. */
+type View = {
+	outcome: ResolvedAccount | CredentialUnavailableError;
+	/** The sources that were looked at, and their state then. */
+	watched: Array<{source: CacheSource; stamp: SourceStamp}>;
+	checkedMs: number;
+};
+
+type ResolvedAccount = {
+	candidate: Candidate;
+	source: CacheSource;
+	accessTokens: readonly AccessTokenEntry[];
+};
+
+/** A keyring that stalls is not looked at more often than this in the background, milliseconds. */
+const stalledStoreCheckMs = 30_000;
+
+/**
+ * What is worth telling first where several sources could not be read. Those before the gap outweigh an answer of "no accounts"
+ * from the others; a missing keyring service or addon is normal beside a plaintext cache.
+ */
+const tellingErrors: readonly ErrorCode[] = [
+	'STC_CACHE_CORRUPT',
+	'STC_CACHE_FORMAT',
+	'STC_CACHE_CHANGED',
+	'STC_STORE_DENIED',
+	'STC_IO',
+	'STC_STORE_LOCKED',
+	'STC_STORE_TIMEOUT',
+];
+
+export class Acquisition {
+	readonly cache: SharedCache;
+	readonly #settings: Settings;
+	readonly #criteria: AccountCriteria;
+	readonly #views = new Map<CacheKind, View>();
+	readonly #looking = new Map<CacheKind, Promise<View>>();
+	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
+	readonly #refused = new Map<string, GrantRefusal>();
+	readonly #onChanged: () => void;
+	#client: TokenClient | undefined;
+	#generation = 0;
+
+	/** @param onChanged Called when what the sources said before no longer holds. */
+	constructor(settings: Settings, onChanged: () => void) {
+		this.#settings = settings;
+		this.#onChanged = onChanged;
+		this.cache = new SharedCache(settings);
+		this.#criteria = {
+			homeAccountId: settings.record?.homeAccountId,
+			username: settings.username,
+			tenantId: settings.tenantId,
+			tenantOnlyDisambiguates: settings.enableGuestTenantAuthentication,
+		};
+	}
+
+	/** Grows whenever the sources turn out to have changed. */
+	get generation(): number {
+		return this.#generation;
+	}
+
+	/** When the sources were last looked at, Unix milliseconds. */
+	get checkedMs(): number {
+		return Math.max(0, ...[...this.#views.values()].map(view => view.checkedMs));
+	}
+
+	/**
+	 * @param minimumExpiresOnSec For a refresh ahead of time: a cached token has to live longer than this (Unix seconds) to be taken.
+	 * @throws {CredentialUnavailableError} {AuthenticationRequiredError} {AuthenticationError}
+	 * @throws the reason of `signal`, if that fired.
+	 */
+	async acquire(request: TokenRequest, signal: AbortSignal, minimumExpiresOnSec = 0): Promise<AcquiredToken> {
+		const {outcome} = await this.#currentView(request.kind);
+		const generation = this.#generation;
+		signal.throwIfAborted();
+		if (outcome instanceof Error) {
+			throw outcome;
+		}
+
+		const find = (lifetimeSec: number) => request.claims === undefined
+			? this.#findCached(outcome, request, lifetimeSec)
+			: undefined;
+		const cached = find(minimumLifetimeSec);
+		if (cached && cached.expiresOn > minimumExpiresOnSec) {
+			return toAcquired(cached, generation);
+		}
+
+		try {
+			return toAcquired(await this.#redeem(outcome, request, signal), generation);
+		} catch (error) {
+			// An authority that is down does not take away a token that still lives.
+			const lastResort = error instanceof AuthenticationError ? find(0) : undefined;
+			if (!lastResort) {
+				throw error;
+			}
+
+			log.warning(() => `${(error as Error).message} The cached token is served while it lives.`);
+			return {...toAcquired(lastResort, generation), isLastResort: true};
+		}
+	}
+
+	/** Looks whether the sources changed since they were read, and reads them again if so. */
+	async check(): Promise<void> {
+		await Promise.all([...this.#views].map(async ([kind, view]) => {
+			if (await this.#hasChanged(view, true)) {
+				await this.#look(kind);
+			} else {
+				view.checkedMs = Date.now();
+			}
+		}));
+	}
+
+	async close(): Promise<void> {
+		const client = this.#client;
+		this.#client = undefined;
+		await client?.close();
+	}
+
+	/** Readings of all sources, for requests of both kinds. */
+	async readAll(): Promise<SourceReading[]> {
+		const sources = new Map<string, CacheSource>();
+		for (const kind of ['nocae', 'cae'] as const) {
+			const {primary, extra} = this.#sources(kind);
+			for (const source of [...primary, ...extra]) {
+				sources.set(source.label, source);
+			}
+		}
+
+		const readings: SourceReading[] = [];
+		for (const source of sources.values()) {
+			// The keyring answers one question at a time anyway.
+			// eslint-disable-next-line no-await-in-loop
+			const reading = await this.#readUnlessDown(source, this.#query(), readings);
+			if (reading) {
+				readings.push(reading);
+			}
+		}
+
+		return readings;
+	}
+
+	#sources(kind: CacheKind) {
+		return cacheSources(kind, {...this.#settings, platform: process.platform});
+	}
+
+	#query(homeAccountId = this.#settings.record?.homeAccountId): CacheQuery {
+		const {authority, clientId, username, tenantId, enableGuestTenantAuthentication} = this.#settings;
+		const query: CacheQuery = {environments: authority.environments, clientId, nowSec: Math.floor(Date.now() / 1000)};
+		if (homeAccountId) {
+			query.homeAccountId = homeAccountId;
+		} else {
+			if (username) {
+				query.username = username;
+			}
+
+			if (tenantId && !enableGuestTenantAuthentication) {
+				query.homeTenantId = tenantId;
+			}
+		}
+
+		return query;
+	}
+
+	/** What is known of the sources, at most one check interval old. */
+	async #currentView(kind: CacheKind): Promise<View> {
+		const view = this.#views.get(kind);
+		if (view) {
+			if (Date.now() - view.checkedMs < this.#settings.cacheCheckIntervalMs) {
+				return view;
+			}
+
+			if (!await this.#hasChanged(view, false)) {
+				view.checkedMs = Date.now();
+				return view;
+			}
+		}
+
+		return this.#look(kind);
+	}
+
+	async #hasChanged(view: View, isBackground: boolean): Promise<boolean> {
+		const changes = await Promise.all(view.watched.map(async ({source, stamp}) => {
+			if (isBackground && !stamp.readable && stamp.value === 'STC_STORE_TIMEOUT' && Date.now() - view.checkedMs < stalledStoreCheckMs) {
+				return false;
+			}
+
+			const next = await this.cache.stamp(source);
+			return next.readable && (next.value !== stamp.value || !stamp.readable);
+		}));
+		return changes.includes(true);
+	}
+
+	async #look(kind: CacheKind): Promise<View> {
+		let looking = this.#looking.get(kind);
+		if (!looking) {
+			looking = this.#resolve(kind).finally(() => {
+				this.#looking.delete(kind);
+			});
+			this.#looking.set(kind, looking);
+		}
+
+		return looking;
+	}
+
+	/** Reads source after source until one has the account. */
+	async #resolve(kind: CacheKind): Promise<View> {
+		const readings: SourceReading[] = [];
+		const outcome = await this.#findAccount(kind, readings);
+		const view: View = {
+			outcome,
+			watched: readings.map(({source, stamp}) => ({source, stamp})),
+			checkedMs: Date.now(),
+		};
+		const previous = this.#views.get(kind);
+		this.#views.set(kind, view);
+		if (!previous) {
+			return view;
+		}
+
+		if (outcome instanceof Error && isUnreadable(outcome) && !(previous.outcome instanceof Error)) {
+			// A locked keyring or a damaged file is no sign-out: what was read before is used until it can be read again.
+			log.warning(() => `${outcome.message} What was read before is used on.`);
+			view.outcome = previous.outcome;
+			return view;
+		}
+
+		this.#refused.clear();
+		this.#generation++;
+		this.#onChanged();
+		return view;
+	}
+
+	async #findAccount(kind: CacheKind, readings: SourceReading[]): Promise<View['outcome']> {
+		const {primary, extra} = this.#sources(kind);
+		if (primary.length === 0) {
+			return new CredentialUnavailableError(
+				'STC_UNSUPPORTED_PLATFORM',
+				`SharedTokenCacheCredential: Shared token cache is not supported on this platform (${process.platform}).`,
+			);
+		}
+
+		const query = this.#query();
+		let failed: Exclude<Selection, {kind: 'one'}> = {kind: 'empty'};
+		const consider = async (reading: SourceReading): Promise<View['outcome'] | undefined> => {
+			readings.push(reading);
+			if (!reading.slice) {
+				return undefined;
+			}
+
+			const selection = selectAccount(findCandidates(reading.slice, this.#settings.clientId), this.#criteria);
+			switch (selection.kind) {
+				case 'one': {
+					return this.#complete(selection.candidate, reading);
+				}
+
+				case 'several': {
+					return this.#unavailable('STC_AMBIGUOUS_ACCOUNT', selection);
+				}
+
+				default: {
+					// The text names the accounts of the first source that has some.
+					failed = failed.kind === 'empty' ? selection : failed;
+					return undefined;
+				}
+			}
+		};
+
+		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
+		const primaryReadings = primary.map(async source => this.cache.read(source, query));
+		for (const reading of primaryReadings) {
+			// eslint-disable-next-line no-await-in-loop
+			const outcome = await consider(await reading);
+			if (outcome) {
+				return outcome;
+			}
+		}
+
+		for (const source of extra) {
+			// eslint-disable-next-line no-await-in-loop
+			const reading = await this.#readUnlessDown(source, query, readings);
+			// eslint-disable-next-line no-await-in-loop
+			const outcome = reading && await consider(reading);
+			if (outcome) {
+				return outcome;
+			}
+		}
+
+		return this.#explainFailure(failed, readings);
+	}
+
+	/** Once the service itself is missing or stalls, its other items need not be tried. */
+	async #readUnlessDown(source: CacheSource, query: CacheQuery, readings: readonly SourceReading[]): Promise<SourceReading | undefined> {
+		const isDown = readings.some(reading => reading.source.store === source.store && isStoreDown(reading.error));
+		return isDown ? undefined : this.cache.read(source, query);
+	}
+
+	/** A slice of many accounts comes without secrets: reads again for the one that was chosen. */
+	async #complete(candidate: Candidate, reading: SourceReading): Promise<ResolvedAccount | undefined> {
+		const {source, slice} = reading;
+		if (candidate.refreshTokens.some(token => token.secret !== undefined)) {
+			return {candidate, source, accessTokens: slice?.accessTokens ?? []};
+		}
+
+		const {homeAccountId} = candidate.account;
+		const full = await this.cache.read(source, this.#query(homeAccountId));
+		const found = full.slice && findCandidates(full.slice, this.#settings.clientId).find(({account}) => account.homeAccountId === homeAccountId);
+		reading.stamp = full.stamp;
+		reading.error = full.error;
+		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
+	}
+
+	#unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>): CredentialUnavailableError {
+		return new CredentialUnavailableError(code, explainSelection(selection, this.#criteria, this.#settings.allowLoggingAccountIdentifiers));
+	}
+
+	#explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): CredentialUnavailableError {
+		const broken = readings.filter(({error}) => error !== undefined);
+		const rank = ({error}: SourceReading) => {
+			const index = error ? tellingErrors.indexOf(error.code) : -1;
+			return index === -1 ? tellingErrors.length : index;
+		};
+
+		const [worst] = broken.toSorted((a, b) => rank(a) - rank(b));
+		// Peers leave empty files and `{}` beside a keyring item, to signal that it changed.
+		const hasContent = readings.some(({slice}) => slice !== null && slice.sizeBytes > 2);
+		if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === tellingErrors.length))) {
+			return this.#unavailable('STC_NO_ACCOUNT', failed);
+		}
+
+		if (worst?.error) {
+			const {code, message, op, store, osDomain, osCode} = worst.error;
+			const details = {...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode})};
+			return new CredentialUnavailableError(
+				code,
+				`SharedTokenCacheCredential: Shared token cache unavailable: ${worst.source.label}: ${message}`,
+				{cause: worst.error, details},
+			);
+		}
+
+		if (readings.some(({slice}) => slice !== null)) {
+			return this.#unavailable('STC_NO_ACCOUNT', failed);
+		}
+
+		return new CredentialUnavailableError(
+			'STC_CACHE_NOT_FOUND',
+			`SharedTokenCacheCredential: Shared token cache unavailable: there is none. Looked at ${readings.map(({source}) => source.label).join(', ')}. Sign in with a tool that fills it, or set tokenCachePersistenceOptions.name.`,
+		);
+	}
+
+	#findCached(account: ResolvedAccount, request: TokenRequest, lifetimeSec: number): AccessTokenEntry | GrantedToken | undefined {
+		const {kind} = account.source;
+		// A source of both kinds may hold tokens that no CAE request should get, and no others.
+		const fitsKind = kind === request.kind || (kind === undefined && request.kind === 'nocae');
+		return findAccessToken([...this.cache.grantedTokens(request.kind), ...(fitsKind ? account.accessTokens : [])], {
+			account: account.candidate.account,
+			clientId: this.#settings.clientId,
+			environments: this.#settings.authority.environments,
+			scopes: request.scopes,
+			tenantId: request.tenantId ?? this.#ownTenant(),
+			nowSec: Math.floor(Date.now() / 1000),
+			lifetimeSec,
+		});
+	}
+
+	/** The tenant that the options ask tokens of, where they do; otherwise the account's own is meant. */
+	#ownTenant(): string | undefined {
+		const {enableGuestTenantAuthentication, tenantId, record} = this.#settings;
+		if (enableGuestTenantAuthentication) {
+			return tenantId;
+		}
+
+		return record && (tenantId ?? record.tenantId);
+	}
+
+	/** Tries the account's refresh tokens one after the other. */
+	async #redeem(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal): Promise<GrantedToken> {
+		const {homeAccountId} = account.candidate.account;
+		const tenant = request.tenantId ?? this.#ownTenant() ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
+		let refusal: GrantRefusal | undefined;
+		for (const {secret} of account.candidate.refreshTokens) {
+			if (secret === undefined) {
+				continue;
+			}
+
+			const refreshToken = this.cache.currentRefreshToken(secret);
+			const keys = {token: hash(refreshToken), request: [hash(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
+			const known = this.#refused.get(keys.token) ?? this.#refused.get(keys.request);
+			if (known) {
+				refusal = known;
+				continue;
+			}
+
+			try {
+				// Each refusal decides whether the next refresh token is needed.
+				// eslint-disable-next-line no-await-in-loop
+				const response = await this.#tokenClient().redeem(
+					{refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId},
+					signal,
+				);
+				// eslint-disable-next-line no-await-in-loop
+				return await this.#keep(response, account, request, {tenant, refreshToken});
+			} catch (error) {
+				if ((error as Error).name !== 'GrantRefusal') {
+					throw error;
+				}
+
+				refusal = error as GrantRefusal;
+				this.#refused.set(refusal.isTokenDead ? keys.token : keys.request, refusal);
+				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
+			}
+		}
+
+		throw explainRefusal(refusal, request);
+	}
+
+	async #keep(
+		response: TokenResponse,
+		account: ResolvedAccount,
+		request: TokenRequest,
+		sent: {tenant: string; refreshToken: string},
+	): Promise<GrantedToken> {
+		const {homeAccountId} = account.candidate.account;
+		const issuedSec = Math.floor(Date.now() / 1000);
+		const accessToken: GrantedToken = {
+			kind: request.kind,
+			source: 'grant',
+			homeAccountId,
+			environment: this.#settings.authority.host,
+			clientId: this.#settings.clientId,
+			// The tenant as it was asked for, so that the same request finds the token again; a word such as "organizations" means home.
+			realm: request.tenantId ?? this.#ownTenant() ?? response.tenantId ?? homeTenantOf(homeAccountId) ?? sent.tenant,
+			target: [...new Set([...request.scopes, ...(response.scope?.split(' ') ?? [])])].join(' '),
+			secret: response.accessToken,
+			cachedAt: issuedSec,
+			expiresOn: response.expiresOnSec,
+			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
+		};
+		await this.cache.store({
+			kind: request.kind,
+			accessToken,
+			sentRefreshToken: sent.refreshToken,
+			...(response.refreshToken && {refreshToken: response.refreshToken}),
+		});
+		return accessToken;
+	}
+
+	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
+	#tokenClient(): TokenClient {
+		if (!this.#client) {
+			const {TokenClient: Client} = require('./token-client.js') as typeof import('./token-client.js');
+			this.#client = new Client(this.#settings);
+		}
+
+		return this.#client;
+	}
+}
+
+function toAcquired(entry: AccessTokenEntry, generation: number): AcquiredToken {
+	return {
+		token: entry.secret,
+		expiresOnSec: entry.expiresOn,
+		refreshOnSec: entry.refreshOn,
+		issuedSec: entry.cachedAt,
+		isLastResort: false,
+		generation,
+	};
+}
+
+/** Refusals are remembered by this, so that no list of refresh tokens is kept. */
+function hash(refreshToken: string): string {
+	return createHash('sha256').update(refreshToken).digest('base64');
+}
+
+function explainRefusal(refusal: GrantRefusal | undefined, request: TokenRequest): CredentialUnavailableError {
+	const why = refusal ? refusal.message : 'no refresh token of the account is left';
+	const message = `SharedTokenCacheCredential: Token acquisition failed: the user has to sign in again: ${why}. To fix, re-authenticate through developer tooling supporting Azure single sign on.`;
+	const errorResponse = refusal && {errorResponse: refusal.errorResponse, cause: refusal};
+	if (request.claims === undefined) {
+		return new CredentialUnavailableError('STC_INTERACTION_REQUIRED', message, {...errorResponse});
+	}
+
+	const suberror = refusal?.errorResponse.suberror;
+	return new AuthenticationRequiredError(message, {scopes: request.scopes, ...errorResponse, ...(suberror && {suberror})});
+}
+
+/** The mechanism itself does not answer, so that no item of it will. */
+function isStoreDown(error: StoreError | undefined): boolean {
+	return error?.code === 'STC_STORE_UNAVAILABLE' || error?.code === 'STC_STORE_TIMEOUT' || error?.code === 'STC_ADDON_MISSING';
+}
+
+/** The sources could not be read, in contrast to: were read, and have no such account. */
+function isUnreadable(error: CredentialUnavailableError): boolean {
+	return error.code !== 'STC_NO_ACCOUNT' && error.code !== 'STC_AMBIGUOUS_ACCOUNT' && error.code !== 'STC_CACHE_NOT_FOUND';
+}

@@ -1,0 +1,277 @@
+/** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
+
+import {findCandidates} from './accounts.js';
+import type {TokenRequest} from './acquisition.js';
+import {CredentialUnavailableError, type ErrorCode, invalidArgument} from './errors.js';
+import {toAbortError} from './flight.js';
+import {log} from './log.js';
+import {TokenMemo} from './memo.js';
+import {readSettings, type Settings} from './options.js';
+import {allowedRequestTenant, checkTenantId, homeTenantOf} from './tenants.js';
+import {withSpan} from './tracing.js';
+import type {AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions} from './types.js';
+
+/**
+ * Signs in silently from the token cache that Microsoft developer tools and Azure SDKs share on this machine: serves a cached
+ * access token, and redeems a cached refresh token where no access token fits.
+ *
+ * @example
+ * ```ts
+ * const credential = new SharedTokenCacheCredential({username: 'someone@contoso.com'});
+ * const {token} = await credential.getToken('https://storage.azure.com/.default');
+ * ```
+ */
+export class SharedTokenCacheCredential {
+	/** Whether this platform has a shared token cache: Linux, macOS and Windows do. */
+	static supported(): boolean {
+		return ['darwin', 'linux', 'win32'].includes(process.platform);
+	}
+
+	readonly #settings: Settings;
+	readonly #memo: TokenMemo;
+	readonly #hot: TokenMemo['hot'];
+	readonly #cacheCheckIntervalMs: number;
+	#isClosed = false;
+
+	/**
+	 * Opens nothing and creates nothing: the cache is first read by `getToken`.
+	 *
+	 * @throws {TypeError} `STC_INVALID_ARGUMENT` for a wrong option or environment variable.
+	 */
+	constructor(options?: SharedTokenCacheCredentialOptions);
+	/** @param username Account to use; the same as the option `username`. */
+	constructor(username?: string, options?: SharedTokenCacheCredentialOptions);
+	constructor(
+		usernameOrOptions?: string | SharedTokenCacheCredentialOptions,
+		furtherOptions?: SharedTokenCacheCredentialOptions,
+	) {
+		const options = typeof usernameOrOptions === 'object' && usernameOrOptions !== null
+			? usernameOrOptions
+			: {...furtherOptions, ...(usernameOrOptions === undefined || usernameOrOptions === null ? {} : {username: usernameOrOptions})};
+		this.#settings = readSettings(options);
+		this.#cacheCheckIntervalMs = this.#settings.cacheCheckIntervalMs;
+		this.#memo = TokenMemo.for(this.#settings);
+		this.#hot = this.#memo.hot;
+	}
+
+	/**
+	 * An access token for `scopes`, from memory, from the shared cache, or by redeeming a refresh token.
+	 *
+	 * @param scopes Such as `https://storage.azure.com/.default`.
+	 * @throws {CredentialUnavailableError} when this machine or account cannot give one: no cache, no account, a locked keyring,
+	 * or the user has to sign in again (`STC_INTERACTION_REQUIRED`). A credential chain tries its next credential.
+	 * @throws {AuthenticationRequiredError} when `claims` were given and the user has to act. A chain goes on.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK`, `STC_TIMEOUT`. A chain stops.
+	 * @throws {AbortError} when `abortSignal` fires.
+	 * @throws {TypeError} `STC_INVALID_ARGUMENT`, naming the argument.
+	 */
+	// Not an async function: a hit returns a promise that exists already. Arguments that a hit cannot have are looked at after it.
+	// eslint-disable-next-line @typescript-eslint/promise-function-async
+	getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken> {
+		if (!this.#isClosed && (options === undefined || isPlain(options))) {
+			const hotKey = typeof scopes === 'string' ? scopes : hotKeyOf(scopes);
+			const token = this.#hot[options?.enableCae ? 'cae' : 'nocae'].get(hotKey);
+			if (token !== undefined) {
+				const nowMs = Date.now();
+				if (nowMs < token.serveUntilMs) {
+					if (nowMs >= token.refreshFromMs || !(nowMs - this.#memo.checkedMs < this.#cacheCheckIntervalMs) || nowMs < this.#memo.checkedMs) {
+						this.#memo.maintain(token, hotKey, nowMs);
+					}
+
+					return token.promise;
+				}
+			}
+		}
+
+		return this.#acquire(scopes, options ?? {});
+	}
+
+	/**
+	 * The accounts of all shared caches that can be read here, without secrets.
+	 *
+	 * @throws {CredentialUnavailableError} when no cache could be read and at least one is there.
+	 */
+	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
+		this.#checkOpen();
+		const {acquisition} = this.#memo;
+		const accounts = new Map<string, SharedTokenCacheAccount>();
+		let failure: CredentialUnavailableError | undefined;
+		let wasRead = false;
+		for (const {source, slice, error} of await acquisition.readAll()) {
+			if (error) {
+				failure ??= new CredentialUnavailableError(error.code, `SharedTokenCacheCredential: Shared token cache unavailable: ${source.label}: ${error.message}`, {cause: error});
+			}
+
+			if (!slice) {
+				continue;
+			}
+
+			wasRead = true;
+			const usable = new Set(findCandidates(slice, this.#settings.clientId).map(({account}) => account.homeAccountId));
+			for (const account of slice.accounts) {
+				const tenantId = homeTenantOf(account.homeAccountId);
+				const key = `${source.label} ${account.homeAccountId} ${account.environment}`;
+				if (!accounts.get(key)?.username) {
+					accounts.set(key, Object.freeze({
+						homeAccountId: account.homeAccountId,
+						...(tenantId && {tenantId}),
+						...(account.localAccountId && {localAccountId: account.localAccountId}),
+						username: account.username ?? '',
+						environment: account.environment,
+						usable: usable.has(account.homeAccountId),
+						source: source.label,
+					}));
+				}
+			}
+		}
+
+		if (failure && !wasRead) {
+			throw failure;
+		}
+
+		return [...accounts.values()];
+	}
+
+	/** Ends connections and background work once no credential with the same settings is left open. May be called again. */
+	async close(): Promise<void> {
+		if (!this.#isClosed) {
+			this.#isClosed = true;
+			await this.#memo.release();
+		}
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.close();
+	}
+
+	async #acquire(scopes: string | string[], options: GetTokenOptions): Promise<AccessToken> {
+		this.#checkOpen();
+		const list = readScopes(scopes);
+		const {request, timeoutMs} = this.#readRequest(list, options);
+		const {abortSignal} = options;
+		if (abortSignal?.aborted) {
+			throw toAbortError(abortSignal);
+		}
+
+		const hotKey = request.tenantId === undefined ? joinScopes(scopes) : tenantHotKey(request.tenantId, list);
+		const token = request.claims === undefined ? this.#hot[request.kind].get(hotKey) : undefined;
+		const nowMs = Date.now();
+		if (token && nowMs < token.serveUntilMs) {
+			this.#memo.maintain(token, hotKey, nowMs);
+			return token.promise;
+		}
+
+		return withSpan('SharedTokenCacheCredential.getToken', options, async () => {
+			try {
+				const acquired = await this.#memo.acquire(hotKey, request, {abortSignal, timeoutMs});
+				log.info(() => `SharedTokenCacheCredential => getToken() => SUCCESS. Scopes: ${list.join(', ')}.`);
+				return acquired;
+			} catch (error) {
+				log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${list.join(', ')}. Error message: ${(error as Error).message}`);
+				throw error;
+			}
+		});
+	}
+
+	#readRequest(scopes: string[], options: GetTokenOptions): {request: TokenRequest; timeoutMs: number | undefined} {
+		if (typeof options !== 'object') {
+			throw invalidArgument('getToken options must be an object.');
+		}
+
+		if (options.proofOfPossessionOptions !== undefined) {
+			throw invalidArgument('proofOfPossessionOptions is not supported: a cached refresh token gives bearer tokens only. Leave it out.');
+		}
+
+		const timeoutMs = options.requestOptions?.timeout;
+		if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))) {
+			throw invalidArgument('requestOptions.timeout must be a number of milliseconds, 0 for no limit.');
+		}
+
+		if (options.tenantId) {
+			checkTenantId(options.tenantId, 'The tenantId of getToken');
+		}
+
+		return {
+			request: {
+				scopes,
+				kind: options.enableCae ? 'cae' : 'nocae',
+				tenantId: allowedRequestTenant(options.tenantId, this.#settings.tenantRules),
+				claims: readClaims(options.claims),
+			},
+			// A timer takes no more.
+			timeoutMs: timeoutMs === undefined || timeoutMs === 0 ? undefined : Math.min(timeoutMs, 2_147_483_647),
+		};
+	}
+
+	#checkOpen(): void {
+		if (this.#isClosed) {
+			throw Object.assign(new Error('SharedTokenCacheCredential: the credential is closed. Make a new one.'), {code: 'STC_CLOSED' satisfies ErrorCode});
+		}
+	}
+}
+
+/** Whether a hit may be served without reading the options any further. */
+function isPlain(options: GetTokenOptions): boolean {
+	return typeof options === 'object'
+		&& options !== null
+		&& options.requestOptions === undefined
+		&& !options.claims
+		&& !options.tenantId
+		&& options.proofOfPossessionOptions === undefined
+		&& !options.abortSignal?.aborted;
+}
+
+function hotKeyOf(scopes: string[]): string {
+	return Array.isArray(scopes) && scopes.length === 1 ? String(scopes[0]) : joinScopes(scopes);
+}
+
+function joinScopes(scopes: string | string[]): string {
+	return Array.isArray(scopes) ? scopes.join(' ') : scopes;
+}
+
+/** No scope holds a line break, so these keys meet no other. */
+function tenantHotKey(tenantId: string, scopes: string[]): string {
+	return `${tenantId.toLowerCase()}\n${scopes.join(' ')}`;
+}
+
+/** Source: RFC 6749, 3.3, `scope-token`. */
+const scopePattern = /^[\u0021\u0023-\u005B\u005D-\u007E]+$/;
+
+function readScopes(scopes: unknown): string[] {
+	const list = (Array.isArray(scopes) ? scopes as unknown[] : [scopes]).flatMap(scope => {
+		if (typeof scope !== 'string') {
+			throw invalidArgument('getToken requires scopes: a string such as "https://storage.azure.com/.default", or an array of strings.');
+		}
+
+		return scope.split(' ').filter(Boolean);
+	});
+	if (list.length === 0) {
+		throw invalidArgument('getToken requires at least one scope, such as "https://storage.azure.com/.default".');
+	}
+
+	if (!list.every(scope => scopePattern.test(scope))) {
+		throw invalidArgument('A scope of getToken has characters that no scope has: use printable ASCII without quotation marks and backslashes.');
+	}
+
+	return list;
+}
+
+function readClaims(claims: unknown): string | undefined {
+	if (claims === undefined || claims === '') {
+		return undefined;
+	}
+
+	let isObject = false;
+	try {
+		const value: unknown = typeof claims === 'string' ? JSON.parse(claims) : undefined;
+		isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+	} catch {
+		// Refused below; the parser's error would quote the claims.
+	}
+
+	if (!isObject) {
+		throw invalidArgument('claims of getToken must be a JSON object as text: decode the claims of a WWW-Authenticate header from base64 first.');
+	}
+
+	return claims as string;
+}

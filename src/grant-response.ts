@@ -1,0 +1,196 @@
+/** What a token endpoint answered, and what follows from it. Pure: no network, no clock. */
+
+import type {ErrorResponse} from './errors.js';
+
+/** A successful answer, checked. */
+export type TokenResponse = {
+	accessToken: string;
+	/** Unix seconds. */
+	expiresOnSec: number;
+	/** Unix seconds. */
+	refreshOnSec?: number;
+	/** Scopes that the token carries, space-separated, as the authority names them. */
+	scope?: string;
+	refreshToken?: string;
+	/** `1` where the refresh token belongs to the family of Microsoft's clients. */
+	familyId?: string;
+	/** Tenant that issued the token. */
+	tenantId?: string;
+	/** `<uid>.<utid>` of the account that the token is for. */
+	homeAccountId?: string;
+};
+
+/** @returns the answer as a JSON object, or `undefined` if it is none. */
+export function parseJsonObject(body: string): Readonly<Record<string, unknown>> | undefined {
+	try {
+		const value: unknown = JSON.parse(body);
+		return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined;
+	} catch {
+		// JSON.parse quotes its input in its error, so that error goes no further.
+		return undefined;
+	}
+}
+
+/**
+ * @param sentSec When the request was sent, Unix seconds; `expires_in` counts from there, so that a slow answer is not trusted too long.
+ * @returns what is wrong, in words, where the answer cannot be used.
+ */
+export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentSec: number): TokenResponse | string {
+	const accessToken = json['access_token'];
+	if (typeof accessToken !== 'string' || accessToken === '') {
+		return 'it has no access_token';
+	}
+
+	// A line break in a token would end the Authorization header that it is put into.
+	if (/[^\u0021-\u007E]/.test(accessToken)) {
+		return 'its access_token has characters that no token has';
+	}
+
+	const tokenType = json['token_type'];
+	if (tokenType !== undefined && (typeof tokenType !== 'string' || tokenType.toLowerCase() !== 'bearer')) {
+		return 'its token_type is not Bearer';
+	}
+
+	const expiresIn = readSeconds(json['expires_in']);
+	const expiresOnSec = expiresIn === undefined ? readSeconds(json['expires_on']) : sentSec + expiresIn;
+	if (expiresOnSec === undefined) {
+		return 'it has neither expires_in nor expires_on';
+	}
+
+	const response: TokenResponse = {accessToken, expiresOnSec};
+	const refreshIn = readSeconds(json['refresh_in']);
+	if (refreshIn !== undefined) {
+		response.refreshOnSec = Math.min(sentSec + refreshIn, expiresOnSec);
+	}
+
+	const scope = json['scope'];
+	if (typeof scope === 'string') {
+		response.scope = scope;
+	}
+
+	const refreshToken = json['refresh_token'];
+	if (typeof refreshToken === 'string' && refreshToken !== '') {
+		response.refreshToken = refreshToken;
+	}
+
+	const familyId = json['foci'];
+	if (typeof familyId === 'string' && familyId !== '') {
+		response.familyId = familyId;
+	}
+
+	const tenantId = decodeIdToken(json['id_token'])?.['tid'];
+	if (typeof tenantId === 'string') {
+		response.tenantId = tenantId;
+	}
+
+	const clientInfo = typeof json['client_info'] === 'string' ? decodeBase64UrlJson(json['client_info']) : undefined;
+	if (typeof clientInfo?.['uid'] === 'string' && typeof clientInfo['utid'] === 'string') {
+		response.homeAccountId = `${clientInfo['uid']}.${clientInfo['utid']}`;
+	}
+
+	return response;
+}
+
+/** Reads an OAuth error, with everything that might be a secret or end a line taken out. */
+export function readErrorResponse(json: Readonly<Record<string, unknown>>, secret: string): ErrorResponse | undefined {
+	if (typeof json['error'] !== 'string') {
+		return undefined;
+	}
+
+	const text = (name: string) => typeof json[name] === 'string' ? sanitize(json[name], secret) : undefined;
+	const errorCodes = Array.isArray(json['error_codes'])
+		? json['error_codes'].filter((code): code is number => Number.isSafeInteger(code))
+		: undefined;
+	const response: ErrorResponse = {
+		error: sanitize(json['error'], secret),
+		errorDescription: text('error_description') ?? '',
+	};
+	return Object.assign(response, definedOnly({
+		errorCodes,
+		timestamp: text('timestamp'),
+		traceId: text('trace_id'),
+		correlationId: text('correlation_id'),
+		suberror: text('suberror') || undefined,
+	}));
+}
+
+/**
+ * Errors that end with the user: signing in again, consenting or proving more helps, asking again does not.
+ * Source: Microsoft identity platform, "Handling errors and exceptions in MSAL"; OpenID Connect Core 1.0, 3.1.2.6.
+ */
+const userErrors: ReadonlySet<string> = new Set(['invalid_grant', 'interaction_required', 'login_required', 'consent_required']);
+
+export function needsUser(response: ErrorResponse): boolean {
+	return userErrors.has(response.error);
+}
+
+/**
+ * Suberrors of `invalid_grant` that are about this request, not about the refresh token, which may still serve other scopes.
+ * Source: MSAL for .NET, `UiRequiredExceptionClassification`.
+ */
+const requestSuberrors: ReadonlySet<string> = new Set(['basic_action', 'additional_action', 'message_only', 'consent_required', 'protection_policy_required']);
+
+/** Whether the refresh token itself is dead, so that it need not be sent again for anything. */
+export function isRefreshTokenDead(response: ErrorResponse): boolean {
+	return response.error === 'invalid_grant' && !requestSuberrors.has(response.suberror ?? '');
+}
+
+/** The AADSTS number with its name, as people look it up, or the OAuth error. */
+export function describeErrorResponse({error, errorCodes, errorDescription, suberror}: ErrorResponse): string {
+	const code = /^AADSTS\d+/.exec(errorDescription)?.[0] ?? (errorCodes?.[0] === undefined ? undefined : `AADSTS${errorCodes[0]}`);
+	const sentence = errorDescription.replace(/^AADSTS\d+:\s*/, '').replace(/\s*(?:Trace ID|Correlation ID|Timestamp):.*$/s, '').slice(0, 300);
+	return `${error}${suberror ? ` (${suberror})` : ''}${code ? `, ${code}` : ''}${sentence ? `: ${sentence}` : ''}`;
+}
+
+/**
+ * Reads `Retry-After` in its two forms, and Azure's finer ones.
+ *
+ * @returns milliseconds to wait, or `undefined` where the header is missing or makes no sense.
+ */
+export function readRetryAfterMs(headers: Readonly<Record<string, string | undefined>>, nowMs: number): number | undefined {
+	for (const name of ['retry-after-ms', 'x-ms-retry-after-ms']) {
+		if (/^\d{1,10}$/.test(headers[name] ?? '')) {
+			return Number(headers[name]);
+		}
+	}
+
+	const value = headers['retry-after']?.trim() ?? '';
+	if (/^\d{1,7}$/.test(value)) {
+		return Number(value) * 1000;
+	}
+
+	const dateMs = Date.parse(value);
+	return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - nowMs);
+}
+
+/** Entra sends numbers, older authorities decimal strings. */
+function readSeconds(value: unknown): number | undefined {
+	const seconds = typeof value === 'string' && /^\d{1,15}(?:\.\d+)?$/.test(value) ? Number(value) : value;
+	return typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0 ? Math.floor(seconds) : undefined;
+}
+
+function decodeIdToken(idToken: unknown): Readonly<Record<string, unknown>> | undefined {
+	const payload = typeof idToken === 'string' ? idToken.split('.')[1] : undefined;
+	return payload === undefined ? undefined : decodeBase64UrlJson(payload);
+}
+
+function decodeBase64UrlJson(text: string): Readonly<Record<string, unknown>> | undefined {
+	return parseJsonObject(Buffer.from(text, 'base64url').toString('utf8'));
+}
+
+/** Anything without a space that is this long may be a token. */
+const longestHarmlessWord = 100;
+
+function sanitize(text: string, secret: string): string {
+	return text
+		.replaceAll(secret, '[hidden]')
+		.replaceAll(new RegExp(`\\S{${longestHarmlessWord},}`, 'g'), '[hidden]')
+		// eslint-disable-next-line no-control-regex
+		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')
+		.slice(0, 2000)
+		.trim();
+}
+
+function definedOnly<Fields extends object>(fields: Fields): Partial<Fields> {
+	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<Fields>;
+}

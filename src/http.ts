@@ -1,0 +1,207 @@
+/**
+ * HTTPS through undici, loaded when the first grant is needed. Sends one request and returns its whole answer, bounded in size
+ * and time; knows nothing of OAuth. Sockets never keep the process alive: whoever waits for an answer does that.
+ */
+
+import type {Socket} from 'node:net';
+import {StringDecoder} from 'node:string_decoder';
+import type {HttpDispatcher, ProxyOptions} from './types.js';
+
+export type HttpRequest = {
+	method: 'GET' | 'POST';
+	url: string;
+	/** Names and values in turn, sent in this order. */
+	headers: string[];
+	body?: string;
+};
+
+export type HttpAnswer = {
+	status: number;
+	/** Lower-case names; of a repeated header the first value. */
+	headers: Readonly<Record<string, string | undefined>>;
+	body: string;
+	/** When the request was sent, Unix milliseconds. */
+	sentMs: number;
+};
+
+/** No answer, or none that can be used. */
+export class HttpFailure extends Error {
+	override readonly name = 'HttpFailure';
+	constructor(
+		/** `too-large` and `certificate` will not go away by repeating the request. */
+		readonly kind: 'network' | 'timeout' | 'too-large' | 'certificate',
+		message: string,
+		options?: ErrorOptions,
+	) {
+		super(message, options);
+	}
+}
+
+/** Longest answer that is read, bytes. A token answer has a few thousand. */
+export const maxAnswerSizeBytes = 1024 * 1024;
+
+/** Longest time for one try, milliseconds, from connecting to the last byte. */
+export const attemptTimeoutMs = 30_000;
+
+type UndiciResponse = {
+	statusCode: number;
+	headers: Record<string, string | string[] | undefined>;
+	body: AsyncIterable<Uint8Array> & {destroy(): unknown};
+};
+
+type Request = (this: HttpDispatcher, options: object) => Promise<UndiciResponse>;
+
+export type HttpSettings = {
+	dispatcher: HttpDispatcher | undefined;
+	proxy: Readonly<ProxyOptions> | undefined;
+};
+
+export class HttpClient {
+	readonly #settings: HttpSettings;
+	#own: (HttpDispatcher & {destroy(): Promise<void>}) | undefined;
+
+	constructor(settings: HttpSettings) {
+		this.#settings = settings;
+	}
+
+	/**
+	 * @throws {HttpFailure}
+	 * @throws the reason of `signal`, if that fired.
+	 */
+	async send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+		signal.throwIfAborted();
+		const attempt = new AbortController();
+		const onAbort = () => {
+			attempt.abort(signal.reason);
+		};
+
+		signal.addEventListener('abort', onAbort, {once: true});
+		const timeout = new HttpFailure('timeout', `no complete answer within ${attemptTimeoutMs / 1000} s`);
+		const timer = setTimeout(() => {
+			attempt.abort(timeout);
+		}, attemptTimeoutMs);
+		timer.unref();
+		try {
+			return await this.#exchange(request, attempt.signal);
+		} catch (error) {
+			signal.throwIfAborted();
+			throw attempt.signal.aborted ? timeout : toHttpFailure(error);
+		} finally {
+			clearTimeout(timer);
+			signal.removeEventListener('abort', onAbort);
+		}
+	}
+
+	/** Ends the connections of this client's own; an injected dispatcher belongs to whoever made it. */
+	async close(): Promise<void> {
+		const own = this.#own;
+		this.#own = undefined;
+		await own?.destroy();
+	}
+
+	async #exchange({method, url, headers, body}: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+		const {origin, pathname, search} = new URL(url);
+		const dispatcher = this.#settings.dispatcher ?? (this.#own ??= createDispatcher(this.#settings.proxy));
+		// A dispatcher of another undici version brings the request function that suits it.
+		const request = (dispatcher as {request?: Request}).request ?? undiciRequest();
+		const sentMs = Date.now();
+		const response = await request.call(dispatcher, {origin, path: pathname + search, method, headers, body: body ?? null, signal});
+		return {
+			status: response.statusCode,
+			headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name.toLowerCase(), Array.isArray(value) ? value[0] : value])),
+			body: await readBody(response),
+			sentMs,
+		};
+	}
+}
+
+async function readBody({body}: UndiciResponse): Promise<string> {
+	const decoder = new StringDecoder('utf8');
+	let sizeBytes = 0;
+	let text = '';
+	for await (const chunk of body) {
+		sizeBytes += chunk.length;
+		if (sizeBytes > maxAnswerSizeBytes) {
+			body.destroy();
+			throw new HttpFailure('too-large', `the answer is longer than ${maxAnswerSizeBytes} bytes`);
+		}
+
+		text += decoder.write(chunk as Buffer);
+	}
+
+	return text + decoder.end();
+}
+
+/** Error codes of OpenSSL's verification and of Node's own. Source: Node.js documentation, "TLS: X509 certificate error codes". */
+const certificateErrorPattern = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|CRL_)/;
+
+function toHttpFailure(error: unknown): HttpFailure {
+	if (error instanceof HttpFailure) {
+		return error;
+	}
+
+	const code = errorCode(error);
+	const cause = error instanceof Error ? {cause: error} : {};
+	return certificateErrorPattern.test(code)
+		? new HttpFailure('certificate', `its certificate is not trusted (${code})`, cause)
+		: new HttpFailure('network', code || 'the connection failed', cause);
+}
+
+/** The most telling code: connecting to several addresses fails with one error for each. */
+function errorCode(error: unknown): string {
+	if (error instanceof AggregateError && error.errors.length > 0) {
+		return errorCode(error.errors[0]);
+	}
+
+	const code = (error as {code?: unknown} | null | undefined)?.code;
+	return typeof code === 'string' ? code : '';
+}
+
+// The package's main file loads all of undici, which takes three times as long as the parts that are used here. A release that
+// moves these files is met by the fallback.
+
+type Constructor<Type> = new(options?: object) => Type;
+type OwnDispatcher = HttpDispatcher & {destroy(): Promise<void>};
+type ConnectCallback = (error: Error | null, socket?: Socket) => void;
+type Connect = (options: object, callback: ConnectCallback) => Socket;
+
+function undiciRequest(): Request {
+	return loadUndici('undici/lib/api/api-request.js', 'Dispatcher', (module: {prototype?: {request: Request}} & Request) => module.prototype?.request ?? module);
+}
+
+function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatcher {
+	if (proxy) {
+		const ProxyAgent = loadUndici('undici/lib/dispatcher/proxy-agent.js', 'ProxyAgent', (found: Constructor<OwnDispatcher>) => found);
+		const token = proxy.username === undefined ? {} : {token: `Basic ${Buffer.from(`${proxy.username}:${proxy.password ?? ''}`).toString('base64')}`};
+		return new ProxyAgent({uri: `${proxy.host}:${proxy.port}`, ...token});
+	}
+
+	if (['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some(name => process.env[name])) {
+		const EnvironmentProxyAgent = loadUndici('undici/lib/dispatcher/env-http-proxy-agent.js', 'EnvHttpProxyAgent', (found: Constructor<OwnDispatcher>) => found);
+		return new EnvironmentProxyAgent();
+	}
+
+	const Agent = loadUndici('undici/lib/dispatcher/agent.js', 'Agent', (found: Constructor<OwnDispatcher>) => found);
+	const buildConnector = loadUndici('undici/lib/core/connect.js', 'buildConnector', (found: (options: object) => Connect) => found);
+	const connect = buildConnector({timeout: 10_000});
+	return new Agent({connect: (options: object, callback: ConnectCallback) => release(connect(options, callback))});
+}
+
+/** undici holds the event loop while a request is under way; a refresh in the background must not. */
+function release(socket: Socket): Socket {
+	socket.unref();
+	socket.ref = () => socket;
+	return socket;
+}
+
+function loadUndici<Found, Result>(path: string, exportName: string, pick: (found: Found) => Result): Result {
+	let found: Found;
+	try {
+		found = require(path) as Found;
+	} catch {
+		// Another release keeps it elsewhere: its main file has it under a public name.
+		found = (require('undici') as Record<string, Found>)[exportName] as Found;
+	}
+
+	return pick(found);
+}

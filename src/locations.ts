@@ -1,0 +1,154 @@
+/**
+ * Where the shared caches of a user are. Every library keeps them at a place of its own; this is the one list of those places.
+ *
+ * Sources: azure-identity for Python 1.26 (`_persistent_cache.py`), Azure.Identity for .NET 1.15 (`Constants.cs`), azure-identity
+ * for Java (`PersistentTokenCacheImpl.java`), `@azure/identity-cache-persistence` 1.2.0, Git Credential Manager
+ * (`MicrosoftAuthentication.cs`).
+ */
+
+import {join} from 'node:path';
+import type {StoreLocation, StoreName} from './backend.js';
+
+export type CacheKind = 'cae' | 'nocae';
+
+export type CacheSource = {
+	store: StoreName;
+	at: StoreLocation;
+	/** For people: the file, or the item's writer. */
+	label: string;
+	/** Which requests its access tokens fit. `undefined`: it may hold tokens of both kinds. */
+	kind: CacheKind | undefined;
+	/**
+	 * A file that every writer of this keyring item touches. Its time stamp tells of a change within the second in which the
+	 * keyring's own stamp stands still.
+	 */
+	signalPath?: string;
+};
+
+export type CacheSources = {
+	/** Where this package's own writes go, and where it looks first. */
+	primary: CacheSource[];
+	/** Looked at, in this order, where the primary ones hold no account that fits. */
+	extra: CacheSource[];
+};
+
+export type LocationSettings = {
+	platform: NodeJS.Platform;
+	home: string;
+	dataHome: string;
+	cacheName: string;
+};
+
+const directory = '.IdentityService';
+const defaultCacheName = 'msal.cache';
+const clientAttribute = 'MsalClientID';
+const dotnetAttribute = 'Microsoft.Developer.IdentityService';
+const service = 'Microsoft.Developer.IdentityService';
+/** What Go, Visual Studio and older libraries call the other-than-CAE cache: no suffix at all. */
+const noSuffix = '';
+
+/** @returns the sources for a request of one kind; none on a platform without a shared cache. */
+export function cacheSources(kind: CacheKind, settings: LocationSettings): CacheSources {
+	switch (settings.platform) {
+		case 'linux': {
+			return linuxSources(kind, settings);
+		}
+
+		case 'darwin': {
+			return {primary: [plaintext(settings, `.${kind}`)], extra: otherSuffixes(kind).map(suffix => plaintext(settings, suffix))};
+		}
+
+		default: {
+			return {primary: [], extra: []};
+		}
+	}
+}
+
+function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources {
+	const suffix = `.${kind}`;
+	const others = otherSuffixes(kind);
+	return {
+		primary: [pythonItem(settings, suffix), plaintext(settings, suffix)],
+		extra: [
+			...others.map(other => plaintext(settings, other)),
+			pythonItem(settings, `.${otherKind(kind)}`),
+			dotnetItem(settings),
+			...[suffix, ...others].map(each => dotnetPlaintext(settings, each)),
+			javaItem(settings),
+			keytarItem(settings),
+			gcmPlaintext(settings),
+		],
+	};
+}
+
+function plaintext({home, cacheName}: LocationSettings, suffix: string): CacheSource {
+	return file(join(home, directory, cacheName + suffix), suffix);
+}
+
+function dotnetPlaintext({dataHome, cacheName}: LocationSettings, suffix: string): CacheSource {
+	return file(join(dataHome, directory, cacheName + suffix), suffix);
+}
+
+function gcmPlaintext({home}: LocationSettings): CacheSource {
+	return file(join(home, '.local', directory, defaultCacheName), noSuffix);
+}
+
+function file(path: string, suffix: string): CacheSource {
+	return {store: 'plaintext', at: {path}, label: path, kind: suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind};
+}
+
+/** Python names the item's schema after the cache file. */
+function pythonItem({home, cacheName}: LocationSettings, suffix: string): CacheSource {
+	return {
+		store: 'libsecret',
+		at: {
+			schema: cacheName + suffix,
+			attributes: {[clientAttribute]: service},
+			absentAttributes: [dotnetAttribute],
+		},
+		label: `keyring item of Python (${cacheName}${suffix})`,
+		kind: suffix.slice(1) as CacheKind,
+		signalPath: join(home, directory, cacheName + suffix),
+	};
+}
+
+/** .NET keeps all its caches, of whatever name and kind, in one item. */
+function dotnetItem({dataHome, cacheName}: LocationSettings): CacheSource {
+	return {
+		store: 'libsecret',
+		at: {schema: 'msal.cache', attributes: {[clientAttribute]: service, [dotnetAttribute]: '1.0.0.0'}},
+		label: 'keyring item of .NET',
+		kind: undefined,
+		signalPath: join(dataHome, directory, `${cacheName}.nocae`),
+	};
+}
+
+/** Java's item, and Python's before 1.14: the attributes of .NET's less one. */
+function javaItem({home, cacheName}: LocationSettings): CacheSource {
+	return {
+		store: 'libsecret',
+		at: {schema: 'msal.cache', attributes: {[clientAttribute]: service}, absentAttributes: [dotnetAttribute]},
+		label: 'keyring item of Java',
+		kind: undefined,
+		signalPath: join(home, directory, `${cacheName}.nocae`),
+	};
+}
+
+/** keytar's item, which Node's MSAL uses for every cache. */
+function keytarItem({home, cacheName}: LocationSettings): CacheSource {
+	return {
+		store: 'libsecret',
+		at: {schema: 'org.freedesktop.Secret.Generic', attributes: {service, account: 'MSALCache'}},
+		label: 'keyring item of Node (keytar)',
+		kind: undefined,
+		signalPath: join(home, directory, `${cacheName}.nocae`),
+	};
+}
+
+function otherSuffixes(kind: CacheKind): string[] {
+	return [`.${otherKind(kind)}`, noSuffix];
+}
+
+function otherKind(kind: CacheKind): CacheKind {
+	return kind === 'cae' ? 'nocae' : 'cae';
+}

@@ -1,0 +1,243 @@
+/**
+ * The process-wide memo: what has been acquired once is served from here to every credential with the same settings, without a
+ * system call. Keeps itself fresh in the background, and makes one acquisition of many concurrent wishes for one token.
+ */
+
+import {issueAccessToken} from './access-token.js';
+import {Acquisition, type AcquiredToken, type TokenRequest} from './acquisition.js';
+import {Flight, type WaitOptions} from './flight.js';
+import {log} from './log.js';
+import type {CacheKind} from './locations.js';
+import type {Settings} from './options.js';
+import type {AccessToken, HttpDispatcher} from './types.js';
+
+/** A token in memory, ready to be served. */
+export type HotToken = {
+	/** Resolved; one promise serves all callers. */
+	readonly promise: Promise<AccessToken>;
+	/** Unix milliseconds: from here on callers wait for a new token. */
+	readonly serveUntilMs: number;
+	/** Unix milliseconds: from here on a new token is fetched in the background. Moved on by failures. */
+	refreshFromMs: number;
+	failures: number;
+	readonly expiresOnSec: number;
+	readonly request: TokenRequest;
+	/** See {@link AcquiredToken}. */
+	readonly generation: number;
+};
+
+/** A token with less life left than this is not served without trying for a new one. Milliseconds. */
+const leastServedLifeMs = 60_000;
+
+/** Without `refresh_on`, refreshing begins this long before the expiry. Milliseconds. */
+const refreshBeforeExpiryMs = 300_000;
+
+/** Tokens that live this long are refreshed at half their life. Source: MSAL for .NET and Python: `refresh_in` of `expires_in >= 7200`. Seconds. */
+const longLifeSec = 7200;
+
+/** Refreshes of a fleet are spread over this time. Milliseconds. */
+const longestJitterMs = 30_000;
+
+/** Pause after a failed refresh in the background, doubled each time. Milliseconds. */
+const firstBackoffMs = 30_000;
+const longestBackoffMs = 600_000;
+
+/** Tokens kept for one kind of request at the most: scopes come from callers, and may not fill the memory. */
+const maxHotTokens = 1000;
+
+export class TokenMemo {
+	/**
+	 * The memo of these settings, made if there is none. Whoever gets one calls {@link release} once.
+	 */
+	static for(settings: Settings): TokenMemo {
+		const key = identityOf(settings);
+		let memo = memos.get(key)?.deref();
+		if (!memo) {
+			memo = new TokenMemo(key, settings);
+			memos.set(key, new WeakRef(memo));
+			collected.register(memo, key);
+		}
+
+		memo.#users++;
+		return memo;
+	}
+
+	/** By the caller's scopes (and tenant) as written, so that a hit needs one look-up. */
+	readonly hot: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
+	/** When the cache was last looked at, Unix milliseconds. */
+	checkedMs = 0;
+	readonly acquisition: Acquisition;
+	readonly #key: string;
+	readonly #checkIntervalMs: number;
+	readonly #flights = new Map<string, Flight<HotToken>>();
+	#isChecking = false;
+	#users = 0;
+
+	private constructor(key: string, settings: Settings) {
+		this.#key = key;
+		this.#checkIntervalMs = settings.cacheCheckIntervalMs;
+		this.acquisition = new Acquisition(settings, () => {
+			this.#forget();
+		});
+	}
+
+	/** Waits for one token together with everybody else who wants it. */
+	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
+		const token = await this.#flightFor(request, 0).wait(wait);
+		// A token for a claims challenge is newer than what is kept, and serves the requests without claims from now on.
+		this.#keep(hotKey, token);
+		return token.promise;
+	}
+
+	/** What a hit leaves to be done: a look at the cache, a refresh ahead of time. Returns at once; never fails. */
+	maintain(token: HotToken, hotKey: string, nowMs: number): void {
+		if (nowMs - this.checkedMs >= this.#checkIntervalMs || nowMs < this.checkedMs) {
+			this.checkedMs = nowMs;
+			void this.#check();
+		}
+
+		if (nowMs >= token.refreshFromMs) {
+			// Moved on at once, so that only one refresh runs.
+			token.refreshFromMs = nowMs + backoffMs(token.failures);
+			void this.#refresh(token, hotKey);
+		}
+	}
+
+	/** Gives up one use. The last one ends connections and background work. */
+	async release(): Promise<void> {
+		this.#users--;
+		if (this.#users > 0) {
+			return;
+		}
+
+		memos.delete(this.#key);
+		this.#forget();
+		for (const flight of this.#flights.values()) {
+			flight.abort();
+		}
+
+		await this.acquisition.close();
+	}
+
+	#flightFor(request: TokenRequest, minimumExpiresOnSec: number): Flight<HotToken> {
+		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, [...request.scopes].sort()]);
+		let flight = this.#flights.get(key);
+		if (!flight) {
+			flight = new Flight(async signal => {
+				try {
+					const acquired = await this.acquisition.acquire(request, signal, minimumExpiresOnSec);
+					this.checkedMs = Math.max(this.checkedMs, this.acquisition.checkedMs);
+					return toHotToken(acquired, request);
+				} finally {
+					// Unless it was given up, and its place taken.
+					if (this.#flights.get(key) === flight) {
+						this.#flights.delete(key);
+					}
+				}
+			}, () => {
+				this.#flights.delete(key);
+			});
+			this.#flights.set(key, flight);
+		}
+
+		return flight;
+	}
+
+	#keep(hotKey: string, token: HotToken): void {
+		// Acquired from what the cache said before it changed: serve it once, and look again.
+		if (token.generation !== this.acquisition.generation) {
+			return;
+		}
+
+		const hot = this.hot[token.request.kind];
+		hot.delete(hotKey);
+		if (hot.size >= maxHotTokens) {
+			const [oldest] = hot.keys();
+			hot.delete(oldest ?? '');
+		}
+
+		hot.set(hotKey, token);
+	}
+
+	#forget(): void {
+		this.hot.cae.clear();
+		this.hot.nocae.clear();
+	}
+
+	async #check(): Promise<void> {
+		if (this.#isChecking) {
+			return;
+		}
+
+		this.#isChecking = true;
+		try {
+			await this.acquisition.check();
+		} catch (error) {
+			log.warning(() => `The shared token cache could not be checked: ${(error as Error).message}`);
+		} finally {
+			this.#isChecking = false;
+		}
+	}
+
+	async #refresh(token: HotToken, hotKey: string): Promise<void> {
+		const {request, expiresOnSec} = token;
+		try {
+			const next = await this.#flightFor({...request, claims: undefined}, expiresOnSec).background();
+			if (next.expiresOnSec <= expiresOnSec) {
+				throw new Error('The authority gave no newer token.');
+			}
+
+			this.#keep(hotKey, next);
+		} catch (error) {
+			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
+			log.info(() => `Refreshing a token ahead of time failed; the current one is served on. ${(error as Error).message}`);
+		}
+	}
+}
+
+const memos = new Map<string, WeakRef<TokenMemo>>();
+
+const collected = new FinalizationRegistry<string>(key => {
+	// A memo with the same key may have been made since.
+	if (!memos.get(key)?.deref()) {
+		memos.delete(key);
+	}
+});
+
+const dispatcherIds = new WeakMap<HttpDispatcher, number>();
+let dispatcherCount = 0;
+
+/** Everything that decides which token is served, and how it is fetched. */
+function identityOf({dispatcher, ...settings}: Settings): string {
+	if (dispatcher && !dispatcherIds.has(dispatcher)) {
+		dispatcherIds.set(dispatcher, ++dispatcherCount);
+	}
+
+	return JSON.stringify([settings, dispatcher && dispatcherIds.get(dispatcher)]);
+}
+
+function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort, generation}: AcquiredToken, request: TokenRequest): HotToken {
+	const expiresOnMs = expiresOnSec * 1000;
+	const refreshOnMs = refreshOnSec === undefined ? halfLifeMs(issuedSec, expiresOnSec) : refreshOnSec * 1000;
+	const refreshFromMs = refreshOnMs ?? expiresOnMs - refreshBeforeExpiryMs;
+	const jitterMs = Math.random() * Math.min(longestJitterMs, Math.max(0, (expiresOnMs - refreshFromMs) / 10));
+	return {
+		promise: Promise.resolve(issueAccessToken(token, expiresOnMs, refreshOnMs)),
+		// While the authority is down, callers are not made to wait for it again and again.
+		serveUntilMs: isLastResort ? expiresOnMs : expiresOnMs - leastServedLifeMs,
+		refreshFromMs: isLastResort ? Date.now() + firstBackoffMs : refreshFromMs + jitterMs,
+		failures: isLastResort ? 1 : 0,
+		expiresOnSec,
+		request,
+		generation,
+	};
+}
+
+function halfLifeMs(issuedSec: number | undefined, expiresOnSec: number): number | undefined {
+	const lifeSec = expiresOnSec - (issuedSec ?? expiresOnSec);
+	return lifeSec >= longLifeSec ? (expiresOnSec - (lifeSec / 2)) * 1000 : undefined;
+}
+
+function backoffMs(failures: number): number {
+	return Math.min(firstBackoffMs * (2 ** failures), longestBackoffMs);
+}

@@ -1,0 +1,305 @@
+/** Reads options and environment once, at construction, and refuses what cannot be right. */
+
+import {homedir} from 'node:os';
+import {join, resolve} from 'node:path';
+import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
+import {invalidArgument} from './errors.js';
+import {checkTenantId, type TenantRules} from './tenants.js';
+import type {AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions} from './types.js';
+
+/** Azure CLI's client id, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
+export const developerSignOnClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
+/** Everything that a credential goes by, checked and complete. Immutable. */
+export type Settings = {
+	readonly username: string | undefined;
+	readonly tenantId: string | undefined;
+	readonly enableGuestTenantAuthentication: boolean;
+	readonly clientId: string;
+	readonly record: Readonly<AuthenticationRecord> | undefined;
+	readonly authority: Authority;
+	readonly tenantRules: TenantRules;
+	readonly disableInstanceDiscovery: boolean;
+	/** Base name, without `.nocae` or `.cae`. */
+	readonly cacheName: string;
+	readonly readOnly: boolean;
+	readonly unsafeAllowUnencryptedStorage: boolean;
+	/** The user's home directory, absolute. */
+	readonly home: string;
+	/** `$XDG_DATA_HOME`, or its default. .NET keeps its caches there. */
+	readonly dataHome: string;
+	readonly cacheCheckIntervalMs: number;
+	readonly lockTimeoutMs: number;
+	readonly keyringTimeoutMs: number;
+	readonly retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
+	readonly proxy: Readonly<ProxyOptions> | undefined;
+	readonly dispatcher: HttpDispatcher | undefined;
+	readonly allowLoggingAccountIdentifiers: boolean;
+	/** `undefined`: native where it loads, else pure. */
+	readonly useNativeAddon: boolean | undefined;
+};
+
+const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheCredentialOptions>([
+	'username',
+	'tenantId',
+	'enableGuestTenantAuthentication',
+	'clientId',
+	'authenticationRecord',
+	'authorityHost',
+	'additionallyAllowedTenants',
+	'disableInstanceDiscovery',
+	'tokenCachePersistenceOptions',
+	'cacheCheckIntervalInMs',
+	'lockTimeoutInMs',
+	'keyringTimeoutInMs',
+	'retryOptions',
+	'proxyOptions',
+	'dispatcher',
+	'loggingOptions',
+	'useNativeAddon',
+]);
+
+/** Names that other SDKs use for an option of ours, for the error text. */
+const misspelledOptions: Readonly<Record<string, keyof SharedTokenCacheCredentialOptions>> = {
+	userName: 'username',
+	authority: 'authorityHost',
+	tenantID: 'tenantId',
+	clientID: 'clientId',
+	cachePersistenceOptions: 'tokenCachePersistenceOptions',
+	logging: 'loggingOptions',
+};
+
+/** @throws `STC_INVALID_ARGUMENT`, naming the option or environment variable and what is right. */
+export function readSettings(
+	options: SharedTokenCacheCredentialOptions,
+	environment: Readonly<Record<string, string | undefined>> = process.env,
+): Settings {
+	checkIsObject(options, 'options');
+	for (const name of Object.keys(options)) {
+		if (!optionNames.has(name)) {
+			const meant = misspelledOptions[name];
+			if (meant) {
+				throw invalidArgument(`The option "${name}" does not exist: did you mean "${meant}"?`);
+			}
+		}
+	}
+
+	const record = readRecord(options.authenticationRecord);
+	const authority = readAuthority(options, record, environment);
+	const tenantId = options.tenantId === undefined || options.tenantId === ''
+		? readEnvironmentTenant(environment)
+		: options.tenantId;
+	if (tenantId !== undefined) {
+		checkTenantId(tenantId, 'tenantId');
+	}
+
+	const clientId = optionalString(options.clientId, 'clientId') ?? record?.clientId ?? developerSignOnClientId;
+	if (!/^[\w.-]+$/.test(clientId)) {
+		throw invalidArgument('clientId is not a client id: use the application (client) id, a GUID.');
+	}
+
+	const persistence = readPersistence(options);
+	const retry = options.retryOptions ?? {};
+	checkIsObject(retry, 'retryOptions');
+	const home = resolve(homedir());
+	return Object.freeze({
+		username: optionalString(options.username, 'username') ?? (environment['AZURE_USERNAME'] || undefined),
+		tenantId,
+		enableGuestTenantAuthentication: optionalBoolean(options.enableGuestTenantAuthentication, 'enableGuestTenantAuthentication') ?? false,
+		clientId,
+		record,
+		authority,
+		tenantRules: {
+			configured: tenantId ?? record?.tenantId,
+			additionallyAllowed: readAllowedTenants(options.additionallyAllowedTenants),
+			requestsIgnored: authority.isAdfs || tenantId === 'adfs' || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
+		},
+		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
+		...persistence,
+		home,
+		dataHome: absoluteOr(environment['XDG_DATA_HOME'], join(home, '.local', 'share')),
+		cacheCheckIntervalMs: milliseconds(options.cacheCheckIntervalInMs, 'cacheCheckIntervalInMs', 1000, 0),
+		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
+		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
+		retry: {
+			maxRetries: wholeNumber(retry.maxRetries, 'retryOptions.maxRetries', 3, 0, 100),
+			retryDelayMs: milliseconds(retry.retryDelayInMs, 'retryOptions.retryDelayInMs', 800, 0),
+			maxRetryDelayMs: milliseconds(retry.maxRetryDelayInMs, 'retryOptions.maxRetryDelayInMs', 64_000, 0),
+		},
+		proxy: readProxy(options),
+		dispatcher: readDispatcher(options.dispatcher),
+		allowLoggingAccountIdentifiers: optionalBoolean(
+			options.loggingOptions?.allowLoggingAccountIdentifiers,
+			'loggingOptions.allowLoggingAccountIdentifiers',
+		) ?? false,
+		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
+	});
+}
+
+function readAuthority(
+	options: SharedTokenCacheCredentialOptions,
+	record: AuthenticationRecord | undefined,
+	environment: Readonly<Record<string, string | undefined>>,
+): Authority {
+	const option = optionalString(options.authorityHost, 'authorityHost');
+	if (option) {
+		return parseAuthority(option, 'authorityHost');
+	}
+
+	if (record) {
+		return parseAuthority(record.authority, 'authenticationRecord.authority');
+	}
+
+	const variable = environment['AZURE_AUTHORITY_HOST'];
+	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : parseAuthority(defaultAuthorityHost, 'authorityHost');
+}
+
+function readEnvironmentTenant(environment: Readonly<Record<string, string | undefined>>): string | undefined {
+	const tenantId = environment['AZURE_TENANT_ID'];
+	if (!tenantId) {
+		return undefined;
+	}
+
+	checkTenantId(tenantId, 'The environment variable AZURE_TENANT_ID');
+	return tenantId;
+}
+
+function readPersistence(options: SharedTokenCacheCredentialOptions) {
+	const persistence = options.tokenCachePersistenceOptions ?? {};
+	checkIsObject(persistence, 'tokenCachePersistenceOptions');
+	if (optionalBoolean(persistence.enabled, 'tokenCachePersistenceOptions.enabled') === false) {
+		throw invalidArgument('tokenCachePersistenceOptions.enabled must not be false: this credential has no other source of tokens. Leave it out.');
+	}
+
+	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? 'msal.cache';
+	// eslint-disable-next-line no-control-regex
+	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200) {
+		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
+	}
+
+	return {
+		cacheName,
+		readOnly: optionalBoolean(persistence.readOnly, 'tokenCachePersistenceOptions.readOnly') ?? false,
+		unsafeAllowUnencryptedStorage: optionalBoolean(
+			persistence.unsafeAllowUnencryptedStorage,
+			'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
+		) ?? false,
+	};
+}
+
+function readRecord(record: AuthenticationRecord | null | undefined): AuthenticationRecord | undefined {
+	if (record === undefined || record === null) {
+		return undefined;
+	}
+
+	checkIsObject(record, 'authenticationRecord');
+	for (const field of ['authority', 'homeAccountId', 'clientId', 'tenantId'] as const) {
+		if (typeof record[field] !== 'string' || record[field] === '') {
+			throw invalidArgument(`authenticationRecord.${field} is missing: use the record that authenticate() of @azure/identity gave.`);
+		}
+	}
+
+	checkTenantId(record.tenantId, 'authenticationRecord.tenantId');
+	const {authority, homeAccountId, clientId, tenantId} = record;
+	return {authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : ''};
+}
+
+function readAllowedTenants(tenants: unknown): readonly string[] {
+	if (tenants === undefined) {
+		return [];
+	}
+
+	if (!Array.isArray(tenants)) {
+		throw invalidArgument('additionallyAllowedTenants must be an array of tenant ids, or ["*"].');
+	}
+
+	for (const tenant of tenants as unknown[]) {
+		if (tenant !== '*') {
+			checkTenantId(tenant, 'additionallyAllowedTenants');
+		}
+	}
+
+	return [...tenants as string[]];
+}
+
+function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | undefined {
+	const proxy = options.proxyOptions;
+	if (proxy === undefined) {
+		return undefined;
+	}
+
+	checkIsObject(proxy, 'proxyOptions');
+	if (options.dispatcher) {
+		throw invalidArgument('proxyOptions and dispatcher exclude each other: give the dispatcher the proxy.');
+	}
+
+	if (typeof proxy.host !== 'string' || !/^https?:\/\/[^/]+$/i.test(proxy.host)) {
+		throw invalidArgument('proxyOptions.host must be a host with its scheme, such as "http://proxy.example".');
+	}
+
+	return {...proxy, port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535)};
+}
+
+function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {
+	if (dispatcher !== undefined && typeof (dispatcher as Partial<HttpDispatcher> | null)?.dispatch !== 'function') {
+		throw invalidArgument('dispatcher must be an undici Dispatcher, such as new Agent().');
+	}
+
+	return dispatcher;
+}
+
+function checkIsObject(value: unknown, name: string): asserts value is object {
+	if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+		throw invalidArgument(`${name} must be an object.`);
+	}
+}
+
+/** Empty means not given, as with an environment variable. */
+function optionalString(value: unknown, name: string): string | undefined {
+	if (value === undefined || value === '') {
+		return undefined;
+	}
+
+	if (typeof value !== 'string') {
+		throw invalidArgument(`${name} must be a string.`);
+	}
+
+	return value;
+}
+
+function optionalBoolean(value: unknown, name: string): boolean | undefined {
+	if (value !== undefined && typeof value !== 'boolean') {
+		throw invalidArgument(`${name} must be true or false.`);
+	}
+
+	return value;
+}
+
+/** Longest delay that a Node timer takes. */
+const maxTimerMs = 2_147_483_647;
+
+function milliseconds(value: unknown, name: string, byDefault: number, least: number): number {
+	if (value === undefined) {
+		return byDefault;
+	}
+
+	if (typeof value !== 'number' || !(value >= least && value <= maxTimerMs)) {
+		throw invalidArgument(`${name} must be a number of milliseconds from ${least} to ${maxTimerMs}.`);
+	}
+
+	return value;
+}
+
+function wholeNumber(value: unknown, name: string, byDefault: number, least: number, most: number): number {
+	const number = value === undefined ? byDefault : value;
+	if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most) {
+		throw invalidArgument(`${name} must be a whole number from ${least} to ${most}.`);
+	}
+
+	return number;
+}
+
+/** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */
+function absoluteOr(path: string | undefined, fallback: string): string {
+	return path?.startsWith('/') ? path : fallback;
+}

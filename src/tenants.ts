@@ -1,0 +1,57 @@
+/** Which tenant a token comes from. */
+
+import {CredentialUnavailableError, invalidArgument} from './errors.js';
+
+/** Any work or school account. */
+export const organizationsTenant = 'organizations';
+
+/** Home tenant of personal Microsoft accounts. Source: Microsoft identity platform, "ID token claims", `tid`. */
+export const consumersTenant = '9188040d-6c67-4c5b-b112-36a304b66dad';
+
+const tenantPattern = /^[A-Za-z\d.-]+$/;
+
+/** @throws `STC_INVALID_ARGUMENT` unless `tenantId` is a tenant id or domain name. */
+export function checkTenantId(tenantId: unknown, optionName: string): asserts tenantId is string {
+	if (typeof tenantId !== 'string' || !tenantPattern.test(tenantId) || /^\.+$/.test(tenantId)) {
+		throw invalidArgument(`${optionName} is not a tenant: use a tenant id or domain name, made of letters, digits, "." and "-".`);
+	}
+}
+
+/** Home tenant of a home account id `<uid>.<utid>`, or `undefined` for ids of any other shape. */
+export function homeTenantOf(homeAccountId: string): string | undefined {
+	const parts = homeAccountId.split('.');
+	return parts.length === 2 ? parts[1] : undefined;
+}
+
+export type TenantRules = {
+	/** The tenant that the options name, if any. */
+	configured: string | undefined;
+	additionallyAllowed: readonly string[];
+	/** AD FS, or `AZURE_IDENTITY_DISABLE_MULTITENANTAUTH`: requests cannot choose. */
+	requestsIgnored: boolean;
+};
+
+/**
+ * The tenant that a request names, where it may.
+ *
+ * @returns `undefined` when the request leaves the choice to the options.
+ * @throws `STC_TENANT_NOT_ALLOWED`, so that a chain tries its next credential.
+ */
+export function allowedRequestTenant(requested: string | undefined, rules: TenantRules): string | undefined {
+	if (!requested || rules.requestsIgnored) {
+		return undefined;
+	}
+
+	const {configured, additionallyAllowed} = rules;
+	const isAllowed = configured === undefined
+		|| additionallyAllowed.includes('*')
+		|| [configured, ...additionallyAllowed].some(tenant => tenant.toLowerCase() === requested.toLowerCase());
+	if (!isAllowed) {
+		throw new CredentialUnavailableError(
+			'STC_TENANT_NOT_ALLOWED',
+			`SharedTokenCacheCredential: The current credential is not configured to acquire tokens for tenant ${requested}. To enable acquiring tokens for this tenant add it to the additionallyAllowedTenants option, or add "*" to allow any tenant.`,
+		);
+	}
+
+	return requested;
+}

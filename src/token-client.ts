@@ -1,0 +1,343 @@
+/** Redeems refresh tokens at the authority's token endpoint. The one file that reaches undici, through `http`. */
+
+import {randomUUID} from 'node:crypto';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {type Authority, defaultAuthorityHost} from './authority.js';
+import {AuthenticationError, type ErrorResponse} from './errors.js';
+import {
+	describeErrorResponse,
+	isRefreshTokenDead,
+	needsUser,
+	parseJsonObject,
+	readErrorResponse,
+	readRetryAfterMs,
+	readTokenResponse,
+	type TokenResponse,
+} from './grant-response.js';
+import {type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings} from './http.js';
+import {log} from './log.js';
+import {packageName, packageVersion} from './version.js';
+
+export type RedeemRequest = {
+	refreshToken: string;
+	/** As the caller wrote them. */
+	scopes: readonly string[];
+	/** Tenant id, domain or `organizations`. Ignored for AD FS. */
+	tenant: string;
+	/** Checked JSON. */
+	claims: string | undefined;
+	enableCae: boolean;
+	/** Account that the token must be for. */
+	homeAccountId: string;
+};
+
+/** The authority wants the user: another refresh token may do. Internal; callers see it as one of the public errors. */
+export class GrantRefusal extends Error {
+	override readonly name = 'GrantRefusal';
+	constructor(
+		message: string,
+		readonly errorResponse: ErrorResponse,
+		/** The refresh token will never work again, whatever is asked for. */
+		readonly isTokenDead: boolean,
+	) {
+		super(message);
+	}
+}
+
+export type TokenClientSettings = HttpSettings & {
+	authority: Authority;
+	clientId: string;
+	disableInstanceDiscovery: boolean;
+	retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
+};
+
+/** Asked for besides the caller's scopes, so that the account keeps its name and the refresh token is renewed. */
+const openIdScopes = ['offline_access', 'openid', 'profile'];
+
+/** The client capability of continuous access evaluation. Source: Microsoft identity platform, "Claims challenge, client capabilities". */
+const caeCapability = {values: ['CP1']};
+
+/** An authority's wish to be left alone is remembered no longer than this, milliseconds. Source: MSAL for Python, `throttled_http_client.py`. */
+const maxThrottleMs = 3_600_000;
+
+export class TokenClient {
+	readonly #settings: TokenClientSettings;
+	readonly #http: HttpClient;
+	/** When requests of one kind may be sent again, Unix milliseconds. */
+	readonly #throttledUntilMs = new Map<string, number>();
+	#discovery: Promise<void> | undefined;
+
+	constructor(settings: TokenClientSettings) {
+		this.#settings = settings;
+		this.#http = new HttpClient(settings);
+	}
+
+	/**
+	 * @throws {GrantRefusal} where the user has to act.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK` or `STC_TIMEOUT` for everything else.
+	 * @throws the reason of `signal`, if that fired.
+	 */
+	async redeem(request: RedeemRequest, signal: AbortSignal): Promise<TokenResponse> {
+		await this.#checkAuthority();
+		const correlationId = randomUUID();
+		const answer = await this.#sendWithRetries(
+			{
+				method: 'POST',
+				url: this.#tokenEndpoint(request.tenant),
+				headers: this.#headers(request, correlationId),
+				body: this.#form(request),
+			},
+			{key: `${request.tenant} ${request.scopes.join(' ')} ${request.homeAccountId}`, secret: request.refreshToken, correlationId},
+			signal,
+		);
+		return this.#readAnswer(answer, request, correlationId);
+	}
+
+	async close(): Promise<void> {
+		await this.#http.close();
+	}
+
+	#tokenEndpoint(tenant: string): string {
+		const {origin, isAdfs} = this.#settings.authority;
+		return isAdfs ? `${origin}/adfs/oauth2/token` : `${origin}/${encodeURIComponent(tenant)}/oauth2/v2.0/token`;
+	}
+
+	#headers({homeAccountId}: RedeemRequest, correlationId: string): string[] {
+		const [uid, utid] = homeAccountId.split('.');
+		return [
+			'content-type', 'application/x-www-form-urlencoded;charset=utf-8',
+			'accept', 'application/json',
+			'client-request-id', correlationId,
+			'return-client-request-id', 'true',
+			'x-client-sku', packageName,
+			'x-client-ver', packageVersion,
+			// Lets the service route to where the account lives. Only ids that are safe in a header.
+			...(utid && /^[\w.-]+$/.test(homeAccountId) ? ['x-anchormailbox', `Oid:${uid}@${utid}`] : []),
+		];
+	}
+
+	#form({refreshToken, scopes, claims, enableCae}: RedeemRequest): string {
+		const form = new URLSearchParams({
+			grant_type: 'refresh_token',
+			refresh_token: refreshToken,
+			client_id: this.#settings.clientId,
+			scope: [...new Set([...scopes, ...openIdScopes])].join(' '),
+			client_info: '1',
+		});
+		const merged = mergeClaims(claims, enableCae);
+		if (merged !== undefined) {
+			form.set('claims', merged);
+		}
+
+		return form.toString();
+	}
+
+	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
+	async #sendWithRetries(request: HttpRequest, {key, secret, correlationId}: {key: string; secret: string; correlationId: string}, signal: AbortSignal): Promise<HttpAnswer> {
+		const {maxRetries, retryDelayMs, maxRetryDelayMs} = this.#settings.retry;
+		await this.#waitOutThrottle(key, correlationId, signal);
+		for (let attempt = 0; ; attempt++) {
+			// Each try waits for the outcome of the one before.
+			// eslint-disable-next-line no-await-in-loop
+			const outcome = await this.#try(request, signal);
+			if (!(outcome instanceof HttpFailure) && !isRepeatable(outcome.status)) {
+				return outcome;
+			}
+
+			const askedMs = outcome instanceof HttpFailure ? undefined : readRetryAfterMs(outcome.headers, Date.now());
+			const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
+			// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
+			const pauseMs = askedMs ?? Math.round(backoffMs * (0.75 + (Math.random() / 2)));
+			const isLasting = outcome instanceof HttpFailure && (outcome.kind === 'certificate' || outcome.kind === 'too-large');
+			if (isLasting || attempt >= maxRetries || pauseMs > maxRetryDelayMs) {
+				if (askedMs !== undefined) {
+					this.#throttledUntilMs.set(key, Date.now() + Math.min(askedMs, maxThrottleMs));
+				}
+
+				throw this.#toError(outcome, {secret, correlationId, attempts: attempt + 1, retryAfterMs: askedMs});
+			}
+
+			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${correlationId}.`);
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(pauseMs, undefined, {signal, ref: false}).catch((error: unknown) => {
+				signal.throwIfAborted();
+				throw error;
+			});
+		}
+	}
+
+	async #try(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer | HttpFailure> {
+		try {
+			return await this.#http.send(request, signal);
+		} catch (error) {
+			if (error instanceof HttpFailure) {
+				return error;
+			}
+
+			throw error;
+		}
+	}
+
+	async #waitOutThrottle(key: string, correlationId: string, signal: AbortSignal): Promise<void> {
+		const untilMs = this.#throttledUntilMs.get(key);
+		if (untilMs === undefined) {
+			return;
+		}
+
+		const waitMs = untilMs - Date.now();
+		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
+			throw new AuthenticationError(
+				'STC_TOKEN_REQUEST_FAILED',
+				`SharedTokenCacheCredential: ${this.#settings.authority.host} asked for a pause that lasts another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again then.`,
+				{statusCode: 429, retryAfterInMs: waitMs, correlationId},
+			);
+		}
+
+		if (waitMs > 0) {
+			await sleep(waitMs, undefined, {signal, ref: false}).catch((error: unknown) => {
+				signal.throwIfAborted();
+				throw error;
+			});
+		}
+
+		this.#throttledUntilMs.delete(key);
+	}
+
+	#readAnswer(answer: HttpAnswer, request: RedeemRequest, correlationId: string): TokenResponse {
+		const json = parseJsonObject(answer.body);
+		const errorResponse = json && readErrorResponse(json, request.refreshToken);
+		if (errorResponse && needsUser(errorResponse)) {
+			throw new GrantRefusal(
+				`${describeErrorResponse(errorResponse)} (correlation id ${errorResponse.correlationId ?? correlationId})`,
+				errorResponse,
+				isRefreshTokenDead(errorResponse),
+			);
+		}
+
+		if (!json || errorResponse || answer.status !== 200) {
+			throw this.#toError(answer, {secret: request.refreshToken, correlationId, attempts: 1, retryAfterMs: undefined});
+		}
+
+		const response = readTokenResponse(json, Math.floor(answer.sentMs / 1000));
+		if (typeof response === 'string') {
+			throw this.#unusable(answer, response, correlationId);
+		}
+
+		if (response.homeAccountId !== undefined && response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()) {
+			throw this.#unusable(answer, 'it is for another account than the one whose refresh token was sent', correlationId);
+		}
+
+		return response;
+	}
+
+	#unusable(answer: HttpAnswer, why: string, correlationId: string): AuthenticationError {
+		return new AuthenticationError(
+			'STC_TOKEN_REQUEST_FAILED',
+			`SharedTokenCacheCredential: the answer of ${this.#settings.authority.host} cannot be used: ${why}. Correlation id ${correlationId}.`,
+			{statusCode: answer.status, correlationId},
+		);
+	}
+
+	#toError(
+		outcome: HttpAnswer | HttpFailure,
+		{secret, correlationId, attempts, retryAfterMs}: {secret: string; correlationId: string; attempts: number; retryAfterMs: number | undefined},
+	): AuthenticationError {
+		const {host} = this.#settings.authority;
+		const tries = attempts > 1 ? ` after ${attempts} tries` : '';
+		if (outcome instanceof HttpFailure) {
+			const cures: Record<HttpFailure['kind'], string> = {
+				network: 'Check the network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY).',
+				timeout: 'Check the network and proxy, or try again.',
+				certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
+				'too-large': 'Check that authorityHost is an authority.',
+			};
+			return new AuthenticationError(
+				outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
+				`SharedTokenCacheCredential: no token from ${host}${tries}: ${outcome.message}. ${cures[outcome.kind]} Correlation id ${correlationId}.`,
+				{cause: outcome, correlationId},
+			);
+		}
+
+		const json = parseJsonObject(outcome.body);
+		const errorResponse = json && readErrorResponse(json, secret);
+		const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined);
+		return new AuthenticationError(
+			'STC_TOKEN_REQUEST_FAILED',
+			`SharedTokenCacheCredential: ${host} refused the token request${tries} with HTTP ${outcome.status}: ${why}. Correlation id ${errorResponse?.correlationId ?? correlationId}.`,
+			{statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs},
+		);
+	}
+
+	/**
+	 * Refuses an authority that Microsoft's public cloud does not know, unless it is loopback or the option
+	 * `disableInstanceDiscovery` vouches for it: a refresh token opens the account to whoever receives it. Asked once.
+	 */
+	async #checkAuthority(): Promise<void> {
+		const {authority, disableInstanceDiscovery} = this.#settings;
+		if (authority.isWellKnown || authority.isLoopback || authority.isAdfs || disableInstanceDiscovery) {
+			return;
+		}
+
+		this.#discovery ??= this.#discover();
+		try {
+			await this.#discovery;
+		} catch (error) {
+			this.#discovery = undefined;
+			throw error;
+		}
+	}
+
+	/** Source: Microsoft identity platform, instance discovery; MSAL for Python 1.39, `authority.py`. */
+	async #discover(): Promise<void> {
+		const {authority} = this.#settings;
+		const correlationId = randomUUID();
+		const query = new URLSearchParams({
+			'api-version': '1.1',
+			authorization_endpoint: `${authority.origin}/common/oauth2/v2.0/authorize`,
+		});
+		const answer = await this.#sendWithRetries(
+			{
+				method: 'GET',
+				url: `https://${defaultAuthorityHost}/common/discovery/instance?${query.toString()}`,
+				headers: ['accept', 'application/json', 'client-request-id', correlationId],
+			},
+			{key: 'discovery', secret: authority.host, correlationId},
+			// Shared by callers who come and go, so none of their signals ends it.
+			new AbortController().signal,
+		);
+		if (answer.status !== 200 || typeof parseJsonObject(answer.body)?.['tenant_discovery_endpoint'] !== 'string') {
+			throw new AuthenticationError(
+				'STC_TOKEN_REQUEST_FAILED',
+				`SharedTokenCacheCredential: ${authority.host} is not an authority that ${defaultAuthorityHost} knows, so no refresh token is sent there. Correct authorityHost, or set disableInstanceDiscovery if you trust it.`,
+				{statusCode: answer.status, correlationId},
+			);
+		}
+	}
+}
+
+/** The claims that a request carries: the caller's, and the capability that `enableCae` declares. */
+function mergeClaims(claims: string | undefined, enableCae: boolean): string | undefined {
+	if (!enableCae) {
+		return claims;
+	}
+
+	const merged = {...(claims === undefined ? {} : parseJsonObject(claims))} as {access_token?: object};
+	return JSON.stringify({...merged, access_token: {...merged.access_token, xms_cc: caeCapability}});
+}
+
+function isRepeatable(status: number): boolean {
+	return status === 429 || status === 408 || status >= 500;
+}
+
+function describeUnusable({status, headers}: HttpAnswer, isJson: boolean): string {
+	if (status >= 300 && status < 400) {
+		return 'a redirect, which is never followed with a refresh token';
+	}
+
+	if (isJson) {
+		return 'an answer without an OAuth error';
+	}
+
+	const type = headers['content-type']?.split(';')[0]?.trim();
+	return `an answer that is not JSON${type && /^[\w/+.-]{1,60}$/.test(type) ? ` (${type})` : ''}`;
+}

@@ -1,0 +1,64 @@
+/** Which cached access token answers a request. Pure: no files, no clock. */
+
+import type {AccessTokenEntry, AccountEntry} from './backend.js';
+import {homeTenantOf, organizationsTenant} from './tenants.js';
+
+/** A cached token is used only with more life left than this. Source: azure-identity for Python 1.26, `shared_token_cache.py`, 300 s. */
+export const minimumLifetimeSec = 300;
+
+export type TokenCriteria = {
+	account: AccountEntry;
+	clientId: string;
+	/** The authority's aliases, lower case. */
+	environments: readonly string[];
+	scopes: readonly string[];
+	/** The tenant asked for, or `undefined` for the account's own. */
+	tenantId: string | undefined;
+	nowSec: number;
+	/** Least life that the token must have left, seconds. */
+	lifetimeSec: number;
+};
+
+/** @returns the token that fits and lives longest, or `undefined`. */
+export function findAccessToken<Entry extends AccessTokenEntry>(
+	entries: readonly Entry[],
+	criteria: TokenCriteria,
+): Entry | undefined {
+	const {account, nowSec} = criteria;
+	const realms = realmsOf(criteria);
+	const scopes = criteria.scopes.map(scope => scope.toLowerCase());
+	let best: Entry | undefined;
+	for (const entry of entries) {
+		if (
+			entry.expiresOn - criteria.lifetimeSec > nowSec
+			// A token from the future means that the clock was set back: its expiry cannot be trusted.
+			&& (entry.cachedAt ?? 0) <= nowSec
+			&& entry.homeAccountId.toLowerCase() === account.homeAccountId.toLowerCase()
+			&& criteria.environments.includes(entry.environment.toLowerCase())
+			&& entry.clientId.toLowerCase() === criteria.clientId.toLowerCase()
+			&& realms.has((entry.realm ?? '').toLowerCase())
+			&& isContained(scopes, entry.target)
+			&& (!best || entry.expiresOn > best.expiresOn)
+		) {
+			best = entry;
+		}
+	}
+
+	return best;
+}
+
+/**
+ * The realms, lower case, under which libraries store what was asked for. Without a tenant that is the account's home; Python
+ * writes the word that it asked for.
+ */
+function realmsOf({account, tenantId}: TokenCriteria): Set<string> {
+	const realms = tenantId
+		? [tenantId]
+		: [homeTenantOf(account.homeAccountId) ?? '', account.realm ?? '', organizationsTenant, 'common'];
+	return new Set(realms.map(realm => realm.toLowerCase()));
+}
+
+function isContained(scopes: readonly string[], target: string): boolean {
+	const cached = new Set(target.toLowerCase().split(' '));
+	return scopes.every(scope => cached.has(scope));
+}

@@ -1,0 +1,158 @@
+/**
+ * The Azure `TokenCredential` surface, declared here so that the package needs no `@azure/*` package at run time or for its
+ * types. `test/types` holds each type assignable to and from its namesake in `@azure/core-auth`.
+ *
+ * Source: `@azure/core-auth` 1.10.1, `TokenCredential`, `GetTokenOptions`, `AccessToken`.
+ */
+
+/** The part of `AbortSignal` that is used, so that older polyfills fit too. */
+export type AbortSignalLike = {
+	readonly aborted: boolean;
+	addEventListener(type: 'abort', listener: (this: AbortSignalLike, event: unknown) => unknown, options?: unknown): void;
+	removeEventListener(type: 'abort', listener: (this: AbortSignalLike, event: unknown) => unknown, options?: unknown): void;
+};
+
+/** The span that is current, as `@azure/core-tracing` hands it around. Opaque to this package. */
+export type TracingContext = {
+	getValue(key: symbol): unknown;
+	setValue(key: symbol, value: unknown): TracingContext;
+	deleteValue(key: symbol): TracingContext;
+};
+
+/** What a caller, most often an Azure SDK client, may ask of one token. */
+export type GetTokenOptions = {
+	/** Ends this call with an `AbortError`. Other callers who wait for the same token are not disturbed. */
+	abortSignal?: AbortSignalLike;
+	requestOptions?: {
+		/** Longest time that this call may take, milliseconds. Default: no limit but the retries'. */
+		timeout?: number;
+	};
+	/** Needs `@azure/core-tracing`; a call that is answered from memory makes no span. */
+	tracingOptions?: {
+		tracingContext?: TracingContext;
+	};
+	/** A claims challenge of the resource, decoded JSON. Cached access tokens are passed over. */
+	claims?: string;
+	/** Continuous access evaluation: use the `.cae` cache, and declare the client capability `CP1`. Default false. */
+	enableCae?: boolean;
+	/** Tenant to get this token from. See `additionallyAllowedTenants`. */
+	tenantId?: string;
+	/** Not supported: a cached refresh token gives bearer tokens. Refused when given. */
+	proofOfPossessionOptions?: {
+		nonce: string;
+		resourceRequestMethod: string;
+		resourceRequestUrl: string;
+	};
+};
+
+/** A token for the `Authorization: Bearer` header. Frozen, and shared between callers. `util.inspect` shows no secret. */
+export type AccessToken = {
+	readonly token: string;
+	/** Unix milliseconds. */
+	readonly expiresOnTimestamp: number;
+	/** When to ask again, Unix milliseconds, where the authority told. */
+	readonly refreshAfterTimestamp?: number;
+	readonly tokenType: 'Bearer';
+};
+
+/** An account of the shared cache, without any secret. */
+export type SharedTokenCacheAccount = {
+	/** `<uid>.<utid>`: the user in the home tenant. */
+	readonly homeAccountId: string;
+	/** Home tenant: the second part of `homeAccountId`, where it has two. */
+	readonly tenantId?: string;
+	/** The user's object id in the tenant of this record. */
+	readonly localAccountId?: string;
+	readonly username: string;
+	/** Host of the authority as stored, such as `login.microsoftonline.com`. */
+	readonly environment: string;
+	/** True if a refresh token that this credential may redeem is cached: only such accounts can be selected. */
+	readonly usable: boolean;
+	/** Where it was found: file path, or the keyring item's name. */
+	readonly source: string;
+};
+
+/** What `@azure/identity` gives for an interactive sign-in: names one account. Holds no secret. */
+export type AuthenticationRecord = {
+	/** Host of the authority, such as `login.microsoftonline.com`. */
+	authority: string;
+	homeAccountId: string;
+	clientId: string;
+	tenantId: string;
+	username: string;
+};
+
+export type TokenCachePersistenceOptions = {
+	/** Accepted for `@azure/identity`'s sake; `false` is refused, for this credential has no other source of tokens. */
+	enabled?: boolean;
+	/** Base name of the cache. Default `msal.cache`; `.nocae` or `.cae` is added. */
+	name?: string;
+	/** Allows a plaintext cache to be created where an encrypted one is expected. Reading needs no permission. Default false. */
+	unsafeAllowUnencryptedStorage?: boolean;
+	/** Never write to the shared cache. Default false. */
+	readOnly?: boolean;
+};
+
+/** How failed token requests are repeated. Names and meaning as in `@azure/core-rest-pipeline`. */
+export type RetryOptions = {
+	/** Repetitions after the first try. Default 3. */
+	maxRetries?: number;
+	/** First pause, milliseconds; doubled each time, with jitter. Default 800. */
+	retryDelayInMs?: number;
+	/** Longest pause, milliseconds. An authority that asks for a longer one (`Retry-After`) is not asked again. Default 64000. */
+	maxRetryDelayInMs?: number;
+};
+
+/** An HTTP proxy, in the field names of `@azure/core-rest-pipeline`. */
+export type ProxyOptions = {
+	/** With scheme, such as `http://proxy.example`. */
+	host: string;
+	port: number;
+	username?: string;
+	password?: string;
+};
+
+/** An undici `Dispatcher` of any version, such as an `Agent`, `ProxyAgent` or `MockAgent`. */
+export type HttpDispatcher = {
+	dispatch(options: object, handler: object): boolean;
+};
+
+export type LoggingOptions = {
+	/** Show user names in log lines and error texts. Default false: they are masked. */
+	allowLoggingAccountIdentifiers?: boolean;
+};
+
+export type SharedTokenCacheCredentialOptions = {
+	/** Account to use; case does not matter. Default: `AZURE_USERNAME`. */
+	username?: string;
+	/** Home tenant of the account to use. Default: `AZURE_TENANT_ID`. */
+	tenantId?: string;
+	/** `tenantId` names the tenant to get tokens from, where the user may be a guest. Default false. */
+	enableGuestTenantAuthentication?: boolean;
+	/** Client that redeems refresh tokens. Default: the record's, else Azure CLI's, which developer tools share. */
+	clientId?: string;
+	/** Selects the account exactly. `null` is ignored. */
+	authenticationRecord?: AuthenticationRecord | null;
+	/** Host or https URL of the authority. Default: the record's, else `AZURE_AUTHORITY_HOST`, else the public cloud. */
+	authorityHost?: string;
+	/** Tenants besides `tenantId` that a request may name; `"*"` allows all. Default: none. */
+	additionallyAllowedTenants?: string[];
+	/** Do not ask the public cloud whether an unknown `authorityHost` is a real authority. Default false. */
+	disableInstanceDiscovery?: boolean;
+	/** Which shared cache. */
+	tokenCachePersistenceOptions?: TokenCachePersistenceOptions;
+	/** How old the last look at the cache may be, milliseconds. Default 1000. */
+	cacheCheckIntervalInMs?: number;
+	/** Longest wait for the cache's lock, milliseconds. Default 30000. */
+	lockTimeoutInMs?: number;
+	/** Longest wait for the keyring, milliseconds. Default 10000. */
+	keyringTimeoutInMs?: number;
+	retryOptions?: RetryOptions;
+	/** Default: the environment's `HTTPS_PROXY` and `NO_PROXY`. */
+	proxyOptions?: ProxyOptions;
+	/** Sends the token requests. Yours to close; excludes `proxyOptions`. */
+	dispatcher?: HttpDispatcher;
+	loggingOptions?: LoggingOptions;
+	/** `true`: fail without the native addon. `false`: never load it. Default: load it, and do without where none fits. */
+	useNativeAddon?: boolean;
+};

@@ -1,0 +1,392 @@
+/** The credential over real files: which cache, which account, which token, and how fresh. Runs with each backend that loads. */
+
+import {existsSync, readdirSync, rmSync, statSync} from 'node:fs';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import test, {type ExecutionContext} from 'ava';
+import type {CredentialUnavailableError} from '../../dist/errors.js';
+import {SharedTokenCacheCredential} from '../../dist/index.js';
+import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import {startEntraServer} from '../helpers/entra-server.js';
+import {
+	accessTokenRecord, accountRecord, ann, bob, cacheOf, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+
+const annWithToken = (secret: string, lifeSec = 3600) => cacheOf({
+	accounts: [accountRecord(ann)],
+	refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+	accessTokens: [accessTokenRecord(ann, secret, lifeSec)],
+});
+
+const files = {
+	nocae: '.IdentityService/msal.cache.nocae',
+	cae: '.IdentityService/msal.cache.cae',
+	bare: '.IdentityService/msal.cache',
+	dotnet: '.local/share/.IdentityService/msal.cache.nocae',
+	gcm: '.local/.IdentityService/msal.cache',
+};
+
+/** Waits until `condition` holds; a test that waits in vain fails at its next assertion. */
+async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+	const endMs = Date.now() + timeoutMs;
+	while (Date.now() < endMs) {
+		// eslint-disable-next-line no-await-in-loop
+		if (await condition()) {
+			return;
+		}
+
+		// eslint-disable-next-line no-await-in-loop
+		await sleep(10);
+	}
+}
+
+for (const useNativeAddon of [true, false]) {
+	const variant = useNativeAddon ? 'native' : 'pure';
+	const credentialIn = (home: TestHome, options: SharedTokenCacheCredentialOptions = {}, server?: Parameters<TestHome['credential']>[1]) =>
+		home.credential({useNativeAddon, ...options}, server);
+
+	/** The code of the failure that a call ends with. */
+	const codeOf = async (t: ExecutionContext, credential: SharedTokenCacheCredential, options = {}) => {
+		const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope, options), {name: 'CredentialUnavailableError'});
+		t.notRegex(error.message, /\n|FAKE/);
+		return error.code;
+	};
+
+	test(`${variant}: a cached token, with nothing but a path given`, async t => {
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-cached'));
+		const token = await credentialIn(home).getToken(scope);
+		t.is(token.token, 'FAKE-cached');
+		t.is(token.tokenType, 'Bearer');
+		t.true(Math.abs((token.expiresOnTimestamp / 1000) - nowSec() - 3600) < 5);
+		t.true(Object.isFrozen(token));
+	});
+
+	test(`${variant}: reading creates nothing and changes nothing`, async t => {
+		const home = new TestHome(t);
+		const path = home.write(annWithToken('FAKE-cached'));
+		const before = statSync(path, {bigint: true});
+		await credentialIn(home).getToken(scope);
+		t.deepEqual(readdirSync(join(home.path, '.IdentityService')), ['msal.cache.nocae']);
+		t.is(statSync(path, {bigint: true}).mtimeNs, before.mtimeNs);
+
+		const empty = new TestHome(t);
+		await codeOf(t, credentialIn(empty));
+		t.false(existsSync(join(empty.path, '.IdentityService')));
+	});
+
+	test(`${variant}: a CAE request uses the .cae cache, and takes no access token from another`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-nocae'), files.nocae);
+		const credential = credentialIn(home, {cacheCheckIntervalInMs: 0}, entra);
+		t.is((await credential.getToken(scope)).token, 'FAKE-nocae');
+		const granted = await credential.getToken(scope, {enableCae: true});
+		t.is(granted.token, entra.grants[0]?.accessToken);
+		home.write(annWithToken('FAKE-cae'), files.cae);
+		const other = credentialIn(home, {cacheCheckIntervalInMs: 1}, entra);
+		t.is((await other.getToken(scope, {enableCae: true})).token, 'FAKE-cae');
+		t.is((await other.getToken(scope)).token, 'FAKE-nocae');
+	});
+
+	for (const [source, tokenIsUsed] of [['bare', true], ['dotnet', true], ['gcm', true], ['cae', false]] as const) {
+		test(`${variant}: the other source ${files[source]} is read when the first has no account`, async t => {
+			const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+			t.teardown(async () => entra.close());
+			const home = new TestHome(t);
+			home.writeSettled('{}', files.nocae);
+			home.write(annWithToken('FAKE-other'), files[source]);
+			const {token} = await credentialIn(home, {}, entra).getToken(scope);
+			t.is(token, tokenIsUsed ? 'FAKE-other' : entra.grants[0]?.accessToken);
+			t.is(entra.grants.length, tokenIsUsed ? 0 : 1);
+		});
+	}
+
+	test(`${variant}: the first source that has the account wins; another name has its own files`, async t => {
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-first'), files.nocae);
+		home.write(annWithToken('FAKE-second'), files.bare);
+		home.write(cacheOf({
+			accounts: [accountRecord(bob)],
+			refreshTokens: [refreshTokenRecord(bob, 'FAKE-rb')],
+			accessTokens: [accessTokenRecord(bob, 'FAKE-bob', 3600)],
+		}), files.gcm);
+		home.write(annWithToken('FAKE-named'), '.IdentityService/mine.nocae');
+		t.is((await credentialIn(home).getToken(scope)).token, 'FAKE-first');
+		t.is((await credentialIn(home, {username: 'BOB@fabrikam.com'}).getToken(scope)).token, 'FAKE-bob');
+		t.is((await credentialIn(home, {tokenCachePersistenceOptions: {name: 'mine'}}).getToken(scope)).token, 'FAKE-named');
+	});
+
+	test(`${variant}: XDG_DATA_HOME is where .NET's caches are`, async t => {
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-dotnet'), 'data/.IdentityService/msal.cache.nocae');
+		process.env['XDG_DATA_HOME'] = join(home.path, 'data');
+		const credential = credentialIn(home);
+		delete process.env['XDG_DATA_HOME'];
+		t.is((await credential.getToken(scope)).token, 'FAKE-dotnet');
+	});
+
+	test(`${variant}: what cannot be read is told with its place and cure`, async t => {
+		const cases: Array<[string | Uint8Array, string, RegExp]> = [
+			['not json', 'STC_CACHE_CORRUPT', /msal\.cache\.nocae/],
+			['[]', 'STC_CACHE_CORRUPT', /msal\.cache\.nocae/],
+			['{"Account":{', 'STC_CACHE_CORRUPT', /msal\.cache\.nocae/],
+			['eyJhbGciOiJkaXIi.a.b.c.d', 'STC_CACHE_FORMAT', /msal\.cache\.nocae/],
+			[Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'), 'STC_CACHE_FORMAT', /msal\.cache\.nocae/],
+		];
+		for (const [content, code, message] of cases) {
+			const home = new TestHome(t);
+			home.writeSettled(content);
+			// eslint-disable-next-line no-await-in-loop
+			const error = await t.throwsAsync<CredentialUnavailableError>(credentialIn(home).getToken(scope), {name: 'CredentialUnavailableError', message}, String(content));
+			t.is(error.code, code as CredentialUnavailableError['code'], String(content));
+		}
+	});
+
+	test(`${variant}: an empty cache, a signal file, and no cache at all`, async t => {
+		const home = new TestHome(t);
+		const missing = await codeOf(t, credentialIn(home, {cacheCheckIntervalInMs: 0}));
+		t.true(['STC_CACHE_NOT_FOUND', 'STC_STORE_UNAVAILABLE', 'STC_ADDON_MISSING'].includes(missing));
+		home.writeSettled('{"Account":{}}');
+		t.is(await codeOf(t, credentialIn(home, {cacheCheckIntervalInMs: 1})), 'STC_NO_ACCOUNT');
+	});
+
+	test(`${variant}: several accounts, selected by name, tenant, record`, async t => {
+		const home = new TestHome(t);
+		home.write(cacheOf({
+			accounts: [accountRecord(ann), accountRecord(bob)],
+			refreshTokens: [refreshTokenRecord(ann, 'FAKE-ra'), refreshTokenRecord(bob, 'FAKE-rb')],
+			accessTokens: [accessTokenRecord(ann, 'FAKE-ann', 3600), accessTokenRecord(bob, 'FAKE-bob', 3600)],
+		}));
+		const tokenWith = async (options: SharedTokenCacheCredentialOptions) => (await credentialIn(home, options).getToken(scope)).token;
+		t.is(await codeOf(t, credentialIn(home)), 'STC_AMBIGUOUS_ACCOUNT');
+		t.is(await codeOf(t, credentialIn(home, {username: 'eve@contoso.com'})), 'STC_NO_ACCOUNT');
+		t.is(await tokenWith({username: 'Ann@Contoso.com'}), 'FAKE-ann');
+		t.is(await tokenWith({tenantId: bob.utid}), 'FAKE-bob');
+		t.is(await tokenWith({authenticationRecord: {authority: 'login.windows.net', homeAccountId: homeAccountId(bob), clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', tenantId: bob.utid, username: 'x'}}), 'FAKE-bob');
+	});
+
+	test(`${variant}: one of twenty accounts, whose secrets a first reading leaves out`, async t => {
+		const home = new TestHome(t);
+		const users = Array.from({length: 20}, (_, index) => ({uid: `uid-${index}`, utid: `tenant-${index}`, username: `user${index}@contoso.com`}));
+		home.write(cacheOf({
+			accounts: users.map(user => accountRecord(user)),
+			refreshTokens: [refreshTokenRecord(users[7]!, 'FAKE-r7')],
+			accessTokens: users.map(user => accessTokenRecord(user, `FAKE-${user.uid}`, 3600)),
+		}));
+		t.is((await credentialIn(home).getToken(scope)).token, 'FAKE-uid-7');
+	});
+
+	test(`${variant}: 1,000 concurrent calls on an expired token make one grant`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, delayMs: 100});
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-expired', -10));
+		const options = {dispatcher: home.dispatcher(entra)};
+		const credentials = [credentialIn(home, options), credentialIn(home, options), credentialIn(home, options)];
+		const tokens = await Promise.all(Array.from({length: 1000}, async (_, index) => credentials[index % 3]!.getToken(index % 2 ? scope : [scope])));
+		t.is(new Set(tokens.map(({token}) => token)).size, 1);
+		t.is(entra.tokenRequests.length, 1);
+	});
+
+	test(`${variant}: one account's next scope needs no further reading, and a change of the cache is seen`, async t => {
+		const home = new TestHome(t);
+		const both = (secret: string) => cacheOf({
+			accounts: [accountRecord(ann)],
+			refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+			accessTokens: [accessTokenRecord(ann, `${secret}-1`, 3600), accessTokenRecord(ann, `${secret}-2`, 3600, {target: 'other/.default'})],
+		});
+		const path = home.write(both('FAKE-a'));
+		const credential = credentialIn(home, {cacheCheckIntervalInMs: 60_000});
+		t.is((await credential.getToken(scope)).token, 'FAKE-a-1');
+		rmSync(path);
+		t.is((await credential.getToken('other/.default')).token, 'FAKE-a-2', 'no look at the cache within the interval');
+		t.is((await credential.getToken(scope)).token, 'FAKE-a-1');
+
+		home.write(both('FAKE-b'));
+		const watching = credentialIn(home, {cacheCheckIntervalInMs: 20});
+		t.is((await watching.getToken(scope)).token, 'FAKE-b-1');
+		home.write(both('FAKE-c'));
+		await until(async () => (await watching.getToken(scope)).token === 'FAKE-c-1');
+		t.is((await watching.getToken(scope)).token, 'FAKE-c-1');
+	});
+
+	test(`${variant}: a sign-out is seen, also for a token that a grant brought`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.writeAccount(ann, 'FAKE-refresh-ann');
+		const credential = credentialIn(home, {cacheCheckIntervalInMs: 20}, entra);
+		const {token} = await credential.getToken(scope);
+		t.is(token, entra.grants[0]?.accessToken);
+		// Another program writes something else: the token is kept, and no further grant is made.
+		home.write(cacheOf({accounts: [accountRecord(ann), accountRecord(bob)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')]}));
+		await sleep(50);
+		await credential.getToken(scope);
+		await sleep(50);
+		t.is((await credential.getToken(scope)).token, token);
+		t.is(entra.grants.length, 1);
+		home.write(cacheOf({accounts: [accountRecord(bob)]}));
+		await until(async () => {
+			try {
+				await credential.getToken(scope);
+				return false;
+			} catch {
+				return true;
+			}
+		});
+		t.is(await codeOf(t, credential), 'STC_NO_ACCOUNT');
+	});
+
+	test(`${variant}: a cache that becomes unreadable is no sign-out`, async t => {
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-good'));
+		const credential = credentialIn(home, {cacheCheckIntervalInMs: 5});
+		await credential.getToken(scope);
+		home.writeSettled('{"Account":');
+		for (let call = 0; call < 20; call++) {
+			// eslint-disable-next-line no-await-in-loop
+			t.is((await credential.getToken(scope)).token, 'FAKE-good');
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(5);
+		}
+
+		home.write(annWithToken('FAKE-better'));
+		await until(async () => (await credential.getToken(scope)).token === 'FAKE-better');
+		t.is((await credential.getToken(scope)).token, 'FAKE-better');
+	});
+
+	test(`${variant}: past refresh_on the token is served on, and one refresh runs behind it`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, delayMs: 30});
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.write(cacheOf({
+			accounts: [accountRecord(ann)],
+			refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+			// Nothing is left between refresh_on and expiry to spread the refresh over but a fraction of a second.
+			accessTokens: [accessTokenRecord(ann, 'FAKE-aging', 400, {refresh_on: String(nowSec() - 100)})],
+		}));
+		const credential = credentialIn(home, {}, entra);
+		t.is((await credential.getToken(scope)).token, 'FAKE-aging');
+		const served = await Promise.all(Array.from({length: 100}, async () => credential.getToken(scope)));
+		t.true(served.every(({token}) => token === 'FAKE-aging'));
+		await until(async () => (await credential.getToken(scope)).token !== 'FAKE-aging');
+		t.is((await credential.getToken(scope)).token, entra.grants[0]?.accessToken);
+		t.is(entra.grants.length, 1);
+	});
+
+	test(`${variant}: a refresh behind it that fails is not repeated at once, and no caller sees it`, async t => {
+		const entra = await startEntraServer();
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.write(cacheOf({
+			accounts: [accountRecord(ann)],
+			refreshTokens: [refreshTokenRecord(ann, 'FAKE-refused')],
+			accessTokens: [accessTokenRecord(ann, 'FAKE-aging', 400, {refresh_on: String(nowSec() - 100)})],
+		}));
+		const credential = credentialIn(home, {}, entra);
+		await until(async () => {
+			t.is((await credential.getToken(scope)).token, 'FAKE-aging');
+			return entra.tokenRequests.length > 0;
+		});
+		for (let call = 0; call < 20; call++) {
+			// eslint-disable-next-line no-await-in-loop
+			t.is((await credential.getToken(scope)).token, 'FAKE-aging');
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(5);
+		}
+
+		t.is(entra.tokenRequests.length, 1);
+	});
+
+	test(`${variant}: listAccounts names the accounts of all caches, without secrets`, async t => {
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-cached'), files.nocae);
+		home.write(cacheOf({accounts: [accountRecord(bob)]}), files.gcm);
+		const accounts = await credentialIn(home).listAccounts();
+		t.like(accounts.find(({usable}) => usable), {homeAccountId: homeAccountId(ann), tenantId: ann.utid, localAccountId: ann.uid, username: ann.username, environment: 'login.microsoftonline.com', source: join(home.path, files.nocae)});
+		t.like(accounts.find(({usable}) => !usable), {homeAccountId: homeAccountId(bob), source: join(home.path, files.gcm)});
+		t.is(accounts.length, 2);
+		t.notRegex(JSON.stringify(accounts), /FAKE/);
+	});
+}
+
+test('arguments of getToken are refused by name', async t => {
+	const home = new TestHome(t);
+	home.write(annWithToken('FAKE-cached'));
+	const credential = home.credential();
+	await credential.getToken(scope);
+	const cases: Array<[unknown, unknown, RegExp]> = [
+		[undefined, undefined, /requires scopes/],
+		[[], undefined, /at least one scope/],
+		['', undefined, /at least one scope/],
+		[[5], undefined, /requires scopes/],
+		['a"b', undefined, /characters that no scope has/],
+		['ä', undefined, /characters that no scope has/],
+		[scope, {claims: 'eyJhIjoxfQ=='}, /claims of getToken must be a JSON object/],
+		[scope, {claims: '[]'}, /claims of getToken must be a JSON object/],
+		[scope, {tenantId: 'a/b'}, /tenantId of getToken is not a tenant/],
+		[scope, {requestOptions: {timeout: -1}}, /requestOptions\.timeout/],
+		[scope, {proofOfPossessionOptions: {nonce: 'x'}}, /proofOfPossessionOptions is not supported/],
+		[scope, 5, /options must be an object/],
+	];
+	for (const [scopes, options, message] of cases) {
+		// eslint-disable-next-line no-await-in-loop
+		const error = await t.throwsAsync(credential.getToken(scopes as string, options as object), {instanceOf: TypeError, message}, JSON.stringify([scopes, options]));
+		t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
+	}
+});
+
+test('a tenant that is not allowed is unavailable; one that is gets its own token', async t => {
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-r')],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-home', 3600), accessTokenRecord(ann, 'FAKE-guest', 3600, {realm: 'guest-tenant'})],
+	}));
+	const credential = home.credential({tenantId: ann.utid, additionallyAllowedTenants: ['guest-tenant']});
+	t.is((await credential.getToken(scope)).token, 'FAKE-home');
+	t.is((await credential.getToken(scope, {tenantId: 'GUEST-tenant'})).token, 'FAKE-guest');
+	t.is((await credential.getToken(scope, {tenantId: 'guest-tenant'})).token, 'FAKE-guest');
+	t.is((await credential.getToken(scope)).token, 'FAKE-home');
+	await t.throwsAsync(credential.getToken(scope, {tenantId: 'stranger'}), {name: 'CredentialUnavailableError', message: /not configured to acquire tokens for tenant stranger/});
+});
+
+test('both forms of the constructor, supported(), close() and await using', async t => {
+	const home = new TestHome(t);
+	home.write(annWithToken('FAKE-cached'));
+	process.env['HOME'] = home.path;
+	const credential = new SharedTokenCacheCredential('ANN@contoso.com', {cacheCheckIntervalInMs: 999});
+	t.is((await credential.getToken(scope)).token, 'FAKE-cached');
+	await t.throwsAsync(new SharedTokenCacheCredential('eve').getToken(scope), {name: 'CredentialUnavailableError'});
+	t.true(SharedTokenCacheCredential.supported());
+	await credential.close();
+	await credential.close();
+	await t.throwsAsync(credential.getToken(scope), {message: /the credential is closed/});
+	await t.throwsAsync(credential.listAccounts(), {message: /the credential is closed/});
+	const disposed = new SharedTokenCacheCredential();
+	await disposed[Symbol.asyncDispose]();
+	await t.throwsAsync(disposed.getToken(scope), {message: /the credential is closed/});
+});
+
+test('closing one credential leaves its twin alone', async t => {
+	const home = new TestHome(t);
+	home.write(annWithToken('FAKE-cached'));
+	const [first, second] = [home.credential(), home.credential()];
+	await first.getToken(scope);
+	await first.close();
+	t.is((await second.getToken(scope)).token, 'FAKE-cached');
+});
+
+test('closing ends a request that is under way', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, delayMs: 60_000});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh-ann');
+	const credential = home.credential({}, entra);
+	const pending = t.throwsAsync(credential.getToken(scope), {name: 'AbortError', message: /closed/});
+	await until(() => entra.requests.length > 0);
+	await credential.close();
+	await pending;
+});

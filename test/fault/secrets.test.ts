@@ -1,0 +1,132 @@
+/** Secrets stay secret: in logs of every level, in errors and their causes, and in whatever prints an object that we hand out. */
+
+import {createRequire} from 'node:module';
+import {inspect} from 'node:util';
+import test from 'ava';
+import type {SharedTokenCacheCredential} from '../../dist/index.js';
+import * as faults from '../helpers/entra-faults.js';
+import {type Behaviour, startEntraServer} from '../helpers/entra-server.js';
+import {accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome} from '../helpers/home.js';
+
+// The copy that a CommonJS application uses, as the entry point that these tests load does.
+const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
+const logged: string[] = [];
+AzureLogger.log = (...parts: unknown[]) => {
+	logged.push(parts.map(part => typeof part === 'string' ? part : inspect(part, {depth: 10})).join(' '));
+};
+
+setLogLevel('verbose');
+
+/** In every secret of this file, and in nothing else. */
+const mark = 'FAKE';
+const refreshToken = `${mark}-refresh-token`;
+
+/** Everything that a person or a log collector might make of an error. */
+function everyText(error: unknown): string {
+	const texts = [inspect(error, {depth: 20, showHidden: true, getters: true}), String(error), JSON.stringify(error)];
+	for (let each = error; each instanceof Error; each = each.cause) {
+		texts.push(each.message, each.stack ?? '', inspect(Object.getOwnPropertyDescriptors(each), {depth: 20}));
+	}
+
+	return texts.join('\n');
+}
+
+async function failure(credential: SharedTokenCacheCredential, options = {}): Promise<unknown> {
+	try {
+		await credential.getToken(scope, options);
+	} catch (error) {
+		return error;
+	}
+
+	return undefined;
+}
+
+test.serial('a served token, alone and inside other objects', async t => {
+	const home = new TestHome(t);
+	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken)], accessTokens: [accessTokenRecord(ann, `${mark}-access`, 3600)]}));
+	const credential = home.credential();
+	const token = await credential.getToken(scope);
+	t.is(token.token, `${mark}-access`);
+	for (const printed of [inspect(token), inspect({nested: [token]}, {depth: 5}), inspect(new Map([[token, token]])), `${String(token)}`, inspect(credential, {depth: 20, showHidden: true}), inspect(await credential.listAccounts(), {depth: 20})]) {
+		t.notRegex(printed, new RegExp(mark));
+	}
+
+	t.is({...token}.token, `${mark}-access`, 'but it is an ordinary AccessToken');
+	t.is((JSON.parse(JSON.stringify(token)) as {token: string}).token, `${mark}-access`);
+});
+
+const behaviours: Array<[string, Behaviour]> = [
+	['an error that quotes the refresh token', faults.oauthError({error: 'invalid_request', code: 900_144, text: `You sent ${refreshToken}, which is ${mark}.`.replace(`which is ${mark}`, 'wrong')})],
+	['a refusal that quotes the refresh token', faults.oauthError({error: 'invalid_grant', code: 70_000, text: `The token ${refreshToken} is bad.`})],
+	['a token in an unusable answer', faults.grantForAnotherAccount()],
+	['a token in a cut answer', faults.invalidJson()],
+	['a token without expiry', faults.grantWithout('expires_in')],
+	['a token in too long an answer', faults.oversizedBody()],
+	['a reset in the answer', faults.resetInBody()],
+	['the refresh token as HTML', faults.body(`<html>${refreshToken}</html>`, {contentType: 'text/html', status: 502})],
+	['the refresh token in a redirect', faults.redirect(302, `https://localhost/?token=${refreshToken}`)],
+	['the refresh token as the error code', faults.changedGrant(() => ({error: refreshToken, error_description: refreshToken, suberror: refreshToken}))],
+];
+
+for (const [name, behaviour] of behaviours) {
+	test.serial(`errors: ${name}`, async t => {
+		const entra = await startEntraServer({refreshTokens: {[refreshToken]: ann}});
+		t.teardown(async () => entra.close());
+		entra.scriptAll(behaviour);
+		const home = new TestHome(t);
+		home.writeAccount(ann, refreshToken);
+		const credential = home.credential({retryOptions: {maxRetries: 1, retryDelayInMs: 1}}, entra);
+		for (const options of [{}, {claims: '{"a":1}'}]) {
+			// eslint-disable-next-line no-await-in-loop
+			const error = await failure(credential, options);
+			t.true(error instanceof Error);
+			t.notRegex(everyText(error), new RegExp(mark));
+		}
+
+		t.true(entra.tokenRequests.length > 0);
+	});
+}
+
+for (const content of [`{"RefreshToken":{"a":{"secret":"${mark}"}},}`, `${mark}`, `eyJ.${mark}`, `{"a":"${mark}\n"}`, `["${mark}"]`]) {
+	for (const useNativeAddon of [true, false]) {
+		test.serial(`errors of a cache that cannot be read, ${useNativeAddon ? 'native' : 'pure'}: ${content.replace(mark, '...').replace('\n', '\\n')}`, async t => {
+			const home = new TestHome(t);
+			home.writeSettled(content);
+			const error = await failure(home.credential({useNativeAddon}));
+			t.true(error instanceof Error);
+			t.notRegex(everyText(error), new RegExp(mark));
+		});
+	}
+}
+
+test.serial('invalid claims are not quoted', async t => {
+	const home = new TestHome(t);
+	const error = await failure(home.credential(), {claims: `${mark}{`});
+	t.true(error instanceof TypeError);
+	t.notRegex(everyText(error), new RegExp(mark));
+});
+
+test.serial('a hit, a grant, a rotation, a refresh in the background: no secret at any log level', async t => {
+	const entra = await startEntraServer({refreshTokens: {[refreshToken]: ann}, rotation: 'revoke-old'});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	const credential = home.credential({cacheCheckIntervalInMs: 1}, entra);
+	const tokens = [await credential.getToken(scope), await credential.getToken(scope), await credential.getToken('other/.default')];
+	home.write('{}');
+	await new Promise(resolve => {
+		setTimeout(resolve, 50);
+	});
+	await credential.getToken(scope).catch(() => undefined);
+	await new Promise(resolve => {
+		setTimeout(resolve, 50);
+	});
+	const text = logged.join('\n');
+	// Lines of the whole file are here, failures included.
+	t.regex(text, /azure-shared-token-cache:info.*SharedTokenCacheCredential => getToken\(\) => SUCCESS\. Scopes: https:\/\/vault\.azure\.net\/\.default\./);
+	t.regex(text, /SharedTokenCacheCredential => getToken\(\) => ERROR\. Scopes: /);
+	t.notRegex(text, new RegExp(mark));
+	for (const {token} of tokens) {
+		t.false(text.includes(token.slice(0, 40)));
+	}
+});

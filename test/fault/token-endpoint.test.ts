@@ -1,0 +1,415 @@
+/** Redeeming a refresh token over real TLS, against everything that an authority, a proxy or the network can do. */
+
+import test, {type ExecutionContext} from 'ava';
+import type {AuthenticationError, CredentialUnavailableError} from '../../dist/errors.js';
+import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import * as faults from '../helpers/entra-faults.js';
+import {type Behaviour, type EntraServer, type EntraServerOptions, startEntraServer} from '../helpers/entra-server.js';
+import {
+	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+
+const refreshToken = 'FAKE-refresh-token-of-ann';
+
+async function server(t: ExecutionContext, options: EntraServerOptions = {}): Promise<EntraServer> {
+	const started = await startEntraServer({refreshTokens: {[refreshToken]: ann}, ...options});
+	t.teardown(async () => started.close());
+	return started;
+}
+
+const quick = {retryOptions: {maxRetries: 2, retryDelayInMs: 5, maxRetryDelayInMs: 1500}};
+
+async function setUp(t: ExecutionContext, {behaviours = [], ...options}: SharedTokenCacheCredentialOptions & {behaviours?: Behaviour[]} = {}) {
+	const entra = await server(t);
+	entra.script(...behaviours);
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	return {entra, home, credential: home.credential({...quick, ...options}, entra)};
+}
+
+test('the request, byte for byte', async t => {
+	const {entra, credential} = await setUp(t);
+	const {token, expiresOnTimestamp, tokenType} = await credential.getToken(scope);
+	t.is(token, entra.grants[0]?.accessToken);
+	t.is(tokenType, 'Bearer');
+	t.true(Math.abs(expiresOnTimestamp - (Date.now() + 3_600_000)) < 10_000);
+
+	const [request] = entra.tokenRequests;
+	t.is(entra.requests.length, 1);
+	t.is(request?.serverName, 'login.microsoftonline.com');
+	t.is(`${request?.method} ${request?.path}`, 'POST /organizations/oauth2/v2.0/token');
+	t.is(
+		request?.body.toString('utf8'),
+		'grant_type=refresh_token'
+		+ `&refresh_token=${refreshToken}`
+		+ `&client_id=${clientId}`
+		+ '&scope=https%3A%2F%2Fvault.azure.net%2F.default+offline_access+openid+profile'
+		+ '&client_info=1',
+	);
+	const correlationId = request?.headers['client-request-id'] ?? '';
+	t.regex(correlationId, /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+	t.deepEqual(request?.rawHeaders, [
+		'host', 'login.microsoftonline.com',
+		'connection', 'keep-alive',
+		'content-type', 'application/x-www-form-urlencoded;charset=utf-8',
+		'accept', 'application/json',
+		'client-request-id', correlationId,
+		'return-client-request-id', 'true',
+		'x-client-sku', 'azure-shared-token-cache',
+		'x-client-ver', '1.0.0-beta.1',
+		'x-anchormailbox', `Oid:${ann.uid}@${ann.utid}`,
+		'content-length', String(request?.body.length),
+	]);
+});
+
+test('several scopes, and openid scopes that the caller named already', async t => {
+	const {entra, credential} = await setUp(t);
+	await credential.getToken(['User.Read', 'openid']);
+	t.is(entra.tokenRequests[0]?.form.get('scope'), 'User.Read openid offline_access profile');
+});
+
+test('claims: alone as they are, with CAE merged with the client capability', async t => {
+	const {entra, home, credential} = await setUp(t);
+	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken)]}), '.IdentityService/msal.cache.cae');
+	const claims = '{"access_token": {"nbf": {"essential": true, "value": "1"}, "xms_cc": {"values": ["X"]}}, "id_token": {"a": null}}';
+	await credential.getToken(scope, {claims});
+	await credential.getToken(scope, {claims, enableCae: true});
+	await credential.getToken('other/.default', {enableCae: true});
+	t.deepEqual(entra.tokenRequests.map(({form}) => form.get('claims')), [
+		claims,
+		'{"access_token":{"nbf":{"essential":true,"value":"1"},"xms_cc":{"values":["CP1"]}},"id_token":{"a":null}}',
+		'{"access_token":{"xms_cc":{"values":["CP1"]}}}',
+	]);
+});
+
+test('tenant: requested, guest, or consumers for a personal account', async t => {
+	const entra = await server(t);
+	const personal = {...ann, utid: '9188040d-6c67-4c5b-b112-36a304b66dad'};
+	entra.refreshTokens.set('FAKE-personal', personal);
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	await home.credential({}, entra).getToken(scope, {tenantId: 'Contoso.onmicrosoft.com'});
+	await home.credential({tenantId: bob.utid, enableGuestTenantAuthentication: true}, entra).getToken(scope);
+	const personalHome = new TestHome(t);
+	personalHome.writeAccount(personal, 'FAKE-personal');
+	await personalHome.credential({}, entra).getToken(scope);
+	t.deepEqual(entra.tokenRequests.map(({path}) => path), [
+		'/Contoso.onmicrosoft.com/oauth2/v2.0/token',
+		`/${bob.utid}/oauth2/v2.0/token`,
+		'/9188040d-6c67-4c5b-b112-36a304b66dad/oauth2/v2.0/token',
+	]);
+});
+
+test('rotation: the new refresh token is sent next, though the cache still has the old one', async t => {
+	const entra = await server(t, {rotation: 'revoke-old'});
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	const credential = home.credential(quick, entra);
+	await credential.getToken(scope);
+	await credential.getToken('https://storage.azure.com/.default');
+	await credential.getToken('https://management.azure.com/.default');
+	t.is(entra.grants.length, 3);
+	t.is(entra.grants[1]?.redeemed, entra.grants[0]?.refreshToken);
+	t.is(entra.grants[2]?.redeemed, entra.grants[1]?.refreshToken);
+});
+
+test('connections are kept alive', async t => {
+	const {entra} = await setUp(t);
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	const credential = home.credential({}, entra);
+	for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
+		// eslint-disable-next-line no-await-in-loop
+		await credential.getToken(`https://${name}.example/.default`);
+	}
+
+	t.is(entra.grants.length, 6);
+	// undici opens a second one where a request follows within the same turn of the event loop.
+	t.true(entra.connectionCount <= 2);
+});
+
+test('invalid_grant: unavailable, with AADSTS number, correlation id and cure; one request for a dead cache until it changes', async t => {
+	const {entra, home, credential} = await setUp(t, {cacheCheckIntervalInMs: 0});
+	entra.scriptAll(faults.invalidGrant());
+	for (let call = 0; call < 3; call++) {
+		// eslint-disable-next-line no-await-in-loop
+		const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope), {name: 'CredentialUnavailableError'});
+		t.is(error.code, 'STC_INTERACTION_REQUIRED');
+		t.regex(error.message, /invalid_grant, AADSTS50173: .*\(correlation id [\da-f-]{36}\).*re-authenticate/);
+		t.notRegex(error.message, /\n/);
+		t.deepEqual(error.errorResponse?.errorCodes, [50_173]);
+	}
+
+	await t.throwsAsync(credential.getToken('https://storage.azure.com/.default'), {name: 'CredentialUnavailableError'});
+	t.is(entra.tokenRequests.length, 1);
+
+	entra.scriptAll();
+	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken, {target: 'changed'})]}));
+	t.truthy(await credential.getToken(scope));
+	t.is(entra.tokenRequests.length, 2);
+});
+
+test('a refusal for one scope does not end the refresh token for others', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.consentRequired()]});
+	await t.throwsAsync(credential.getToken(scope), {message: /AADSTS65001/});
+	t.truthy(await credential.getToken('https://storage.azure.com/.default'));
+	await t.throwsAsync(credential.getToken(scope), {message: /AADSTS65001/});
+	t.is(entra.tokenRequests.length, 2);
+});
+
+test('the next refresh token is tried: family first, newest first', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [
+			refreshTokenRecord(ann, 'FAKE-own', {family_id: ''}),
+			refreshTokenRecord(ann, 'FAKE-family-old', {client_id: 'x', last_modification_time: '100'}),
+			refreshTokenRecord(ann, 'FAKE-family-new', {client_id: 'y', last_modification_time: '200'}),
+			refreshTokenRecord(ann, 'FAKE-foreign', {client_id: 'z', family_id: ''}),
+		],
+	}));
+	entra.refreshTokens.set('FAKE-own', ann);
+	t.truthy(await home.credential({}, entra).getToken(scope));
+	t.deepEqual(entra.tokenRequests.map(({form}) => form.get('refresh_token')), ['FAKE-family-new', 'FAKE-family-old', 'FAKE-own']);
+});
+
+test('with claims given, AuthenticationRequiredError with scopes and suberror', async t => {
+	const {credential} = await setUp(t, {behaviours: [faults.interactionRequired()]});
+	const error = await t.throwsAsync(credential.getToken(scope, {claims: '{"a":1}'}), {name: 'AuthenticationRequiredError'});
+	t.like(error, {code: 'STC_INTERACTION_REQUIRED', scopes: [scope], suberror: 'basic_action'});
+});
+
+for (const [form, retryAfter] of [['seconds', () => 1], ['an HTTP date', () => new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000)]] as const) {
+	test(`429 with Retry-After in ${form}: waited for, then repeated`, async t => {
+		const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 2, retryDelayInMs: 1, maxRetryDelayInMs: 5000}});
+		entra.script(async exchange => faults.throttled(retryAfter())(exchange));
+		t.truthy(await credential.getToken(scope));
+		const [first, second] = entra.tokenRequests;
+		t.is(entra.tokenRequests.length, 2);
+		t.true((second?.receivedMs ?? 0) - (first?.receivedMs ?? 0) >= 900);
+	});
+}
+
+test('429 with a pause that is too long: an error at once, and no request until it is over', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(120)]});
+	for (let call = 0; call < 3; call++) {
+		// eslint-disable-next-line no-await-in-loop
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+		t.is(error.code, 'STC_TOKEN_REQUEST_FAILED');
+		t.is(error.statusCode, 429);
+		t.true((error.retryAfterInMs ?? 0) > 100_000 && (error.retryAfterInMs ?? 0) <= 120_000);
+	}
+
+	t.is(entra.tokenRequests.length, 1);
+});
+
+for (const status of [500, 503, 504]) {
+	test(`${status} is repeated, and succeeds`, async t => {
+		const {entra, credential} = await setUp(t, {behaviours: [faults.bareStatus(status), faults.html(status)]});
+		t.truthy(await credential.getToken(scope));
+		t.is(entra.tokenRequests.length, 3);
+	});
+}
+
+test('5xx for ever: AuthenticationError with status and number of tries', async t => {
+	const {entra, credential} = await setUp(t);
+	entra.scriptAll(faults.html(502));
+	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+	t.like(error, {code: 'STC_TOKEN_REQUEST_FAILED', statusCode: 502});
+	t.regex(error.message, /after 3 tries with HTTP 502: an answer that is not JSON \(text\/html\)/);
+	t.notRegex(error.message, /Welcome/);
+	t.is(entra.tokenRequests.length, 3);
+});
+
+test('a token that still lives is served while the authority is down, without asking it at each call', async t => {
+	const entra = await server(t);
+	entra.scriptAll(faults.bareStatus(503));
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, refreshToken)],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-nearly-over', 200)],
+	}));
+	const credential = home.credential(quick, entra);
+	for (let call = 0; call < 5; call++) {
+		// eslint-disable-next-line no-await-in-loop
+		t.is((await credential.getToken(scope)).token, 'FAKE-nearly-over');
+	}
+
+	t.is(entra.tokenRequests.length, 3);
+});
+
+const connectionFaults: Array<[string, () => Behaviour]> = [
+	['reset before the headers', faults.resetBeforeHeaders],
+	['reset after the headers', faults.resetAfterHeaders],
+	['reset in the body', faults.resetInBody],
+	['a body that ends too early', faults.truncatedBody],
+];
+
+for (const [name, fault] of connectionFaults) {
+	test(`${name}: repeated once, and fatal in the end`, async t => {
+		const {entra, credential} = await setUp(t, {behaviours: [fault()]});
+		t.truthy(await credential.getToken(scope));
+		t.is(entra.tokenRequests.length, 2);
+		entra.scriptAll(fault());
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken('https://storage.azure.com/.default'), {name: 'AuthenticationError'});
+		t.like(error, {code: 'STC_NETWORK', statusCode: 0});
+	});
+}
+
+const unusable: Array<[string, Behaviour, RegExp]> = [
+	['HTML with 200', faults.html(), /not JSON \(text\/html\)/],
+	['invalid JSON', faults.invalidJson(), /not JSON \(application\/json\)/],
+	['an empty body', faults.emptyBody(), /not JSON/],
+	['a JSON array', faults.jsonArray(), /not JSON/],
+	['a 2 MiB body', faults.oversizedBody(), /longer than 1048576 bytes/],
+	['no access_token', faults.grantWithout('access_token'), /no access_token/],
+	['no expires_in', faults.grantWithout('expires_in'), /neither expires_in nor expires_on/],
+	['another account', faults.grantForAnotherAccount(), /another account/],
+	['an OAuth error', faults.oauthError({error: 'invalid_scope', code: 70_011, text: 'The provided scope is not valid.'}), /HTTP 400: invalid_scope, AADSTS70011: The provided scope is not valid/],
+];
+
+for (const [name, behaviour, message] of unusable) {
+	test(`${name}: AuthenticationError at once`, async t => {
+		const {entra, credential} = await setUp(t, {behaviours: [behaviour]});
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError', message});
+		t.is(error.code, 'STC_TOKEN_REQUEST_FAILED');
+		t.notRegex(error.message, /FAKE|\n/);
+		t.truthy(error.correlationId ?? error.cause);
+		t.is(entra.tokenRequests.length, 1);
+	});
+}
+
+test('expires_on and numbers as strings are understood', async t => {
+	const {credential} = await setUp(t, {behaviours: [faults.grantWithExpiresOn(), faults.grantWithStringNumbers()]});
+	for (const name of ['a/.default', 'b/.default']) {
+		// eslint-disable-next-line no-await-in-loop
+		const {expiresOnTimestamp} = await credential.getToken(name);
+		t.true(Math.abs((expiresOnTimestamp / 1000) - (nowSec() + 3600)) < 10);
+	}
+});
+
+for (const status of [301, 302, 303, 307, 308]) {
+	test(`a redirect (${status}) is refused: the refresh token goes nowhere else`, async t => {
+		const elsewhere = await server(t);
+		const {entra, credential} = await setUp(t, {behaviours: [faults.redirect(status, `${elsewhere.origin}/organizations/oauth2/v2.0/token`)]});
+		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /redirect/});
+		t.is(entra.tokenRequests.length, 1);
+		t.is(elsewhere.requests.length, 0);
+	});
+}
+
+test('a certificate of an unknown authority: no request, no repetition, and the cure', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann, {environment: 'localhost'})],
+		refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment: 'localhost'})],
+	}));
+	const error = await t.throwsAsync<AuthenticationError>(home.credential({authorityHost: entra.origin}).getToken(scope), {name: 'AuthenticationError', message: /NODE_EXTRA_CA_CERTS/});
+	t.is(error.code, 'STC_NETWORK');
+	t.is(entra.requests.length, 0);
+});
+
+test('nobody listens: STC_NETWORK with the cause', async t => {
+	const entra = await startEntraServer();
+	const {origin} = entra;
+	await entra.close();
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann, {environment: 'localhost'})],
+		refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment: 'localhost'})],
+	}));
+	const error = await t.throwsAsync<AuthenticationError>(home.credential({...quick, authorityHost: origin}).getToken(scope), {name: 'AuthenticationError', message: /ECONNREFUSED/});
+	t.is(error.code, 'STC_NETWORK');
+	t.truthy(error.cause);
+});
+
+test('requestOptions.timeout against a slow body; another caller with more patience gets the token', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.slowBody(5)]});
+	const patient = credential.getToken(scope);
+	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope, {requestOptions: {timeout: 100}}), {name: 'AuthenticationError', message: /timeout of 100 ms/});
+	t.is(error.code, 'STC_TIMEOUT');
+	t.truthy(await patient);
+	t.is(entra.tokenRequests.length, 1);
+});
+
+test('a timeout that ends the last wait ends the request', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.noAnswer()]});
+	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 2000}}), {message: /timeout of 2000 ms/});
+	t.is(entra.tokenRequests.length, 1);
+	t.truthy(await credential.getToken(scope, {requestOptions: {timeout: 20_000}}));
+	t.is(entra.tokenRequests.length, 2);
+});
+
+test('abortSignal: AbortError with the reason, for that caller alone', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.slowBody(5)]});
+	const controller = new AbortController();
+	const aborted = t.throwsAsync(credential.getToken(scope, {abortSignal: controller.signal}), {name: 'AbortError'});
+	const other = credential.getToken(scope);
+	setTimeout(() => {
+		controller.abort(new Error('enough'));
+	}, 50);
+	t.is(((await aborted)?.cause as Error).message, 'enough');
+	t.truthy(await other);
+	t.is(entra.tokenRequests.length, 1);
+	await t.throwsAsync(credential.getToken(scope, {abortSignal: AbortSignal.abort()}), {name: 'AbortError'}, 'aborted before the call, though a hit');
+});
+
+test('a cache that names a foreign environment never sends a refresh token', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	for (const environment of ['evil.example', 'login.microsoftonline.com.evil.example', 'login.microsoftonline.com:8443', 'login.microsoftonline.us', `localhost:${entra.port}`, 'login.microsoftonline.com/x']) {
+		home.write(cacheOf({
+			accounts: [accountRecord(ann, {environment})],
+			refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})],
+			accessTokens: [accessTokenRecord(ann, 'FAKE-foreign', 3600, {environment})],
+		}));
+		// eslint-disable-next-line no-await-in-loop
+		const error = await t.throwsAsync<CredentialUnavailableError>(home.credential({cacheCheckIntervalInMs: 0}, entra).getToken(scope), {name: 'CredentialUnavailableError'});
+		t.is(error.code, 'STC_NO_ACCOUNT');
+	}
+
+	t.is(entra.requests.length, 0);
+});
+
+test('a refresh token of another environment than its account\'s is not sent', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment: 'evil.example'})]}));
+	await t.throwsAsync(home.credential({}, entra).getToken(scope), {message: /No accounts were found/});
+	t.is(entra.requests.length, 0);
+});
+
+test('instance discovery: an unknown authority has to be confirmed, once; the option vouches for one', async t => {
+	const entra = await server(t, {extraNames: ['login.contoso.example'], knownAuthorities: ['login.contoso.example']});
+	const stranger = await server(t, {extraNames: ['login.stranger.example']});
+	const at = (environment: string) => cacheOf({
+		accounts: [accountRecord(ann, {environment})],
+		refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})],
+	});
+	const known = new TestHome(t);
+	known.write(at('login.contoso.example'));
+	const credential = known.credential({authorityHost: 'login.contoso.example'}, entra);
+	await credential.getToken(scope);
+	await credential.getToken('other/.default');
+	t.is(entra.requests.filter(({path}) => path.startsWith('/common/discovery/instance')).length, 1);
+	t.is(entra.tokenRequests.length, 2);
+
+	const unknown = new TestHome(t);
+	unknown.write(at('login.stranger.example'));
+	await t.throwsAsync(unknown.credential({authorityHost: 'login.stranger.example'}, stranger).getToken(scope), {name: 'AuthenticationError', message: /disableInstanceDiscovery/});
+	t.is(stranger.tokenRequests.length, 0);
+	t.truthy(await unknown.credential({authorityHost: 'login.stranger.example', disableInstanceDiscovery: true}, stranger).getToken(scope));
+});
+
+test('AD FS: its own path, and no tenant of a request', async t => {
+	const entra = await server(t, {extraNames: ['adfs.contoso.example']});
+	const home = new TestHome(t);
+	const environment = 'adfs.contoso.example';
+	home.write(cacheOf({accounts: [accountRecord(ann, {environment})], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})]}));
+	t.truthy(await home.credential({authorityHost: 'https://adfs.contoso.example/adfs'}, entra).getToken(scope, {tenantId: 'other'}));
+	t.is(entra.tokenRequests[0]?.path, '/adfs/oauth2/token');
+	t.is(entra.tokenRequests[0]?.headers['x-anchormailbox'], `Oid:${homeAccountId(ann).replace('.', '@')}`);
+});

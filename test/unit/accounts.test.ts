@@ -1,0 +1,145 @@
+import test from 'ava';
+import {explainSelection, findCandidates, maskUserName, selectAccount, type AccountCriteria} from '../../dist/accounts.js';
+import type {AccountEntry, AppMetadataEntry, CacheSlice, RefreshTokenEntry} from '../../dist/backend.js';
+
+const clientId = 'client-1';
+const environment = 'login.microsoftonline.com';
+
+function slice(parts: {accounts?: AccountEntry[]; refreshTokens?: RefreshTokenEntry[]; appMetadata?: AppMetadataEntry[]}): CacheSlice {
+	return {stamp: '', modifiedMs: 0, sizeBytes: 1, accounts: [], refreshTokens: [], accessTokens: [], appMetadata: [], ...parts};
+}
+
+function account(homeAccountId: string, username?: string): AccountEntry {
+	return {homeAccountId, environment, ...(username !== undefined && {username})};
+}
+
+function token(homeAccountId: string, secret: string, rest: Partial<RefreshTokenEntry> = {}): RefreshTokenEntry {
+	return {homeAccountId, environment, secret, clientId: 'other', familyId: '1', ...rest};
+}
+
+const any: AccountCriteria = {tenantOnlyDisambiguates: false};
+
+const two = findCandidates(slice({
+	accounts: [account('a.home1', 'ann@contoso.com'), account('b.home2', 'bob@contoso.com')],
+	refreshTokens: [token('a.home1', 'ra'), token('b.home2', 'rb')],
+}), clientId);
+
+test('an account without a refresh token that this client may redeem is no candidate', t => {
+	const candidates = findCandidates(slice({
+		accounts: [account('none.x'), account('foreign.x'), account('family.x'), account('own.x')],
+		refreshTokens: [
+			token('foreign.x', 'r1', {familyId: ''}),
+			token('family.x', 'r2'),
+			token('own.x', 'r3', {familyId: '', clientId: 'CLIENT-1'}),
+			token('unknown.x', 'r4'),
+		],
+	}), clientId);
+	t.deepEqual(candidates.map(candidate => candidate.account.homeAccountId), ['family.x', 'own.x']);
+});
+
+test('family tokens come first, newest first, then the client\'s own; equals keep the file\'s order', t => {
+	const [candidate] = findCandidates(slice({
+		accounts: [account('a.b')],
+		refreshTokens: [
+			token('a.b', 'own-old', {familyId: '', clientId, lastModificationTime: 1}),
+			token('a.b', 'family-undated-1'),
+			token('a.b', 'family-new', {lastModificationTime: 20}),
+			token('a.b', 'family-undated-2'),
+			token('a.b', 'own-new', {familyId: '', clientId, lastModificationTime: 30}),
+		],
+	}), clientId);
+	t.deepEqual(candidate?.refreshTokens.map(({secret}) => secret), ['family-new', 'family-undated-1', 'family-undated-2', 'own-new', 'own-old']);
+});
+
+test('a client that is known to be outside the family tries its own tokens first', t => {
+	const refreshTokens = [token('a.b', 'family'), token('a.b', 'own', {familyId: '', clientId})];
+	const order = (familyId?: string) => findCandidates(slice({
+		accounts: [account('a.b')],
+		refreshTokens,
+		appMetadata: [{environment, clientId, ...(familyId && {familyId})}],
+	}), clientId)[0]?.refreshTokens.map(({secret}) => secret);
+	t.deepEqual(order(), ['own', 'family']);
+	t.deepEqual(order('1'), ['family', 'own']);
+});
+
+test('one candidate per home account id: the last record, but one with a user name before one without', t => {
+	const refreshTokens = [token('a.b', 'r')];
+	const name = (...names: Array<string | undefined>) => findCandidates(slice({
+		accounts: names.map(username => account('a.b', username)),
+		refreshTokens,
+	}), clientId).map(candidate => candidate.account.username);
+	t.deepEqual(name('first', 'second'), ['second']);
+	t.deepEqual(name('named', ''), ['named']);
+	t.deepEqual(name('', 'named', undefined), ['named']);
+	t.deepEqual(name(undefined, ''), ['']);
+});
+
+test('selection', t => {
+	const select = (criteria: Partial<AccountCriteria>) => {
+		const selection = selectAccount(two, {...any, ...criteria});
+		return selection.kind === 'one' ? selection.candidate.account.homeAccountId : selection.kind;
+	};
+
+	t.is(selectAccount([], {...any, username: 'x'}).kind, 'empty');
+	t.is(select({}), 'several');
+	t.is(select({username: 'ANN@Contoso.com'}), 'a.home1');
+	t.is(select({username: 'ann'}), 'no-match');
+	t.is(select({tenantId: 'HOME2'}), 'b.home2');
+	t.is(select({tenantId: 'elsewhere'}), 'no-match');
+	t.is(select({username: 'ann@contoso.com', tenantId: 'home2'}), 'no-match');
+	t.is(select({homeAccountId: 'B.HOME2', username: 'ann@contoso.com', tenantId: 'elsewhere'}), 'b.home2');
+	t.is(select({homeAccountId: 'c.home3'}), 'no-match');
+});
+
+test('a guest tenant narrows only where several accounts remain', t => {
+	const guest = {...any, tenantOnlyDisambiguates: true};
+	const kind = (criteria: AccountCriteria) => selectAccount(two, criteria).kind;
+	t.is(kind({...guest, tenantId: 'elsewhere', username: 'ann@contoso.com'}), 'one');
+	t.is(kind({...guest, tenantId: 'home1'}), 'one');
+	t.is(kind({...guest, tenantId: 'elsewhere'}), 'no-match');
+});
+
+test('an id that has not exactly two parts matches no tenant', t => {
+	for (const homeAccountId of ['home1', 'a.b.home1', '.', '']) {
+		const candidates = [{account: account(homeAccountId), refreshTokens: [token(homeAccountId, 'r')]}];
+		t.is(selectAccount(candidates, {...any, tenantId: 'home1'}).kind, 'no-match');
+		t.is(selectAccount(candidates, any).kind, 'one');
+	}
+});
+
+test('texts: the seed\'s wording, the accounts found, and the cure, on one line', t => {
+	const explain = (criteria: Partial<AccountCriteria>, show = false) => {
+		const all = {...any, ...criteria};
+		const selection = selectAccount(two, all);
+		return selection.kind === 'one' ? '' : explainSelection(selection, all, show);
+	};
+
+	const prefix = 'SharedTokenCacheCredential authentication unavailable. ';
+	t.true(explainSelection({kind: 'empty'}, any, false).startsWith(`${prefix}No accounts were found in the cache.`));
+	t.true(explain({}).startsWith(`${prefix}Multiple accounts were found in the cache. Use username and tenant id to disambiguate. Found: a***@contoso.com (home tenant home1), b***@contoso.com (home tenant home2).`));
+	t.true(explain({}, true).includes('ann@contoso.com'));
+	t.false(explain({}).includes('ann@'));
+	t.true(explain({username: 'eve', tenantId: 'x'}).startsWith(`${prefix}No account matching the specified username: eve tenantId: x was found in the cache.`));
+	t.true(explain({tenantId: 'x'}).startsWith(`${prefix}No account matching the specified tenantId: x was found in the cache.`));
+	t.true(explain({homeAccountId: 'x'}).startsWith(`${prefix}The cache contains no account matching the given AuthenticationRecord.`));
+	const both = selectAccount([...two, ...two], {...any, username: 'ann@contoso.com'});
+	t.is(both.kind, 'several');
+	t.true(both.kind === 'several' && explainSelection(both, {...any, username: 'ann@contoso.com'}, false)
+		.startsWith(`${prefix}Multiple accounts matching the specified username: ann@contoso.com were found in the cache.`));
+	for (const text of [explain({}), explain({username: 'eve'}), explain({homeAccountId: 'x'})]) {
+		t.notRegex(text, /\n/);
+		t.regex(text, /username|authenticationRecord/);
+	}
+});
+
+test('a text names five accounts at the most', t => {
+	const many = Array.from({length: 7}, (_, index) => ({account: account(`u${index}.t`, `u${index}@x`), refreshTokens: [token('a', 'r')]}));
+	t.regex(explainSelection({kind: 'several', candidates: many}, any, true), /u4@x \(home tenant t\), and 2 more\./);
+});
+
+test('masking', t => {
+	t.is(maskUserName('someone@contoso.com'), 's***@contoso.com');
+	t.is(maskUserName('someone'), 's***');
+	t.is(maskUserName(''), '***');
+	t.is(maskUserName('@x'), '@***');
+});

@@ -1,0 +1,118 @@
+import {Buffer} from 'node:buffer';
+import test from 'ava';
+import {
+	describeErrorResponse, isRefreshTokenDead, needsUser, parseJsonObject, readErrorResponse, readRetryAfterMs, readTokenResponse,
+} from '../../dist/grant-response.js';
+
+const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599};
+const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+test('a full answer', t => {
+	t.deepEqual(readTokenResponse({
+		...good,
+		refresh_in: '1800',
+		scope: 'a b',
+		refresh_token: 'FAKE-refresh',
+		foci: '1',
+		id_token: `x.${encode({tid: 'tenant'})}.`,
+		client_info: encode({uid: 'uid', utid: 'utid'}),
+	}, 1000), {
+		accessToken: 'FAKE.token',
+		expiresOnSec: 4599,
+		refreshOnSec: 2800,
+		scope: 'a b',
+		refreshToken: 'FAKE-refresh',
+		familyId: '1',
+		tenantId: 'tenant',
+		homeAccountId: 'uid.utid',
+	});
+});
+
+test('expiry: a number or decimal string, relative or absolute', t => {
+	const expiry = (fields: object) => (readTokenResponse({access_token: 'FAKE', ...fields}, 1000) as {expiresOnSec?: number}).expiresOnSec;
+	t.is(expiry({expires_in: '10'}), 1010);
+	t.is(expiry({expires_in: 10.9}), 1010);
+	t.is(expiry({expires_on: '5000'}), 5000);
+	t.is(expiry({expires_in: 10, expires_on: 5000}), 1010);
+	for (const bad of [{}, {expires_in: 'soon'}, {expires_in: -1}, {expires_in: null}, {expires_in: Number.POSITIVE_INFINITY}, {expires_on: {}}]) {
+		t.is(expiry(bad), undefined);
+	}
+});
+
+test('refreshing never begins after the expiry', t => {
+	t.like(readTokenResponse({...good, refresh_in: 9999}, 0), {refreshOnSec: 3599});
+});
+
+test('unusable answers are named', t => {
+	for (const bad of [{}, {...good, access_token: ''}, {...good, access_token: 5}, {...good, access_token: 'a\r\nX-Evil: 1'}, {...good, token_type: 'pop'}, {access_token: 'FAKE'}]) {
+		const why = readTokenResponse(bad, 0);
+		t.is(typeof why, 'string');
+		t.notRegex(why as string, /FAKE|Evil/);
+	}
+});
+
+test('id tokens and client info that make no sense are passed over', t => {
+	for (const odd of ['', 'x', 'x.y.z', 'x.e30', 5, null, `x.${encode([])}.`]) {
+		t.deepEqual(readTokenResponse({...good, id_token: odd, client_info: odd}, 0), {accessToken: 'FAKE.token', expiresOnSec: 3599});
+	}
+});
+
+test('only JSON objects count', t => {
+	t.deepEqual(parseJsonObject('{"a":1}'), {a: 1});
+	for (const odd of ['', '[]', 'null', '"x"', '<html>', '{"a":']) {
+		t.is(parseJsonObject(odd), undefined);
+	}
+});
+
+test('an OAuth error, without line breaks, the refresh token, or anything that may be a token', t => {
+	const secret = 'FAKE-refresh-token';
+	const response = readErrorResponse({
+		error: 'invalid_grant',
+		error_description: `AADSTS700082: The refresh token ${secret} has expired.\r\nTrace ID: 1\r\nCorrelation ID: 2 ${'x'.repeat(120)}`,
+		error_codes: [700_082, 'odd'],
+		suberror: 'bad_token',
+		trace_id: '1',
+		correlation_id: '2',
+		timestamp: 'then',
+	}, secret);
+	t.deepEqual(response, {
+		error: 'invalid_grant',
+		errorDescription: 'AADSTS700082: The refresh token [hidden] has expired. Trace ID: 1 Correlation ID: 2 [hidden]',
+		errorCodes: [700_082],
+		suberror: 'bad_token',
+		traceId: '1',
+		correlationId: '2',
+		timestamp: 'then',
+	});
+	t.is(response && describeErrorResponse(response), 'invalid_grant (bad_token), AADSTS700082: The refresh token [hidden] has expired.');
+	t.is(readErrorResponse({error: 5}, secret), undefined);
+	t.is(describeErrorResponse({error: 'x', errorDescription: ''}), 'x');
+});
+
+test('which errors need the user, and which end a refresh token', t => {
+	const classify = (error: string, suberror?: string) => {
+		const response = {error, errorDescription: '', ...(suberror && {suberror})};
+		return [needsUser(response), isRefreshTokenDead(response)];
+	};
+
+	t.deepEqual(classify('invalid_grant'), [true, true]);
+	t.deepEqual(classify('invalid_grant', 'bad_token'), [true, true]);
+	t.deepEqual(classify('invalid_grant', 'consent_required'), [true, false]);
+	t.deepEqual(classify('invalid_grant', 'basic_action'), [true, false]);
+	t.deepEqual(classify('interaction_required'), [true, false]);
+	t.deepEqual(classify('consent_required'), [true, false]);
+	t.deepEqual(classify('invalid_scope'), [false, false]);
+	t.deepEqual(classify('temporarily_unavailable'), [false, false]);
+});
+
+test('Retry-After in both forms, and the finer headers', t => {
+	const now = Date.parse('2026-11-23T10:00:00Z');
+	t.is(readRetryAfterMs({'retry-after': '3'}, now), 3000);
+	t.is(readRetryAfterMs({'retry-after': 'Mon, 23 Nov 2026 10:00:07 GMT'}, now), 7000);
+	t.is(readRetryAfterMs({'retry-after': 'Mon, 23 Nov 2026 09:00:00 GMT'}, now), 0);
+	t.is(readRetryAfterMs({'retry-after-ms': '250', 'retry-after': '3'}, now), 250);
+	t.is(readRetryAfterMs({'x-ms-retry-after-ms': '50'}, now), 50);
+	for (const odd of ['', 'soon', '-', '99999999999', undefined]) {
+		t.is(readRetryAfterMs({'retry-after': odd}, now), undefined, odd);
+	}
+});

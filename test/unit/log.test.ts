@@ -1,0 +1,42 @@
+/** Where log lines go: to the application's own `@azure/logger`, of which there is one for `require` and one for `import`. */
+
+import {execFile} from 'node:child_process';
+import {promisify} from 'node:util';
+import test from 'ava';
+
+const run = promisify(execFile);
+const root = new URL('../../', import.meta.url);
+
+async function output(type: 'module' | 'commonjs', code: string, environment: Record<string, string> = {}): Promise<string> {
+	const {stderr} = await run(process.execPath, [`--input-type=${type}`, '--eval', code], {
+		cwd: root,
+		env: {PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', ...environment},
+	});
+	return stderr;
+}
+
+const call = 'new SharedTokenCacheCredential({useNativeAddon: false}).getToken("scope/.default").catch(() => undefined);';
+const line = /azure:azure-shared-token-cache:info SharedTokenCacheCredential => getToken\(\) => ERROR\. Scopes: scope\/\.default\. Error message: .*unavailable/;
+
+test('an application of ES modules', async t => {
+	t.regex(await output('module', `import {setLogLevel} from '@azure/logger'; import {SharedTokenCacheCredential} from './dist/index.mjs'; setLogLevel('info'); ${call}`), line);
+});
+
+test('an application of CommonJS', async t => {
+	t.regex(await output('commonjs', `const {setLogLevel} = require('@azure/logger'); const {SharedTokenCacheCredential} = require('./dist/index.js'); setLogLevel('info'); ${call}`), line);
+});
+
+test('AZURE_LOG_LEVEL', async t => {
+	const code = `const {SharedTokenCacheCredential} = require('./dist/index.js'); ${call}`;
+	t.regex(await output('commonjs', code, {AZURE_LOG_LEVEL: 'info'}), line);
+	t.is(await output('commonjs', code, {AZURE_LOG_LEVEL: 'warning'}), '');
+	t.is(await output('commonjs', code), '');
+});
+
+test('AZURE_LOG_LEVEL in an application without @azure/logger', async t => {
+	const withoutLogger = 'const {Module} = require("node:module"); const resolve = Module._resolveFilename; Module._resolveFilename = function (name, ...rest) { if (name === "@azure/logger") { throw new Error("absent"); } return resolve.call(this, name, ...rest); };';
+	const code = `${withoutLogger} const {SharedTokenCacheCredential} = require('./dist/index.js'); ${call}`;
+	t.regex(await output('commonjs', code, {AZURE_LOG_LEVEL: 'INFO'}), line);
+	t.is(await output('commonjs', code, {AZURE_LOG_LEVEL: 'error'}), '');
+	t.is(await output('commonjs', code), '');
+});

@@ -1,0 +1,90 @@
+import {homedir} from 'node:os';
+import {join} from 'node:path';
+import test from 'ava';
+import {developerSignOnClientId, readSettings} from '../../dist/options.js';
+import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+
+const read = (options: object = {}, environment: Record<string, string> = {}) => readSettings(options as SharedTokenCacheCredentialOptions, environment);
+
+const record = {authority: 'login.microsoftonline.us', homeAccountId: 'uid.utid', clientId: 'record-client', tenantId: 'record-tenant', username: 'ann@contoso.com'};
+
+test('defaults', t => {
+	const settings = read();
+	t.like(settings, {
+		username: undefined,
+		tenantId: undefined,
+		clientId: developerSignOnClientId,
+		cacheName: 'msal.cache',
+		readOnly: false,
+		cacheCheckIntervalMs: 1000,
+		lockTimeoutMs: 30_000,
+		keyringTimeoutMs: 10_000,
+		retry: {maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 64_000},
+		home: homedir(),
+		dataHome: join(homedir(), '.local/share'),
+		useNativeAddon: undefined,
+	});
+	t.is(settings.authority.origin, 'https://login.microsoftonline.com');
+	t.deepEqual(settings.tenantRules, {configured: undefined, additionallyAllowed: [], requestsIgnored: false});
+});
+
+test('environment variables are defaults; empty ones count as not set', t => {
+	const environment = {AZURE_USERNAME: 'ann', AZURE_TENANT_ID: 'tenant', AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn', XDG_DATA_HOME: '/data'};
+	t.like(read({}, environment), {username: 'ann', tenantId: 'tenant', dataHome: '/data'});
+	t.is(read({}, environment).authority.host, 'login.chinacloudapi.cn');
+	t.like(read({username: 'bob', tenantId: 'other', authorityHost: 'login.microsoftonline.com'}, environment), {username: 'bob', tenantId: 'other'});
+	const empty = read({username: '', tenantId: '', authorityHost: ''}, {AZURE_USERNAME: '', AZURE_TENANT_ID: '', AZURE_AUTHORITY_HOST: '', XDG_DATA_HOME: 'relative'});
+	t.like(empty, {username: undefined, tenantId: undefined, dataHome: join(homedir(), '.local/share')});
+	t.is(empty.authority.host, 'login.microsoftonline.com');
+	t.true(read({}, {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: 'false'}).tenantRules.requestsIgnored);
+});
+
+test('an authentication record brings authority, client and tenant; options go before it; null is ignored', t => {
+	const settings = read({authenticationRecord: record}, {AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn'});
+	t.is(settings.authority.host, 'login.microsoftonline.us');
+	t.is(settings.clientId, 'record-client');
+	t.is(settings.tenantRules.configured, 'record-tenant');
+	t.is(read({authenticationRecord: record, clientId: 'mine'}).clientId, 'mine');
+	t.is(read({authenticationRecord: null}).record, undefined);
+});
+
+const refused: Array<[string, object, RegExp, Record<string, string>?]> = [
+	['options', [] as object, /^options must be an object/],
+	['a misspelled option', {userName: 'x'}, /"userName" does not exist: did you mean "username"/],
+	['username', {username: 5}, /^username must be a string/],
+	['tenantId', {tenantId: 'a/b'}, /^tenantId is not a tenant/],
+	['tenantId of dots', {tenantId: '..'}, /^tenantId is not a tenant/],
+	['AZURE_TENANT_ID', {}, /AZURE_TENANT_ID is not a tenant/, {AZURE_TENANT_ID: 'a b'}],
+	['AZURE_AUTHORITY_HOST', {}, /AZURE_AUTHORITY_HOST must be a TLS protected/, {AZURE_AUTHORITY_HOST: 'http://login.example'}],
+	['authorityHost', {authorityHost: 'http://login.microsoftonline.com'}, /^authorityHost must be a TLS/],
+	['clientId', {clientId: 'a b'}, /^clientId is not a client id/],
+	['record', {authenticationRecord: {...record, homeAccountId: ''}}, /^authenticationRecord\.homeAccountId is missing/],
+	['record as text', {authenticationRecord: 'x'}, /^authenticationRecord must be an object/],
+	['additionallyAllowedTenants', {additionallyAllowedTenants: '*'}, /^additionallyAllowedTenants must be an array/],
+	['additionallyAllowedTenants entry', {additionallyAllowedTenants: ['a/b']}, /^additionallyAllowedTenants is not a tenant/],
+	['enabled', {tokenCachePersistenceOptions: {enabled: false}}, /enabled must not be false/],
+	['name with a path', {tokenCachePersistenceOptions: {name: '../x'}}, /name must be a plain file name/],
+	['name of dots', {tokenCachePersistenceOptions: {name: '..'}}, /name must be a plain file name/],
+	['name with NUL', {tokenCachePersistenceOptions: {name: 'a\u0000b'}}, /name must be a plain file name/],
+	['persistence', {tokenCachePersistenceOptions: 1}, /^tokenCachePersistenceOptions must be an object/],
+	['boolean', {useNativeAddon: 'yes'}, /^useNativeAddon must be true or false/],
+	['milliseconds', {cacheCheckIntervalInMs: -1}, /^cacheCheckIntervalInMs must be a number of milliseconds/],
+	['NaN', {keyringTimeoutInMs: Number.NaN}, /^keyringTimeoutInMs must be/],
+	['retries', {retryOptions: {maxRetries: 1.5}}, /^retryOptions\.maxRetries must be a whole number/],
+	['proxy host', {proxyOptions: {host: 'proxy', port: 1}}, /^proxyOptions\.host must be/],
+	['proxy port', {proxyOptions: {host: 'http://proxy', port: 0}}, /^proxyOptions\.port must be/],
+	['proxy and dispatcher', {proxyOptions: {host: 'http://proxy', port: 1}, dispatcher: {dispatch: () => true}}, /exclude each other/],
+	['dispatcher', {dispatcher: {}}, /^dispatcher must be an undici Dispatcher/],
+];
+
+for (const [name, options, message, environment] of refused) {
+	test(`refused with a TypeError that names it: ${name}`, t => {
+		const error = t.throws(() => read(options, environment), {instanceOf: TypeError, message});
+		t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
+		t.notRegex(error.message, /\n/);
+	});
+}
+
+test('settings cannot be changed', t => {
+	t.true(Object.isFrozen(read()));
+});

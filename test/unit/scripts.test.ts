@@ -1,0 +1,166 @@
+/** The scripts behind `npm test`: a sum that cannot be trusted is worse than none. */
+
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import {runAva} from '../../scripts/lib/ava.mjs';
+import {isInstalled} from '../../scripts/lib/npm.mjs';
+import {hashOf} from '../../scripts/lib/stamps.mjs';
+import {TapReader} from '../../scripts/lib/tap.mjs';
+
+const root = path.resolve(import.meta.dirname, '..', '..');
+
+function temporaryFolder(t: ExecutionContext): string {
+	const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stc-scripts-'));
+	t.teardown(() => {
+		fs.rmSync(folder, {recursive: true, force: true});
+	});
+	return folder;
+}
+
+function read(lines: string[]): TapReader {
+	const reader = new TapReader();
+	for (const line of lines) {
+		reader.readLine(line);
+	}
+
+	return reader;
+}
+
+test('TAP: outcomes, logs and diagnoses are told apart', t => {
+	const reader = read([
+		'TAP version 13',
+		'ok 1 - one',
+		'#   said this',
+		'not ok 2 - two',
+		'    ---',
+		'      message: no',
+		'    ...',
+		'ok 3 - three (skipped: no keyring) # SKIP',
+		'not ok 4 - four # TODO',
+		'ok 5 - not ok 5 - a title like a failure',
+		'1..5',
+		'# tests 4',
+		'# pass 2',
+		'# skip 1',
+		'# fail 2',
+	]);
+	t.deepEqual(reader.tests.map(({title, outcome}) => [title, outcome]), [
+		['one', 'passed'],
+		['two', 'failed'],
+		['three (skipped: no keyring)', 'skipped'],
+		['four (to do)', 'failed'],
+		['not ok 5 - a title like a failure', 'passed'],
+	]);
+	t.deepEqual(reader.tests[0]?.log, ['said this']);
+	t.deepEqual(reader.tests[1]?.diagnosis, ['---', '  message: no', '...']);
+	t.is(reader.unreported(1), undefined);
+});
+
+test('TAP: a stream that ends early, hides failures or holds no tests is a failure', t => {
+	t.regex(read(['TAP version 13', 'ok 1 - one']).unreported(0)?.reason ?? '', /before it was done/);
+	t.regex(read([]).unreported(0)?.reason ?? '', /before it was done/);
+	t.is(read(['ok 1 - one', '1..4', '# fail 3']).unreported(1)?.count, 3);
+	t.regex(read(['1..0', '# fail 0']).unreported(0)?.reason ?? '', /no tests ran/);
+	t.regex(read(['ok 1 - one', '1..1', '# fail 0']).unreported(1)?.reason ?? '', /though each test passed/);
+	t.is(read(['ok 1 - one', '1..1', '# fail 0']).unreported(0), undefined);
+});
+
+/** What AVA itself makes of one test file, through our eyes. */
+async function runFile(t: ExecutionContext, source: string, extra: Record<string, unknown> = {}) {
+	const folder = temporaryFolder(t);
+	fs.symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
+	fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({
+		type: 'module', ava: {
+			files: ['*.test.js'], workerThreads: false, timeout: '2s', ...extra,
+		},
+	}));
+	fs.writeFileSync(path.join(folder, 'first.test.js'), `import test from 'ava';\n${source}`);
+	const {passed, failed, skipped} = await runAva([], {cwd: folder, isQuiet: true});
+	return {passed, failed, skipped};
+}
+
+const good = 'test(\'good\', t => t.pass());\n';
+
+const files: Array<[name: string, source: string, expected: {passed: number; failed: number; skipped: number}]> = [
+	['tests that pass', good, {passed: 1, failed: 0, skipped: 0}],
+	['a failed assertion', `${good}test('bad', t => t.fail());`, {passed: 1, failed: 1, skipped: 0}],
+	['a skip with its reason', `${good}test.skip('x (skipped: no keyring)', t => t.pass());`, {passed: 1, failed: 0, skipped: 1}],
+	['a skip without a reason', `${good}test.skip('x', t => t.pass());`, {passed: 1, failed: 1, skipped: 0}],
+	['a test that is yet to be written', `${good}test.todo('later');`, {passed: 1, failed: 1, skipped: 0}],
+	['no tests', '', {passed: 0, failed: 1, skipped: 0}],
+	['a killed process', `${good}test('dies', t => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}); });`, {passed: 0, failed: 2, skipped: 0}],
+	['an abort', `${good}test('dies', t => { process.abort(); });`, {passed: 0, failed: 2, skipped: 0}],
+	['an exit in the middle', `${good}test('leaves', t => { process.exit(0); });`, {passed: 0, failed: 1, skipped: 0}],
+	['an exception of nobody', `${good}test('throws later', t => { setTimeout(() => { throw new Error('later'); }); return new Promise(() => {}); });`, {passed: 1, failed: 2, skipped: 0}],
+	['a test that never ends', `${good}test('hangs', t => new Promise(() => { setInterval(() => {}, 100); }));`, {passed: 1, failed: 1, skipped: 0}],
+	['a file that never comes to its tests', `setInterval(() => {}, 100); await new Promise(() => {}); ${good}`, {passed: 0, failed: 1, skipped: 0}],
+	['a file that does not load', 'import \'./missing.js\';', {passed: 0, failed: 1, skipped: 0}],
+	['a syntax error', 'test(', {passed: 0, failed: 1, skipped: 0}],
+];
+
+for (const [name, source, expected] of files) {
+	test.serial(`the sum of a file with ${name}`, async t => {
+		const {passed, failed, skipped} = await runFile(t, source);
+		t.is(skipped, expected.skipped);
+		// What a process had to say when it died may be lost, and how many failures AVA makes of one crash is its own affair.
+		t.true(passed >= expected.passed);
+		t.true(failed >= expected.failed);
+		t.is(failed > 0, expected.failed > 0);
+	});
+}
+
+test.serial('the sum where no file matches, and where AVA refuses its arguments', async t => {
+	t.deepEqual(await runFile(t, good, {files: ['*.nothing.js']}), {passed: 0, failed: 1, skipped: 0});
+	t.deepEqual(await runFile(t, good, {concurrency: 'many'}), {passed: 0, failed: 1, skipped: 0});
+});
+
+test('packages count as installed only when they are those of the lock file', t => {
+	const folder = temporaryFolder(t);
+	const lock = (packages: Record<string, unknown>) => JSON.stringify({packages: {'': {name: 'x'}, ...packages}});
+	const write = (file: string, text: string) => {
+		fs.mkdirSync(path.dirname(path.join(folder, file)), {recursive: true});
+		fs.writeFileSync(path.join(folder, file), text);
+	};
+
+	const one = {version: '1.0.0', integrity: 'sha512-a'};
+	t.false(isInstalled(folder), 'nothing there');
+	write('package-lock.json', lock({'node_modules/one': one, 'node_modules/other-platform': {...one, optional: true}}));
+	t.false(isInstalled(folder), 'nothing installed');
+	write('node_modules/.package-lock.json', lock({'node_modules/one': one}));
+	t.false(isInstalled(folder), 'recorded, but not there');
+	write('node_modules/one/package.json', '{}');
+	t.true(isInstalled(folder), 'an optional package may be absent');
+	write('node_modules/.package-lock.json', lock({'node_modules/one': {...one, version: '1.0.1'}}));
+	t.false(isInstalled(folder), 'another version');
+	write('node_modules/.package-lock.json', lock({'node_modules/one': {...one, integrity: 'sha512-b'}}));
+	t.false(isInstalled(folder), 'other bytes');
+	write('node_modules/.package-lock.json', lock({'node_modules/one': one}).slice(0, -9));
+	t.false(isInstalled(folder), 'cut short');
+});
+
+test('a hash tells contents, names, places and facts apart, and nothing else', t => {
+	const folder = temporaryFolder(t);
+	const write = (file: string, text: string) => {
+		fs.mkdirSync(path.dirname(path.join(folder, file)), {recursive: true});
+		fs.writeFileSync(path.join(folder, file), text);
+	};
+
+	const hash = (facts: unknown[] = []) => hashOf(['src', 'missing'], facts, folder);
+	write('src/a.ts', 'a');
+	write('src/b.ts', 'b');
+	const hashes = [hash()];
+	t.is(hash(), hashes[0]);
+	write('src/node_modules/x.js', 'not ours');
+	t.is(hash(), hashes[0]);
+	hashes.push(hash(['fact']));
+	write('src/a.ts', 'ab');
+	write('src/b.ts', '');
+	hashes.push(hash());
+	fs.renameSync(path.join(folder, 'src/b.ts'), path.join(folder, 'src/c.ts'));
+	hashes.push(hash());
+	fs.rmSync(path.join(folder, 'src/c.ts'));
+	hashes.push(hash());
+	t.is(new Set(hashes).size, hashes.length);
+});

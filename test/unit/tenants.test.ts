@@ -1,0 +1,45 @@
+import test from 'ava';
+import {allowedRequestTenant, checkTenantId, homeTenantOf} from '../../dist/tenants.js';
+
+const rules = {configured: undefined, additionallyAllowed: [], requestsIgnored: false};
+
+test('with no configured tenant a request may name any', t => {
+	t.is(allowedRequestTenant('x', rules), 'x');
+	t.is(allowedRequestTenant(undefined, rules), undefined);
+	t.is(allowedRequestTenant('', rules), undefined);
+});
+
+test('with a configured tenant only that one and the allowed ones', t => {
+	const configured = {...rules, configured: 'home', additionallyAllowed: ['friend']};
+	t.is(allowedRequestTenant('HOME', configured), 'HOME');
+	t.is(allowedRequestTenant('Friend', configured), 'Friend');
+	const error = t.throws(() => allowedRequestTenant('stranger', configured), {name: 'CredentialUnavailableError'});
+	t.is((error as {code?: unknown}).code, 'STC_TENANT_NOT_ALLOWED');
+	t.regex(error.message, /not configured to acquire tokens for tenant stranger/);
+	t.is(allowedRequestTenant('stranger', {...configured, additionallyAllowed: ['*']}), 'stranger');
+});
+
+test('requests can be made to have no say', t => {
+	t.is(allowedRequestTenant('x', {...rules, requestsIgnored: true}), undefined);
+});
+
+test('tenant ids', t => {
+	for (const good of ['contoso.onmicrosoft.com', '9188040d-6c67-4c5b-b112-36a304b66dad', 'organizations']) {
+		t.notThrows(() => {
+			checkTenantId(good, 'tenantId');
+		});
+	}
+
+	for (const bad of ['', 'a/b', 'a b', '..', '.', 'a?b', 'ä', 5, null]) {
+		t.throws(() => {
+			checkTenantId(bad, 'tenantId');
+		}, {instanceOf: TypeError, message: /^tenantId /}, String(bad));
+	}
+});
+
+test('home tenant', t => {
+	t.is(homeTenantOf('uid.utid'), 'utid');
+	for (const odd of ['uid', 'a.b.c', '']) {
+		t.is(homeTenantOf(odd), undefined);
+	}
+});

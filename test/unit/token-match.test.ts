@@ -1,0 +1,81 @@
+import test from 'ava';
+import type {AccessTokenEntry} from '../../dist/backend.js';
+import {findAccessToken, minimumLifetimeSec, type TokenCriteria} from '../../dist/token-match.js';
+
+const nowSec = 1_800_000_000;
+
+const criteria: TokenCriteria = {
+	account: {homeAccountId: 'uid.home', environment: 'login.microsoftonline.com', realm: 'home'},
+	clientId: 'client',
+	environments: ['login.microsoftonline.com', 'login.windows.net'],
+	scopes: ['https://vault.azure.net/.default'],
+	tenantId: undefined,
+	nowSec,
+	lifetimeSec: minimumLifetimeSec,
+};
+
+function entry(rest: Partial<AccessTokenEntry> = {}): AccessTokenEntry {
+	return {
+		homeAccountId: 'uid.home',
+		environment: 'login.microsoftonline.com',
+		clientId: 'client',
+		realm: 'home',
+		target: 'https://vault.azure.net/.default https://vault.azure.net/user_impersonation',
+		secret: 'fake',
+		cachedAt: nowSec - 60,
+		expiresOn: nowSec + 3600,
+		...rest,
+	};
+}
+
+const fits = (rest: Partial<AccessTokenEntry>, request: Partial<TokenCriteria> = {}) => findAccessToken([entry(rest)], {...criteria, ...request}) !== undefined;
+
+test('a token fits by account, environment, client, realm and scopes', t => {
+	t.true(fits({}));
+	t.true(fits({environment: 'LOGIN.WINDOWS.NET', homeAccountId: 'UID.HOME', clientId: 'CLIENT', realm: 'HOME'}));
+	t.false(fits({homeAccountId: 'other.home'}));
+	t.false(fits({environment: 'login.microsoftonline.us'}));
+	t.false(fits({clientId: 'another'}));
+	t.false(fits({realm: 'another-tenant'}));
+	t.false(fits({target: 'https://vault.azure.net/user_impersonation'}));
+});
+
+test('expiry: 300 s left are too few, 301 are enough', t => {
+	t.false(fits({expiresOn: nowSec + 300}));
+	t.true(fits({expiresOn: nowSec + 301}));
+	t.true(fits({expiresOn: nowSec + 1}, {lifetimeSec: 0}));
+	t.false(fits({expiresOn: nowSec}, {lifetimeSec: 0}));
+});
+
+test('a token that was cached in the future counts as expired', t => {
+	t.false(fits({cachedAt: nowSec + 1}));
+	t.true(fits({cachedAt: nowSec}));
+});
+
+test('scopes: contained in the target, whatever the case and order', t => {
+	const target = 'User.Read openid Mail.Read';
+	t.true(fits({target}, {scopes: ['mail.read', 'USER.READ']}));
+	t.false(fits({target}, {scopes: ['mail.read', 'mail.send']}));
+	t.false(fits({target}, {scopes: ['mail']}));
+	t.false(fits({target: ''}, {scopes: ['x']}));
+});
+
+test('realm: without a tenant the account\'s own, under each name that libraries store', t => {
+	for (const realm of ['home', 'organizations', 'common']) {
+		t.true(fits({realm}), realm);
+	}
+
+	t.true(fits({realm: 'guest'}, {account: {...criteria.account, realm: 'guest'}}));
+	t.false(fits({realm: 'guest'}));
+});
+
+test('realm: with a tenant that one only', t => {
+	t.true(fits({realm: 'guest'}, {tenantId: 'GUEST'}));
+	t.false(fits({realm: 'home'}, {tenantId: 'guest'}));
+	t.false(fits({realm: 'organizations'}, {tenantId: 'guest'}));
+});
+
+test('of several the one that lives longest', t => {
+	const entries = [entry({secret: 'a', expiresOn: nowSec + 1000}), entry({secret: 'b', expiresOn: nowSec + 3000}), entry({secret: 'c', expiresOn: nowSec + 2000})];
+	t.is(findAccessToken(entries, criteria)?.secret, 'b');
+});
