@@ -5,5 +5,7 @@ export default {
 	nodeArguments: ['--import=tsx'],
 	workerThreads: false,
 	concurrency: 2,
+	// A variable of the CI service must not leave out test files.
+	utilizeParallelBuilds: false,
 	timeout: '2m',
 };

@@ -1,21 +1,23 @@
-// SecretStore: where a cache's bytes are kept. One implementation per mechanism, in native/stores/<name>_<os>.cc; the suffix
-// decides where it is compiled, REGISTER_STORE makes it known. To add a store, add one file.
+// SecretStore: where a cache's bytes are kept. One implementation per mechanism, in
+// native/stores/<name>_<os>.cc; the suffix decides where it is compiled, REGISTER_STORE makes it
+// known. To add a store, add one file.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SECRET_STORE_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_SECRET_STORE_H_
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "byte_source.h"
+#include "cancellation.h"
 #include "status.h"
 
 namespace stc {
 
-// Which cache of a store; a store ignores the fields that it does not use. Shape of StoreLocation in src/backend.ts.
+// Which cache of a store; a store ignores the fields that it does not use. Shape of StoreLocation
+// in src/backend.ts.
 struct StoreLocation {
   std::string path;  // absolute, UTF-8
   std::string schema;
@@ -23,11 +25,17 @@ struct StoreLocation {
   std::vector<std::string> absent_attributes;
 };
 
-using Deadline = std::chrono::steady_clock::time_point;
+// How long a call may take.
+struct CallLimits {
+  Deadline deadline;
+  // Never null. Belongs to the caller, and outlives the call.
+  Cancellation* cancellation;
+};
 
-// Contract of every method: safe to call from any thread, several at once; never throws; returns kNotFound when the cache was
-// never written, which is an ordinary answer; changes nothing, shows no prompt, unlocks nothing; returns kStoreTimeout no later
-// than shortly after `deadline`, whatever the other side does.
+// Contract of every method: safe to call from any thread, several at once; never throws; returns
+// kNotFound when the cache was never written, which is an ordinary answer; changes nothing, shows
+// no prompt, unlocks nothing; returns kStoreTimeout no later than shortly after the deadline, and
+// at once when cancelled, whatever the other side does.
 class SecretStore {
  public:
   virtual ~SecretStore() = default;
@@ -35,12 +43,19 @@ class SecretStore {
   // The store's name in src/backend.ts.
   virtual const char* name() const = 0;
 
-  // Opens the cache's plaintext for one reading from its start. `*source` stays valid on its own; it wipes what it holds.
-  virtual Status Open(const StoreLocation& at, Deadline deadline, std::unique_ptr<ByteSource>* source) const = 0;
+  // Whether a call may take as long as its limits allow, so that it should not take a thread that
+  // others wait for.
+  virtual bool may_stall() const { return false; }
 
-  // The change test: a string that differs when the cache may have been written since, without reading a secret. Equal to the
-  // stamp() of a source opened in the same state.
-  virtual Status Stamp(const StoreLocation& at, Deadline deadline, std::string* stamp) const = 0;
+  // Opens the cache's plaintext for one reading from its start. `*source` stays valid on its own;
+  // it wipes what it holds.
+  virtual Status Open(const StoreLocation& at, const CallLimits& limits,
+                      std::unique_ptr<ByteSource>* source) const = 0;
+
+  // The change test: a string that differs when the cache may have been written since, without
+  // reading a secret. Equal to the stamp() of a source opened in the same state.
+  virtual Status Stamp(const StoreLocation& at, const CallLimits& limits,
+                       std::string* stamp) const = 0;
 };
 
 // All stores compiled in, best first. Read-only once the addon is loaded.
@@ -51,8 +66,8 @@ bool RegisterStore(const SecretStore* store, int rank);
 }
 
 // Registers one process-wide instance of `Type`; the lowest rank comes first.
-#define REGISTER_STORE(Type, rank)                              \
-  [[maybe_unused]] static const bool registered_##Type##_ =     \
+#define REGISTER_STORE(Type, rank)                          \
+  [[maybe_unused]] static const bool registered_##Type##_ = \
       ::stc::internal::RegisterStore(new Type(), (rank))
 
 }  // namespace stc

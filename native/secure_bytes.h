@@ -1,5 +1,5 @@
-// SecureBytes: an owning byte buffer that is wiped when it is freed, grown or cleared. Holds decrypted caches.
-// Not thread-safe; movable, not copyable, so that a secret exists once.
+// SecureBytes: an owning byte buffer that is wiped when it is freed, grown or cleared. Holds
+// decrypted caches. Not thread-safe; movable, not copyable, so that a secret exists once.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_BYTES_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_BYTES_H_
@@ -28,7 +28,8 @@ class SecureBytes {
   size_t size() const { return size_; }
   std::string_view view() const { return {data_.get(), size_}; }
 
-  // Changes the size, keeping the first min(old, new) bytes. New bytes are not initialised. The old buffer is wiped.
+  // Changes the size, keeping the first min(old, new) bytes. New bytes are not initialised. The old
+  // buffer is wiped.
   void Resize(size_t size);
 
  private:

@@ -1,5 +1,5 @@
-// Status: the outcome of every fallible native operation. The core never throws; only addon.cc turns a Status into a JS error.
-// Value type, safe to copy between threads.
+// Status: the outcome of every fallible native operation. The core never throws; only addon.cc
+// turns a Status into a JS error. Value type, safe to copy between threads.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STATUS_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STATUS_H_
@@ -39,10 +39,12 @@ class Status {
  public:
   Status() = default;  // kOk
 
-  // `operation` names what failed ("open", "secret_service_search_sync"). `domain` and `os_code` are the operating system's
-  // own ("errno", 13; "g-io-error-quark", 0), or "" and 0. `message` is one line for a person: what happened and the cure. It
-  // never holds a token, a part of the cache or a user name.
-  Status(StatusCode code, std::string operation, std::string domain, int64_t os_code, std::string message)
+  // `operation` names what failed ("open", "secret_service_search_sync"). `domain` and `os_code`
+  // are the operating system's own ("errno", 13; "g-io-error-quark", 0), or "" and 0. `message` is
+  // one line for a person: what happened and the cure. It never holds a token, a part of the cache
+  // or a user name.
+  Status(StatusCode code, std::string operation, std::string domain, int64_t os_code,
+         std::string message)
       : code_(code),
         os_code_(os_code),
         operation_(std::move(operation)),

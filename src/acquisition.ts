@@ -3,7 +3,6 @@
  * per memo; holds what the last reading of the cache showed, so that the account's next scope is a hit too.
  */
 
-import {createHash} from 'node:crypto';
 import {type Candidate, type AccountCriteria, explainSelection, findCandidates, selectAccount, type Selection} from './accounts.js';
 import type {AccessTokenEntry, CacheQuery} from './backend.js';
 import {type GrantedToken, SharedCache, type SourceReading, type SourceStamp} from './cache.js';
@@ -423,6 +422,7 @@ export class Acquisition {
 	async #redeem(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal): Promise<GrantedToken> {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? this.#ownTenant() ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
+		const client = this.#tokenClient();
 		let refusal: GrantRefusal | undefined;
 		for (const {secret} of account.candidate.refreshTokens) {
 			if (secret === undefined) {
@@ -430,7 +430,7 @@ export class Acquisition {
 			}
 
 			const refreshToken = this.cache.currentRefreshToken(secret);
-			const keys = {token: hash(refreshToken), request: [hash(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
+			const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
 			const known = this.#refused.get(keys.token) ?? this.#refused.get(keys.request);
 			if (known) {
 				refusal = known;
@@ -440,7 +440,7 @@ export class Acquisition {
 			try {
 				// Each refusal decides whether the next refresh token is needed.
 				// eslint-disable-next-line no-await-in-loop
-				const response = await this.#tokenClient().redeem(
+				const response = await client.redeem(
 					{refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId},
 					signal,
 				);
@@ -511,11 +511,6 @@ function toAcquired(entry: AccessTokenEntry, generation: number): AcquiredToken 
 		isLastResort: false,
 		generation,
 	};
-}
-
-/** Refusals are remembered by this, so that no list of refresh tokens is kept. */
-function hash(refreshToken: string): string {
-	return createHash('sha256').update(refreshToken).digest('base64');
 }
 
 function explainRefusal(refusal: GrantRefusal | undefined, request: TokenRequest): CredentialUnavailableError {

@@ -3,12 +3,16 @@
  * nothing that a writer was in the middle of, and keeps what grants brought. The one file that reaches `native` and `pure`.
  */
 
-import {stat} from 'node:fs/promises';
+import {stat as statWithCallback} from 'node:fs';
+import {promisify} from 'node:util';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {AccessTokenEntry, CacheBackend, CacheQuery, CacheSlice, StoreName} from './backend.js';
 import {StoreError} from './errors.js';
 import type {CacheKind, CacheSource} from './locations.js';
 import {log} from './log.js';
+
+// Loading `node:fs/promises` would add most of a millisecond to the first token.
+const stat = promisify(statWithCallback);
 
 /** A reading of one source. Exactly one of `slice` and `error` tells what was found; `null` means there is no such cache. */
 export type SourceReading = {

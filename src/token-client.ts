@@ -1,6 +1,6 @@
 /** Redeems refresh tokens at the authority's token endpoint. The one file that reaches undici, through `http`. */
 
-import {randomUUID} from 'node:crypto';
+import {createHash, randomUUID} from 'node:crypto';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {type Authority, defaultAuthorityHost} from './authority.js';
 import {AuthenticationError, type ErrorResponse} from './errors.js';
@@ -91,6 +91,11 @@ export class TokenClient {
 			signal,
 		);
 		return this.#readAnswer(answer, request, correlationId);
+	}
+
+	/** What a refusal is remembered by, so that no list of refresh tokens is kept. */
+	fingerprint(refreshToken: string): string {
+		return createHash('sha256').update(refreshToken).digest('base64');
 	}
 
 	async close(): Promise<void> {

@@ -30,12 +30,10 @@ const files = {
 async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
 	const endMs = Date.now() + timeoutMs;
 	while (Date.now() < endMs) {
-		// eslint-disable-next-line no-await-in-loop
 		if (await condition()) {
 			return;
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		await sleep(10);
 	}
 }
@@ -138,7 +136,6 @@ for (const useNativeAddon of [true, false]) {
 		for (const [content, code, message] of cases) {
 			const home = new TestHome(t);
 			home.writeSettled(content);
-			// eslint-disable-next-line no-await-in-loop
 			const error = await t.throwsAsync<CredentialUnavailableError>(credentialIn(home).getToken(scope), {name: 'CredentialUnavailableError', message}, String(content));
 			t.is(error.code, code as CredentialUnavailableError['code'], String(content));
 		}
@@ -246,9 +243,7 @@ for (const useNativeAddon of [true, false]) {
 		await credential.getToken(scope);
 		home.writeSettled('{"Account":');
 		for (let call = 0; call < 20; call++) {
-			// eslint-disable-next-line no-await-in-loop
 			t.is((await credential.getToken(scope)).token, 'FAKE-good');
-			// eslint-disable-next-line no-await-in-loop
 			await sleep(5);
 		}
 
@@ -291,9 +286,7 @@ for (const useNativeAddon of [true, false]) {
 			return entra.tokenRequests.length > 0;
 		});
 		for (let call = 0; call < 20; call++) {
-			// eslint-disable-next-line no-await-in-loop
 			t.is((await credential.getToken(scope)).token, 'FAKE-aging');
-			// eslint-disable-next-line no-await-in-loop
 			await sleep(5);
 		}
 
@@ -332,7 +325,6 @@ test('arguments of getToken are refused by name', async t => {
 		[scope, 5, /options must be an object/],
 	];
 	for (const [scopes, options, message] of cases) {
-		// eslint-disable-next-line no-await-in-loop
 		const error = await t.throwsAsync(credential.getToken(scopes as string, options as object), {instanceOf: TypeError, message}, JSON.stringify([scopes, options]));
 		t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
 	}

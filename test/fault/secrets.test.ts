@@ -77,7 +77,6 @@ for (const [name, behaviour] of behaviours) {
 		home.writeAccount(ann, refreshToken);
 		const credential = home.credential({retryOptions: {maxRetries: 1, retryDelayInMs: 1}}, entra);
 		for (const options of [{}, {claims: '{"a":1}'}]) {
-			// eslint-disable-next-line no-await-in-loop
 			const error = await failure(credential, options);
 			t.true(error instanceof Error);
 			t.notRegex(everyText(error), new RegExp(mark));

@@ -119,7 +119,6 @@ test('connections are kept alive', async t => {
 	home.writeAccount(ann, refreshToken);
 	const credential = home.credential({}, entra);
 	for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) {
-		// eslint-disable-next-line no-await-in-loop
 		await credential.getToken(`https://${name}.example/.default`);
 	}
 
@@ -132,7 +131,6 @@ test('invalid_grant: unavailable, with AADSTS number, correlation id and cure; o
 	const {entra, home, credential} = await setUp(t, {cacheCheckIntervalInMs: 0});
 	entra.scriptAll(faults.invalidGrant());
 	for (let call = 0; call < 3; call++) {
-		// eslint-disable-next-line no-await-in-loop
 		const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope), {name: 'CredentialUnavailableError'});
 		t.is(error.code, 'STC_INTERACTION_REQUIRED');
 		t.regex(error.message, /invalid_grant, AADSTS50173: .*\(correlation id [\da-f-]{36}\).*re-authenticate/);
@@ -194,7 +192,6 @@ for (const [form, retryAfter] of [['seconds', () => 1], ['an HTTP date', () => n
 test('429 with a pause that is too long: an error at once, and no request until it is over', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(120)]});
 	for (let call = 0; call < 3; call++) {
-		// eslint-disable-next-line no-await-in-loop
 		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
 		t.is(error.code, 'STC_TOKEN_REQUEST_FAILED');
 		t.is(error.statusCode, 429);
@@ -233,7 +230,6 @@ test('a token that still lives is served while the authority is down, without as
 	}));
 	const credential = home.credential(quick, entra);
 	for (let call = 0; call < 5; call++) {
-		// eslint-disable-next-line no-await-in-loop
 		t.is((await credential.getToken(scope)).token, 'FAKE-nearly-over');
 	}
 
@@ -284,7 +280,6 @@ for (const [name, behaviour, message] of unusable) {
 test('expires_on and numbers as strings are understood', async t => {
 	const {credential} = await setUp(t, {behaviours: [faults.grantWithExpiresOn(), faults.grantWithStringNumbers()]});
 	for (const name of ['a/.default', 'b/.default']) {
-		// eslint-disable-next-line no-await-in-loop
 		const {expiresOnTimestamp} = await credential.getToken(name);
 		t.true(Math.abs((expiresOnTimestamp / 1000) - (nowSec() + 3600)) < 10);
 	}
@@ -366,7 +361,6 @@ test('a cache that names a foreign environment never sends a refresh token', asy
 			refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})],
 			accessTokens: [accessTokenRecord(ann, 'FAKE-foreign', 3600, {environment})],
 		}));
-		// eslint-disable-next-line no-await-in-loop
 		const error = await t.throwsAsync<CredentialUnavailableError>(home.credential({cacheCheckIntervalInMs: 0}, entra).getToken(scope), {name: 'CredentialUnavailableError'});
 		t.is(error.code, 'STC_NO_ACCOUNT');
 	}

@@ -1,0 +1,450 @@
+// The addon as JavaScript sees it, and the one file that knows Node: arguments become plain C++
+// values, jobs run off the main thread, results and Statuses become JS values. Shape: NativeAddon
+// in src/native.ts.
+
+#include <napi.h>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "cache_scanner.h"
+#include "cancellation.h"
+#include "secret_store.h"
+#include "status.h"
+
+namespace stc {
+
+namespace {
+
+// src/native.ts refuses any other number.
+constexpr int kApiVersion = 1;
+
+// ---- C++ values to JS ----
+
+Napi::Value ToJs(Napi::Env env, const JsonText& text) {
+  napi_value value = nullptr;
+  const napi_status status =
+      text.is_ascii()
+          ? napi_create_string_latin1(env, text.ascii().data(), text.ascii().size(), &value)
+          : napi_create_string_utf16(env, text.wide().data(), text.wide().size(), &value);
+  if (status != napi_ok) throw Napi::Error::New(env);
+  return Napi::Value(env, value);
+}
+
+Napi::Value ToJs(Napi::Env env, double number) { return Napi::Number::New(env, number); }
+
+template <typename Value>
+Napi::Value ToJs(Napi::Env env, const std::optional<Value>& value) {
+  return value ? ToJs(env, *value) : env.Undefined();
+}
+
+// An array that holds the fields of one entry after the other: cheaper to build than objects, which
+// src/native.ts makes of it.
+class FlatArray {
+ public:
+  explicit FlatArray(Napi::Env env) : env_(env), array_(Napi::Array::New(env)) {}
+
+  template <typename... Values>
+  void Add(const Values&... values) {
+    (array_.Set(size_++, ToJs(env_, values)), ...);
+  }
+
+  Napi::Array array() const { return array_; }
+
+ private:
+  Napi::Env env_;
+  Napi::Array array_;
+  uint32_t size_ = 0;
+};
+
+Napi::Value ToJs(Napi::Env env, const CacheSlice& slice) {
+  FlatArray accounts(env);
+  for (const AccountEntry& entry : slice.accounts) {
+    accounts.Add(entry.home_account_id, entry.environment, entry.realm, entry.local_account_id,
+                 entry.username, entry.authority_type);
+  }
+  FlatArray refresh_tokens(env);
+  for (const RefreshTokenEntry& entry : slice.refresh_tokens) {
+    refresh_tokens.Add(entry.home_account_id, entry.environment, entry.client_id, entry.family_id,
+                       entry.target, entry.last_modification_time, entry.secret);
+  }
+  FlatArray access_tokens(env);
+  for (const AccessTokenEntry& entry : slice.access_tokens) {
+    access_tokens.Add(entry.home_account_id, entry.environment, entry.client_id, entry.realm,
+                      entry.target, entry.secret, entry.cached_at, entry.expires_on,
+                      entry.refresh_on);
+  }
+  FlatArray app_metadata(env);
+  for (const AppMetadataEntry& entry : slice.app_metadata) {
+    app_metadata.Add(entry.environment, entry.client_id, entry.family_id);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result["stamp"] = slice.stamp;
+  result["modifiedMs"] = slice.modified_ms;
+  result["sizeBytes"] = slice.size_bytes;
+  result["accounts"] = accounts.array();
+  result["refreshTokens"] = refresh_tokens.array();
+  result["accessTokens"] = access_tokens.array();
+  result["appMetadata"] = app_metadata.array();
+  return result;
+}
+
+// src/native.ts makes a StoreError of it, with a JS stack.
+Napi::Object ToJs(Napi::Env env, const Status& status) {
+  Napi::Object error = Napi::Object::New(env);
+  error["code"] = StatusCodeName(status.code());
+  error["message"] = status.message();
+  error["op"] = status.operation();
+  if (!status.domain().empty()) {
+    error["osDomain"] = status.domain();
+    error["osCode"] = static_cast<double>(status.os_code());
+  }
+  return error;
+}
+
+// ---- JS arguments to C++ values; a wrong one throws a TypeError ----
+
+[[noreturn]] void ThrowTypeError(Napi::Env env, const char* message) {
+  throw Napi::TypeError::New(env, message);
+}
+
+std::u16string ToUtf16(const Napi::Value& value) {
+  if (!value.IsString()) ThrowTypeError(value.Env(), "a string was expected");
+  return value.As<Napi::String>().Utf16Value();
+}
+
+std::string ToUtf8(const Napi::Value& value) {
+  if (!value.IsString()) ThrowTypeError(value.Env(), "a string was expected");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+std::optional<std::u16string> ToOptionalUtf16(const Napi::Value& value) {
+  if (value.IsUndefined()) return std::nullopt;
+  return ToUtf16(value);
+}
+
+std::vector<Napi::Value> ToVector(const Napi::Value& value) {
+  if (!value.IsArray()) ThrowTypeError(value.Env(), "an array was expected");
+  const Napi::Array array = value.As<Napi::Array>();
+  std::vector<Napi::Value> values;
+  for (uint32_t i = 0; i < array.Length(); ++i) values.push_back(array.Get(i));
+  return values;
+}
+
+Napi::Object ToObject(const Napi::Value& value) {
+  if (!value.IsObject()) ThrowTypeError(value.Env(), "an object was expected");
+  return value.As<Napi::Object>();
+}
+
+CacheQuery ToQuery(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  CacheQuery query;
+  for (const Napi::Value& environment : ToVector(object.Get("environments"))) {
+    query.environments.push_back(ToUtf16(environment));
+  }
+  query.client_id = ToUtf16(object.Get("clientId"));
+  if (!object.Get("nowSec").IsNumber()) ThrowTypeError(value.Env(), "nowSec has to be a number");
+  query.now_sec = object.Get("nowSec").As<Napi::Number>().DoubleValue();
+  query.home_account_id = ToOptionalUtf16(object.Get("homeAccountId"));
+  query.username = ToOptionalUtf16(object.Get("username"));
+  query.home_tenant_id = ToOptionalUtf16(object.Get("homeTenantId"));
+  return query;
+}
+
+StoreLocation ToLocation(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  StoreLocation location;
+  if (!object.Get("path").IsUndefined()) location.path = ToUtf8(object.Get("path"));
+  // The operating system would take the part before it for the whole path.
+  if (location.path.find('\0') != std::string::npos) ThrowTypeError(value.Env(), "path has a NUL");
+  if (!object.Get("schema").IsUndefined()) location.schema = ToUtf8(object.Get("schema"));
+  if (!object.Get("attributes").IsUndefined()) {
+    const Napi::Object attributes = ToObject(object.Get("attributes"));
+    for (const Napi::Value& name : ToVector(attributes.GetPropertyNames())) {
+      location.attributes.emplace_back(ToUtf8(name), ToUtf8(attributes.Get(name)));
+    }
+  }
+  if (!object.Get("absentAttributes").IsUndefined()) {
+    for (const Napi::Value& name : ToVector(object.Get("absentAttributes"))) {
+      location.absent_attributes.push_back(ToUtf8(name));
+    }
+  }
+  return location;
+}
+
+const SecretStore& ToStore(const Napi::Value& value) {
+  const std::string name = ToUtf8(value);
+  for (const SecretStore* store : RegisteredStores()) {
+    if (name == store->name()) return *store;
+  }
+  ThrowTypeError(value.Env(), "there is no such store");
+}
+
+CallLimits ToLimits(const Napi::Value& timeout_ms, Cancellation* cancellation) {
+  if (!timeout_ms.IsNumber()) ThrowTypeError(timeout_ms.Env(), "timeoutMs has to be a number");
+  const int64_t ms = timeout_ms.As<Napi::Number>().Int64Value();
+  return {std::chrono::steady_clock::now() + std::chrono::milliseconds(ms), cancellation};
+}
+
+// ---- Jobs ----
+
+// Work off the main thread and the promise of its outcome.
+class Task {
+ public:
+  explicit Task(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}
+  virtual ~Task() = default;
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  Napi::Promise Promise() const { return deferred_.Promise(); }
+  Cancellation* cancellation() { return &cancellation_; }
+
+  // On any thread.
+  void Execute() {
+    try {
+      status_ = Run();
+    } catch (const std::exception& error) {
+      // Memory ran out, most likely: the core throws nothing of its own.
+      status_ = Status(StatusCode::kIo, "run", "c++", 0, std::string("failed: ") + error.what());
+    }
+  }
+
+  // On the thread of the environment.
+  void Settle(Napi::Env env) {
+    try {
+      const Napi::HandleScope scope(env);
+      if (status_.ok()) {
+        deferred_.Resolve(Result(env));
+      } else if (status_.code() == StatusCode::kNotFound) {
+        deferred_.Resolve(env.Null());
+      } else {
+        deferred_.Reject(ToJs(env, status_));
+      }
+    } catch (const Napi::Error&) {
+      // The environment is ending (a worker that is being terminated): nobody is left to be told.
+    }
+  }
+
+ protected:
+  virtual Status Run() = 0;
+  virtual Napi::Value Result(Napi::Env env) = 0;
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Cancellation cancellation_;
+  Status status_;
+};
+
+// Runs a task on libuv's thread pool.
+class PoolJob : public Napi::AsyncWorker {
+ public:
+  PoolJob(Napi::Env env, std::shared_ptr<Task> task)
+      : Napi::AsyncWorker(env, "azure-shared-token-cache"), task_(std::move(task)) {}
+
+  void Execute() override { task_->Execute(); }
+  void OnOK() override { task_->Settle(Env()); }
+  // Never reached but when the environment refuses the work: Execute reports through the task.
+  void OnError(const Napi::Error& /*error*/) override { task_->Settle(Env()); }
+
+ private:
+  std::shared_ptr<Task> task_;
+};
+
+// Runs a task that may stall on a thread of its own: it would take one of libuv's four from
+// everybody else, and the end of the environment would wait for it. It does not keep the event loop
+// alive; whoever waits for the promise has to.
+class ThreadJob {
+ public:
+  static void Start(Napi::Env env, std::shared_ptr<Task> task) {
+    auto job = std::make_shared<ThreadJob>();
+    job->task_ = std::move(task);
+    // Owned by the function, and freed by its finalizer.
+    auto* held = new std::shared_ptr<ThreadJob>(job);
+    const Napi::String name = Napi::String::New(env, "azure-shared-token-cache");
+    if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, held, Finalize, held,
+                                        Call, &job->function_) != napi_ok) {
+      delete held;
+      throw Napi::Error::New(env);
+    }
+    napi_unref_threadsafe_function(env, job->function_);
+    try {
+      std::thread([job] { job->Run(); }).detach();
+    } catch (const std::system_error&) {
+      // No thread to be had: do it here rather than not at all; limits apply.
+      job->Run();
+    }
+  }
+
+ private:
+  void Run() {
+    task_->Execute();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // Once finalized, the function is gone, and with it the environment.
+    if (is_finalized_) return;
+    napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking);
+    napi_release_threadsafe_function(function_, napi_tsfn_release);
+  }
+
+  static void Call(napi_env env, napi_value /*callback*/, void* context, void* /*data*/) {
+    if (env == nullptr) return;
+    (*static_cast<std::shared_ptr<ThreadJob>*>(context))->task_->Settle(Napi::Env(env));
+  }
+
+  static void Finalize(napi_env /*env*/, void* data, void* /*hint*/) {
+    auto* held = static_cast<std::shared_ptr<ThreadJob>*>(data);
+    {
+      const std::lock_guard<std::mutex> lock((*held)->mutex_);
+      (*held)->is_finalized_ = true;
+    }
+    (*held)->task_->cancellation()->Cancel();
+    delete held;
+  }
+
+  std::shared_ptr<Task> task_;
+  std::mutex mutex_;
+  bool is_finalized_ = false;
+  napi_threadsafe_function function_ = nullptr;
+};
+
+Napi::Promise Start(Napi::Env env, const SecretStore& store, std::shared_ptr<Task> task) {
+  const Napi::Promise promise = task->Promise();
+  if (store.may_stall()) {
+    ThreadJob::Start(env, std::move(task));
+  } else {
+    // Frees itself when it is done.
+    (new PoolJob(env, std::move(task)))->Queue();
+  }
+  return promise;
+}
+
+// ---- The functions ----
+
+class QueryTask : public Task {
+ public:
+  explicit QueryTask(const Napi::CallbackInfo& info)
+      : Task(info.Env()),
+        store_(ToStore(info[0])),
+        location_(ToLocation(info[1])),
+        query_(ToQuery(info[2])),
+        limits_(ToLimits(info[3], cancellation())) {}
+
+  const SecretStore& store() const { return store_; }
+
+ protected:
+  Status Run() override {
+    std::unique_ptr<ByteSource> source;
+    Status status = store_.Open(location_, limits_, &source);
+    if (!status.ok()) return status;
+    slice_.stamp = source->stamp();
+    slice_.modified_ms = source->modified_ms();
+    status = ScanCache(source.get(), query_, &slice_);
+    // What was written meanwhile explains whatever else went wrong.
+    const Status verified = source->Verify();
+    return verified.ok() ? status : verified;
+  }
+
+  Napi::Value Result(Napi::Env env) override { return ToJs(env, slice_); }
+
+ private:
+  const SecretStore& store_;
+  const StoreLocation location_;
+  const CacheQuery query_;
+  const CallLimits limits_;
+  CacheSlice slice_;
+};
+
+class StampTask : public Task {
+ public:
+  explicit StampTask(const Napi::CallbackInfo& info)
+      : Task(info.Env()),
+        store_(ToStore(info[0])),
+        location_(ToLocation(info[1])),
+        limits_(ToLimits(info[2], cancellation())) {}
+
+  const SecretStore& store() const { return store_; }
+
+ protected:
+  Status Run() override { return store_.Stamp(location_, limits_, &stamp_); }
+  Napi::Value Result(Napi::Env env) override { return Napi::String::New(env, stamp_); }
+
+ private:
+  const SecretStore& store_;
+  const StoreLocation location_;
+  const CallLimits limits_;
+  std::string stamp_;
+};
+
+template <typename SomeTask>
+Napi::Value StartTask(const Napi::CallbackInfo& info) {
+  auto task = std::make_shared<SomeTask>(info);
+  const SecretStore& store = task->store();
+  return Start(info.Env(), store, std::move(task));
+}
+
+// Bytes that belong to JavaScript, for the length of one call.
+class BorrowedBytes : public ByteSource {
+ public:
+  explicit BorrowedBytes(std::string_view bytes) : bytes_(bytes) {}
+  std::string_view Whole(bool* whole) const override {
+    *whole = true;
+    return bytes_;
+  }
+  Status Read(char* /*buffer*/, size_t /*capacity*/, size_t* size) override {
+    *size = 0;
+    return Status::Ok();
+  }
+  Status Fetch(uint64_t /*offset*/, size_t /*size*/, char* /*buffer*/) override {
+    return Status::Ok();
+  }
+  Status Verify() override { return Status::Ok(); }
+  const std::string& stamp() const override { return stamp_; }
+  double modified_ms() const override { return 0; }
+
+ private:
+  const std::string_view bytes_;
+  const std::string stamp_;
+};
+
+// Returns the slice, or the object of an error, for src/native.ts to throw.
+Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
+  if (!info[0].IsTypedArray() ||
+      info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    ThrowTypeError(info.Env(), "a Uint8Array was expected");
+  }
+  const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
+  BorrowedBytes source({reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()});
+  CacheSlice slice;
+  const Status status = ScanCache(&source, ToQuery(info[1]), &slice);
+  if (!status.ok()) return ToJs(info.Env(), status);
+  return ToJs(info.Env(), slice);
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports["apiVersion"] = kApiVersion;
+  Napi::Array stores = Napi::Array::New(env);
+  for (const SecretStore* store : RegisteredStores()) {
+    stores.Set(stores.Length(), Napi::String::New(env, store->name()));
+  }
+  exports["stores"] = stores;
+  exports["query"] = Napi::Function::New<StartTask<QueryTask>>(env, "query");
+  exports["stamp"] = Napi::Function::New<StartTask<StampTask>>(env, "stamp");
+  exports["scan"] = Napi::Function::New<ScanBytes>(env, "scan");
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace stc
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
+  return stc::Init(env, exports);
+}
+
+NODE_API_MODULE(azure_shared_token_cache, InitAddon)

@@ -1,0 +1,468 @@
+#include "cache_scanner.h"
+
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "cache_record.h"
+#include "folded_hash.h"
+#include "json_reader.h"
+#include "record_index.h"
+#include "secure_bytes.h"
+
+namespace stc {
+
+namespace {
+
+enum class Section { kAccount, kRefreshToken, kAccessToken, kAppMetadata, kOther };
+
+Section FindSection(std::string_view name) {
+  if (name == "Account") return Section::kAccount;
+  if (name == "RefreshToken") return Section::kRefreshToken;
+  if (name == "AccessToken") return Section::kAccessToken;
+  if (name == "AppMetadata") return Section::kAppMetadata;
+  return Section::kOther;
+}
+
+// Where a record's text stands in the source, to be fetched when it is known whose secrets are
+// wanted.
+struct Place {
+  uint64_t offset = 0;
+  size_t size = 0;
+};
+
+// The records of one section that matched. A record whose key comes again is dropped.
+template <typename Entry>
+class Matches {
+ public:
+  void Clear() {
+    entries_.clear();
+    index_.Clear();
+  }
+
+  void Drop(uint64_t key_hash) {
+    const uint32_t old = index_.Find(key_hash);
+    if (old != RecordIndex::kNone) entries_[old].reset();
+  }
+
+  void Add(uint64_t key_hash, Entry&& entry) {
+    index_.Put(key_hash, static_cast<uint32_t>(entries_.size()));
+    entries_.emplace_back(std::move(entry));
+  }
+
+  // Calls `take` with each record that is left, in the order of the file, until it returns false.
+  template <typename Taker>
+  bool ForEach(Taker take) {
+    for (std::optional<Entry>& entry : entries_) {
+      if (entry && !take(&*entry)) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::vector<std::optional<Entry>> entries_;
+  RecordIndex index_;
+};
+
+struct MatchedRefreshToken {
+  RefreshTokenEntry entry;
+  Place place;
+};
+
+struct MatchedAccessToken {
+  // Of the home account id, lower case: few have to be fetched only to be thrown away.
+  uint64_t account_hash = 0;
+  Place place;
+};
+
+JsonText FromUtf16(std::u16string_view text) {
+  // Written as escapes, which JsonText reads back exactly.
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string raw;
+  raw.reserve(text.size() * 6);
+  for (const char16_t unit : text) {
+    raw.append("\\u");
+    for (int shift = 12; shift >= 0; shift -= 4) raw.push_back(kHex[(unit >> shift) & 0xF]);
+  }
+  return JsonText::FromRaw(raw, false);
+}
+
+class Scan {
+ public:
+  Scan(ByteSource* source, const CacheQuery& query)
+      : source_(source), query_(query), reader_(source) {}
+
+  Status Run(CacheSlice* slice) {
+    bool is_empty = false;
+    Status status = Sniff(&is_empty);
+    if (!status.ok()) return status;
+    if (!is_empty && !ReadSections()) return reader_.status();
+    slice->size_bytes = static_cast<double>(reader_.offset());
+    return Collect(slice);
+  }
+
+ private:
+  Status Sniff(bool* is_empty) {
+    // The provider of every DPAPI blob. Source: MSAL extensions; a blob begins with version 1 and
+    // the provider's GUID.
+    static constexpr char kDpapi[] = {'\x01', 0, 0, 0, '\xD0', '\x8C', '\x9D', '\xDF'};
+    if (!reader_.Prefetch(sizeof(kDpapi))) return reader_.status();
+    const std::string_view ahead = reader_.ahead();
+    if (ahead.substr(0, sizeof(kDpapi)) == std::string_view(kDpapi, sizeof(kDpapi))) {
+      return Status(
+          StatusCode::kCacheFormat, "sniff", "", 0,
+          "encrypted with DPAPI on Windows, and readable only there. Sign in on this machine.");
+    }
+    // Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
+    if (ahead.substr(0, 3) == "eyJ") {
+      return Status(
+          StatusCode::kCacheFormat, "sniff", "", 0,
+          "encrypted as a JWE, as the Azure SDK for Go does, and not readable here. Sign in "
+          "with another tool.");
+    }
+    int next = -1;
+    if (!reader_.Peek(&next)) return reader_.status();
+    *is_empty = next == -1;
+    return Status::Ok();
+  }
+
+  bool ReadSections() {
+    bool is_done = false;
+    if (!reader_.Expect('{') || !reader_.Take('}', &is_done)) return false;
+    while (!is_done) {
+      int next = -1;
+      if (!reader_.Peek(&next)) return false;
+      if (next != '"') return reader_.Expect('"');
+      reader_.Mark();
+      JsonSpan name;
+      if (!reader_.ReadString(&name)) return false;
+      const JsonText text = JsonText::FromRaw(reader_.Marked(name), name.is_plain);
+      const Section section = text.is_ascii() ? FindSection(text.ascii()) : Section::kOther;
+      reader_.Unmark();
+      if (!reader_.Expect(':') || !ReadSection(section)) return false;
+      bool has_more = false;
+      if (!reader_.Take(',', &has_more)) return false;
+      if (!has_more) {
+        if (!reader_.Expect('}')) return false;
+        is_done = true;
+      }
+    }
+    return reader_.ExpectEnd();
+  }
+
+  bool ReadSection(Section section) {
+    // Of two sections with one name the later one counts, whatever it is.
+    Clear(section);
+    int next = -1;
+    if (!reader_.Peek(&next)) return false;
+    if (section == Section::kOther || next != '{') return reader_.SkipValue();
+    bool is_done = false;
+    if (!reader_.Expect('{') || !reader_.Take('}', &is_done)) return false;
+    while (!is_done) {
+      if (!ReadRecord(section)) return false;
+      reader_.Unmark();
+      bool has_more = false;
+      if (!reader_.Take(',', &has_more)) return false;
+      if (!has_more) {
+        if (!reader_.Expect('}')) return false;
+        is_done = true;
+      }
+    }
+    return true;
+  }
+
+  bool ReadRecord(Section section) {
+    int next = -1;
+    if (!reader_.Peek(&next)) return false;
+    if (next != '"') return reader_.Expect('"');
+    reader_.Mark();
+    JsonSpan key;
+    if (!reader_.ReadString(&key)) return false;
+    const uint64_t key_hash = HashKey(key);
+    if (!reader_.Expect(':') || !reader_.Peek(&next)) return false;
+    Drop(section, key_hash);
+    // From here on the key is of no use.
+    reader_.Mark();
+    if (next != '{') {
+      reader_.Unmark();
+      return reader_.SkipValue();
+    }
+    if (!record_.Read(&reader_)) return false;
+    Match(section, key_hash);
+    return true;
+  }
+
+  uint64_t HashKey(const JsonSpan& key) {
+    const std::string_view raw = reader_.Marked(key);
+    if (key.is_plain) return HashBytes(raw);
+    const JsonText text = JsonText::FromRaw(raw, false);
+    if (text.is_ascii()) return HashBytes(text.ascii());
+    return HashBytes(
+        {reinterpret_cast<const char*>(text.wide().data()), text.wide().size() * sizeof(char16_t)});
+  }
+
+  void Clear(Section section) {
+    switch (section) {
+      case Section::kAccount:
+        return accounts_.Clear();
+      case Section::kRefreshToken:
+        return refresh_tokens_.Clear();
+      case Section::kAccessToken:
+        return access_tokens_.Clear();
+      case Section::kAppMetadata:
+        return app_metadata_.Clear();
+      case Section::kOther:
+        return;
+    }
+  }
+
+  void Drop(Section section, uint64_t key_hash) {
+    switch (section) {
+      case Section::kAccount:
+        return accounts_.Drop(key_hash);
+      case Section::kRefreshToken:
+        return refresh_tokens_.Drop(key_hash);
+      case Section::kAccessToken:
+        return access_tokens_.Drop(key_hash);
+      case Section::kAppMetadata:
+        return app_metadata_.Drop(key_hash);
+      case Section::kOther:
+        return;
+    }
+  }
+
+  void Match(Section section, uint64_t key_hash) {
+    if (!IsInEnvironment(record_, reader_)) return;
+    switch (section) {
+      case Section::kAccount:
+        return MatchAccount(key_hash);
+      case Section::kRefreshToken:
+        return MatchRefreshToken(key_hash);
+      case Section::kAccessToken:
+        return MatchAccessToken(key_hash);
+      case Section::kAppMetadata:
+        return MatchAppMetadata(key_hash);
+      case Section::kOther:
+        return;
+    }
+  }
+
+  bool IsInEnvironment(const CacheRecord& record, const JsonReader& reader) const {
+    for (const std::u16string& environment : query_.environments) {
+      if (record.IsNonEmptyString(Field::kEnvironment) &&
+          record.EqualsIgnoringCase(reader, Field::kEnvironment, environment)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Place PlaceOfRecord() const { return {reader_.mark_offset(), reader_.SizeSinceMark()}; }
+
+  void MatchAccount(uint64_t key_hash) {
+    if (!record_.IsNonEmptyString(Field::kHomeAccountId)) return;
+    accounts_.Add(key_hash, {record_.Text(reader_, Field::kHomeAccountId),
+                             record_.Text(reader_, Field::kEnvironment),
+                             record_.OptionalText(reader_, Field::kRealm),
+                             record_.OptionalText(reader_, Field::kLocalAccountId),
+                             record_.OptionalText(reader_, Field::kUsername),
+                             record_.OptionalText(reader_, Field::kAuthorityType)});
+  }
+
+  void MatchRefreshToken(uint64_t key_hash) {
+    if (!record_.IsNonEmptyString(Field::kHomeAccountId) ||
+        !record_.IsNonEmptyString(Field::kSecret)) {
+      return;
+    }
+    refresh_tokens_.Add(
+        key_hash,
+        {{record_.Text(reader_, Field::kHomeAccountId), record_.Text(reader_, Field::kEnvironment),
+          record_.OptionalText(reader_, Field::kClientId), record_.FamilyId(reader_),
+          record_.OptionalText(reader_, Field::kTarget),
+          record_.Time(reader_, Field::kLastModificationTime), std::nullopt},
+         PlaceOfRecord()});
+  }
+
+  void MatchAccessToken(uint64_t key_hash) {
+    const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
+    if (!record_.IsNonEmptyString(Field::kHomeAccountId) ||
+        !record_.IsNonEmptyString(Field::kSecret) || !record_.IsString(Field::kTarget) ||
+        !record_.IsNonEmptyString(Field::kClientId) ||
+        !record_.EqualsIgnoringCase(reader_, Field::kClientId, query_.client_id) || !expires_on ||
+        *expires_on <= query_.now_sec ||
+        (record_.IsString(Field::kTokenType) &&
+         !record_.EqualsIgnoringCase(reader_, Field::kTokenType, u"bearer"))) {
+      return;
+    }
+    // Bound to something that the caller does not have: an assertion, a key, further parameters,
+    // claims.
+    for (const Field bond : {Field::kUserAssertionHash, Field::kKeyId, Field::kExtCacheKey,
+                             Field::kRequestedClaims, Field::kRequestedClaimsHash}) {
+      if (record_.IsNonEmptyString(bond)) return;
+    }
+    access_tokens_.Add(key_hash,
+                       {record_.HashFolded(reader_, Field::kHomeAccountId), PlaceOfRecord()});
+  }
+
+  void MatchAppMetadata(uint64_t key_hash) {
+    if (!record_.IsNonEmptyString(Field::kClientId) ||
+        !record_.EqualsIgnoringCase(reader_, Field::kClientId, query_.client_id)) {
+      return;
+    }
+    app_metadata_.Add(key_hash,
+                      {record_.Text(reader_, Field::kEnvironment),
+                       record_.Text(reader_, Field::kClientId), record_.FamilyId(reader_)});
+  }
+
+  // Whose secrets to hand out.
+  void Narrow() {
+    if (query_.home_account_id) {
+      narrowed_.push_back(FromUtf16(*query_.home_account_id));
+      narrowed_hashes_.push_back(HashFolded(narrowed_.back()));
+      return;
+    }
+    const bool few = accounts_.ForEach([this](AccountEntry* account) {
+      if (!PassesHints(*account)) return true;
+      for (const JsonText& known : narrowed_) {
+        if (Equal(known, account->home_account_id)) return true;
+      }
+      if (narrowed_.size() == kMaxAccountsWithSecrets) return false;
+      narrowed_.push_back(FromUtf16(ToUtf16(account->home_account_id)));
+      narrowed_hashes_.push_back(HashFolded(narrowed_.back()));
+      return true;
+    });
+    if (!few) {
+      narrowed_.clear();
+      narrowed_hashes_.clear();
+    }
+  }
+
+  static std::u16string ToUtf16(const JsonText& text) {
+    std::u16string units;
+    for (size_t i = 0; i < text.size(); ++i) units.push_back(text[i]);
+    return units;
+  }
+
+  bool PassesHints(const AccountEntry& account) const {
+    if (query_.username) {
+      if (!account.username) return false;
+      if (account.username->is_ascii() && IsAscii(*query_.username) &&
+          !EqualIgnoringAsciiCase(*account.username, *query_.username)) {
+        return false;
+      }
+    }
+    if (query_.home_tenant_id) {
+      const std::u16string id = ToUtf16(account.home_account_id);
+      const size_t dot = id.find(u'.');
+      if (dot == std::u16string::npos || id.find(u'.', dot + 1) != std::u16string::npos)
+        return false;
+      if (!EqualIgnoringAsciiCase(FromUtf16(std::u16string_view(id).substr(dot + 1)),
+                                  *query_.home_tenant_id)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  bool IsNarrowed(uint64_t account_hash) const {
+    for (const uint64_t hash : narrowed_hashes_) {
+      if (hash == account_hash) return true;
+    }
+    return false;
+  }
+
+  bool IsNarrowed(const JsonText& home_account_id) const {
+    for (const JsonText& known : narrowed_) {
+      if (query_.home_account_id ? EqualIgnoringAsciiCase(home_account_id, *query_.home_account_id)
+                                 : Equal(known, home_account_id)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  Status Collect(CacheSlice* slice) {
+    Narrow();
+    accounts_.ForEach([slice](AccountEntry* account) {
+      slice->accounts.push_back(std::move(*account));
+      return true;
+    });
+    app_metadata_.ForEach([slice](AppMetadataEntry* entry) {
+      slice->app_metadata.push_back(std::move(*entry));
+      return true;
+    });
+    Status status;
+    refresh_tokens_.ForEach([this, slice, &status](MatchedRefreshToken* match) {
+      if (IsNarrowed(match->entry.home_account_id)) {
+        status =
+            WithRecord(match->place, [match](const CacheRecord& record, const JsonReader& reader) {
+              match->entry.secret = record.OptionalText(reader, Field::kSecret);
+            });
+      }
+      slice->refresh_tokens.push_back(std::move(match->entry));
+      return status.ok();
+    });
+    if (!status.ok()) return status;
+    access_tokens_.ForEach([this, slice, &status](MatchedAccessToken* match) {
+      if (!IsNarrowed(match->account_hash)) return true;
+      status = WithRecord(
+          match->place, [this, slice](const CacheRecord& record, const JsonReader& reader) {
+            JsonText home_account_id = record.Text(reader, Field::kHomeAccountId);
+            if (!IsNarrowed(home_account_id)) return;
+            slice->access_tokens.push_back(
+                {std::move(home_account_id), record.Text(reader, Field::kEnvironment),
+                 record.Text(reader, Field::kClientId), record.OptionalText(reader, Field::kRealm),
+                 record.Text(reader, Field::kTarget), record.Text(reader, Field::kSecret),
+                 record.Time(reader, Field::kCachedAt),
+                 record.Time(reader, Field::kExpiresOn).value_or(0),
+                 record.Time(reader, Field::kRefreshOn)});
+          });
+      return status.ok();
+    });
+    return status;
+  }
+
+  // Reads a record a second time, and calls `use` with it.
+  template <typename Use>
+  Status WithRecord(const Place& place, Use use) {
+    bool is_whole = false;
+    std::string_view text = source_->Whole(&is_whole).substr(0);
+    if (is_whole) {
+      text = text.substr(static_cast<size_t>(place.offset), place.size);
+    } else {
+      fetched_.Resize(place.size);
+      Status status = source_->Fetch(place.offset, place.size, fetched_.data());
+      if (!status.ok()) return status;
+      text = fetched_.view();
+    }
+    JsonReader reader(text);
+    reader.Mark();
+    CacheRecord record;
+    // It was read before: if it is no record any longer, somebody has written over it.
+    if (!record.Read(&reader) || !record.IsNonEmptyString(Field::kSecret)) {
+      return Status(StatusCode::kCacheChanged, "fetch", "", 0, "written to while it was read.");
+    }
+    use(record, reader);
+    return Status::Ok();
+  }
+
+  ByteSource* const source_;
+  const CacheQuery& query_;
+  JsonReader reader_;
+  CacheRecord record_;
+  SecureBytes fetched_;
+  Matches<AccountEntry> accounts_;
+  Matches<MatchedRefreshToken> refresh_tokens_;
+  Matches<MatchedAccessToken> access_tokens_;
+  Matches<AppMetadataEntry> app_metadata_;
+  std::vector<JsonText> narrowed_;
+  std::vector<uint64_t> narrowed_hashes_;
+};
+
+}  // namespace
+
+Status ScanCache(ByteSource* source, const CacheQuery& query, CacheSlice* slice) {
+  return Scan(source, query).Run(slice);
+}
+
+}  // namespace stc

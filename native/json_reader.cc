@@ -1,0 +1,338 @@
+#include "json_reader.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace stc {
+
+namespace {
+
+// Large enough to make system calls rare, small enough to stay in the second-level cache.
+constexpr size_t kWindowSize = 128 * 1024;
+
+inline bool IsPlain(char c) {
+  // As a signed byte, everything that is not ASCII is negative.
+  return static_cast<signed char>(c) >= 0x20 && c != '"' && c != '\\';
+}
+
+inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+inline bool IsHexDigit(char c) {
+  return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+inline bool IsWhitespace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+}  // namespace
+
+#if defined(__SSE2__)
+
+namespace {
+
+inline __m128i NotPlain(__m128i bytes) {
+  const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+  const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+  const __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
+  return _mm_or_si128(low, _mm_or_si128(quote, backslash));
+}
+
+inline __m128i Load(const char* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+
+}  // namespace
+
+const char* SkipPlain(const char* p, const char* end) {
+  while (end - p >= 64) {
+    const __m128i any = _mm_or_si128(_mm_or_si128(NotPlain(Load(p)), NotPlain(Load(p + 16))),
+                                     _mm_or_si128(NotPlain(Load(p + 32)), NotPlain(Load(p + 48))));
+    if (_mm_movemask_epi8(any) != 0) break;
+    p += 64;
+  }
+  while (end - p >= 16) {
+    const int mask = _mm_movemask_epi8(NotPlain(Load(p)));
+    if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
+    p += 16;
+  }
+  while (p != end && IsPlain(*p)) ++p;
+  return p;
+}
+
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+
+namespace {
+
+inline uint8x16_t NotPlain(const char* p) {
+  const uint8x16_t bytes = vld1q_u8(reinterpret_cast<const uint8_t*>(p));
+  const uint8x16_t low = vcltq_s8(vreinterpretq_s8_u8(bytes), vdupq_n_s8(0x20));
+  const uint8x16_t quote = vceqq_u8(bytes, vdupq_n_u8('"'));
+  const uint8x16_t backslash = vceqq_u8(bytes, vdupq_n_u8('\\'));
+  return vorrq_u8(low, vorrq_u8(quote, backslash));
+}
+
+}  // namespace
+
+const char* SkipPlain(const char* p, const char* end) {
+  while (end - p >= 64) {
+    const uint8x16_t any = vorrq_u8(vorrq_u8(NotPlain(p), NotPlain(p + 16)),
+                                    vorrq_u8(NotPlain(p + 32), NotPlain(p + 48)));
+    if (vmaxvq_u8(any) != 0) break;
+    p += 64;
+  }
+  while (end - p >= 16 && vmaxvq_u8(NotPlain(p)) == 0) p += 16;
+  while (p != end && IsPlain(*p)) ++p;
+  return p;
+}
+
+#else
+
+const char* SkipPlain(const char* p, const char* end) {
+  while (p != end && IsPlain(*p)) ++p;
+  return p;
+}
+
+#endif
+
+JsonReader::JsonReader(ByteSource* source) : source_(source) {
+  bool is_whole = false;
+  const std::string_view whole = source->Whole(&is_whole);
+  if (is_whole) {
+    begin_ = position_ = whole.data();
+    end_ = begin_ + whole.size();
+    is_at_end_ = true;
+    return;
+  }
+  window_ = SecureBytes(kWindowSize);
+  begin_ = position_ = end_ = window_.data();
+}
+
+JsonReader::JsonReader(std::string_view text)
+    : begin_(text.data()),
+      position_(text.data()),
+      end_(text.data() + text.size()),
+      is_at_end_(true) {}
+
+bool JsonReader::Fail() {
+  if (status_.ok()) {
+    status_ = Status(StatusCode::kCacheCorrupt, "parse", "", 0,
+                     "not well-formed JSON (at byte " + std::to_string(offset()) +
+                         "). If no program is writing it, sign in again or move it away.");
+  }
+  return false;
+}
+
+bool JsonReader::Refill() {
+  if (is_at_end_) return false;
+  // What has to stay moves to the front, and the rest of the window is filled.
+  const char* keep = mark_ != nullptr ? mark_ : position_;
+  const size_t kept = static_cast<size_t>(end_ - keep);
+  const size_t read = static_cast<size_t>(position_ - keep);
+  window_offset_ += static_cast<uint64_t>(keep - begin_);
+  if (kept == window_.size()) {
+    // A record that is larger than the window. Doubling keeps the copying linear.
+    window_.Resize(window_.size() * 2);
+  } else if (kept > 0) {
+    std::memmove(window_.data(), keep, kept);
+  }
+  begin_ = window_.data();
+  if (mark_ != nullptr) mark_ = begin_;
+  position_ = begin_ + read;
+  end_ = begin_ + kept;
+  size_t size = 0;
+  Status status = source_->Read(window_.data() + kept, window_.size() - kept, &size);
+  if (!status.ok()) {
+    status_ = std::move(status);
+    is_at_end_ = true;
+    return false;
+  }
+  end_ += size;
+  is_at_end_ = size == 0;
+  return size > 0;
+}
+
+bool JsonReader::Prefetch(size_t size) {
+  while (static_cast<size_t>(end_ - position_) < size && Refill()) {
+  }
+  return status_.ok();
+}
+
+bool JsonReader::SkipWhitespace() {
+  do {
+    while (position_ != end_ && IsWhitespace(*position_)) ++position_;
+  } while (position_ == end_ && Refill());
+  return status_.ok();
+}
+
+bool JsonReader::Peek(int* next) {
+  if (!SkipWhitespace()) return false;
+  *next = position_ == end_ ? -1 : static_cast<unsigned char>(*position_);
+  return true;
+}
+
+bool JsonReader::Expect(char expected) {
+  if (!SkipWhitespace() || position_ == end_ || *position_ != expected) return Fail();
+  ++position_;
+  return true;
+}
+
+bool JsonReader::Take(char wanted, bool* taken) {
+  if (!SkipWhitespace()) return false;
+  *taken = position_ != end_ && *position_ == wanted;
+  if (*taken) ++position_;
+  return true;
+}
+
+bool JsonReader::ExpectEnd() {
+  if (!SkipWhitespace()) return false;
+  return position_ == end_ || Fail();
+}
+
+bool JsonReader::ReadString(JsonSpan* span) {
+  ++position_;
+  const size_t offset = mark_ == nullptr ? 0 : SizeSinceMark();
+  bool is_plain = true;
+  for (;;) {
+    position_ = SkipPlain(position_, end_);
+    if (position_ == end_) {
+      if (!Refill()) return Fail();
+      continue;
+    }
+    const char c = *position_;
+    if (c == '"') break;
+    is_plain = false;
+    if (c == '\\') {
+      if (!ReadEscape()) return Fail();
+    } else if (static_cast<signed char>(c) >= 0 || !ReadUtf8Sequence()) {
+      return Fail();
+    }
+  }
+  if (span != nullptr) *span = {offset, SizeSinceMark() - offset, is_plain};
+  ++position_;
+  return true;
+}
+
+bool JsonReader::ReadEscape() {
+  ++position_;
+  if (!HasByte()) return false;
+  const char c = *position_++;
+  if (c != 'u') return c != '\0' && std::strchr("\"\\/bfnrt", c) != nullptr;
+  for (int digit = 0; digit < 4; ++digit) {
+    if (!HasByte() || !IsHexDigit(*position_)) return false;
+    ++position_;
+  }
+  return true;
+}
+
+// The well-formed sequences of Unicode 15.0, table 3-7.
+bool JsonReader::ReadUtf8Sequence() {
+  const unsigned lead = static_cast<unsigned char>(*position_++);
+  if (lead < 0xC2 || lead > 0xF4) return false;
+  unsigned least = 0x80;
+  unsigned most = 0xBF;
+  if (lead == 0xE0) least = 0xA0;
+  if (lead == 0xED) most = 0x9F;
+  if (lead == 0xF0) least = 0x90;
+  if (lead == 0xF4) most = 0x8F;
+  for (int rest = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1; rest > 0; --rest) {
+    if (!HasByte()) return false;
+    const unsigned next = static_cast<unsigned char>(*position_);
+    if (next < least || next > most) return false;
+    ++position_;
+    least = 0x80;
+    most = 0xBF;
+  }
+  return true;
+}
+
+bool JsonReader::ReadDigits() {
+  if (!HasByte() || !IsDigit(*position_)) return Fail();
+  while (HasByte() && IsDigit(*position_)) ++position_;
+  return true;
+}
+
+bool JsonReader::ReadNumber(JsonSpan* span) {
+  const size_t offset = mark_ == nullptr ? 0 : SizeSinceMark();
+  if (*position_ == '-') ++position_;
+  if (!HasByte()) return Fail();
+  if (*position_ == '0') {
+    ++position_;
+  } else if (!ReadDigits()) {
+    return false;
+  }
+  if (HasByte() && *position_ == '.') {
+    ++position_;
+    if (!ReadDigits()) return false;
+  }
+  if (HasByte() && (*position_ == 'e' || *position_ == 'E')) {
+    ++position_;
+    if (HasByte() && (*position_ == '+' || *position_ == '-')) ++position_;
+    if (!ReadDigits()) return false;
+  }
+  if (!status_.ok()) return false;
+  if (span != nullptr) *span = {offset, SizeSinceMark() - offset, true};
+  return true;
+}
+
+bool JsonReader::ReadLiteral(std::string_view literal) {
+  for (const char c : literal) {
+    if (!HasByte() || *position_ != c) return Fail();
+    ++position_;
+  }
+  return true;
+}
+
+bool JsonReader::ReadScalar(char first) {
+  switch (first) {
+    case '"':
+      return ReadString(nullptr);
+    case 't':
+      return ReadLiteral("true");
+    case 'f':
+      return ReadLiteral("false");
+    case 'n':
+      return ReadLiteral("null");
+    default:
+      return first == '-' || IsDigit(first) ? ReadNumber(nullptr) : Fail();
+  }
+}
+
+bool JsonReader::SkipValue() {
+  open_.clear();
+  for (;;) {
+    // Here a value begins.
+    if (!SkipWhitespace() || position_ == end_) return Fail();
+    const char first = *position_;
+    bool is_empty = false;
+    if (first == '{' || first == '[') {
+      ++position_;
+      if (!Take(first == '{' ? '}' : ']', &is_empty)) return false;
+      if (!is_empty) {
+        open_.push_back(first == '{');
+        if (first == '[') continue;
+      }
+    } else if (!ReadScalar(first)) {
+      return false;
+    }
+    // Here a value has ended, unless an object was just opened, whose first key is next.
+    bool is_opened = first == '{' && !is_empty;
+    while (!is_opened) {
+      if (open_.empty()) return true;
+      bool has_more = false;
+      if (!Take(',', &has_more)) return false;
+      if (has_more) break;
+      if (!Expect(open_.back() ? '}' : ']')) return false;
+      open_.pop_back();
+    }
+    if (open_.back()) {
+      if (!SkipWhitespace() || position_ == end_ || *position_ != '"') return Fail();
+      if (!ReadString(nullptr) || !Expect(':')) return false;
+    }
+  }
+}
+
+}  // namespace stc

@@ -1,0 +1,85 @@
+// One run of one variant, in a process of its own, so that the first step is a true cold start. Takes a VariantJob as JSON in its
+// argument and prints a VariantReport. It uses the built package as an application would.
+
+import {readFileSync, writeFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+
+/** @type {import('./steps.ts').VariantJob} */
+const job = JSON.parse(process.argv[2]);
+const hits = 200_000;
+/** @type {import('./steps.ts').VariantReport} */
+const report = {variant: job.variant, steps: [], accounts: []};
+
+async function step(name, action, describe) {
+	const start = performance.now();
+	const result = await action();
+	report.steps.push({name, ms: performance.now() - start, note: describe(result)});
+	return result;
+}
+
+/** Says how much there is of a token, never what. */
+function describeToken({token, expiresOnTimestamp}) {
+	return `${token.length} characters, expires in ${Math.round((expiresOnTimestamp - Date.now()) / 60_000)} min`;
+}
+
+/** As time would: the cached access tokens are over. */
+function expire(path) {
+	const cache = JSON.parse(readFileSync(path, 'utf8'));
+	for (const record of Object.values(cache.AccessToken)) {
+		record.expires_on = String(Math.floor(Date.now() / 1000) - 60);
+	}
+
+	writeFileSync(path, JSON.stringify(cache, undefined, 4));
+}
+
+async function run() {
+	const {SharedTokenCacheCredential} = await step(
+		'load the package',
+		async () => createRequire(import.meta.url)('../../dist/index.js'),
+		() => 'require',
+	);
+	const credential = new SharedTokenCacheCredential({...job.options, useNativeAddon: job.variant === 'native'});
+	try {
+		const first = await step('first getToken', async () => credential.getToken(job.scope), describeToken);
+		const again = await step(
+			`getToken again, ${hits.toLocaleString('en')} times`,
+			async () => {
+				let token;
+				for (let hit = 0; hit < hits; hit++) {
+					// Each hit waits, as callers do.
+					token = await credential.getToken(job.scope);
+				}
+
+				return token;
+			},
+			token => token === first ? 'the same token, from memory' : 'a new token',
+		);
+		report.steps.at(-1).ms /= hits;
+		report.steps.at(-1).name = 'getToken again (hot, each)';
+		report.accounts = (await step('list accounts', async () => credential.listAccounts(), accounts => `${accounts.length} found`))
+			.map(({username, homeAccountId, usable, source}) => ({
+				username, homeAccountId, usable, source,
+			}));
+		if (job.expirePath) {
+			expire(job.expirePath);
+			// The next look at the cache, at most a second later, notices.
+			await sleep(1100);
+			await credential.getToken(job.scope);
+			await sleep(100);
+			await step('the token expires: redeem', async () => credential.getToken(job.scope), token => `${describeToken(token)}${token === again ? ', the old one' : ', a new one'}`);
+		}
+	} finally {
+		await credential.close();
+	}
+}
+
+try {
+	await run();
+} catch (error) {
+	report.failure = `${error.name} ${error.code ?? ''}: ${error.message}`;
+}
+
+process.stdout.write(JSON.stringify(report));

@@ -1,0 +1,89 @@
+/** The addon and `dist/`, each built only when something it depends on changed. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import {installBuildTools} from './debian.mjs';
+import {npm, tool} from './npm.mjs';
+import {fromRoot} from './paths.mjs';
+import {run, runOrFail} from './run.mjs';
+import {
+	hashOf, isStamped, removeStamp, writeStamp,
+} from './stamps.mjs';
+import {StepFailure} from './steps.mjs';
+
+const addon = fromRoot('build', 'Release', 'azure_shared_token_cache.node');
+const dist = fromRoot('dist');
+
+/** Compiles `native/` with node-gyp. */
+export async function buildAddon() {
+	const settings = ['CC', 'CXX', 'CFLAGS', 'CXXFLAGS', 'CPPFLAGS', 'LDFLAGS', 'STC_WERROR'].map(name => process.env[name]);
+	const configuration = hashOf(['binding.gyp', 'scripts/native-sources.js', 'node_modules/node-addon-api/package.json'], settings);
+	const everything = hashOf(['native'], [configuration]);
+	// A binary that somebody else put there is not the one that was stamped.
+	if (isStamped('addon', everything + identity(addon))) {
+		return 'unchanged';
+	}
+
+	const tools = await installBuildTools();
+	const isConfigured = isStamped('addon-configuration', configuration) && fs.existsSync(fromRoot('build', 'Makefile'));
+	removeStamp('addon');
+	// `npm exec` hands npm's own settings to node-gyp, such as where Node's headers are, however this script was started.
+	const result = await npm(['exec', '--offline', '--', 'node-gyp', isConfigured ? 'build' : 'rebuild', '--jobs=max', '--loglevel=warn'])
+		.catch(error => {
+			throw new StepFailure('node-gyp failed', error.log ?? String(error));
+		});
+	if (!fs.existsSync(addon)) {
+		throw new StepFailure(`${path.relative(fromRoot(), addon)} is missing after the build`, result.output);
+	}
+
+	writeStamp('addon-configuration', configuration);
+	writeStamp('addon', everything + identity(addon));
+	return ['compiled', tools].filter(Boolean).join(', ');
+}
+
+/** Compiles `src/` to `dist/` and removes what no source makes any more. */
+export async function buildDist() {
+	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json']);
+	if (isStamped('dist', hash) && fs.existsSync(path.join(dist, 'index.js'))) {
+		return 'unchanged';
+	}
+
+	removeStamp('dist');
+	const {code, stdout, output} = await run(process.execPath, [tool.tsc, '--project', '.', '--listEmittedFiles', '--pretty', 'false']);
+	if (code !== 0) {
+		throw new StepFailure('src/ does not compile', output.replaceAll(/^TSFILE:.*\n/gm, ''));
+	}
+
+	const emitted = new Set([...stdout.matchAll(/^TSFILE: (?<file>.*)$/gm)].map(match => path.resolve(match.groups.file)));
+	for (const name of fs.readdirSync(dist, {recursive: true})) {
+		const file = path.join(dist, name);
+		if (!emitted.has(file) && fs.statSync(file).isFile()) {
+			fs.rmSync(file);
+		}
+	}
+
+	writeStamp('dist', hash);
+	return 'compiled';
+}
+
+/** Loads what was built, as a program would: the package by `require` and by `import`, and the addon where there is one. */
+export async function checkLoads() {
+	const program = `
+		const assert = require('node:assert');
+		const required = require('./dist/index.js');
+		if (require('node:fs').existsSync(${JSON.stringify(addon)})) require(${JSON.stringify(addon)});
+		import('./dist/index.mjs').then(imported => {
+			assert.equal(typeof required.SharedTokenCacheCredential, 'function');
+			assert.equal(imported.SharedTokenCacheCredential, required.SharedTokenCacheCredential);
+		});`;
+	await runOrFail(process.execPath, ['--eval', program]).catch(error => {
+		throw new StepFailure('the built package does not load', error.log ?? String(error));
+	});
+	return 'by require and import';
+}
+
+function identity(file) {
+	const stats = fs.statSync(file, {throwIfNoEntry: false});
+	return stats ? ` ${stats.size} ${stats.mtimeMs}` : ' absent';
+}

@@ -1,0 +1,131 @@
+/** What `npm run lint` checks. Each check is skipped while nothing that it looks at has changed since it last passed. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import {npm, tool} from './npm.mjs';
+import {fromRoot, root} from './paths.mjs';
+import {run, runOrFail} from './run.mjs';
+import {
+	filesBelow, hashOf, isStamped, writeStamp,
+} from './stamps.mjs';
+import {StepFailure} from './steps.mjs';
+
+const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'test/tsconfig.json', 'xo.config.mjs', '.gitignore'];
+
+/** @typedef {{name: string, inputs: string[], check: (fix: boolean) => Promise<void>, fixes?: boolean}} LintCheck */
+
+/** @type {LintCheck[]} */
+export const lintChecks = [
+	{
+		name: 'lint: TypeScript and JavaScript (xo)',
+		inputs: ['src', 'test', 'scripts', 'bench', 'ava.config.mjs'],
+		check: checkWithXo,
+		fixes: true,
+	},
+	{
+		name: 'lint: types of src (tsc)',
+		inputs: ['src'],
+		check: () => checkTypes('.', 'src'),
+	},
+	{
+		name: 'lint: types of test, scripts, bench (tsc)',
+		inputs: ['src', 'test', 'scripts', 'bench'],
+		check: () => checkTypes('test', 'test'),
+	},
+	{
+		name: 'lint: C++ format (clang-format)',
+		inputs: ['native', '.clang-format'],
+		check: checkFormatOfNative,
+		fixes: true,
+	},
+	{
+		name: 'lint: the packed package (publint)',
+		inputs: ['src', 'README.md', 'LICENSE', 'prebuilds'],
+		check: checkPackage,
+	},
+];
+
+/**
+ * Runs one check, or says that nothing changed.
+ *
+ * @param {LintCheck} lintCheck
+ * @param {boolean} fix Repair what can be repaired.
+ */
+export async function runLintCheck({name, inputs, check, fixes = false}, fix) {
+	const stamp = `lint-${name.replaceAll(/[^a-z]+/gi, '-')}`;
+	const hash = () => hashOf([...settings, ...inputs]);
+	const before = hash();
+	if (isStamped(stamp, before)) {
+		return 'unchanged since it passed';
+	}
+
+	await check(fix && fixes);
+	const after = hash();
+	writeStamp(stamp, after);
+	return after === before ? undefined : 'repaired';
+}
+
+async function checkWithXo(fix) {
+	// ESLint's cache looks at each file alone, but a type-aware finding in one file may come from another.
+	fs.rmSync(fromRoot('.cache', 'xo-linter'), {recursive: true, force: true});
+	const {code, stdout, output} = await run(process.execPath, [tool.xo, '--reporter=json', ...(fix ? ['--fix'] : [])], {env: {CACHE_DIR: fromRoot('.cache')}});
+	let files;
+	try {
+		files = JSON.parse(stdout);
+		files = files.results ?? files;
+	} catch {
+		throw new StepFailure(`xo ended with ${code} and no report`, output);
+	}
+
+	const findings = files.flatMap(({filePath, messages}) => messages.map(({line = 1, column = 1, message, ruleId}) =>
+		`${path.relative(root, filePath)}:${line}:${column}  ${message}${ruleId ? `  ${ruleId}` : ''}`));
+	if (findings.length > 0) {
+		throw new StepFailure(findings.length === 1 ? '1 finding' : `${findings.length} findings`, findings.join('\n'));
+	}
+
+	if (code !== 0) {
+		throw new StepFailure(`xo ended with ${code}`, output);
+	}
+
+	if (files.length === 0) {
+		throw new StepFailure('xo found no files');
+	}
+}
+
+async function checkTypes(project, name) {
+	const buildInfo = fromRoot('.cache', `tsc-${name}.tsbuildinfo`);
+	await runOrFail(process.execPath, [tool.tsc, '--project', project, '--noEmit', '--incremental', '--tsBuildInfoFile', buildInfo, '--pretty', 'false']);
+}
+
+async function checkFormatOfNative(fix) {
+	// Without its file, clang-format would apply a style of its own.
+	if (!fs.existsSync(fromRoot('.clang-format')) && !fs.existsSync(fromRoot('native', '.clang-format'))) {
+		throw new StepFailure('there is no .clang-format');
+	}
+
+	const files = nativeSources();
+	// The npm package brings a pinned version, but for few platforms: elsewhere the machine's own has to do.
+	const bundled = process.platform === 'win32' || process.platform === 'darwin' || (process.platform === 'linux' && process.arch === 'x64');
+	const [command, ...first] = bundled ? [process.execPath, tool.clangFormat] : ['clang-format'];
+	await runOrFail(command, [...first, '--style=file', '--fallback-style=none', ...(fix ? ['-i'] : ['--dry-run', '-Werror']), ...files]);
+}
+
+/** The C++ files, relative to the top folder. */
+export function nativeSources() {
+	const files = filesBelow(fromRoot('native')).filter(file => /\.(?:cc|h)$/.test(file)).map(file => path.relative(root, file));
+	if (files.length === 0) {
+		throw new StepFailure('native/ holds no C++ files');
+	}
+
+	return files;
+}
+
+async function checkPackage() {
+	const folder = fromRoot('.cache', 'pack');
+	fs.rmSync(folder, {recursive: true, force: true});
+	fs.mkdirSync(folder, {recursive: true});
+	await npm(['pack', '--ignore-scripts', '--pack-destination', folder]);
+	const [tarball] = fs.readdirSync(folder);
+	await runOrFail(process.execPath, [tool.publint, '--strict', path.join(folder, tarball)]);
+}

@@ -1,0 +1,67 @@
+/** npm, as the caller's npm: its settings (registry, proxy, headers for node-gyp) reach every child through it. */
+
+import fs from 'node:fs';
+import process from 'node:process';
+import {root, fromRoot} from './paths.mjs';
+import {runOrFail} from './run.mjs';
+
+/** Runs npm. @throws {StepFailure} with npm's output if it fails. */
+export function npm(args, options) {
+	const path = process.env.npm_execpath;
+	return path?.endsWith('.js') && path.includes('npm-cli')
+		? runOrFail(process.execPath, [path, ...args], options)
+		: runOrFail('npm', args, options);
+}
+
+/**
+ * Installs the locked packages where the installed ones are not those. No package here needs its install script.
+ *
+ * @returns {Promise<string>} What was done.
+ */
+export async function installPackages() {
+	if (isInstalled(root)) {
+		return 'as locked';
+	}
+
+	await npm(['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund']);
+	return 'installed';
+}
+
+/**
+ * Whether `node_modules` holds what `package-lock.json` asks for. npm writes its own copy of the lock file there as the last
+ * thing it does, so an interrupted installation does not count. Optional packages of other platforms may be absent.
+ *
+ * @param {string} folder
+ */
+export function isInstalled(folder) {
+	const wanted = readLock(`${folder}/package-lock.json`);
+	const present = readLock(`${folder}/node_modules/.package-lock.json`);
+	return Boolean(wanted && present) && Object.entries(wanted).every(([key, {version, integrity, optional, link}]) => {
+		if (key === '') {
+			return true;
+		}
+
+		const found = present[key];
+		return found
+			? found.version === version && (found.integrity === integrity || link === true) && fs.existsSync(`${folder}/${key}`)
+			: optional === true;
+	});
+}
+
+function readLock(file) {
+	try {
+		return JSON.parse(fs.readFileSync(file, 'utf8')).packages;
+	} catch {
+		// Absent or cut short: not installed.
+		return undefined;
+	}
+}
+
+/** The JavaScript file behind a development tool's command. */
+export const tool = {
+	ava: fromRoot('node_modules', 'ava', 'entrypoints', 'cli.mjs'),
+	clangFormat: fromRoot('node_modules', 'clang-format', 'index.js'),
+	publint: fromRoot('node_modules', 'publint', 'src', 'cli.js'),
+	tsc: fromRoot('node_modules', 'typescript', 'bin', 'tsc'),
+	xo: fromRoot('node_modules', 'xo', 'dist', 'cli.js'),
+};

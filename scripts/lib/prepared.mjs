@@ -1,0 +1,39 @@
+/** Programs of this repository that need the built package: prepare, then hand over the terminal. */
+
+import fs from 'node:fs';
+import process from 'node:process';
+import {buildAddon, buildDist} from './build.mjs';
+import {installPackages} from './npm.mjs';
+import {fromRoot} from './paths.mjs';
+import {runInForeground} from './run.mjs';
+import {step} from './steps.mjs';
+
+/**
+ * Builds what is not up to date and runs a TypeScript program with this process's arguments.
+ *
+ * @param {string} program Below the top folder.
+ * @returns {Promise<void>} Sets the exit code.
+ */
+export async function runPrepared(program) {
+	if (!fs.existsSync(fromRoot(program))) {
+		console.error(`${program} is missing: this is not a whole copy of the repository.`);
+		process.exitCode = 1;
+		return;
+	}
+
+	process.exitCode = 1;
+	const packages = await step('npm packages', installPackages);
+	if (packages.outcome !== 'passed') {
+		return;
+	}
+
+	// Without the addon, the package does with its pure-JS variant, and the program says so.
+	await step('addon', buildAddon);
+	const dist = await step('dist', buildDist);
+	if (dist.outcome !== 'passed') {
+		return;
+	}
+
+	console.log();
+	process.exitCode = await runInForeground(process.execPath, ['--import=tsx', fromRoot(program), ...process.argv.slice(2)]);
+}

@@ -1,0 +1,79 @@
+/** Child processes. Standard input is always closed: nothing here may wait for a person. */
+
+import {spawn} from 'node:child_process';
+import {constants} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import {StepFailure} from './steps.mjs';
+import {root} from './paths.mjs';
+
+/**
+ * Runs a program in the top folder and keeps what it prints.
+ *
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{env?: Record<string, string | undefined>, cwd?: string}} [options] `env` is added to this process's environment.
+ * @returns {Promise<{code: number, output: string, stdout: string}>} `code` is 128 + the signal's number for a killed program;
+ * `output` is stdout and stderr as they came.
+ * @throws {StepFailure} if the program cannot be started.
+ */
+export function run(command, args, {env = {}, cwd = root} = {}) {
+	return new Promise((resolve, reject) => {
+		const child = spawn(command, args, {cwd, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', 'pipe']});
+		const output = [];
+		const stdout = [];
+		child.stdout.on('data', chunk => {
+			output.push(chunk);
+			stdout.push(chunk);
+		});
+		child.stderr.on('data', chunk => {
+			output.push(chunk);
+		});
+		child.on('error', error => {
+			reject(new StepFailure(`${command} cannot be started (${error.code})`));
+		});
+		child.on('close', (code, signal) => {
+			resolve({
+				code: exitCode(code, signal),
+				output: Buffer.concat(output).toString(),
+				stdout: Buffer.concat(stdout).toString(),
+			});
+		});
+	});
+}
+
+/**
+ * As {@link run}, for a program that has to succeed.
+ *
+ * @throws {StepFailure} with the program's whole output if it does not exit with 0.
+ */
+export async function runOrFail(command, args, options) {
+	const result = await run(command, args, options);
+	if (result.code !== 0) {
+		// A tool of ours is a script in its package's folder.
+		const program = command === process.execPath ? /node_modules\/([^/]+)/.exec(args[0])?.[1] ?? 'node' : path.basename(command);
+		throw new StepFailure(`${program} ended with ${result.code}`, result.output);
+	}
+
+	return result;
+}
+
+/**
+ * Runs a program that talks to the terminal itself.
+ *
+ * @returns {Promise<number>} its exit code.
+ */
+export function runInForeground(command, args) {
+	return new Promise((resolve, reject) => {
+		const child = spawn(command, args, {cwd: root, stdio: 'inherit'});
+		child.on('error', reject);
+		child.on('close', (code, signal) => {
+			resolve(exitCode(code, signal));
+		});
+	});
+}
+
+/** A shell's way to tell a signal as a number. */
+export function exitCode(code, signal) {
+	return code ?? 128 + (constants.signals[signal] ?? 0);
+}

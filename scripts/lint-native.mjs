@@ -1,0 +1,45 @@
+// `npm run lint:native`: clang-tidy over native/. Not part of `npm test`, because the tool is large: apt-get install clang-tidy.
+
+import fs from 'node:fs';
+import process from 'node:process';
+import {buildAddon} from './lib/build.mjs';
+import {nativeSources} from './lib/lint.mjs';
+import {installPackages} from './lib/npm.mjs';
+import {fromRoot} from './lib/paths.mjs';
+import {runOrFail} from './lib/run.mjs';
+import {step} from './lib/steps.mjs';
+
+const checks = 'bugprone-*,cert-*,clang-analyzer-*,-bugprone-easily-swappable-parameters';
+
+const steps = [['npm packages', installPackages], ['addon', buildAddon], ['lint: C++ (clang-tidy)', checkWithClangTidy]];
+for (const [name, action] of steps) {
+	const {outcome} = await step(name, action);
+	if (outcome !== 'passed') {
+		process.exitCode = 1;
+		break;
+	}
+}
+
+async function checkWithClangTidy() {
+	const {stdout: napi} = await runOrFail(process.execPath, ['--print', 'require(\'node-addon-api\').include_dir']);
+	const headers = headerFolder();
+	const sources = nativeSources().filter(file => file.endsWith('.cc') && !/_(?:win|mac)\.cc$/.test(file));
+	await runOrFail('clang-tidy', [
+		'--quiet',
+		'--warnings-as-errors=*',
+		`--checks=-*,${checks}`,
+		...sources,
+		'--',
+		'-std=c++17',
+		'-Inative',
+		`-isystem${napi.trim()}`,
+		`-isystem${headers}`,
+		'-DNAPI_VERSION=8',
+	]);
+}
+
+/** Where node-gyp found Node's headers: it wrote that down, below a line of comment. */
+function headerFolder() {
+	const text = fs.readFileSync(fromRoot('build', 'config.gypi'), 'utf8');
+	return `${JSON.parse(text.replace(/^#.*$/m, '')).variables.nodedir}/include/node`;
+}

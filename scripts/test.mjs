@@ -1,0 +1,109 @@
+// `npm test`: brings what is needed, then lint, the tests and the tests of the types. With arguments (files or flags for AVA),
+// those tests alone. The last line is the sum: "N passed, N failed", with ", N skipped" where something was.
+
+import process from 'node:process';
+import {runAva} from './lib/ava.mjs';
+import {buildAddon, buildDist, checkLoads} from './lib/build.mjs';
+import {installTestPackages} from './lib/debian.mjs';
+import {lintChecks, runLintCheck} from './lib/lint.mjs';
+import {installPackages} from './lib/npm.mjs';
+import {step} from './lib/steps.mjs';
+import {typeTests} from './lib/type-tests.mjs';
+
+const avaArguments = process.argv.slice(2);
+const isContinuousIntegration = Boolean(process.env.CI) && process.env.CI !== 'false';
+const tally = {passed: 0, failed: 0, skipped: 0};
+/** Names, to be found at the end of a long output. */
+const failures = [];
+const skips = [];
+
+/** A test of our own. */
+async function check(name, action) {
+	const result = await step(name, action);
+	tally[result.outcome]++;
+	if (result.outcome === 'failed') {
+		failures.push(`${name}: ${result.reason}`);
+	} else if (result.outcome === 'skipped') {
+		skips.push(`${name}: ${result.reason}`);
+	}
+
+	return result.outcome === 'passed';
+}
+
+/** What tests need. It counts only when it is missing. */
+async function prepare(name, action) {
+	const isReady = await check(name, action);
+	if (isReady) {
+		tally.passed--;
+	}
+
+	return isReady;
+}
+
+async function testEverything() {
+	console.log('Preparing');
+	if (!await prepare('npm packages', installPackages)) {
+		return;
+	}
+
+	await prepare('Debian packages', installTestPackages);
+	await prepare('addon', buildAddon);
+	const isBuilt = await prepare('dist', buildDist) && await prepare('package loads', checkLoads);
+	await prepare('peers (msal-node and others)', async () => {
+		const {installPeers} = await import('./lib/peers.mjs');
+		return installPeers();
+	});
+
+	if (avaArguments.length === 0) {
+		console.log('\nLint');
+		for (const lintCheck of lintChecks) {
+			await check(lintCheck.name, () => runLintCheck(lintCheck, false));
+		}
+	}
+
+	if (!isBuilt) {
+		return;
+	}
+
+	console.log('\nTests');
+	const result = await runAva(avaArguments);
+	tally.passed += result.passed;
+	tally.failed += result.failed;
+	tally.skipped += result.skipped;
+	failures.push(...result.failures);
+	skips.push(...result.skips);
+
+	if (avaArguments.length === 0) {
+		console.log('\nTypes');
+		for (const typeTest of await typeTests()) {
+			await check(typeTest.name, typeTest.check);
+		}
+	}
+}
+
+function printList(heading, names) {
+	if (names.length > 0) {
+		console.log(`\n${heading}\n${names.map(name => `  ${name}`).join('\n')}`);
+	}
+}
+
+try {
+	await testEverything();
+} catch (error) {
+	console.log(error.stack);
+	tally.failed++;
+	failures.push('the test command itself');
+}
+
+if (isContinuousIntegration && tally.skipped > 0) {
+	// A machine that is there to run everything must not pass by leaving something out.
+	tally.failed += tally.skipped;
+	failures.push(...skips.splice(0).map(name => `${name}. Nothing may be skipped where CI is set`));
+	tally.skipped = 0;
+}
+
+printList('Skipped', skips);
+printList('Failed', failures);
+const {passed, failed, skipped} = tally;
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);

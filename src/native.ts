@@ -1,0 +1,205 @@
+/**
+ * The native addon as a {@link CacheBackend}: finds its binary, loads it once, and turns its flat answers into entries and its
+ * failures into `StoreError`s. The one file that touches the `.node`.
+ */
+
+import {accessSync} from 'node:fs';
+import {join} from 'node:path';
+import type {
+	AccessTokenEntry, AccountEntry, AppMetadataEntry, CacheBackend, CacheQuery, CacheSlice, RefreshTokenEntry, StoreLocation, StoreName,
+} from './backend.js';
+import {type ErrorCode, oneLine, StoreError} from './errors.js';
+
+/** The addon's version of the interface below. */
+const apiVersion = 1;
+
+/** The fields of one entry after the other: the addon builds that in a third of the time that objects take it. */
+type FlatEntries = Array<string | number | undefined>;
+
+type FlatSlice = {
+	stamp: string;
+	modifiedMs: number;
+	sizeBytes: number;
+	accounts: FlatEntries;
+	refreshTokens: FlatEntries;
+	accessTokens: FlatEntries;
+	appMetadata: FlatEntries;
+};
+
+type NativeFailure = {code: ErrorCode; message: string; op: string; osDomain?: string; osCode?: number};
+
+type NativeAddon = {
+	readonly apiVersion: number;
+	readonly stores: readonly StoreName[];
+	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<FlatSlice | null>;
+	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
+	scan(bytes: Uint8Array, query: CacheQuery): FlatSlice | NativeFailure;
+};
+
+/** In the order of the addon's `ToJs(CacheSlice)`. */
+const accountFields = ['homeAccountId', 'environment', 'realm', 'localAccountId', 'username', 'authorityType'] as const satisfies ReadonlyArray<keyof AccountEntry>;
+const refreshTokenFields = ['homeAccountId', 'environment', 'clientId', 'familyId', 'target', 'lastModificationTime', 'secret'] as const satisfies ReadonlyArray<keyof RefreshTokenEntry>;
+const accessTokenFields = ['homeAccountId', 'environment', 'clientId', 'realm', 'target', 'secret', 'cachedAt', 'expiresOn', 'refreshOn'] as const satisfies ReadonlyArray<keyof AccessTokenEntry>;
+const appMetadataFields = ['environment', 'clientId', 'familyId'] as const satisfies ReadonlyArray<keyof AppMetadataEntry>;
+
+class NativeBackend implements CacheBackend {
+	readonly kind = 'native';
+	readonly stores: readonly StoreName[];
+	readonly #addon: NativeAddon;
+
+	constructor(addon: NativeAddon) {
+		this.#addon = addon;
+		this.stores = addon.stores;
+	}
+
+	async query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null> {
+		// Made before the call, because the addon answers when the caller's stack is gone.
+		const stack = captureStack();
+		try {
+			const slice = await this.#addon.query(store, at, query, timeoutMs);
+			return slice && toSlice(slice);
+		} catch (failure) {
+			throw toStoreError(failure, stack, store, at);
+		}
+	}
+
+	async stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null> {
+		const stack = captureStack();
+		try {
+			return await this.#addon.stamp(store, at, timeoutMs);
+		} catch (failure) {
+			throw toStoreError(failure, stack, store, at);
+		}
+	}
+
+	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
+		const slice = this.#addon.scan(bytes, query);
+		if ('code' in slice) {
+			const {code, message, op} = slice;
+			throw new StoreError(code, `The cache is ${message}`, {op, store: 'plaintext'});
+		}
+
+		return toSlice(slice);
+	}
+}
+
+function captureStack(): string | undefined {
+	const holder: {stack?: string} = {};
+	Error.captureStackTrace(holder, captureStack);
+	return holder.stack;
+}
+
+function toStoreError(failure: unknown, stack: string | undefined, store: StoreName, at: StoreLocation): unknown {
+	if (failure instanceof Error) {
+		// A wrong argument: a bug of the caller.
+		return failure;
+	}
+
+	const {code, message, op, osDomain, osCode} = failure as NativeFailure;
+	const text = at.path === undefined || message.startsWith(at.path) ? message : `${at.path}: ${message}`;
+	const error = new StoreError(code, text, {op, store, ...(osDomain && {osDomain, osCode: osCode ?? 0})});
+	const frames = stack?.split('\n').slice(1).join('\n');
+	if (frames) {
+		error.stack = `${error.name}: ${error.message}\n${frames}`;
+	}
+
+	return error;
+}
+
+function toSlice(flat: FlatSlice): CacheSlice {
+	return {
+		stamp: flat.stamp,
+		modifiedMs: flat.modifiedMs,
+		sizeBytes: flat.sizeBytes,
+		accounts: toEntries<AccountEntry>(flat.accounts, accountFields),
+		refreshTokens: toEntries<RefreshTokenEntry>(flat.refreshTokens, refreshTokenFields),
+		accessTokens: toEntries<AccessTokenEntry>(flat.accessTokens, accessTokenFields),
+		appMetadata: toEntries<AppMetadataEntry>(flat.appMetadata, appMetadataFields),
+	};
+}
+
+function toEntries<Entry>(flat: FlatEntries, fields: ReadonlyArray<keyof Entry & string>): Entry[] {
+	const entries: Entry[] = [];
+	for (let start = 0; start < flat.length; start += fields.length) {
+		const entry: Record<string, string | number> = {};
+		for (const [index, field] of fields.entries()) {
+			const value = flat[start + index];
+			if (value !== undefined) {
+				entry[field] = value;
+			}
+		}
+
+		entries.push(entry as Entry);
+	}
+
+	return entries;
+}
+
+/**
+ * Loads the addon; each later call gives the same answer.
+ *
+ * @returns `backend`, or an `error` with code `STC_ADDON_MISSING` that names what was looked for and what to do.
+ */
+export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError} {
+	loaded ??= load(candidates());
+	return loaded;
+}
+
+let loaded: {backend?: CacheBackend; error?: StoreError} | undefined;
+
+/** @internal For tests: loads the first of `paths` that is an addon of the right kind. */
+export function load(paths: readonly string[]): {backend?: CacheBackend; error?: StoreError} {
+	const failures: string[] = [];
+	for (const path of paths) {
+		try {
+			const addon = require(path) as NativeAddon;
+			if (addon.apiVersion === apiVersion) {
+				return {backend: new NativeBackend(addon)};
+			}
+
+			failures.push(`${path} is of another version of this package`);
+		} catch (error) {
+			const {code, message} = error as NodeJS.ErrnoException;
+			failures.push(code === 'MODULE_NOT_FOUND' ? `${path} is missing` : `${path} does not load: ${oneLine(message)}`);
+		}
+	}
+
+	return {
+		error: new StoreError(
+			'STC_ADDON_MISSING',
+			`No native addon for ${process.platform}-${process.arch}${libc()}: ${failures.join('; ')}. Reinstall the package; if it has no binary for this platform, build one in a clone with npm run build.`,
+			{op: 'load'},
+		),
+	};
+}
+
+/** Every place that a binary for this machine can be at, best first. No environment variable has a say in it. */
+function candidates(): string[] {
+	const root = join(__dirname, '..');
+	const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'azure-shared-token-cache');
+	return [
+		`${target}${libc()}.node`,
+		// A build of a clone.
+		join(root, 'build', 'Release', 'azure_shared_token_cache.node'),
+	];
+}
+
+/** The suffix that tells the two C libraries of Linux apart, as prebuildify writes it. */
+function libc(): '' | '.glibc' | '.musl' {
+	if (process.platform !== 'linux') {
+		return '';
+	}
+
+	// musl's own loader is there and glibc's is not. Asking process.report would cost milliseconds.
+	return isThere('/etc/alpine-release') ? '.musl' : '.glibc';
+}
+
+function isThere(path: string): boolean {
+	try {
+		accessSync(path);
+		return true;
+	} catch {
+		// Not there: that is the answer.
+		return false;
+	}
+}

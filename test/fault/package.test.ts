@@ -1,0 +1,263 @@
+/** The package as it is published: what is in the tarball, and whether it works from an empty project that runs no scripts. */
+
+import {execFile, type ExecFileException} from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import test from 'ava';
+
+const root = path.resolve(import.meta.dirname, '..', '..');
+const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')) as {name: string; version: string; scripts: Record<string, string>};
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stc-package-'));
+
+type Result = {code: number | string; output: string; stdout: string};
+
+// npm hands its settings to every script as variables. This package's users start without them.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name) && name !== 'NODE_OPTIONS'));
+
+async function run(command: string, arguments_: string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Result> {
+	return new Promise(resolve => {
+		const callback = (error: ExecFileException | null, stdout: string, stderr: string) => {
+			resolve({code: error ? error.code ?? error.signal ?? 'unknown' : 0, output: stdout + stderr, stdout});
+		};
+
+		execFile(command, arguments_, {cwd, env: {...environment, ...env}, maxBuffer: 64 * 1024 * 1024}, callback).stdin?.end();
+	});
+}
+
+async function runOrThrow(command: string, arguments_: string[], cwd: string, env?: NodeJS.ProcessEnv): Promise<string> {
+	const {code, output, stdout} = await run(command, arguments_, cwd, env);
+	if (code !== 0) {
+		throw new Error(`${command} ${arguments_.join(' ')} ended with ${code}:\n${output}`);
+	}
+
+	return stdout;
+}
+
+type Packed = {filename: string; files: Array<{path: string; size: number; mode: number}>};
+
+async function pack(source: string): Promise<Packed> {
+	const stdout = await runOrThrow('npm', ['pack', '--json', '--ignore-scripts', '--offline', '--pack-destination', folder, source], root);
+	return (JSON.parse(stdout) as [Packed])[0];
+}
+
+/** An empty project with the tarball in it. No network: undici comes from this repository's own packages. */
+async function installInto(name: string, flags: string[], extra: Record<string, unknown> = {}, env: NodeJS.ProcessEnv = {}): Promise<string> {
+	const project = path.join(folder, name);
+	fs.mkdirSync(project);
+	fs.writeFileSync(path.join(project, 'package.json'), JSON.stringify({
+		name,
+		private: true,
+		dependencies: {
+			[manifest.name]: `file:../${packed.filename}`,
+			undici: `file:../${undici.filename}`,
+		},
+		...extra,
+	}));
+	await runOrThrow('npm', ['install', '--offline', '--no-audit', '--no-fund', ...flags], project, env);
+	return project;
+}
+
+let packed: Packed;
+let undici: Packed;
+let project: string;
+
+test.before(async t => {
+	t.timeout(120_000);
+	packed = await pack(root);
+	undici = await pack(path.join(root, 'node_modules', 'undici'));
+	project = await installInto('silent', ['--ignore-scripts']);
+});
+
+test.after.always(() => {
+	fs.rmSync(folder, {recursive: true, force: true});
+});
+
+test('the tarball holds what users need and nothing else', t => {
+	const files = packed.files.map(file => file.path);
+	const intended = [
+		/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|TROUBLESHOOTING\.md)$/,
+		/^dist\/[a-z\d-]+\.(?:js|d\.ts)$/,
+		/^dist\/index\.(?:mjs|d\.mts)$/,
+		/^prebuilds\/(?:darwin|linux|win32)-(?:x64|arm64)\/[^/]+\.node$/,
+	];
+	t.deepEqual(files.filter(file => !intended.some(pattern => pattern.test(file))), []);
+	for (const needed of ['package.json', 'dist/index.js', 'dist/index.mjs', 'dist/index.d.ts', 'dist/index.d.mts']) {
+		t.true(files.includes(needed), `${needed} is missing`);
+	}
+
+	// Each source of ours has its two outputs, and no output has lost its source.
+	const modules = fs.readdirSync(path.join(root, 'src')).map(file => file.replace(/\.m?ts$/, ''));
+	const outputs = new Set(files.filter(file => file.startsWith('dist/')).map(file => path.basename(file).replace(/(?:\.d)?\.(?:js|mjs|ts|mts)$/, '')));
+	t.deepEqual([...outputs].toSorted(), [...new Set(modules)].toSorted());
+});
+
+test('no file of the tarball names a place on the machine that made it', t => {
+	const installed = path.join(project, 'node_modules', manifest.name);
+	for (const {path: file} of packed.files.filter(each => !each.path.endsWith('.node'))) {
+		t.false(fs.readFileSync(path.join(installed, file), 'utf8').includes(root), file);
+	}
+});
+
+test('nothing is run, compiled or downloaded by an installation that allows scripts', async t => {
+	// This shell writes down each script that npm runs. The project has one of its own, so a trap that catches nothing is noticed.
+	const marker = path.join(folder, 'scripts-run');
+	const shell = path.join(folder, 'shell');
+	fs.writeFileSync(shell, `#!/bin/sh\nprintf '%s\\n' "$npm_package_name $npm_lifecycle_event" >> '${marker}'\nexec /bin/sh "$@"\n`, {mode: 0o755});
+	const installed = await installInto('scripted', ['--foreground-scripts'], {scripts: {postinstall: 'true'}}, {npm_config_script_shell: shell});
+	t.is(fs.readFileSync(marker, 'utf8'), 'scripted postinstall\n');
+
+	const lock = JSON.parse(fs.readFileSync(path.join(installed, 'package-lock.json'), 'utf8')) as {packages: Record<string, {hasInstallScript?: boolean; version?: string}>};
+	const entry = lock.packages[`node_modules/${manifest.name}`];
+	t.is(entry?.version, manifest.version);
+	t.is(entry?.hasInstallScript, undefined);
+	t.deepEqual(Object.keys(lock.packages).toSorted(), ['', `node_modules/${manifest.name}`, 'node_modules/undici']);
+	t.false(fs.existsSync(path.join(installed, 'node_modules', manifest.name, 'build')));
+});
+
+test('import and require give the same exports', async t => {
+	const stdout = await runOrThrow(process.execPath, ['--input-type=module', '--eval', `
+		import {createRequire} from 'node:module';
+		import * as imported from '${manifest.name}';
+		const required = createRequire(process.cwd() + '/x.js')('${manifest.name}');
+		const names = Object.keys(imported).filter(name => !['default', 'module.exports'].includes(name)).sort();
+		console.log(JSON.stringify({
+			imported: names,
+			required: Object.keys(required).sort(),
+			different: names.filter(name => imported[name] !== required[name]),
+		}));
+	`], project);
+	const {imported, required, different} = JSON.parse(stdout) as {imported: string[]; required: string[]; different: string[]};
+	t.deepEqual(imported, required);
+	t.true(imported.includes('SharedTokenCacheCredential'));
+	t.deepEqual(different, []);
+});
+
+test('require alone works in a script, without a word on standard error', async t => {
+	const {code, output} = await run(process.execPath, ['--eval', `console.log(typeof require('${manifest.name}').SharedTokenCacheCredential)`], project);
+	t.is(output, 'function\n');
+	t.is(code, 0);
+});
+
+test('only the package and its manifest can be reached', async t => {
+	const reach = async (specifier: string) => run(process.execPath, ['--eval', `require('${specifier}')`], project);
+	t.is((await reach(`${manifest.name}/package.json`)).code, 0);
+	const inner = await reach(`${manifest.name}/dist/memo.js`);
+	t.not(inner.code, 0);
+	t.regex(inner.output, /ERR_PACKAGE_PATH_NOT_EXPORTED/);
+});
+
+const now = () => Math.floor(Date.now() / 1000);
+
+/** A cache of one account with one access token, as MSAL writes it. Fake secrets. */
+function msalCache(): string {
+	const homeAccountId = 'uid-1.utid-1';
+	const environment = 'login.microsoftonline.com';
+	const clientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
+
+	const shared = {home_account_id: homeAccountId, environment};
+	return JSON.stringify({
+		Account: {
+			[`${homeAccountId}-${environment}-utid-1`]: {
+				...shared, realm: 'utid-1', local_account_id: 'uid-1', username: 'someone@contoso.com', authority_type: 'MSSTS',
+			},
+		},
+		RefreshToken: {
+			[`${homeAccountId}-${environment}-refreshtoken-1--`]: {
+				...shared, credential_type: 'RefreshToken', client_id: clientId, family_id: '1', secret: 'FAKE-refresh-token',
+			},
+		},
+		AccessToken: {
+			[`${homeAccountId}-${environment}-accesstoken-${clientId}-utid-1-scope`]: {
+				...shared,
+				credential_type: 'AccessToken',
+				client_id: clientId,
+				realm: 'utid-1',
+				target: 'https://storage.azure.com/.default',
+				token_type: 'Bearer',
+				cached_at: String(now() - 10),
+				expires_on: String(now() + 3600),
+				extended_expires_on: String(now() + 3600),
+				secret: 'FAKE-access-token',
+			},
+		},
+	});
+}
+
+test('a token got through import serves a credential got through require, from memory', async t => {
+	const home = path.join(folder, 'home');
+	const cache = path.join(home, '.IdentityService', 'msal.cache.nocae');
+	fs.mkdirSync(path.dirname(cache), {recursive: true});
+	fs.writeFileSync(cache, msalCache(), {mode: 0o600});
+	// The cache is gone before the second credential asks. The third has other settings, so no memo answers it.
+	const stdout = await runOrThrow(process.execPath, ['--input-type=module', '--eval', `
+		import fs from 'node:fs';
+		import {createRequire} from 'node:module';
+		import * as imported from '${manifest.name}';
+		const required = createRequire(process.cwd() + '/x.js')('${manifest.name}');
+		const options = {useNativeAddon: false, cacheCheckIntervalInMs: 600_000};
+		const scope = 'https://storage.azure.com/.default';
+		const first = await new imported.SharedTokenCacheCredential(options).getToken(scope);
+		fs.rmSync(process.env.TEST_CACHE);
+		const second = await new required.SharedTokenCacheCredential(options).getToken(scope);
+		const third = await new required.SharedTokenCacheCredential({...options, username: 'somebody.else@contoso.com'}).getToken(scope).catch(error => error.name);
+		console.log(JSON.stringify({isFirstFromCache: first.token === 'FAKE-access-token', isShared: first === second, third}));
+	`], project, {
+		HOME: home,
+		XDG_DATA_HOME: path.join(home, 'data'),
+		TEST_CACHE: cache,
+		// No keyring: what this user's holds is not this test's business.
+		DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent',
+		AZURE_USERNAME: '',
+		AZURE_TENANT_ID: '',
+		AZURE_AUTHORITY_HOST: '',
+	});
+	t.deepEqual(JSON.parse(stdout), {isFirstFromCache: true, isShared: true, third: 'CredentialUnavailableError'});
+});
+
+const typeProgram = `
+	const credential = new SharedTokenCacheCredential({username: 'someone@contoso.com'});
+	export async function header(): Promise<string> {
+		const {token, expiresOnTimestamp}: AccessToken = await credential.getToken(['scope'], {enableCae: true});
+		return token + expiresOnTimestamp.toFixed();
+	}
+	// @ts-expect-error Types are there: not everything goes.
+	credential.getTokens();
+`;
+
+for (const [moduleResolution, module] of [['node16', 'node16'], ['bundler', 'preserve']] as const) {
+	test(`types resolve for import and require under moduleResolution ${moduleResolution}`, async t => {
+		const sources = path.join(project, `types-${moduleResolution}`);
+		fs.mkdirSync(sources);
+		fs.writeFileSync(path.join(sources, 'use.mts'), `import {type AccessToken, SharedTokenCacheCredential} from '${manifest.name}';${typeProgram}`);
+		fs.writeFileSync(path.join(sources, 'use.cts'), [
+			`import type {AccessToken} from '${manifest.name}';`,
+			`import required = require('${manifest.name}');`,
+			'const {SharedTokenCacheCredential} = required;',
+			typeProgram,
+		].join('\n'));
+		fs.writeFileSync(path.join(sources, 'tsconfig.json'), JSON.stringify({
+			compilerOptions: {
+				module,
+				moduleResolution,
+				target: 'es2022',
+				lib: ['es2022', 'esnext.disposable'],
+				// None: the declarations may not ask for @types/node.
+				types: [],
+				strict: true,
+				skipLibCheck: false,
+				noEmit: true,
+			},
+		}));
+		const {code, output} = await run(process.execPath, [path.join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '--project', sources], project);
+		t.is(output, '');
+		t.is(code, 0);
+	});
+}
+
+test('publint finds nothing, not even a suggestion', async t => {
+	const {code, output} = await run(process.execPath, [path.join(root, 'node_modules', 'publint', 'src', 'cli.js'), '--strict', path.join(folder, packed.filename)], root);
+	t.is(code, 0, output);
+	t.regex(output, /All good/);
+});

@@ -1,0 +1,204 @@
+/** What an authority, a proxy or the network can do to a token request: behaviours to script an Entra-shaped server with. */
+
+import {setTimeout as sleep} from 'node:timers/promises';
+import {clientInfo} from './entra-answers.js';
+import {
+	type Behaviour, type Exchange, type JsonObject, refusal, sendJson,
+} from './entra-server.js';
+
+/** A grant whose JSON is changed before it is sent. What `change` returns is sent, whatever it is. */
+export function changedGrant(change: (json: JsonObject) => unknown): Behaviour {
+	return exchange => {
+		const {status, json} = exchange.answer();
+		sendJson(exchange, status, status === 200 ? change(json) : json);
+	};
+}
+
+/** A grant without these fields. */
+export function grantWithout(...names: string[]): Behaviour {
+	return changedGrant(json => Object.fromEntries(Object.entries(json).filter(([name]) => !names.includes(name))));
+}
+
+/** A grant that says it is for another account. */
+export function grantForAnotherAccount(uid = '99999999-0000-4000-8000-000000000009', utid = '99999999-0000-4000-8000-00000000000a'): Behaviour {
+	return changedGrant(json => ({...json, client_info: clientInfo({uid, utid})}));
+}
+
+/** A grant with `expires_on` (Unix seconds, a decimal string) in the place of `expires_in`, as version 1 endpoints answer. */
+export function grantWithExpiresOn(): Behaviour {
+	return changedGrant(({expires_in: expiresIn, ...rest}) => ({...rest, expires_on: String(Math.floor(Date.now() / 1000) + Number(expiresIn))}));
+}
+
+/** A grant whose numbers are decimal strings. */
+export function grantWithStringNumbers(): Behaviour {
+	return changedGrant(json => Object.fromEntries(Object.entries(json).map(([name, value]) => [name, typeof value === 'number' ? String(value) : value])));
+}
+
+const revoked = 'The provided grant has expired due to it being revoked, a fresh auth token is needed.';
+
+/** `invalid_grant`. By default as for a refresh token that was revoked. */
+export function invalidGrant({code = 50_173, suberror, text = revoked}: {code?: number; suberror?: string; text?: string} = {}): Behaviour {
+	return oauthError({
+		error: 'invalid_grant', code, text, ...(suberror !== undefined && {suberror}),
+	});
+}
+
+/** More proof is wanted: a second factor, with a claims challenge. */
+export function interactionRequired(claims = '{"access_token":{"capolids":{"essential":true,"values":["FAKE-policy"]}}}'): Behaviour {
+	return oauthError({
+		error: 'interaction_required',
+		code: 50_076,
+		text: 'Due to a configuration change made by your administrator, or because you moved to a new location, you must use multi-factor authentication.',
+		suberror: 'basic_action',
+		claims,
+	});
+}
+
+export function consentRequired(): Behaviour {
+	return oauthError({
+		error: 'invalid_grant', code: 65_001, text: 'The user or administrator has not consented to use the application.', suberror: 'consent_required',
+	});
+}
+
+/** Any error in the authority's shape. */
+export function oauthError(details: Parameters<typeof refusal>[1], status = 400): Behaviour {
+	return exchange => {
+		sendJson(exchange, status, refusal(exchange.request, details).json);
+	};
+}
+
+/** 429 with an OAuth body. A number is sent as seconds, a date in HTTP's form. */
+export function throttled(retryAfter?: number | Date): Behaviour {
+	return exchange => {
+		const headers = retryAfter === undefined ? undefined : {'retry-after': typeof retryAfter === 'number' ? String(retryAfter) : retryAfter.toUTCString()};
+		const {json} = refusal(exchange.request, {error: 'temporarily_unavailable', code: 90_055, text: 'Too many requests.'});
+		sendJson(exchange, 429, json, headers);
+	};
+}
+
+/** A status without a body that means anything, as gateways send it. */
+export function bareStatus(status: number, headers: Readonly<Record<string, string>> = {}): Behaviour {
+	return ({response}) => {
+		response.writeHead(status, {'content-length': '0', ...headers});
+		response.end();
+	};
+}
+
+/** Anything as the body. */
+export function body(text: string | Buffer, {status = 200, contentType = 'application/json'}: {status?: number; contentType?: string} = {}): Behaviour {
+	return exchange => {
+		sendBody(exchange, text, status, contentType);
+	};
+}
+
+/** A page for people, as captive portals and gateways send it. */
+export function html(status = 200): Behaviour {
+	return body('<!DOCTYPE html>\n<html><head><title>Sign in to the network</title></head><body><h1>Welcome</h1></body></html>\n', {status, contentType: 'text/html'});
+}
+
+export function emptyBody(status = 200): Behaviour {
+	return body('', {status});
+}
+
+/** A grant that is cut in the middle, though the transfer is complete. */
+export function invalidJson(): Behaviour {
+	return exchange => {
+		const text = JSON.stringify(exchange.answer().json);
+		sendBody(exchange, text.slice(0, text.length / 2), 200, 'application/json');
+	};
+}
+
+export function jsonArray(): Behaviour {
+	return changedGrant(json => [json]);
+}
+
+/** A grant with one more field, so long that the body has this many bytes and more. */
+export function oversizedBody(sizeBytes = 2 * 1024 * 1024): Behaviour {
+	return changedGrant(json => ({...json, padding: 'x'.repeat(sizeBytes)}));
+}
+
+/** 301, 302, 303, 307 or 308. */
+export function redirect(status: number, location: string): Behaviour {
+	return bareStatus(status, {location});
+}
+
+/** The grant comes, but the headers come late. */
+export function slowHeaders(delayMs: number): Behaviour {
+	return async exchange => {
+		await sleep(delayMs, undefined, {signal: exchange.signal});
+		const {status, json} = exchange.answer();
+		sendJson(exchange, status, json);
+	};
+}
+
+/** Headers at once, the body in pieces, one each `intervalMs`. */
+export function slowBody(intervalMs: number, pieceBytes = 16): Behaviour {
+	return async exchange => {
+		const bytes = startAnswer(exchange);
+		for (let start = 0; start < bytes.length && !exchange.response.destroyed; start += pieceBytes) {
+			exchange.response.write(bytes.subarray(start, start + pieceBytes));
+			await sleep(intervalMs, undefined, {signal: exchange.signal});
+		}
+
+		exchange.response.end();
+	};
+}
+
+/** Takes the request and never answers. */
+export function noAnswer(): Behaviour {
+	return () => undefined;
+}
+
+/** Hangs up, with a TCP reset, once the request is read. */
+export function resetBeforeHeaders(): Behaviour {
+	return ({reset}) => {
+		reset();
+	};
+}
+
+/** Hangs up after the headers, before the first byte of the body. */
+export function resetAfterHeaders(): Behaviour {
+	return async exchange => {
+		startAnswer(exchange);
+		exchange.response.flushHeaders();
+		await flushed(exchange);
+		exchange.reset();
+	};
+}
+
+/** Hangs up in the middle of the body. */
+export function resetInBody(): Behaviour {
+	return async exchange => {
+		const bytes = startAnswer(exchange);
+		exchange.response.write(bytes.subarray(0, bytes.length / 2));
+		await flushed(exchange);
+		exchange.reset();
+	};
+}
+
+/** Ends the connection in the ordinary way in the middle of a body whose length was announced. */
+export function truncatedBody(): Behaviour {
+	return exchange => {
+		const bytes = startAnswer(exchange);
+		exchange.response.write(bytes.subarray(0, bytes.length / 2), () => {
+			exchange.response.socket?.end();
+		});
+	};
+}
+
+function sendBody({response}: Exchange, text: string | Buffer, status: number, contentType: string): void {
+	response.writeHead(status, {'content-type': contentType, 'content-length': Buffer.byteLength(text)});
+	response.end(text);
+}
+
+function startAnswer({response, answer}: Exchange): Buffer {
+	const {status, json} = answer();
+	const bytes = Buffer.from(JSON.stringify(json));
+	response.writeHead(status, {'content-type': 'application/json; charset=utf-8', 'content-length': bytes.length});
+	return bytes;
+}
+
+/** A reset discards what the kernel has not delivered yet, so the client is given time to receive it. */
+async function flushed({signal}: Exchange): Promise<void> {
+	await sleep(50, undefined, {signal});
+}

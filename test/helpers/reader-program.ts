@@ -1,0 +1,83 @@
+/**
+ * A program: reads shared caches with the code under test, in a process of its own, whose home directory and session bus are
+ * what its environment says. Takes a {@link ReaderJob} on standard input and prints a {@link ReaderReport}. `reader.ts` starts it.
+ */
+
+import {text} from 'node:stream/consumers';
+import {homedir} from 'node:os';
+import {join} from 'node:path';
+import type {CacheBackend} from '../../dist/backend.js';
+import {SharedTokenCacheCredential, StoreError} from '../../dist/index.js';
+import {cacheSources} from '../../dist/locations.js';
+import {loadNativeBackend} from '../../dist/native.js';
+import {pureBackend} from '../../dist/pure.js';
+import {loopbackDispatcher} from './dispatcher.js';
+import type {
+	ReaderJob, ReaderReport, SourceReport, TokenReport,
+} from './reader.js';
+
+const keyringTimeoutMs = 5000;
+
+const job = JSON.parse(await text(process.stdin)) as ReaderJob;
+const report: ReaderReport = {sources: await readSources(job), accounts: [], tokens: []};
+const dispatcher = loopbackDispatcher(job.server);
+const credential = new SharedTokenCacheCredential({...job.options, dispatcher, useNativeAddon: job.variant === 'native'});
+report.accounts = await credential.listAccounts();
+for (const {scope, options} of job.requests) {
+	report.tokens.push(await requestToken(scope, options));
+}
+
+await credential.close();
+await dispatcher.close();
+console.log(JSON.stringify(report));
+
+/** Each place where a cache may be, read by the backend itself. */
+async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]> {
+	const backend = variant === 'native' ? nativeBackend() : pureBackend;
+	const home = homedir();
+	const {primary, extra} = cacheSources('nocae', {
+		platform: process.platform,
+		home,
+		dataHome: join(home, '.local', 'share'),
+		cacheName: 'msal.cache',
+	});
+	const reports: SourceReport[] = [];
+	for (const {store, at, label} of [...primary, ...extra].filter(source => backend.stores.includes(source.store))) {
+		try {
+			const slice = await backend.query(store, at, {...query, nowSec: Math.floor(Date.now() / 1000)}, keyringTimeoutMs);
+			reports.push({label, slice, stamp: await backend.stamp(store, at, keyringTimeoutMs)});
+		} catch (error) {
+			if (!(error instanceof StoreError)) {
+				throw error;
+			}
+
+			reports.push({
+				label,
+				slice: null,
+				stamp: null,
+				errorCode: error.code,
+			});
+		}
+	}
+
+	return reports;
+}
+
+function nativeBackend(): CacheBackend {
+	const {backend, error} = loadNativeBackend();
+	if (!backend) {
+		throw error ?? new Error('The native addon did not load.');
+	}
+
+	return backend;
+}
+
+async function requestToken(scope: string, options: ReaderJob['requests'][number]['options']): Promise<TokenReport> {
+	try {
+		const {token, expiresOnTimestamp} = await credential.getToken(scope, options);
+		return {token, expiresOnTimestamp};
+	} catch (error) {
+		const {name, message, code} = error as Error & {code?: string};
+		return {name, message, ...(code !== undefined && {code})};
+	}
+}

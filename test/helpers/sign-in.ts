@@ -1,0 +1,35 @@
+/** Has a real library sign a user in at the embedded endpoint and write its cache. */
+
+import {join} from 'node:path';
+import {clientId, publicCloud} from './home.js';
+import {debianPython, peersFolder} from './peers.js';
+import {runProgram} from './run-program.js';
+
+export type Writer = 'msal-node' | 'msal-python';
+
+/** Shape of `SignInJob` in `test/peers/job.mjs`. */
+export type SignInJob = {
+	store: 'plaintext' | 'keyring';
+	/** The cache file; for a keyring, the file that its writers touch. */
+	cachePath: string;
+	/** One sign-in for each. */
+	scopes: string[][];
+	server: {port: number; ca: string};
+};
+
+const commands: Readonly<Record<Writer, readonly [string, ...string[]]>> = {
+	'msal-node': [process.execPath, join(peersFolder, 'write-msal-node.mjs')],
+	'msal-python': [debianPython, '-B', join(peersFolder, 'write_msal_python.py')],
+};
+
+/**
+ * @param environment The whole environment of the writer.
+ * @returns The home account id, as the library tells it.
+ */
+export async function signIn(writer: Writer, {server: {port, ca}, ...job}: SignInJob, environment: Readonly<Record<string, string | undefined>>): Promise<string> {
+	const [command, ...args] = commands[writer];
+	const input = JSON.stringify({
+		...job, server: {port, ca}, clientId, authority: `https://${publicCloud}/organizations`,
+	});
+	return (await runProgram(command, args, {input, environment})).trim();
+}

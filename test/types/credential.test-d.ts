@@ -1,0 +1,61 @@
+// The credential as its users' compilers see it. Compiled, never run.
+
+import type {
+	AccessToken as AzureAccessToken,
+	GetTokenOptions as AzureGetTokenOptions,
+	TokenCredential,
+} from '@azure/core-auth';
+import {
+	type AccessToken,
+	type GetTokenOptions,
+	SharedTokenCacheCredential,
+	type SharedTokenCacheAccount,
+} from '../../dist/index.mjs';
+
+const credential = new SharedTokenCacheCredential();
+
+// Azure SDK clients take it.
+credential satisfies TokenCredential;
+declare function azureClient(credential: TokenCredential): void;
+azureClient(credential);
+
+// What clients pass on is taken, and what we give is what they expect.
+declare const azureOptions: AzureGetTokenOptions;
+azureOptions satisfies GetTokenOptions;
+declare const token: AccessToken;
+token satisfies AzureAccessToken;
+// The other way round all but the fields that this credential refuses.
+declare const options: Omit<GetTokenOptions, 'proofOfPossessionOptions'>;
+options satisfies AzureGetTokenOptions;
+
+// A platform AbortSignal will do.
+void credential.getToken('scope', {
+	abortSignal: new AbortController().signal, requestOptions: {timeout: 1000}, claims: '{}', enableCae: true, tenantId: 'x',
+});
+void credential.getToken(['scope', 'scope']);
+
+// A token is always there: no null to check for, unlike the interface's.
+const text: string = (await credential.getToken('scope')).token;
+text satisfies string;
+const {tokenType} = await credential.getToken('scope');
+tokenType satisfies 'Bearer';
+
+// @ts-expect-error A token is shared between callers.
+token.token = '';
+// @ts-expect-error There is no scope to ask for.
+void credential.getToken();
+// @ts-expect-error A misspelt option.
+void credential.getToken('scope', {tenantID: 'x'});
+
+const accounts: SharedTokenCacheAccount[] = await credential.listAccounts();
+accounts.map(account => account.username satisfies string);
+// @ts-expect-error An account carries no secret.
+accounts[0]?.secret satisfies unknown;
+
+SharedTokenCacheCredential.supported() satisfies boolean;
+await credential.close() satisfies void;
+await credential[Symbol.asyncDispose]() satisfies void;
+{
+	await using disposed = new SharedTokenCacheCredential();
+	disposed satisfies TokenCredential;
+}

@@ -1,0 +1,45 @@
+// Errors: codes are a union that a program can switch over, and classes say what they carry. Compiled, never run.
+
+import {
+	type AbortError,
+	type AuthenticationError,
+	type AuthenticationRequiredError,
+	CredentialUnavailableError,
+	type ErrorCode,
+	type StoreError,
+} from '../../dist/index.mjs';
+
+declare const unavailable: CredentialUnavailableError;
+declare const required: AuthenticationRequiredError;
+declare const refused: AuthenticationError;
+declare const store: StoreError;
+declare const aborted: AbortError;
+
+// A union, not any string.
+unavailable.code satisfies ErrorCode;
+refused.code satisfies ErrorCode;
+store.code satisfies ErrorCode;
+'STC_NO_ACCOUNT' satisfies ErrorCode;
+// @ts-expect-error No such code.
+'STC_NO_SUCH_CODE' satisfies ErrorCode;
+declare const text: string;
+// @ts-expect-error Not any string is a code.
+text satisfies ErrorCode;
+// @ts-expect-error A comparison that can never be true.
+export const isMisspelt = unavailable.code === 'STC_NO_ACOUNT';
+
+// One catch for both kinds of unavailable.
+required satisfies CredentialUnavailableError;
+required.scopes satisfies readonly string[];
+
+refused.statusCode satisfies number;
+refused.errorResponse?.errorCodes?.map(code => code satisfies number);
+aborted satisfies Error;
+
+declare const caught: unknown;
+if (caught instanceof CredentialUnavailableError) {
+	caught.code satisfies ErrorCode;
+	caught.osCode satisfies number | undefined;
+	// @ts-expect-error Read only.
+	caught.code = 'STC_IO';
+}
