@@ -8,8 +8,8 @@ import type {ImplementationFn, TestFn} from 'ava';
 /** `msal-node`: MSAL for Node with its extensions, which load keytar whatever they store. */
 export type PeerName = 'identity' | 'msal-node' | 'msal-python' | 'msal-python-keyring';
 
-/** Why something that a test needs is not here, and the command that changes it; `undefined`: it is here. */
-export type Lack = {reason: string; command: string} | undefined;
+/** Why something that a test needs is not here, with the command that changes it; `undefined`: it is here. */
+export type Lack = string | undefined;
 
 /** Debian's interpreter: the one that Debian's packages are for, whatever comes first on the path. */
 export const debianPython = '/usr/bin/python3';
@@ -50,15 +50,6 @@ export function lackOf(peer: PeerName): Lack {
 	return found.get(peer);
 }
 
-/** Whether a Secret Service can be started here. */
-export function lackOfKeyring(): Lack {
-	return lackUnless(
-		runs('dbus-daemon', ['--version']) && runs('gnome-keyring-daemon', ['--version']),
-		'dbus and gnome-keyring are not installed',
-		'apt-get install --no-install-recommends dbus gnome-keyring libsecret-1-0 libsecret-tools',
-	);
-}
-
 /** Whether the addon was built. */
 export function lackOfAddon(): Lack {
 	const addon = fileURLToPath(new URL('../../build/Release/azure_shared_token_cache.node', import.meta.url));
@@ -76,15 +67,14 @@ export function testWhere(declare: TestFn, lacks: readonly Lack[], title: string
 		return;
 	}
 
-	const text = `${lack.reason}; run: ${lack.command}`;
 	if (process.env['CI'] === 'true') {
 		declare(title, t => {
-			t.fail(text);
+			t.fail(lack);
 		});
 		return;
 	}
 
-	declare.skip(`${title} (skipped: ${text})`, implementation);
+	declare.skip(`${title} (skipped: ${lack})`, implementation);
 }
 
 function isInstalled(name: string): Lack {
@@ -92,7 +82,7 @@ function isInstalled(name: string): Lack {
 }
 
 function lackUnless(isThere: boolean, reason: string, command: string): Lack {
-	return isThere ? undefined : {reason, command};
+	return isThere ? undefined : `${reason}; run: ${command}`;
 }
 
 function runs(command: string, args: readonly string[]): boolean {

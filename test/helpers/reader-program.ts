@@ -42,6 +42,8 @@ async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]>
 		cacheName: 'msal.cache',
 	});
 	const reports: SourceReport[] = [];
+	// A backend leaves it to its caller to stay alive for the answer.
+	const hold = setInterval(() => undefined, keyringTimeoutMs);
 	for (const {store, at, label} of [...primary, ...extra].filter(source => backend.stores.includes(source.store))) {
 		try {
 			const slice = await backend.query(store, at, {...query, nowSec: Math.floor(Date.now() / 1000)}, keyringTimeoutMs);
@@ -60,6 +62,7 @@ async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]>
 		}
 	}
 
+	clearInterval(hold);
 	return reports;
 }
 

@@ -7,9 +7,9 @@ import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {TestHome} from '../helpers/home.js';
-import {startKeyring} from '../helpers/keyring.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring.js';
 import {
-	type Lack, lackOf, lackOfAddon, lackOfKeyring, testWhere,
+	type Lack, lackOf, lackOfAddon, testWhere,
 } from '../helpers/peers.js';
 import {readInProcess} from '../helpers/reader.js';
 import {signIn, type Writer} from '../helpers/sign-in.js';
@@ -20,7 +20,7 @@ import {
 const lacks = (writer: Writer): Lack[] => [
 	lackOf(writer === 'msal-python' ? 'msal-python-keyring' : writer),
 	lackOfAddon(),
-	lackOfKeyring(),
+	missingKeyring(),
 ];
 
 async function startKeyringFor(t: ExecutionContext, home: TestHome): Promise<Environment> {

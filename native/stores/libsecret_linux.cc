@@ -1,0 +1,356 @@
+// Keyring items of the Secret Service, through libsecret: gnome-keyring, KeePassXC, KWallet. Items
+// are found by their attributes, never unlocked, and never written.
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+#include "../base64.h"
+#include "../secret_store.h"
+#include "libsecret_api_linux.h"
+
+namespace stc {
+
+namespace {
+
+// Error codes. Source: GLib 2.74, gioenums.h (GIOErrorEnum, GDBusError); libsecret 0.20,
+// secret-types.h (SecretError).
+constexpr char kIoDomain[] = "g-io-error-quark";
+constexpr int kIoPermissionDenied = 14;
+constexpr int kIoInvalidData = 18;  // observed: a bus of another user
+constexpr int kIoTimedOut = 24;
+constexpr char kDBusDomain[] = "g-dbus-error-quark";
+constexpr int kDBusServiceUnknown = 2;
+constexpr int kDBusNameHasNoOwner = 3;
+constexpr int kDBusNoReply = 4;
+constexpr int kDBusAccessDenied = 9;
+constexpr int kDBusTimeout = 11;
+constexpr int kDBusTimedOut = 20;
+constexpr char kSecretDomain[] = "secret-error";
+constexpr int kSecretIsLocked = 2;
+
+// The attribute in which libsecret keeps the name of an item's schema.
+constexpr char kSchemaAttribute[] = "xdg:schema";
+
+Status Unavailable(const char* operation, const char* domain, int code, std::string what) {
+  return Status(StatusCode::kStoreUnavailable, operation, domain, code, std::move(what));
+}
+
+bool IsSet(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr && *value != '\0';
+}
+
+// Decides without loading anything what would fail anyway, because loading costs milliseconds.
+// GDBus would go on to start a bus by itself where there is a display; a token cache is no reason
+// for that.
+bool HasSessionBus() {
+  if (IsSet("DBUS_SESSION_BUS_ADDRESS")) return true;
+  if (!IsSet("XDG_RUNTIME_DIR")) return false;
+  struct stat info;
+  return stat((std::string(std::getenv("XDG_RUNTIME_DIR")) + "/bus").c_str(), &info) == 0;
+}
+
+// Cancels a call at its deadline, or when its job is cancelled: a bus that accepts and never
+// answers would hold it for ever.
+class Watchdog {
+ public:
+  Watchdog(const LibsecretApi& api, const CallLimits& limits)
+      : limits_(limits),
+        cancellable_(api.g_cancellable_new()),
+        unref_(api.g_object_unref),
+        thread_([this, &api] {
+          limits_.cancellation->WaitUntil(limits_.deadline, [this] { return is_done_.load(); });
+          if (is_done_) return;
+          has_fired_ = true;
+          api.g_cancellable_cancel(cancellable_);
+        }) {}
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+  ~Watchdog() {
+    Stop();
+    unref_(cancellable_);
+  }
+
+  void Stop() {
+    if (!thread_.joinable()) return;
+    is_done_ = true;
+    limits_.cancellation->Notify();
+    thread_.join();
+  }
+
+  GCancellable* cancellable() const { return cancellable_; }
+  // To be asked after Stop.
+  bool has_fired() const { return has_fired_; }
+
+ private:
+  const CallLimits& limits_;
+  GCancellable* const cancellable_;
+  void (*const unref_)(void*);
+  std::atomic<bool> is_done_{false};
+  std::atomic<bool> has_fired_{false};
+  std::thread thread_;
+};
+
+Status TimeoutStatus(const char* domain, int code) {
+  return Status(
+      StatusCode::kStoreTimeout, "secret_service_search_sync", domain, code,
+      "The keyring did not answer in time. Look for a prompt that waits, restart the keyring "
+      "service, or raise keyringTimeoutInMs.");
+}
+
+// Takes over `error`.
+Status ToStatus(const LibsecretApi& api, GError* error) {
+  const char* const operation = "secret_service_search_sync";
+  const char* const known = api.g_quark_to_string(error->domain);
+  const std::string domain = known == nullptr ? "" : known;
+  const int code = error->code;
+  api.g_error_free(error);
+  if (domain == kIoDomain) {
+    if (code == kIoTimedOut) return TimeoutStatus(kIoDomain, code);
+    if (code == kIoPermissionDenied || code == kIoInvalidData) {
+      return Status(StatusCode::kStoreDenied, operation, kIoDomain, code,
+                    "The session bus refuses this user. Run as the user who signed in.");
+    }
+    return Unavailable(
+        operation, kIoDomain, code,
+        "The session bus cannot be reached. Check DBUS_SESSION_BUS_ADDRESS, or run inside "
+        "dbus-run-session.");
+  }
+  if (domain == kDBusDomain) {
+    if (code == kDBusNoReply || code == kDBusTimeout || code == kDBusTimedOut) {
+      return TimeoutStatus(kDBusDomain, code);
+    }
+    if (code == kDBusAccessDenied) {
+      return Status(
+          StatusCode::kStoreDenied, operation, kDBusDomain, code,
+          "The keyring service refuses this program. Check the policy of the session bus.");
+    }
+    return Unavailable(
+        operation, kDBusDomain, code,
+        "No keyring service is on the session bus. Start gnome-keyring-daemon or another "
+        "Secret Service.");
+  }
+  if (domain == kSecretDomain && code == kSecretIsLocked) {
+    return Status(StatusCode::kStoreLocked, operation, kSecretDomain, code,
+                  "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
+  }
+  if (domain == "g-exec-error-quark" || domain == "g-spawn-error-quark") {
+    return Unavailable(operation, domain.c_str(), code,
+                       "No session bus is running. Run inside dbus-run-session.");
+  }
+  return Status(StatusCode::kIo, operation, domain, code,
+                "The keyring failed. See the log of the keyring service.");
+}
+
+// The items that a search found, freed with it.
+class Items {
+ public:
+  explicit Items(const LibsecretApi& api) : api_(api) {}
+  Items(const Items&) = delete;
+  Items& operator=(const Items&) = delete;
+  ~Items() { Reset(nullptr); }
+
+  void Reset(GList* list) {
+    if (list_ != nullptr) api_.g_list_free_full(list_, api_.g_object_unref);
+    list_ = list;
+  }
+  const GList* first() const { return list_; }
+
+ private:
+  const LibsecretApi& api_;
+  GList* list_ = nullptr;
+};
+
+class KeyringSource : public ByteSource {
+ public:
+  KeyringSource(SecureBytes bytes, std::string stamp, double modified_ms)
+      : bytes_(std::move(bytes)), stamp_(std::move(stamp)), modified_ms_(modified_ms) {}
+
+  std::string_view Whole(bool* whole) const override {
+    *whole = true;
+    return bytes_.view();
+  }
+  Status Read(char* /*buffer*/, size_t /*capacity*/, size_t* size) override {
+    *size = 0;
+    return Status::Ok();
+  }
+  Status Fetch(uint64_t offset, size_t size, char* buffer) override {
+    std::memcpy(buffer, bytes_.data() + offset, size);
+    return Status::Ok();
+  }
+  // The service hands out whole items.
+  Status Verify() override { return Status::Ok(); }
+  const std::string& stamp() const override { return stamp_; }
+  double modified_ms() const override { return modified_ms_; }
+
+ private:
+  const SecureBytes bytes_;
+  const std::string stamp_;
+  const double modified_ms_;
+};
+
+enum class Fit { kNo, kYes, kPerhaps };
+
+// Whether an item, which the service found by its attributes, is the one that `at` means.
+Fit FitOf(const LibsecretApi& api, SecretItem* item, const StoreLocation& at) {
+  GHashTable* const attributes = api.secret_item_get_attributes(item);
+  if (attributes == nullptr) return Fit::kPerhaps;
+  const auto has = [&](const std::string& name) {
+    return api.g_hash_table_lookup(attributes, name.c_str()) != nullptr;
+  };
+  const auto* const schema =
+      static_cast<const char*>(api.g_hash_table_lookup(attributes, kSchemaAttribute));
+  Fit fit = schema != nullptr && at.schema == schema ? Fit::kYes : Fit::kNo;
+  for (const std::string& name : at.absent_attributes) {
+    if (has(name)) fit = Fit::kNo;
+  }
+  // Observed of gnome-keyring 42: until it is unlocked for the first time it finds items by hashed
+  // attributes, but does not give the attributes themselves, and another schema's name.
+  const bool is_hidden = !at.attributes.empty() && !has(at.attributes.front().first);
+  api.g_hash_table_unref(attributes);
+  return is_hidden && api.secret_item_get_locked(item) != 0 ? Fit::kPerhaps : fit;
+}
+
+std::string StampOf(const LibsecretApi& api, SecretItem* item) {
+  const char* const path = api.g_dbus_proxy_get_object_path(item);
+  return std::string(path == nullptr ? "" : path) + ":" +
+         std::to_string(api.secret_item_get_created(item)) + ":" +
+         std::to_string(api.secret_item_get_modified(item));
+}
+
+class LibsecretStore : public SecretStore {
+ public:
+  const char* name() const override { return "libsecret"; }
+  bool may_stall() const override { return true; }
+
+  Status Open(const StoreLocation& at, const CallLimits& limits,
+              std::unique_ptr<ByteSource>* source) const override {
+    const LibsecretApi* api = nullptr;
+    Status status = Prepare(&api);
+    if (!status.ok()) return status;
+    Items items(*api);
+    SecretItem* item = nullptr;
+    status = Find(*api, at, limits, kSecretSearchLoadSecrets, &items, &item);
+    if (!status.ok()) return status;
+    SecretValue* const value = api->secret_item_get_secret(item);
+    if (value == nullptr) {
+      return Status(
+          StatusCode::kIo, "secret_item_get_secret", "", 0,
+          "The keyring has the item and does not give its secret. Unlock the keyring, or sign "
+          "in again.");
+    }
+    size_t size = 0;
+    const char* const data = api->secret_value_get(value, &size);
+    SecureBytes bytes = Decode({data, size});
+    api->secret_value_unref(value);
+    *source = std::make_unique<KeyringSource>(
+        std::move(bytes), StampOf(*api, item),
+        static_cast<double>(api->secret_item_get_modified(item)) * 1e3);
+    return Status::Ok();
+  }
+
+  Status Stamp(const StoreLocation& at, const CallLimits& limits,
+               std::string* stamp) const override {
+    const LibsecretApi* api = nullptr;
+    Status status = Prepare(&api);
+    if (!status.ok()) return status;
+    Items items(*api);
+    SecretItem* item = nullptr;
+    status = Find(*api, at, limits, 0, &items, &item);
+    if (status.ok()) *stamp = StampOf(*api, item);
+    return status;
+  }
+
+ private:
+  static Status Prepare(const LibsecretApi** api) {
+    if (!HasSessionBus()) {
+      // What GDBus itself says of it.
+      return Unavailable(
+          "getenv", kIoDomain, 0,
+          "There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set), and so no keyring. "
+          "Run inside dbus-run-session, or use an unencrypted cache.");
+    }
+    return LoadLibsecret(api);
+  }
+
+  // Finds the item that was modified last among those that fit.
+  static Status Find(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits,
+                     int flags, Items* items, SecretItem** item) {
+    Status status = Search(api, at, limits, flags, items);
+    if (status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
+        (status.os_code() == kDBusServiceUnknown || status.os_code() == kDBusNameHasNoOwner)) {
+      // libsecret holds on to a service that has died for as long as it is connected to it. A new
+      // one may be there.
+      api.secret_service_disconnect();
+      status = Search(api, at, limits, flags, items);
+    }
+    if (!status.ok()) return status;
+    bool is_locked = false;
+    *item = nullptr;
+    for (const GList* link = items->first(); link != nullptr; link = link->next) {
+      auto* const candidate = static_cast<SecretItem*>(link->data);
+      const Fit fit = FitOf(api, candidate, at);
+      if (fit == Fit::kNo) continue;
+      if (api.secret_item_get_locked(candidate) != 0) {
+        is_locked = true;
+      } else if (fit == Fit::kYes &&
+                 (*item == nullptr ||
+                  api.secret_item_get_modified(candidate) > api.secret_item_get_modified(*item))) {
+        *item = candidate;
+      }
+    }
+    if (*item != nullptr) return Status::Ok();
+    if (is_locked) {
+      return Status(StatusCode::kStoreLocked, "secret_item_get_locked", "", 0,
+                    "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
+    }
+    return Status::NotFound();
+  }
+
+  // All items with the attributes, whatever their schema; locked ones too, for a look-up would pass
+  // over them in silence.
+  static Status Search(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits,
+                       int flags, Items* items) {
+    GHashTable* const attributes = api.g_hash_table_new(api.g_str_hash, api.g_str_equal);
+    for (const auto& [name, value] : at.attributes) {
+      // The table borrows them; libsecret copies what it sends.
+      api.g_hash_table_insert(attributes, const_cast<char*>(name.c_str()),
+                              const_cast<char*>(value.c_str()));
+    }
+    GError* error = nullptr;
+    Watchdog watchdog(api, limits);
+    items->Reset(api.secret_service_search_sync(
+        nullptr, nullptr, attributes, kSecretSearchAll | flags, watchdog.cancellable(), &error));
+    watchdog.Stop();
+    api.g_hash_table_unref(attributes);
+    if (watchdog.has_fired()) {
+      if (error != nullptr) api.g_error_free(error);
+      items->Reset(nullptr);
+      return TimeoutStatus("", 0);
+    }
+    return error == nullptr ? Status::Ok() : ToStatus(api, error);
+  }
+
+  // .NET and Java store the cache as base64, Python and Node as it is.
+  static SecureBytes Decode(std::string_view secret) {
+    const size_t first = secret.find_first_not_of(" \t\r\n");
+    SecureBytes bytes;
+    if (first != std::string_view::npos && secret[first] != '{' && DecodeBase64(secret, &bytes)) {
+      return bytes;
+    }
+    bytes = SecureBytes(secret.size());
+    if (!secret.empty()) std::memcpy(bytes.data(), secret.data(), secret.size());
+    return bytes;
+  }
+};
+
+REGISTER_STORE(LibsecretStore, 0);
+
+}  // namespace
+
+}  // namespace stc

@@ -1,0 +1,231 @@
+/** Everything that can be wrong with a keyring: each its own typed error within its deadline, and the event loop stays free. */
+
+import {execFile, spawnSync} from 'node:child_process';
+import {existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {createServer} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import test, {type ExecutionContext} from 'ava';
+import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
+import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring.js';
+import {askStore, askStoreOnce} from '../helpers/store-child.js';
+
+const run = promisify(execFile);
+const root = new URL('../../', import.meta.url);
+const missing = missingKeyring();
+const keyringTest = missing ? test.skip : test;
+const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
+
+const cache = '{"Account":{"a":{"home_account_id":"a.home","environment":"login.microsoftonline.com"}}}';
+const at = locationOf('python');
+/** A stall lasts a second and more; the rest is what a busy machine does to any process. */
+const tolerableBlockMs = 500;
+
+async function keyringFor(t: ExecutionContext): Promise<Keyring> {
+	const keyring = await startKeyring();
+	t.teardown(async () => keyring.close());
+	await keyring.store(itemAttributes.python, cache);
+	return keyring;
+}
+
+function emptyDirectory(t: ExecutionContext): string {
+	const path = mkdtempSync(join(tmpdir(), 'stc-keyring-fault-'));
+	t.teardown(() => {
+		rmSync(path, {recursive: true, force: true});
+	});
+	return path;
+}
+
+const bareEnvironment = (home: string) => ({PATH: process.env['PATH'] ?? '', HOME: home});
+const query = (timeoutMs = 10_000) => ({call: 'query' as const, at, timeoutMs});
+
+test('no session bus', async t => {
+	const outcome = await askStoreOnce(bareEnvironment(emptyDirectory(t)), query());
+	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 0});
+	t.regex(outcome.message ?? '', /no session bus.*dbus-run-session/);
+	t.true(outcome.elapsedMs < 5000);
+});
+
+keyringTest(title('a session bus that is gone'), async t => {
+	const home = emptyDirectory(t);
+	const outcome = await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/nothing`}, query());
+	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 1});
+	t.regex(outcome.message ?? '', /session bus cannot be reached/);
+});
+
+keyringTest(title('an address that makes no sense'), async t => {
+	const outcome = await askStoreOnce({...bareEnvironment(emptyDirectory(t)), DBUS_SESSION_BUS_ADDRESS: 'nonsense'}, query());
+	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 13});
+});
+
+keyringTest(title('no keyring service on the bus, and one that comes later'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.killDaemon();
+	const outcome = await askStoreOnce(keyring.environment, query());
+	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-dbus-error-quark', osCode: 2});
+	t.regex(outcome.message ?? '', /No keyring service/);
+	await keyring.startDaemon('FAKE-keyring-password');
+	t.truthy((await askStoreOnce(keyring.environment, query())).answer);
+});
+
+keyringTest(title('a daemon that dies and comes back is found again by the same process'), async t => {
+	const keyring = await keyringFor(t);
+	const asking = askStore(keyring.environment, {...query(), times: 2, pauseMs: 3000});
+	await new Promise(resolve => {
+		setTimeout(resolve, 1000);
+	});
+	await keyring.killDaemon();
+	await keyring.startDaemon('FAKE-keyring-password');
+	const {outcomes} = await asking;
+	t.is(outcomes.length, 2);
+	t.true(outcomes.every(({answer}) => answer), JSON.stringify(outcomes));
+});
+
+const canUnshare = spawnSync('unshare', ['-m', 'true']).status === 0;
+const library = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'].map(directory => join(directory, 'libsecret-1.so.0')).find(path => existsSync(path));
+const whyNoUnshare = canUnshare ? undefined : 'hiding a library needs a mount namespace (unshare -m), and so root';
+
+(whyNoUnshare ? test.skip : keyringTest)(whyNoUnshare ? `libsecret absent (skipped: ${whyNoUnshare})` : title('libsecret absent'), async t => {
+	const keyring = await keyringFor(t);
+	// An empty file in the library's place, seen by this child alone. Without the library nothing has to be hidden.
+	const hide = library ? ['unshare', '-m', 'sh', '-c', `mount --bind /dev/null "$(readlink -f ${library})" && exec "$@"`, 'sh'] : [];
+	const outcome = await askStoreOnce(keyring.environment, query(), hide);
+	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'dlopen'});
+	t.regex(outcome.message ?? '', /apt-get install libsecret-1-0/);
+});
+
+keyringTest(title('a locked collection, and a daemon that was never unlocked'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.lock();
+	const locked = await askStoreOnce(keyring.environment, query());
+	t.like(locked, {code: 'STC_STORE_LOCKED'});
+	t.regex(locked.message ?? '', /locked\. Unlock it/);
+	await keyring.killDaemon();
+	await keyring.startDaemon();
+	t.like(await askStoreOnce(keyring.environment, query()), {code: 'STC_STORE_LOCKED'});
+	t.like(await askStoreOnce(keyring.environment, {...query(), call: 'stamp'}), {code: 'STC_STORE_LOCKED'});
+});
+
+keyringTest(title('a stall of 5 s: too long for one deadline, waited out under another; the event loop is free'), async t => {
+	const keyring = await keyringFor(t);
+	keyring.freeze();
+	const [impatient, patient] = await Promise.all([
+		askStoreOnce(keyring.environment, query(2000)),
+		askStoreOnce(keyring.environment, query(30_000)),
+		new Promise(resolve => {
+			setTimeout(resolve, 5000);
+		}).then(() => {
+			keyring.thaw();
+		}),
+	]);
+	t.like(impatient, {code: 'STC_STORE_TIMEOUT'});
+	t.regex(impatient.message ?? '', /did not answer in time/);
+	t.true(impatient.elapsedMs >= 2000 && impatient.elapsedMs < 4000, `${impatient.elapsedMs}`);
+	t.truthy(patient.answer);
+	t.true(patient.elapsedMs >= 4000, `${patient.elapsedMs}`);
+	t.log(`longest block of the event loop: ${impatient.longestBlockMs.toFixed(1)} and ${patient.longestBlockMs.toFixed(1)} ms`);
+	t.true(impatient.longestBlockMs < tolerableBlockMs && patient.longestBlockMs < tolerableBlockMs);
+});
+
+keyringTest(title('a bus that accepts and never answers'), async t => {
+	const home = emptyDirectory(t);
+	const path = join(home, 'bus');
+	const server = createServer(() => undefined).listen(path);
+	t.teardown(() => {
+		server.close();
+	});
+	const outcome = await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: `unix:path=${path}`}, query(1000));
+	t.like(outcome, {code: 'STC_STORE_TIMEOUT'});
+	t.true(outcome.elapsedMs >= 1000 && outcome.elapsedMs < 3000, `${outcome.elapsedMs}`);
+	t.true(outcome.longestBlockMs < tolerableBlockMs);
+});
+
+/** Runs a program against a frozen keyring and tells how long it lived. */
+async function livesFor(keyring: Keyring, code: string): Promise<number> {
+	const startMs = Date.now();
+	await run(process.execPath, ['--eval', `
+		const {backend} = require('./dist/native.js').loadNativeBackend();
+		const ask = () => backend.query('libsecret', ${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
+		${code}
+	`], {cwd: root, env: keyring.environment, timeout: 25_000});
+	return Date.now() - startMs;
+}
+
+keyringTest(title('a stalled keyring holds up neither the end of the process nor of a worker'), async t => {
+	const keyring = await keyringFor(t);
+	keyring.freeze();
+	t.true(await livesFor(keyring, 'ask(); setTimeout(() => process.exit(), 300);') < 5000, 'process.exit()');
+	t.true(await livesFor(keyring, 'ask(); setTimeout(() => undefined, 300);') < 5000, 'the natural end');
+	t.true(await livesFor(keyring, `
+		const {Worker} = require('node:worker_threads');
+		const worker = new Worker(\`
+			const {backend} = require(\${JSON.stringify(require('node:path').resolve('dist/native.js'))}).loadNativeBackend();
+			for (let call = 0; call < 10; call++) {
+				backend.query('libsecret', ${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
+			}
+			setInterval(() => undefined, 1000);
+		\`, {eval: true});
+		worker.on('online', () => setTimeout(async () => { await worker.terminate(); }, 500));
+	`) < 8000, 'worker.terminate()');
+	keyring.thaw();
+});
+
+keyringTest(title('other work of the process goes on while calls to a stalled keyring wait'), async t => {
+	const keyring = await keyringFor(t);
+	keyring.freeze();
+	// More calls than libuv has threads; reading a file needs one of those.
+	const elapsedMs = await livesFor(keyring, `
+		for (let call = 0; call < 12; call++) { ask().catch(() => undefined); }
+		setTimeout(async () => { await require('node:fs/promises').readFile('package.json'); process.exit(); }, 200);
+	`);
+	t.true(elapsedMs < 5000, `${elapsedMs}`);
+	keyring.thaw();
+});
+
+keyringTest(title('no memory is lost over 300 look-ups of 200 KB'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, JSON.stringify({Other: 'x'.repeat(200_000)}));
+	const few = await askStore(keyring.environment, {...query(), times: 50});
+	const many = await askStore(keyring.environment, {...query(), times: 350});
+	t.true(many.outcomes.every(({answer}) => answer));
+	const growthMb = (many.rssBytes - few.rssBytes) / 1e6;
+	t.log(`growth over 300 look-ups: ${growthMb.toFixed(1)} MB; each lost would make 60 MB`);
+	t.true(growthMb < 30);
+});
+
+keyringTest(title('the credential: each failure is unavailable with its own code, and a plaintext cache is served all the same'), async t => {
+	const keyring = await keyringFor(t);
+	const credential = async (environment: Readonly<Record<string, string>>) => {
+		const {stdout} = await run(process.execPath, ['--eval', `
+			const {SharedTokenCacheCredential} = require('./dist/index.js');
+			new SharedTokenCacheCredential({keyringTimeoutInMs: 1000}).getToken('scope/.default').then(
+				({token}) => console.log(token),
+				error => console.log(JSON.stringify({name: error.name, code: error.code, message: error.message, cause: error.cause && error.cause.code})),
+			);
+		`], {cwd: root, env: environment});
+		return stdout.trim();
+	};
+
+	const failure = async () => JSON.parse(await credential(keyring.environment)) as {name: string; code: string; message: string; cause?: string};
+	t.like(await failure(), {name: 'CredentialUnavailableError', code: 'STC_NO_ACCOUNT'});
+	keyring.freeze();
+	t.like(await failure(), {name: 'CredentialUnavailableError', code: 'STC_STORE_TIMEOUT', cause: 'STC_STORE_TIMEOUT'});
+	keyring.thaw();
+	await keyring.lock();
+	t.like(await failure(), {name: 'CredentialUnavailableError', code: 'STC_STORE_LOCKED', cause: 'STC_STORE_LOCKED'});
+	await keyring.killDaemon();
+	const gone = await failure();
+	t.like(gone, {name: 'CredentialUnavailableError', code: 'STC_STORE_UNAVAILABLE', cause: 'STC_STORE_UNAVAILABLE'});
+	t.regex(gone.message, /keyring item of Python \(msal\.cache\.nocae\): No keyring service/);
+
+	const directory = join(keyring.home, '.IdentityService');
+	mkdirSync(directory);
+	const environment = 'login.microsoftonline.com';
+	writeFileSync(join(directory, 'msal.cache.nocae'), JSON.stringify({
+		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
+		RefreshToken: {r: {home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1'}},
+		AccessToken: {t: {home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-plain', expires_on: '9999999999'}},
+	}));
+	t.is(await credential(keyring.environment), 'FAKE-plain');
+});

@@ -1,0 +1,173 @@
+/**
+ * A real keyring for one test: a private session bus with a real gnome-keyring-daemon, unlocked with a made-up password, in a
+ * directory of its own. The bus has no service directory: on a stock session bus any call would start a new daemon, with a prompt.
+ */
+
+import {type ChildProcess, execFile, spawn, spawnSync} from 'node:child_process';
+import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+
+const run = promisify(execFile);
+
+export type ItemAttributes = Readonly<Record<string, string>>;
+
+export type Keyring = {
+	/** What a process has to have in its environment to use this keyring. */
+	readonly environment: Readonly<Record<string, string>>;
+	/** A home directory beside the keyring. */
+	readonly home: string;
+	/** Stores an item. It replaces those whose attributes include all of its own, as libsecret does. */
+	store(attributes: ItemAttributes, secret: string): Promise<void>;
+	lock(): Promise<void>;
+	/** Stops the daemon (SIGSTOP): it accepts calls and does not answer. */
+	freeze(): void;
+	thaw(): void;
+	/** Ends the daemon (SIGKILL) and leaves the bus. */
+	killDaemon(): Promise<void>;
+	/** Starts a daemon on the same data. Without a password nothing is unlocked. */
+	startDaemon(password?: string): Promise<void>;
+	close(): Promise<void>;
+};
+
+/** Why no keyring can be started here, with the command that helps; `undefined` if one can. */
+export function missingKeyring(): string | undefined {
+	const {packages} = (JSON.parse(readFileSync(new URL('debian-packages.json', import.meta.url), 'utf8')) as Record<string, {packages: string[]}>)['keyring']!;
+	const missing = ['dbus-daemon', 'dbus-send', 'gnome-keyring-daemon'].filter(program => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0);
+	if (spawnSync('/usr/bin/python3', ['-c', 'import gi; gi.require_version("Secret", "1")']).status !== 0) {
+		missing.push('python3-gi with libsecret');
+	}
+
+	return missing.length === 0 ? undefined : `${missing.join(', ')} missing: sudo apt-get install --no-install-recommends ${packages.join(' ')}`;
+}
+
+const storeProgram = fileURLToPath(new URL('store-item.py', import.meta.url));
+const password = 'FAKE-keyring-password';
+const startTimeoutMs = 20_000;
+
+export async function startKeyring(): Promise<Keyring> {
+	const home = mkdtempSync(join(tmpdir(), 'stc-keyring-'));
+	const keyring = new PrivateKeyring(home);
+	try {
+		await keyring.startBus();
+		await keyring.startDaemon(password);
+	} catch (error) {
+		await keyring.close();
+		throw error;
+	}
+
+	return keyring;
+}
+
+class PrivateKeyring implements Keyring {
+	readonly environment: Readonly<Record<string, string>>;
+	readonly home: string;
+	#bus: ChildProcess | undefined;
+	#daemon: ChildProcess | undefined;
+
+	constructor(home: string) {
+		this.home = home;
+		const runtime = join(home, 'run');
+		mkdirSync(runtime, {mode: 0o700});
+		this.environment = {
+			PATH: process.env['PATH'] ?? '',
+			HOME: home,
+			XDG_RUNTIME_DIR: runtime,
+			XDG_DATA_HOME: join(home, 'data'),
+			XDG_CACHE_HOME: join(home, 'cache'),
+			DBUS_SESSION_BUS_ADDRESS: `unix:path=${join(runtime, 'bus')}`,
+		};
+	}
+
+	async startBus(): Promise<void> {
+		const socket = join(this.home, 'run', 'bus');
+		const configuration = join(this.home, 'bus.conf');
+		writeFileSync(configuration, `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+	<type>session</type>
+	<listen>unix:path=${socket}</listen>
+	<auth>EXTERNAL</auth>
+	<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
+</busconfig>
+`);
+		this.#bus = this.#spawn('dbus-daemon', [`--config-file=${configuration}`, '--nofork', '--nopidfile']);
+		await waitFor('the session bus', () => existsSync(socket));
+	}
+
+	async startDaemon(unlockWith?: string): Promise<void> {
+		const daemon = this.#spawn('gnome-keyring-daemon', ['--foreground', '--components=secrets', ...(unlockWith === undefined ? [] : ['--unlock'])]);
+		daemon.stdin?.end(unlockWith ?? '');
+		this.#daemon = daemon;
+		await waitFor('the keyring daemon', async () => this.#hasService());
+	}
+
+	async store(attributes: ItemAttributes, secret: string): Promise<void> {
+		const storing = run('/usr/bin/python3', [storeProgram, JSON.stringify(attributes)], {env: this.environment});
+		storing.child.stdin?.end(secret);
+		await storing;
+	}
+
+	async lock(): Promise<void> {
+		await this.#call('org.freedesktop.secrets', '/org/freedesktop/secrets', 'org.freedesktop.Secret.Service.Lock', 'array:objpath:/org/freedesktop/secrets/collection/login');
+	}
+
+	freeze(): void {
+		this.#daemon?.kill('SIGSTOP');
+	}
+
+	thaw(): void {
+		this.#daemon?.kill('SIGCONT');
+	}
+
+	async killDaemon(): Promise<void> {
+		await end(this.#daemon);
+		await waitFor('the end of the keyring daemon', async () => !await this.#hasService());
+	}
+
+	async close(): Promise<void> {
+		await end(this.#daemon);
+		await end(this.#bus);
+		rmSync(this.home, {recursive: true, force: true, maxRetries: 5});
+	}
+
+	#spawn(program: string, parameters: string[]): ChildProcess {
+		return spawn(program, parameters, {env: this.environment, stdio: ['pipe', 'ignore', 'ignore']});
+	}
+
+	async #hasService(): Promise<boolean> {
+		const reply = await this.#call('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus.NameHasOwner', 'string:org.freedesktop.secrets');
+		return reply.includes('boolean true');
+	}
+
+	async #call(...[destination, path, method, parameter]: [string, string, string, string]): Promise<string> {
+		const {stdout} = await run('dbus-send', ['--session', '--print-reply', `--dest=${destination}`, path, method, parameter], {env: this.environment});
+		return stdout;
+	}
+}
+
+async function waitFor(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+	const endMs = Date.now() + startTimeoutMs;
+	while (!await condition()) {
+		if (Date.now() > endMs) {
+			throw new Error(`No sign of ${what} for ${startTimeoutMs / 1000} s.`);
+		}
+
+		await sleep(20);
+	}
+}
+
+/** Ends one of our own processes, stopped or not. */
+async function end(child: ChildProcess | undefined): Promise<void> {
+	if (!child || child.exitCode !== null || child.signalCode !== null) {
+		return;
+	}
+
+	const ended = new Promise(resolve => {
+		child.once('exit', resolve);
+	});
+	child.kill('SIGKILL');
+	await ended;
+}

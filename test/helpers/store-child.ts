@@ -1,0 +1,44 @@
+/** Runs `store-program.mjs`: the native backend in a process with another environment. */
+
+import {execFile} from 'node:child_process';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+import type {CacheSlice, StoreLocation} from '../../dist/backend.js';
+
+export type StoreJob = {
+	call: 'query' | 'stamp';
+	at: StoreLocation;
+	timeoutMs: number;
+	times?: number;
+	together?: boolean;
+	pauseMs?: number;
+};
+
+export type StoreOutcome = {
+	answer?: CacheSlice | string | null;
+	code?: string;
+	osDomain?: string;
+	osCode?: number;
+	message?: string;
+	/** The error's stack leads to the caller. */
+	hasFrames?: boolean;
+	elapsedMs: number;
+};
+
+export type StoreReport = {outcomes: StoreOutcome[]; longestBlockMs: number; rssBytes: number};
+
+const run = promisify(execFile);
+const program = fileURLToPath(new URL('store-program.mjs', import.meta.url));
+
+/** @param wrapper A command that runs the program, such as `unshare -m`. */
+export async function askStore(environment: Readonly<Record<string, string>>, job: StoreJob, wrapper: readonly string[] = []): Promise<StoreReport> {
+	const [command = process.execPath, ...parameters] = [...wrapper, process.execPath, program, JSON.stringify(job)];
+	const {stdout} = await run(command, parameters, {env: environment, timeout: 100_000, maxBuffer: 64 * 1024 * 1024});
+	return JSON.parse(stdout) as StoreReport;
+}
+
+/** The first outcome. */
+export async function askStoreOnce(environment: Readonly<Record<string, string>>, job: StoreJob, wrapper?: readonly string[]): Promise<StoreOutcome & {longestBlockMs: number}> {
+	const {outcomes, longestBlockMs} = await askStore(environment, job, wrapper);
+	return {...outcomes[0]!, longestBlockMs};
+}

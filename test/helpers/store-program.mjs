@@ -1,0 +1,58 @@
+// Asks the native backend for one thing in a process of its own, because libsecret keeps its connection, and the environment is
+// that of the process. Argument: {call: 'query' | 'stamp', at, timeoutMs, times?, together?, pauseMs?}. Prints an array of outcomes as JSON:
+// what came back, or the error's code, osDomain, osCode and message; how long it took, and the longest time that the event loop
+// stood still meanwhile.
+
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+
+const {loadNativeBackend} = createRequire(import.meta.url)('../../dist/native.js');
+const {backend, error: loadError} = loadNativeBackend();
+if (!backend) {
+	throw loadError;
+}
+
+const {call, at, timeoutMs, times = 1, together = false, pauseMs = 0} = JSON.parse(process.argv[2]);
+const query = {environments: ['login.microsoftonline.com'], clientId: 'client', nowSec: 0};
+
+async function ask() {
+	const start = performance.now();
+	const outcome = {};
+	try {
+		const answer = await (call === 'stamp' ? backend.stamp('libsecret', at, timeoutMs) : backend.query('libsecret', at, query, timeoutMs));
+		outcome.answer = answer;
+	} catch (error) {
+		const {code, osDomain, osCode, message, stack} = error;
+		Object.assign(outcome, {code, osDomain, osCode, message, hasFrames: stack.includes('store-program')});
+	}
+
+	outcome.elapsedMs = performance.now() - start;
+	return outcome;
+}
+
+let longestBlockMs = 0;
+let last = performance.now();
+const ticker = setInterval(() => {
+	const now = performance.now();
+	longestBlockMs = Math.max(longestBlockMs, now - last - 2);
+	last = now;
+}, 2);
+
+const outcomes = [];
+if (together) {
+	outcomes.push(...await Promise.all(Array.from({length: times}, ask)));
+} else {
+	for (let index = 0; index < times; index++) {
+		if (index > 0 && pauseMs > 0) {
+			process.stdout.write('\n');
+			await sleep(pauseMs);
+		}
+
+		outcomes.push(await ask());
+	}
+}
+
+clearInterval(ticker);
+process.stdout.write(JSON.stringify({outcomes, longestBlockMs, rssBytes: process.memoryUsage.rss()}));
