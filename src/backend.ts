@@ -121,6 +121,8 @@ export interface CacheBackend {
 	/**
 	 * Reads, decodes and scans one cache off the main thread and returns what the query matched.
 	 *
+	 * A store that may stall does not hold the event loop: whoever waits has to.
+	 *
 	 * @param timeoutMs Deadline for a store that may stall (`libsecret`); a file has none.
 	 * @returns `null` when the cache was never written.
 	 * @throws {StoreError} `STC_CACHE_CORRUPT` (not a JSON object of MSAL's shape), `STC_CACHE_FORMAT` (a format of another

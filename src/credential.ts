@@ -3,7 +3,7 @@
 import {findCandidates} from './accounts.js';
 import type {TokenRequest} from './acquisition.js';
 import {CredentialUnavailableError, type ErrorCode, invalidArgument} from './errors.js';
-import {toAbortError} from './flight.js';
+import {Flight, toAbortError} from './flight.js';
 import {log} from './log.js';
 import {TokenMemo} from './memo.js';
 import {readSettings, type Settings} from './options.js';
@@ -97,7 +97,9 @@ export class SharedTokenCacheCredential {
 		const accounts = new Map<string, SharedTokenCacheAccount>();
 		let failure: CredentialUnavailableError | undefined;
 		let wasRead = false;
-		for (const {source, slice, error} of await acquisition.readAll()) {
+		// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
+		const reading = new Flight(async () => acquisition.readAll(), () => undefined);
+		for (const {source, slice, error} of await reading.wait({abortSignal: undefined, timeoutMs: undefined})) {
 			if (error) {
 				failure ??= new CredentialUnavailableError(error.code, `SharedTokenCacheCredential: Shared token cache unavailable: ${source.label}: ${error.message}`, {cause: error});
 			}

@@ -1,0 +1,117 @@
+/** Damage of every kind: the native and the pure-JS variant agree with the oracle on accept, reject and result. */
+
+import test, {type ExecutionContext} from 'ava';
+import type {CacheQuery} from '../../dist/backend.js';
+import {backends, scan} from '../helpers/backends.js';
+import {buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers} from '../helpers/cache-builder.js';
+import {askOracle} from '../helpers/oracle.js';
+
+const nowSec = 1_800_000_000;
+const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
+const tally = () => ({accepted: 0, rejected: 0, changed: 0});
+
+/** Compares all variants on one input; fails the test at the first difference. */
+function compare(t: ExecutionContext, bytes: Uint8Array, counts: ReturnType<typeof tally>, whole: string, describe: () => string): void {
+	const expected = askOracle(bytes, query);
+	const text = JSON.stringify(expected);
+	if ('code' in expected) {
+		counts.rejected++;
+	} else {
+		counts.accepted++;
+		counts.changed += text === whole ? 0 : 1;
+	}
+
+	for (const backend of backends) {
+		const answer = scan(backend, bytes, query);
+		if (JSON.stringify(answer) !== text) {
+			t.deepEqual(answer, expected, `${backend.kind}: ${describe()}`);
+		}
+	}
+}
+
+for (const style of ['node', 'python', 'dotnet'] as const) {
+	const bytes = Buffer.from(buildCache({...cacheSizes.S, style, nowSec, unicodeNames: true}).text);
+	const whole = JSON.stringify(askOracle(bytes, query));
+
+	test(`every truncation of a 20 KB cache (${style})`, t => {
+		t.true(bytes.length > 15_000 && bytes.length < 30_000, `${bytes.length} bytes`);
+		const counts = tally();
+		for (let length = 0; length < bytes.length; length++) {
+			compare(t, bytes.subarray(0, length), counts, whole, () => `cut at ${length}`);
+		}
+
+		t.log(counts);
+		t.deepEqual(counts, {accepted: 1, rejected: bytes.length - 1, changed: 1}, 'only the empty file is a cache');
+	});
+
+	test(`10,000 seeded byte flips (${style})`, t => {
+		const random = randomNumbers(style.length);
+		const counts = tally();
+		const damaged = Buffer.from(bytes);
+		for (let flip = 0; flip < 10_000; flip++) {
+			const position = Math.floor(random() * bytes.length);
+			const before = damaged[position]!;
+			// One bit, or any other byte.
+			damaged[position] = flip % 2 === 0 ? before ^ (1 << Math.floor(random() * 8)) : Math.floor(random() * 256);
+			compare(t, damaged, counts, whole, () => `flip ${flip}: byte ${position} from ${before} to ${damaged[position]}`);
+			damaged[position] = before;
+		}
+
+		t.log(counts);
+		t.true(counts.accepted > 1000 && counts.rejected > 1000 && counts.changed > 1000, 'the flips are of all kinds');
+	});
+
+	test(`3,000 seeded insertions, deletions and swaps of stretches (${style})`, t => {
+		const random = randomNumbers(100 + style.length);
+		const pick = () => Math.floor(random() * bytes.length);
+		const counts = tally();
+		const inserts = ['"', '\\', '{', '}', '[', ']', ',', ':', ' ', '\n', '\u0000', '\u001F', 'é', '\uFEFF', '\\u0000', '\\ud800', '\\u00e9', '"a":', '{"a":{}},', '-0', '1e999', '0x1', 'null', 'tru', '"__proto__":{},', '"Account":[],'];
+		for (let edit = 0; edit < 3000; edit++) {
+			const [a, b] = [pick(), pick()].sort((x, y) => x - y) as [number, number];
+			const pieces = [
+				[bytes.subarray(0, a), Buffer.from(inserts[Math.floor(random() * inserts.length)]!), bytes.subarray(a)],
+				[bytes.subarray(0, a), bytes.subarray(Math.min(b, a + Math.floor(random() * 8)))],
+				[bytes.subarray(0, a), bytes.subarray(a, b), bytes.subarray(a, b), bytes.subarray(b)],
+				[bytes.subarray(0, a), Buffer.from([Math.floor(random() * 256), Math.floor(random() * 256)]), bytes.subarray(a)],
+			][edit % 4]!;
+			compare(t, Buffer.concat(pieces), counts, whole, () => `edit ${edit} at ${a}..${b}`);
+		}
+
+		t.log(counts);
+		t.true(counts.rejected > 100);
+	});
+}
+
+test('30,000 small seeded documents made of fragments', t => {
+	const random = randomNumbers(7);
+	const fragments = [
+		'{', '}', '[', ']', ',', ':', '"', '"', '\\', ' ', '\n', '\t', '\r', '\v', '0', '-', '1', '.', 'e', 'E', '+', '01', '1e5', 'true', 'false', 'null', 'nul',
+		'"a"', '"Account"', '"AccessToken"', '"RefreshToken"', '"AppMetadata"', '"Acc\\u006funt"', '"home_account_id"', '"environment"', `"${builtEnvironment}"`, '"h.t"', '"secret"', '"x"', '""', '\\u12', '\\ud83d\\ude00',
+		'é', '\u0001', '{"home_account_id":"h.t","environment":"LOGIN.microsoftonline.com"}', '{"home_account_id":"h.t","environment":"login.microsoftonline.com","secret":"s","family_id":7}', '{"a":', '"k":', ',"k":',
+		`{"home_account_id":"h.t","environment":"login.microsoftonline.com","client_id":"${builtClientId}","secret":"s","target":"","expires_on":9e9}`,
+	].map(fragment => Buffer.from(fragment));
+	const counts = tally();
+	for (let document = 0; document < 30_000; document++) {
+		const count = 1 + Math.floor(random() * 12);
+		const pieces = Array.from({length: count}, () => fragments[Math.floor(random() * fragments.length)]!);
+		// Half of them have a chance to be a cache.
+		const bytes = document % 2 === 0
+			? Buffer.concat(pieces)
+			: Buffer.concat([Buffer.from(`{"${['Account', 'RefreshToken', 'AccessToken', 'Other'][document % 4]}":{"k":`), pieces[0]!, Buffer.from(`},"Account":{"k":`), pieces.at(-1)!, Buffer.from('}}')]);
+		compare(t, bytes, counts, '', () => JSON.stringify(bytes.toString('latin1')));
+	}
+
+	t.log(counts);
+	t.true(counts.accepted > 1000 && counts.rejected > 1000);
+});
+
+test('the comparison sees a difference of one character', t => {
+	const cache = buildCache({...cacheSizes.S, nowSec});
+	const bytes = Buffer.from(cache.text);
+	const secret = cache.accounts[0]!.accessTokens[0]!;
+	const other = Buffer.from(cache.text.replace(secret, `${secret.slice(0, -1)}!`));
+	for (const backend of backends) {
+		t.deepEqual(scan(backend, bytes, query), askOracle(bytes, query));
+		t.notDeepEqual(scan(backend, other, query), askOracle(bytes, query));
+	}
+});

@@ -1,0 +1,33 @@
+/** The backends under test, and their answers in the oracle's form. */
+
+import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend.js';
+import type {StoreError} from '../../dist/errors.js';
+import {loadNativeBackend} from '../../dist/native.js';
+import {pureBackend} from '../../dist/pure.js';
+import {type OracleAnswer, sorted} from './oracle.js';
+
+const {backend: nativeBackend, error} = loadNativeBackend();
+if (!nativeBackend) {
+	throw error ?? new Error('The native addon did not load.');
+}
+
+export const native: CacheBackend = nativeBackend;
+export const backends: readonly CacheBackend[] = [native, pureBackend];
+
+export function toAnswer({sizeBytes, accounts, refreshTokens, accessTokens, appMetadata}: CacheSlice): OracleAnswer {
+	return {sizeBytes, accounts: sorted(accounts), refreshTokens: sorted(refreshTokens), accessTokens: sorted(accessTokens), appMetadata: sorted(appMetadata)};
+}
+
+/** What a backend says of these bytes. */
+export function scan(backend: CacheBackend, bytes: Uint8Array, query: CacheQuery): OracleAnswer {
+	try {
+		return toAnswer(backend.scan(bytes, query));
+	} catch (failure) {
+		const {code} = failure as StoreError;
+		if (typeof code !== 'string') {
+			throw failure;
+		}
+
+		return {code};
+	}
+}

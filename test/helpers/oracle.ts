@@ -1,0 +1,161 @@
+/**
+ * What a reader of caches has to answer, said a third time and as plainly as possible: fatal UTF-8, `JSON.parse`, and the rules of
+ * `CacheQuery`. It shares no code with the readers, so that they can be held against it.
+ */
+
+import type {CacheQuery} from '../../dist/backend.js';
+
+/** A slice without its stamp, or the code of the refusal. Entries are sorted, for order is not part of the answer. */
+export type OracleAnswer = {code: string} | {sizeBytes: number; accounts: unknown[]; refreshTokens: unknown[]; accessTokens: unknown[]; appMetadata: unknown[]};
+
+type Fields = Record<string, unknown>;
+
+export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
+	if ([1, 0, 0, 0, 0xD0, 0x8C, 0x9D, 0xDF].every((byte, index) => bytes[index] === byte)) {
+		return {code: 'STC_CACHE_FORMAT'};
+	}
+
+	if (Buffer.from(bytes).toString('latin1').startsWith('eyJ')) {
+		return {code: 'STC_CACHE_FORMAT'};
+	}
+
+	let root: unknown;
+	try {
+		const text = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(bytes);
+		root = /^[ \t\r\n]*$/.test(text) ? {} : JSON.parse(text);
+	} catch {
+		return {code: 'STC_CACHE_CORRUPT'};
+	}
+
+	if (typeof root !== 'object' || root === null || Array.isArray(root)) {
+		return {code: 'STC_CACHE_CORRUPT'};
+	}
+
+	const inEnvironment = (section: string) => objectsIn(root as Fields, section).filter(record =>
+		nonEmpty(record['environment']) && query.environments.some(environment => same(record['environment'], environment)));
+	const accounts = inEnvironment('Account').filter(record => nonEmpty(record['home_account_id']));
+	const wanted = wantedAccounts(accounts, query);
+	const isWanted = (record: Fields) => query.homeAccountId === undefined
+		? wanted.has(record['home_account_id'] as string)
+		: same(record['home_account_id'], query.homeAccountId);
+	return {
+		sizeBytes: bytes.length,
+		accounts: sorted(accounts.map(record => without({
+			homeAccountId: record['home_account_id'],
+			environment: record['environment'],
+			realm: text(record['realm']),
+			localAccountId: text(record['local_account_id']),
+			username: text(record['username']),
+			authorityType: text(record['authority_type']),
+		}))),
+		refreshTokens: sorted(inEnvironment('RefreshToken').filter(record => nonEmpty(record['home_account_id']) && nonEmpty(record['secret'])).map(record => without({
+			homeAccountId: record['home_account_id'],
+			environment: record['environment'],
+			clientId: text(record['client_id']),
+			familyId: family(record['family_id']),
+			target: text(record['target']),
+			lastModificationTime: seconds(record['last_modification_time']),
+			secret: isWanted(record) ? record['secret'] : undefined,
+		}))),
+		accessTokens: sorted(inEnvironment('AccessToken').filter(record =>
+			nonEmpty(record['home_account_id'])
+			&& nonEmpty(record['client_id'])
+			&& nonEmpty(record['secret'])
+			&& typeof record['target'] === 'string'
+			&& same(record['client_id'], query.clientId)
+			&& seconds(record['expires_on']) !== undefined
+			&& seconds(record['expires_on'])! > query.nowSec
+			&& (typeof record['token_type'] !== 'string' || same(record['token_type'], 'bearer'))
+			&& !nonEmpty(record['userAssertionHash'])
+			&& !nonEmpty(record['key_id'])
+			&& !nonEmpty(record['ext_cache_key'])
+			&& !nonEmpty(record['requestedClaims'])
+			&& !nonEmpty(record['requestedClaimsHash'])
+			&& isWanted(record)).map(record => without({
+			homeAccountId: record['home_account_id'],
+			environment: record['environment'],
+			clientId: record['client_id'],
+			realm: text(record['realm']),
+			target: record['target'],
+			secret: record['secret'],
+			cachedAt: seconds(record['cached_at']),
+			expiresOn: seconds(record['expires_on']),
+			refreshOn: seconds(record['refresh_on']),
+		}))),
+		appMetadata: sorted(inEnvironment('AppMetadata').filter(record => nonEmpty(record['client_id']) && same(record['client_id'], query.clientId)).map(record => without({
+			environment: record['environment'],
+			clientId: record['client_id'],
+			familyId: family(record['family_id']),
+		}))),
+	};
+}
+
+function wantedAccounts(accounts: Fields[], {username, homeTenantId}: CacheQuery): Set<string> {
+	const ids = new Set<string>();
+	for (const account of accounts) {
+		const name = account['username'];
+		const id = account['home_account_id'] as string;
+		const passesName = username === undefined || (typeof name === 'string' && (same(name, username) || !ascii(name) || !ascii(username)));
+		const parts = id.split('.');
+		const passesTenant = homeTenantId === undefined || (parts.length === 2 && same(parts[1], homeTenantId));
+		if (passesName && passesTenant) {
+			ids.add(id);
+		}
+	}
+
+	return ids.size > 8 ? new Set() : ids;
+}
+
+function objectsIn(root: Fields, section: string): Fields[] {
+	const found = Object.hasOwn(root, section) ? root[section] : undefined;
+	if (typeof found !== 'object' || found === null || Array.isArray(found)) {
+		return [];
+	}
+
+	return (Object.values(found) as unknown[])
+		.filter(record => typeof record === 'object' && record !== null && !Array.isArray(record))
+		// A field called __proto__ is a field.
+		.map(record => Object.assign(Object.create(null) as Fields, record));
+}
+
+/** Sorts what has no order; answers of the readers go through it too. */
+export function sorted(entries: readonly unknown[]): unknown[] {
+	const text = (entry: unknown) => JSON.stringify(Object.entries(entry as object).sort());
+	return [...entries].sort((a, b) => text(a) < text(b) ? -1 : 1);
+}
+
+const nonEmpty = (value: unknown) => typeof value === 'string' && value !== '';
+const text = (value: unknown) => typeof value === 'string' ? value : undefined;
+const ascii = (value: string) => [...value].every(character => character.codePointAt(0)! < 128);
+
+function lower(value: string): string {
+	let lowered = '';
+	for (const unit of value.split('')) {
+		lowered += unit >= 'A' && unit <= 'Z' ? String.fromCharCode(unit.charCodeAt(0) + 32) : unit;
+	}
+
+	return lowered;
+}
+
+const same = (a: unknown, b: string) => typeof a === 'string' && lower(a) === lower(b);
+
+function seconds(value: unknown): number | undefined {
+	if (typeof value === 'string') {
+		return value.length > 0 && value.length <= 15 && [...value].every(digit => digit >= '0' && digit <= '9') ? Number.parseInt(value, 10) : undefined;
+	}
+
+	return typeof value === 'number' && Math.floor(value) === value && value >= 0 && value <= 1e15 ? Math.abs(value) : undefined;
+}
+
+function family(value: unknown): string | undefined {
+	if (typeof value === 'number') {
+		const number = seconds(value);
+		return number === undefined ? undefined : BigInt(number).toString();
+	}
+
+	return nonEmpty(value) ? value as string : undefined;
+}
+
+function without(fields: Fields): Fields {
+	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
