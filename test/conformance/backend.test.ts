@@ -1,0 +1,246 @@
+/** Reading caches from files: every backend, the same answers, and the same error for the same cause. */
+
+import {execFile, execFileSync, spawn} from 'node:child_process';
+import {
+	chmodSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import test, {type ExecutionContext} from 'ava';
+import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend.js';
+import type {StoreError} from '../../dist/errors.js';
+import {backends, toAnswer} from '../helpers/backends.js';
+import {buildCache, builtClientId, builtEnvironment, cacheSizes} from '../helpers/cache-builder.js';
+import {askOracle} from '../helpers/oracle.js';
+
+const run = promisify(execFile);
+const nowSec = 1_800_000_000;
+const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
+
+function directory(t: ExecutionContext): string {
+	const path = realpathSync(mkdtempSync(join(tmpdir(), 'stc-backend-')));
+	t.teardown(() => {
+		rmSync(path, {recursive: true, force: true});
+	});
+	return path;
+}
+
+const ask = async (backend: CacheBackend, path: string, rest: Partial<CacheQuery> = {}) => backend.query('plaintext', {path}, {...query, ...rest}, 10_000);
+
+async function failure(t: ExecutionContext, backend: CacheBackend, path: string): Promise<StoreError> {
+	const error = await t.throwsAsync<StoreError>(ask(backend, path), {name: 'StoreError'});
+	t.notRegex(error.message, /\n/);
+	t.true(error.message.includes(path), error.message);
+	t.is(error.store, 'plaintext');
+	return error;
+}
+
+const cache = buildCache({...cacheSizes.S, nowSec, unicodeNames: true});
+
+for (const backend of backends) {
+	test(`${backend.kind}: a cache, its stamp, size and time`, async t => {
+		const path = join(directory(t), 'msal.cache.nocae');
+		writeFileSync(path, cache.text);
+		const slice = await ask(backend, path);
+		t.deepEqual(toAnswer(slice!), askOracle(Buffer.from(cache.text), query));
+		const {dev, ino, size, mtimeNs, ctimeNs, mtimeMs} = statSync(path, {bigint: true});
+		t.is(slice?.stamp, [dev, ino, size, mtimeNs, ctimeNs].join(':'));
+		t.is(await backend.stamp('plaintext', {path}, 1000), slice?.stamp);
+		t.true(Math.abs((slice?.modifiedMs ?? 0) - Number(mtimeMs)) < 2);
+	});
+
+	test(`${backend.kind}: what is not there is null`, async t => {
+		const home = directory(t);
+		writeFileSync(join(home, 'file'), '');
+		symlinkSync('nowhere', join(home, 'dangling'));
+		for (const path of [join(home, 'absent'), join(home, 'no/such/directory'), join(home, 'file/below'), join(home, 'dangling')]) {
+			t.is(await ask(backend, path), null);
+			t.is(await backend.stamp('plaintext', {path}, 1000), null);
+		}
+	});
+
+	test(`${backend.kind}: empty files, blanks and {} are empty caches`, async t => {
+		const path = join(directory(t), 'cache');
+		for (const text of ['', ' \n', '{}']) {
+			writeFileSync(path, text);
+			t.like(await ask(backend, path), {sizeBytes: text.length, accounts: [], refreshTokens: [], accessTokens: []});
+		}
+	});
+
+	test(`${backend.kind}: symbolic links, and paths that are not ASCII`, async t => {
+		const home = directory(t);
+		const path = join(home, 'Benützer 名前 😀', 'msal.cache');
+		mkdirSync(join(home, 'Benützer 名前 😀'));
+		writeFileSync(path, cache.text);
+		symlinkSync(path, join(home, 'link'));
+		t.is((await ask(backend, path))?.accounts.length, 1);
+		t.is((await ask(backend, join(home, 'link')))?.stamp, (await ask(backend, path))?.stamp);
+	});
+
+	test(`${backend.kind}: a directory, a FIFO and a device are refused at once`, async t => {
+		const home = directory(t);
+		execFileSync('mkfifo', [join(home, 'fifo')]);
+		t.like(await failure(t, backend, home), {code: 'STC_IO', osDomain: 'errno', osCode: 21});
+		t.like(await failure(t, backend, join(home, 'fifo')), {code: 'STC_IO', osDomain: 'errno', osCode: 22});
+		t.like(await failure(t, backend, '/dev/zero'), {code: 'STC_IO', osDomain: 'errno', osCode: 22});
+	});
+
+	test(`${backend.kind}: a file that may not be read`, async t => {
+		const home = directory(t);
+		const path = join(home, 'cache');
+		writeFileSync(path, cache.text);
+		chmodSync(home, 0o755);
+		chmodSync(path, 0o000);
+		const code = `
+			const {backend} = ${backend.kind === 'native' ? 'require("./dist/native.js").loadNativeBackend()' : '{backend: require("./dist/pure.js").pureBackend}'};
+			backend.query('plaintext', {path: ${JSON.stringify(path)}}, {environments: [], clientId: '', nowSec: 0}, 1000)
+				.then(() => console.log('{}'), ({code, osDomain, osCode}) => console.log(JSON.stringify({code, osDomain, osCode})));
+		`;
+		// Root may read anything, so a child without that right asks. It has loaded everything before it gives the right up.
+		const dropRights = process.getuid?.() === 0 ? `require("./dist/native.js").loadNativeBackend(); require("./dist/pure.js"); process.setgid(65534); process.setuid(65534);` : '';
+		const {stdout} = await run(process.execPath, ['--eval', dropRights + code], {cwd: new URL('../../', import.meta.url)});
+		t.deepEqual(JSON.parse(stdout), {code: 'STC_STORE_DENIED', osDomain: 'errno', osCode: 13});
+	});
+
+	test(`${backend.kind}: corrupt and foreign files are refused by name`, async t => {
+		const path = join(directory(t), 'cache');
+		for (const [text, code] of [['{', 'STC_CACHE_CORRUPT'], ['\u0000', 'STC_CACHE_CORRUPT'], ['eyJh.b.c.d.e', 'STC_CACHE_FORMAT']] as const) {
+			writeFileSync(path, text);
+			const error = await failure(t, backend, path);
+			t.is(error.code, code);
+			t.regex(error.message, /sign in|Sign in/);
+		}
+	});
+
+	test(`${backend.kind}: records that straddle the reader's window, wherever it ends`, async t => {
+		const path = join(directory(t), 'cache');
+		// Around each power of two, byte by byte, a record begins, and its strings, escapes and characters of several bytes are cut.
+		for (const windowBytes of [65_536, 131_072, 262_144]) {
+			for (let shift = 0; shift < 340; shift += shift < 40 ? 1 : 7) {
+				const record = `"kéy\\u0041":{"home_account_id":"u.t","environment":"${builtEnvironment}","username":"näme\\n😀\\ud83d\\ude00","secret":"FAKE-${'s'.repeat(50)}","n":[1.5e3,true,null,{"a":"b"}]}`;
+				const head = '{"x":"';
+				const text = `${head}${'p'.repeat(windowBytes - shift - head.length - 20)}","Account":{${record}},"RefreshToken":{${record}}}`;
+				writeFileSync(path, text);
+				const slice = await ask(backend, path);
+				t.deepEqual(toAnswer(slice!), askOracle(Buffer.from(text), query), `${windowBytes} - ${shift}`);
+			}
+		}
+	});
+
+	test(`${backend.kind}: records larger than the window`, async t => {
+		const path = join(directory(t), 'cache');
+		for (const length of [130_000, 131_072, 300_000, 3_000_000]) {
+			const record = (name: string) => `{"home_account_id":"${name}.t","environment":"${builtEnvironment}","client_id":"${builtClientId}","target":"a","expires_on":"9999999999","secret":"FAKE-${name}${'s'.repeat(length)}"}`;
+			const text = `{"AccessToken":{"a":${record('one')},"b":${record('two')}},"RefreshToken":{"c":${record('one')}},"Account":{"d":${record('one')}}}`;
+			writeFileSync(path, text);
+			t.deepEqual(toAnswer((await ask(backend, path))!), askOracle(Buffer.from(text), query));
+		}
+	});
+
+	test(`${backend.kind}: one account's entries out of a cache of 1.4 MB, in every layout`, async t => {
+		const path = join(directory(t), 'cache');
+		for (const style of ['node', 'python', 'dotnet'] as const) {
+			const large = buildCache({...cacheSizes.M, style, nowSec, unicodeNames: true});
+			writeFileSync(path, large.text);
+			const wanted = large.accounts[7]!;
+			const slice = await ask(backend, path, {username: wanted.username.toUpperCase(), homeTenantId: wanted.tenantId});
+			t.deepEqual(slice?.accessTokens.map(({secret}) => secret).sort(), [...wanted.accessTokens].sort());
+			t.deepEqual(slice?.refreshTokens.filter(({secret}) => secret).map(({secret}) => secret), [wanted.refreshToken]);
+			t.deepEqual(toAnswer(slice!), askOracle(Buffer.from(large.text), {...query, username: wanted.username.toUpperCase(), homeTenantId: wanted.tenantId}));
+		}
+	});
+
+	test(`${backend.kind}: 40 queries at once`, async t => {
+		const home = directory(t);
+		const paths = Array.from({length: 40}, (_, index) => join(home, `cache-${index}`));
+		for (const [index, path] of paths.entries()) {
+			writeFileSync(path, buildCache({accounts: 1, tokensPerAccount: 1 + (index % 3), seed: index, nowSec}).text);
+		}
+
+		const slices = await Promise.all(paths.map(async path => ask(backend, path)));
+		t.deepEqual(slices.map(slice => slice?.accessTokens.length), paths.map((_, index) => 1 + (index % 3)));
+	});
+
+	test(`${backend.kind}: a file that is replaced is seen whole, old or new`, async t => {
+		const path = join(directory(t), 'cache');
+		const texts = [1, 2].map(seed => buildCache({...cacheSizes.M, seed, nowSec}).text);
+		const answers = texts.map(text => JSON.stringify(askOracle(Buffer.from(text), query)));
+		writeFileSync(path, texts[0]!);
+		const seen = new Set<number>();
+		for (let round = 0; round < 60; round++) {
+			const asking = ask(backend, path);
+			writeFileSync(`${path}.new`, texts[round % 2]!);
+			renameSync(`${path}.new`, path);
+			const index = answers.indexOf(JSON.stringify(toAnswer((await asking)!)));
+			t.not(index, -1);
+			seen.add(index);
+		}
+
+		t.is(seen.size, 2);
+	});
+
+	test(`${backend.kind}: a file that is written in place is never read half and half`, async t => {
+		const path = join(directory(t), 'cache');
+		const texts = [3, 4].map(seed => buildCache({accounts: 2, tokensPerAccount: 12, seed, nowSec}).text);
+		writeFileSync(path, texts[0]!);
+		const writer = spawn(process.execPath, ['--eval', `
+			const fs = require('node:fs');
+			const texts = JSON.parse(fs.readFileSync(0));
+			const pause = new Int32Array(new SharedArrayBuffer(4));
+			for (let round = 0; ; round++) {
+				fs.writeFileSync(${JSON.stringify(path)}, texts[round % 2]);
+				Atomics.wait(pause, 0, 0, 1);
+			}
+		`], {stdio: ['pipe', 'ignore', 'ignore']});
+		t.teardown(() => {
+			writer.kill('SIGKILL');
+		});
+		writer.stdin.end(JSON.stringify(texts));
+		const answers = texts.map(text => JSON.stringify(askOracle(Buffer.from(text), query)));
+		const counts = {whole: 0, empty: 0, refused: 0};
+		for (let round = 0; round < 1500; round++) {
+			let slice: CacheSlice | null;
+			try {
+				slice = await ask(backend, path);
+			} catch (error) {
+				const {code} = error as StoreError;
+				t.true(code === 'STC_CACHE_CHANGED' || code === 'STC_CACHE_CORRUPT', code);
+				counts.refused++;
+				continue;
+			}
+
+			if (slice?.sizeBytes === 0) {
+				counts.empty++;
+			} else {
+				t.true(answers.includes(JSON.stringify(toAnswer(slice!))), 'neither the old cache nor the new');
+				counts.whole++;
+			}
+		}
+
+		t.log(counts);
+		t.true(counts.whole > 0);
+	});
+}
+
+test('the pure-JS variant says what a keyring needs', async t => {
+	const pure = backends.find(({kind}) => kind === 'pure')!;
+	await t.throwsAsync(pure.query('libsecret', {}, query, 1000), {message: /native addon/});
+	await t.throwsAsync(pure.stamp('libsecret', {}, 1000), {message: /native addon/});
+});
+
+test('an error of the native addon has the caller\'s stack', async t => {
+	const home = directory(t);
+	const error = await failure(t, backends.find(({kind}) => kind === 'native')!, home);
+	t.regex(error.stack ?? '', /backend\.test/);
+	t.true(error.stack?.startsWith(`StoreError: ${error.message}`));
+});
+
+test('the native addon refuses arguments of a wrong kind, and a path with a NUL', async t => {
+	const native = backends.find(({kind}) => kind === 'native')!;
+	await t.throwsAsync(native.query('nothing' as 'plaintext', {path: '/x'}, query, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(native.query('plaintext', {path: 5} as unknown as {path: string}, query, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(native.query('plaintext', {path: '/tmp\u0000/x'}, query, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(native.query('plaintext', {path: '/x'}, {} as CacheQuery, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(native.query('plaintext', {path: '/x'}, query, 'soon' as unknown as number), {instanceOf: TypeError});
+});

@@ -1,0 +1,245 @@
+/** The rules of reading a cache, by vectors: every backend gives the answer that stands beside its input. */
+
+import test from 'ava';
+import type {CacheQuery, CacheSlice} from '../../dist/backend.js';
+import {maxAccountsWithSecrets} from '../../dist/backend.js';
+import {backends, scan, toAnswer} from '../helpers/backends.js';
+import {askOracle} from '../helpers/oracle.js';
+
+const environment = 'login.microsoftonline.com';
+const query: CacheQuery = {environments: [environment, 'login.windows.net'], clientId: 'client-1', nowSec: 1000};
+type Fields = Record<string, unknown>;
+
+const account = (rest: Fields = {}): Fields => ({home_account_id: 'uid.home', environment, username: 'ann@contoso.com', ...rest});
+const refreshToken = (rest: Fields = {}): Fields => ({home_account_id: 'uid.home', environment, secret: 'FAKE-rt', client_id: 'client-1', ...rest});
+const accessToken = (rest: Fields = {}): Fields => ({home_account_id: 'uid.home', environment, client_id: 'client-1', secret: 'FAKE-at', target: 'a b', expires_on: '2000', ...rest});
+
+type Sections = {accounts?: Fields[]; refreshTokens?: Fields[]; accessTokens?: Fields[]; appMetadata?: Fields[]};
+
+function textOf({accounts = [account()], refreshTokens = [], accessTokens = [], appMetadata = []}: Sections): string {
+	const keyed = (records: Fields[]) => Object.fromEntries(records.map((record, index) => [`k${index}`, record]));
+	return JSON.stringify({AccessToken: keyed(accessTokens), Account: keyed(accounts), RefreshToken: keyed(refreshTokens), AppMetadata: keyed(appMetadata)});
+}
+
+for (const backend of backends) {
+	const slice = (text: string | Uint8Array, rest: Partial<CacheQuery> = {}): CacheSlice => backend.scan(Buffer.from(text), {...query, ...rest});
+	const of = (sections: Sections, rest?: Partial<CacheQuery>) => slice(textOf(sections), rest);
+	/** Also held against the oracle, so that the vectors and it cannot drift apart. */
+	const code = (text: string | Uint8Array): string | undefined => {
+		const answer = scan(backend, Buffer.from(text), query);
+		const expected = askOracle(Buffer.from(text), query);
+		return 'code' in answer ? ('code' in expected && expected.code === answer.code ? answer.code : `${answer.code}, but the oracle says otherwise`) : undefined;
+	};
+
+	test(`${backend.kind}: all fields of all entries`, t => {
+		const result = of({
+			accounts: [account({realm: 'r', local_account_id: 'l', authority_type: 'MSSTS', other: {nested: [1]}})],
+			refreshTokens: [refreshToken({family_id: '1', target: 't', last_modification_time: '7'})],
+			accessTokens: [accessToken({realm: 'r', cached_at: '5', refresh_on: '1500', token_type: 'BEARER', extended_expires_on: '9'})],
+			appMetadata: [{client_id: 'CLIENT-1', environment, family_id: '1'}],
+		});
+		t.deepEqual(result, {
+			stamp: '',
+			modifiedMs: 0,
+			sizeBytes: result.sizeBytes,
+			accounts: [{
+				homeAccountId: 'uid.home', environment, realm: 'r', localAccountId: 'l', username: 'ann@contoso.com', authorityType: 'MSSTS',
+			}],
+			refreshTokens: [{
+				homeAccountId: 'uid.home', environment, clientId: 'client-1', familyId: '1', target: 't', lastModificationTime: 7, secret: 'FAKE-rt',
+			}],
+			accessTokens: [{
+				homeAccountId: 'uid.home', environment, clientId: 'client-1', realm: 'r', target: 'a b', secret: 'FAKE-at', cachedAt: 5, expiresOn: 2000, refreshOn: 1500,
+			}],
+			appMetadata: [{environment, clientId: 'CLIENT-1', familyId: '1'}],
+		});
+	});
+
+	test(`${backend.kind}: fields that may be missing are left out`, t => {
+		const {accounts, refreshTokens, accessTokens} = of({
+			accounts: [{home_account_id: 'uid.home', environment, realm: 5, username: null, local_account_id: ['x']}],
+			refreshTokens: [{home_account_id: 'uid.home', environment, secret: 'FAKE', client_id: {}, family_id: '', target: 1, last_modification_time: 'x'}],
+			accessTokens: [accessToken({realm: null, cached_at: '', refresh_on: -1})],
+		});
+		t.deepEqual(accounts, [{homeAccountId: 'uid.home', environment}]);
+		t.deepEqual(refreshTokens, [{homeAccountId: 'uid.home', environment, secret: 'FAKE'}]);
+		t.deepEqual(accessTokens, [{homeAccountId: 'uid.home', environment, clientId: 'client-1', target: 'a b', secret: 'FAKE-at', expiresOn: 2000}]);
+	});
+
+	test(`${backend.kind}: a record without a required field is skipped, the others are not`, t => {
+		for (const broken of [undefined, '', 5, null, {}, []]) {
+			const result = of({
+				accounts: [account({home_account_id: broken}), account({environment: broken}), account()],
+				refreshTokens: [refreshToken({home_account_id: broken}), refreshToken({environment: broken}), refreshToken({secret: broken}), refreshToken()],
+				accessTokens: [accessToken({home_account_id: broken}), accessToken({environment: broken}), accessToken({secret: broken}), accessToken({client_id: broken}), accessToken({expires_on: broken}), accessToken()],
+				appMetadata: [{client_id: broken, environment}, {client_id: 'client-1', environment: broken}, {client_id: 'client-1', environment}],
+			});
+			t.deepEqual([result.accounts.length, result.refreshTokens.length, result.accessTokens.length, result.appMetadata.length], [1, 1, 1, 1], JSON.stringify(broken));
+		}
+
+		t.is(of({accessTokens: [accessToken({target: ''}), accessToken({target: 5})]}).accessTokens.length, 1);
+	});
+
+	test(`${backend.kind}: sections and records that are no objects count as missing`, t => {
+		for (const odd of ['null', '5', '"x"', '[]', '[{"home_account_id":"a.b","environment":"login.microsoftonline.com"}]', 'true']) {
+			t.deepEqual(slice(`{"Account":${odd},"AccessToken":${odd}}`).accounts, [], odd);
+			t.deepEqual(slice(`{"Account":{"k":${odd}}}`).accounts, [], odd);
+		}
+	});
+
+	test(`${backend.kind}: environments and client ids compare ignoring ASCII case, and nothing else`, t => {
+		t.is(of({accounts: [account({environment: 'LOGIN.Windows.NET'}), account({environment: 'login.microsoftonline.us'}), account({environment: 'login.microsoftonline.com.'})]}).accounts.length, 1);
+		t.is(of({accessTokens: [accessToken({client_id: 'CLIENT-1'}), accessToken({client_id: 'client-2'})]}).accessTokens.length, 1);
+		// The Kelvin sign lower-cases to k, the long s upper-cases to S.
+		t.is(of({accounts: [account({environment: '\u212A'}), account({environment: '\u017F'})]}, {environments: ['k', 's', 'K', 'S']}).accounts.length, 0);
+	});
+
+	test(`${backend.kind}: times and family ids, as text and as numbers`, t => {
+		const timeOf = (text: string) => slice(`{"Account":{"a":${JSON.stringify(account())}},"RefreshToken":{"r":{"home_account_id":"uid.home","environment":"${environment}","secret":"FAKE","last_modification_time":${text}}}}`).refreshTokens[0]?.lastModificationTime;
+		const good: Array<[string, number]> = [['"0"', 0], ['"1700000000"', 1_700_000_000], ['"999999999999999"', 999_999_999_999_999], ['1700000000', 1_700_000_000], ['1e3', 1000], ['1000.0', 1000], ['1E+3', 1000], ['0', 0], ['-0', 0], ['1e15', 1e15], ['"007"', 7], ['"\\u0031"', 1], ['1e-400', 0]];
+		for (const [text, expected] of good) {
+			t.is(timeOf(text), expected, text);
+		}
+
+		for (const text of ['""', '" 1"', '"1 "', '"+1"', '"-1"', '"1.0"', '"1e3"', '"1234567890123456"', '"x"', '-1', '1.5', '1e16', '1e400', 'null', 'true', '{}', '[1]', '"\u0661"']) {
+			t.is(timeOf(text), undefined, text);
+		}
+
+		const familyOf = (family: unknown) => of({refreshTokens: [refreshToken({family_id: family})]}).refreshTokens[0]?.familyId;
+		t.deepEqual([familyOf('1'), familyOf(7), familyOf('x'), familyOf(''), familyOf(null), familyOf(1.5), familyOf({})], ['1', '7', 'x', undefined, undefined, undefined, undefined]);
+	});
+
+	test(`${backend.kind}: access tokens that are over, of another type, or bound to something are left out`, t => {
+		const kept = (rest: Fields) => of({accessTokens: [accessToken(rest)]}).accessTokens.length === 1;
+		t.true(kept({expires_on: '1001'}));
+		t.false(kept({expires_on: '1000'}));
+		t.true(kept({token_type: 'bearer'}) && kept({token_type: null}) && kept({token_type: 5}));
+		t.false(kept({token_type: 'pop'}) || kept({token_type: ''}));
+		for (const bond of ['userAssertionHash', 'key_id', 'ext_cache_key', 'requestedClaims', 'requestedClaimsHash']) {
+			t.false(kept({[bond]: 'x'}), bond);
+			t.true(kept({[bond]: ''}) && kept({[bond]: null}), bond);
+		}
+	});
+
+	test(`${backend.kind}: secrets are for the accounts that can still be chosen`, t => {
+		const ids = ['a.home1', 'b.home2', 'c.home2'];
+		const sections: Sections = {
+			accounts: ids.map((id, index) => account({home_account_id: id, username: `USER${index}@contoso.com`})),
+			refreshTokens: ids.map(id => refreshToken({home_account_id: id, secret: `FAKE-${id}`})),
+			accessTokens: ids.map(id => accessToken({home_account_id: id})),
+		};
+		const whose = (rest: Partial<CacheQuery>) => {
+			const {refreshTokens, accessTokens} = of(sections, rest);
+			t.is(refreshTokens.length, 3);
+			const withSecret = refreshTokens.filter(({secret}) => secret !== undefined).map(({homeAccountId}) => homeAccountId);
+			t.deepEqual(accessTokens.map(({homeAccountId}) => homeAccountId), withSecret);
+			return withSecret.join(' ');
+		};
+
+		t.is(whose({}), 'a.home1 b.home2 c.home2');
+		t.is(whose({homeAccountId: 'B.HOME2'}), 'b.home2');
+		t.is(whose({homeAccountId: 'x'}), '');
+		t.is(whose({username: 'user0@CONTOSO.com'}), 'a.home1');
+		t.is(whose({homeTenantId: 'HOME2'}), 'b.home2 c.home2');
+		t.is(whose({homeTenantId: 'home2', username: 'user2@contoso.com'}), 'c.home2');
+		t.is(whose({username: 'nobody'}), '');
+		t.is(whose({username: 'usér'}), 'a.home1 b.home2 c.home2', 'case of names that are not ASCII is not ours to fold');
+	});
+
+	test(`${backend.kind}: a home tenant needs an id of two parts; a name hint needs a name`, t => {
+		const secretsOf = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) => of({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]}, rest).refreshTokens[0]?.secret;
+		t.is(secretsOf('a.b.home', {homeTenantId: 'home'}), undefined);
+		t.is(secretsOf('home', {homeTenantId: 'home'}), undefined);
+		t.is(secretsOf('.home', {homeTenantId: 'home'}), 'FAKE-rt');
+		t.is(secretsOf('a.b', {username: 'ann@contoso.com'}, {username: undefined}), undefined);
+		t.is(secretsOf('a.b', {username: 'ann@contoso.com'}, {username: 'änn'}), 'FAKE-rt');
+	});
+
+	test(`${backend.kind}: of more than ${maxAccountsWithSecrets} accounts nobody's secrets are handed out`, t => {
+		const count = (accounts: number) => {
+			const ids = Array.from({length: accounts}, (_, index) => `u${index}.home`);
+			return of({accounts: ids.flatMap(id => [account({home_account_id: id}), account({home_account_id: id})]), refreshTokens: ids.map(id => refreshToken({home_account_id: id}))})
+				.refreshTokens.filter(({secret}) => secret !== undefined).length;
+		};
+
+		t.is(count(maxAccountsWithSecrets), maxAccountsWithSecrets);
+		t.is(count(maxAccountsWithSecrets + 1), 0);
+	});
+
+	test(`${backend.kind}: of two under one key the later counts: fields, records, sections`, t => {
+		const record = (rest: string) => `{"home_account_id":"uid.home","environment":"${environment}"${rest}}`;
+		const names = (text: string) => slice(text).accounts.map(({username}) => username);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","username":"two"')}}}`), ['two']);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","username":5')}}}`), [undefined]);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","\\u0075sername":"two"')}}}`), ['two']);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"k":${record(',"username":"two"')}}}`), ['two']);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"\\u006b":${record(',"username":"two"')}}}`), ['two']);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"k":null}}`), []);
+		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"k":{"home_account_id":"x","environment":"elsewhere"}}}`), []);
+		t.deepEqual(names(`{"Account":{"k":${record('')}},"Account":{"j":${record(',"username":"two"')}}}`), ['two']);
+		t.deepEqual(names(`{"Account":{"k":${record('')}},"\\u0041ccount":[]}`), []);
+		t.deepEqual(names(`{"Account":{"k":${record('')}},"account":[]}`), [undefined]);
+	});
+
+	test(`${backend.kind}: __proto__ and the like are names like others`, t => {
+		const one = JSON.stringify(account());
+		t.is(slice(`{"__proto__":{"Account":{"k":${one}}},"constructor":1,"Account":{"__proto__":${one},"toString":${one}}}`).accounts.length, 2);
+		t.is(slice(`{"Account":{"k":{"__proto__":${one}}}}`).accounts.length, 0);
+		t.is(slice(`{"Account":{"k":{"__proto__":{"username":"x"},"home_account_id":"a.b","environment":"${environment}"}}}`).accounts[0]?.username, undefined);
+	});
+
+	test(`${backend.kind}: strings come as JSON.parse gives them`, t => {
+		for (const text of ['"\\ud83d\\ude00"', '"\\ud83d"', '"\\ude00\\ud83d x"', '"😀"', '"é"', '"名前"', '"\\u0000"', '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\u007F"', '"\u0080\u07FF\u0800\uFFFF\u{10000}\u{10FFFF}"', '"\\u00e9\\u00E9"', '""', '"a\u2028b"']) {
+			const document = `{"Account":{"k":{"home_account_id":"a.b","environment":"${environment}","username":${text}}}}`;
+			t.is(slice(document).accounts[0]?.username, JSON.parse(text) as string, text);
+		}
+	});
+
+	test(`${backend.kind}: empty caches`, t => {
+		for (const text of ['', ' ', '\n\t\r ', '{}', ' { } ', '{"Account":{}}', '{"other":[1,{"a":null}]}']) {
+			const result = slice(text);
+			t.deepEqual(result.accounts, [], JSON.stringify(text));
+			t.is(result.sizeBytes, text.length);
+		}
+	});
+
+	test(`${backend.kind}: other formats are named, and anything else is corrupt`, t => {
+		t.is(code(Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex')), 'STC_CACHE_FORMAT');
+		t.is(code('eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..aXY.Y3Q.dGFn'), 'STC_CACHE_FORMAT');
+		for (const text of ['[]', 'null', '"x"', '5', 'true', '{', '{}}', '{} x', '{},', '{"a"}', '{"a":}', '{"a":1,}', '{,}', '{"a":01}', '{"a":1.}', '{"a":.5}', '{"a":1e}', '{"a":+1}', '{"a":-}', '{"a":NaN}', '{"a":Infinity}', '{\'a\':1}', '{a:1}', '{"a":"\n"}', '{"a":"\t"}', '{"a":"\\x"}', '{"a":"\\u12g4"}', '{"a":"\\u123"}', '{"a":"', '{"a":"\\', '{"a":[1,]}', '{"a":[1 2]}', '{"a":[}', '{"a":{]}', '{"a":tru}', '{"a":nulll}', '// x\n{}', '{"a":/*x*/1}', '\u000B{}', '\u00A0{}', '\uFEFF{}', '\uFEFF', '{"a":1}\u0000', '\u0000', 'garbage']) {
+			t.is(code(text), 'STC_CACHE_CORRUPT', JSON.stringify(text));
+		}
+	});
+
+	test(`${backend.kind}: bytes that are not UTF-8 are corrupt, wherever they are`, t => {
+		for (const hex of ['80', 'bf', 'c0af', 'c1bf', 'c2', 'c241', 'e080af', 'e08080', 'eda080', 'edbfbf', 'e282', 'f08080af', 'f0828282', 'f4908080', 'f5808080', 'ff', 'fe', 'f09f98']) {
+			const bytes = Buffer.from(hex, 'hex');
+			for (const [before, after] of [['{"a":"', '"}'], ['{"', '":1}'], ['{"Account":{"', '":{}}}'], ['{"Account":{"k":{"secret":"', '"}}}'], ['{"a":1}', '']] as const) {
+				t.is(code(Buffer.concat([Buffer.from(before), bytes, Buffer.from(after)])), 'STC_CACHE_CORRUPT', `${before}${hex}`);
+			}
+		}
+	});
+
+	test(`${backend.kind}: nesting of 100,000 levels, and one of them not closed`, t => {
+		const deep = (open: string, close: string, closed: number) => `{"x":${open.repeat(100_000)}1${close.repeat(closed)},"Account":{"k":${JSON.stringify(account())}}}`;
+		t.is(slice(deep('[', ']', 100_000)).accounts.length, 1);
+		t.is(slice(deep('{"a":', '}', 100_000)).accounts.length, 1);
+		t.is(code(deep('[', ']', 99_999)), 'STC_CACHE_CORRUPT');
+		t.is(slice(`{"Account":{"k":{"nested":${'[{"a":'.repeat(50_000)}1${'}]'.repeat(50_000)},${JSON.stringify(account()).slice(1)}}}`).accounts.length, 1);
+	});
+
+	test(`${backend.kind}: a string of 40 MB, and a secret of 3 MB`, t => {
+		t.is(slice(`{"x":"${'y'.repeat(40_000_000)}","Account":{"k":${JSON.stringify(account())}}}`).accounts.length, 1);
+		const secret = 'z'.repeat(3_000_000);
+		t.is(of({refreshTokens: [refreshToken({secret})]}).refreshTokens[0]?.secret, secret);
+	});
+
+	test(`${backend.kind}: 200,000 tiny records`, t => {
+		const tiny = Array.from({length: 200_000}, (_, index) => `"${index}":{}`).join(',');
+		t.deepEqual(toAnswer(slice(`{"Account":{${tiny}},"RefreshToken":{${tiny}},"Other":{${tiny}}}`)), askOracle(Buffer.from(`{"Account":{${tiny}},"RefreshToken":{${tiny}},"Other":{${tiny}}}`), query));
+	});
+
+	test(`${backend.kind}: arguments of a wrong kind are refused`, t => {
+		t.throws(() => backend.scan('text' as unknown as Uint8Array, query));
+	});
+}
