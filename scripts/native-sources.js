@@ -29,7 +29,7 @@ if (!Object.hasOwn(suffixesOf, system)) {
 }
 
 for (const directory of ['native', 'native/stores']) {
-	for (const file of fs.readdirSync(path.join(root, directory)).sort()) {
+	for (const file of fs.readdirSync(path.join(root, directory)).toSorted()) {
 		if (file.endsWith('.cc') && belongsTo(system, file)) {
 			console.log(`${directory}/${file}`);
 		}

@@ -95,7 +95,10 @@ export function explainSelection(
 		return `${prefix} No accounts were found in the cache. Sign in with a developer tool that fills the shared token cache.`;
 	}
 
-	const found = `Found: ${selection.candidates.slice(0, maxListedAccounts).map(({account}) => describeAccount(account, showUserNames)).join(', ')}${selection.candidates.length > maxListedAccounts ? `, and ${selection.candidates.length - maxListedAccounts} more` : ''}.`;
+	const {candidates} = selection;
+	const listed = candidates.slice(0, maxListedAccounts).map(({account}) => describeAccount(account, showUserNames)).join(', ');
+	const unlisted = candidates.length > maxListedAccounts ? `, and ${candidates.length - maxListedAccounts} more` : '';
+	const found = `Found: ${listed}${unlisted}.`;
 	if (criteria.homeAccountId) {
 		return `${prefix} The cache contains no account matching the given AuthenticationRecord. ${found} Sign in again, or leave authenticationRecord out.`;
 	}
@@ -127,9 +130,9 @@ export function maskUserName(username: string): string {
 
 function newestFirst(tokens: RefreshTokenEntry[]): RefreshTokenEntry[] {
 	// The sort is stable, so the file's order decides among equals.
-	return [...tokens].sort((a, b) => (b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0));
+	return tokens.toSorted((a, b) => (b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0));
 }
 
 function equalIgnoringCase(a: string | undefined, b: string): boolean {
-	return a !== undefined && a.toLowerCase() === b.toLowerCase();
+	return a?.toLowerCase() === b.toLowerCase();
 }

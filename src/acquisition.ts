@@ -3,9 +3,13 @@
  * per memo; holds what the last reading of the cache showed, so that the account's next scope is a hit too.
  */
 
-import {type Candidate, type AccountCriteria, explainSelection, findCandidates, selectAccount, type Selection} from './accounts.js';
+import {
+	type Candidate, type AccountCriteria, explainSelection, findCandidates, selectAccount, type Selection,
+} from './accounts.js';
 import type {AccessTokenEntry, CacheQuery} from './backend.js';
-import {type GrantedToken, SharedCache, type SourceReading, type SourceStamp} from './cache.js';
+import {
+	type GrantedToken, SharedCache, type SourceReading, type SourceStamp,
+} from './cache.js';
 import {
 	AuthenticationError,
 	AuthenticationRequiredError,
@@ -375,7 +379,9 @@ export class Acquisition {
 
 		if (worst?.error) {
 			const {code, message, op, store, osDomain, osCode} = worst.error;
-			const details = {...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode})};
+			const details = {
+				...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}),
+			};
 			return new CredentialUnavailableError(
 				code,
 				`SharedTokenCacheCredential: Shared token cache unavailable: ${worst.source.label}: ${message}`,
@@ -441,7 +447,9 @@ export class Acquisition {
 				// Each refusal decides whether the next refresh token is needed.
 				// eslint-disable-next-line no-await-in-loop
 				const response = await client.redeem(
-					{refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId},
+					{
+						refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
+					},
 					signal,
 				);
 				// eslint-disable-next-line no-await-in-loop

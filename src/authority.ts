@@ -26,13 +26,13 @@ const aliasGroups: ReadonlyArray<readonly string[]> = [
 ];
 
 /** Authorities without listed aliases. Source: MSAL for Python 1.39, `authority.py`, WELL_KNOWN_AUTHORITY_HOSTS. */
-const otherWellKnownHosts: readonly string[] = [
+const otherWellKnownHosts: ReadonlySet<string> = new Set([
 	'login.microsoftonline.de',
 	'login-us.microsoftonline.com',
 	'login.sovcloud-identity.fr',
 	'login.sovcloud-identity.de',
 	'login.sovcloud-identity.sg',
-];
+]);
 
 /**
  * @param text Host or URL; `https://` is added where there is no scheme.
@@ -66,7 +66,7 @@ export function parseAuthority(text: string, optionName: string): Authority {
 		// MSAL libraries differ in whether they store the port of an authority that has one.
 		environments: group ? [host, ...group.filter(alias => alias !== host)] : [...new Set([host, hostname])],
 		isAdfs: path === '/adfs',
-		isWellKnown: group !== undefined || otherWellKnownHosts.includes(host),
+		isWellKnown: group !== undefined || otherWellKnownHosts.has(host),
 		isLoopback,
 	};
 }

@@ -6,7 +6,9 @@
 import {stat as statWithCallback} from 'node:fs';
 import {promisify} from 'node:util';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {AccessTokenEntry, CacheBackend, CacheQuery, CacheSlice, StoreName} from './backend.js';
+import type {
+	AccessTokenEntry, CacheBackend, CacheQuery, CacheSlice, StoreName,
+} from './backend.js';
 import {StoreError} from './errors.js';
 import type {CacheKind, CacheSource} from './locations.js';
 import {log} from './log.js';
@@ -69,14 +71,18 @@ export class SharedCache {
 		const signal = await signalStamp(source);
 		try {
 			const slice = await this.#readSettled(source, query);
-			return {source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true}};
+			return {
+				source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
+			};
 		} catch (error) {
 			if (!(error instanceof StoreError)) {
 				throw error;
 			}
 
 			const stamp = await this.stamp(source, error);
-			return {source, slice: null, error, stamp};
+			return {
+				source, slice: null, error, stamp,
+			};
 		}
 	}
 

@@ -9,7 +9,9 @@ import {TokenMemo} from './memo.js';
 import {readSettings, type Settings} from './options.js';
 import {allowedRequestTenant, checkTenantId, homeTenantOf} from './tenants.js';
 import {withSpan} from './tracing.js';
-import type {AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions} from './types.js';
+import type {
+	AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions,
+} from './types.js';
 
 /**
  * Signs in silently from the token cache that Microsoft developer tools and Azure SDKs share on this machine: serves a cached

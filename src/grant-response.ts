@@ -63,9 +63,8 @@ export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentS
 		response.refreshOnSec = Math.min(sentSec + refreshIn, expiresOnSec);
 	}
 
-	const scope = json['scope'];
-	if (typeof scope === 'string') {
-		response.scope = scope;
+	if (typeof json['scope'] === 'string') {
+		response.scope = json['scope'];
 	}
 
 	const refreshToken = json['refresh_token'];
@@ -184,7 +183,7 @@ const longestHarmlessWord = 100;
 function sanitize(text: string, secret: string): string {
 	return text
 		.replaceAll(secret, '[hidden]')
-		.replaceAll(new RegExp(`\\S{${longestHarmlessWord},}`, 'g'), '[hidden]')
+		.replaceAll(new RegExp(String.raw`\S{${longestHarmlessWord},}`, 'g'), '[hidden]')
 		// eslint-disable-next-line no-control-regex
 		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')
 		.slice(0, 2000)

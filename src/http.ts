@@ -105,7 +105,9 @@ export class HttpClient {
 		// A dispatcher of another undici version brings the request function that suits it.
 		const request = (dispatcher as {request?: Request}).request ?? undiciRequest();
 		const sentMs = Date.now();
-		const response = await request.call(dispatcher, {origin, path: pathname + search, method, headers, body: body ?? null, signal});
+		const response = await request.call(dispatcher, {
+			origin, path: pathname + search, method, headers, body: body ?? null, signal,
+		});
 		return {
 			status: response.statusCode,
 			headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name.toLowerCase(), Array.isArray(value) ? value[0] : value])),
@@ -126,7 +128,7 @@ async function readBody({body}: UndiciResponse): Promise<string> {
 			throw new HttpFailure('too-large', `the answer is longer than ${maxAnswerSizeBytes} bytes`);
 		}
 
-		text += decoder.write(chunk as Buffer);
+		text += decoder.write(chunk);
 	}
 
 	return text + decoder.end();

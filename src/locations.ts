@@ -94,7 +94,9 @@ function gcmPlaintext({home}: LocationSettings): CacheSource {
 }
 
 function file(path: string, suffix: string): CacheSource {
-	return {store: 'plaintext', at: {path}, label: path, kind: suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind};
+	return {
+		store: 'plaintext', at: {path}, label: path, kind: suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind,
+	};
 }
 
 /** Python names the item's schema after the cache file. */

@@ -120,7 +120,7 @@ export class TokenMemo {
 	}
 
 	#flightFor(request: TokenRequest, minimumExpiresOnSec: number): Flight<HotToken> {
-		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, [...request.scopes].sort()]);
+		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
 		let flight = this.#flights.get(key);
 		if (!flight) {
 			flight = new Flight(async signal => {

@@ -58,8 +58,8 @@ class NativeBackend implements CacheBackend {
 		try {
 			const slice = await this.#addon.query(store, at, query, timeoutMs);
 			return slice && toSlice(slice);
-		} catch (failure) {
-			throw toStoreError(failure, stack, store, at);
+		} catch (error) {
+			throw toStoreError(error, stack, store, at);
 		}
 	}
 
@@ -67,8 +67,8 @@ class NativeBackend implements CacheBackend {
 		const stack = captureStack();
 		try {
 			return await this.#addon.stamp(store, at, timeoutMs);
-		} catch (failure) {
-			throw toStoreError(failure, stack, store, at);
+		} catch (error) {
+			throw toStoreError(error, stack, store, at);
 		}
 	}
 
@@ -147,7 +147,7 @@ export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError
 
 let loaded: {backend?: CacheBackend; error?: StoreError} | undefined;
 
-/** @internal For tests: loads the first of `paths` that is an addon of the right kind. */
+/** Loads the first of `paths` that is an addon of the right kind. */
 export function load(paths: readonly string[]): {backend?: CacheBackend; error?: StoreError} {
 	const failures: string[] = [];
 	for (const path of paths) {

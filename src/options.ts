@@ -5,7 +5,9 @@ import {join, resolve} from 'node:path';
 import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
 import {invalidArgument} from './errors.js';
 import {checkTenantId, type TenantRules} from './tenants.js';
-import type {AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions} from './types.js';
+import type {
+	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
+} from './types.js';
 
 /** Azure CLI's client id, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
 export const developerSignOnClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
@@ -201,7 +203,9 @@ function readRecord(record: AuthenticationRecord | null | undefined): Authentica
 
 	checkTenantId(record.tenantId, 'authenticationRecord.tenantId');
 	const {authority, homeAccountId, clientId, tenantId} = record;
-	return {authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : ''};
+	return {
+		authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : '',
+	};
 }
 
 function readAllowedTenants(tenants: unknown): readonly string[] {

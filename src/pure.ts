@@ -34,6 +34,7 @@ export const pureBackend: CacheBackend = {
 		let file: FileHandle;
 		try {
 			// O_NONBLOCK: a FIFO without a writer would wait for one. It means nothing to a file.
+			// eslint-disable-next-line no-bitwise
 			file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
 		} catch (error) {
 			return nullOrThrow(error, 'open', path);
@@ -119,12 +120,16 @@ function toStoreError(error: unknown, op: string, path: string): StoreError {
 	const {code, errno = 0} = error as NodeJS.ErrnoException;
 	const osCode = Math.abs(errno);
 	return code === 'EACCES' || code === 'EPERM'
-		? new StoreError('STC_STORE_DENIED', `${path}: ${code}. Run as the user who signed in, or correct the file's owner and mode.`, {op, store: 'plaintext', osDomain: 'errno', osCode})
+		? new StoreError('STC_STORE_DENIED', `${path}: ${code}. Run as the user who signed in, or correct the file's owner and mode.`, {
+			op, store: 'plaintext', osDomain: 'errno', osCode,
+		})
 		: ioError(op, path, osCode, code ?? 'failed');
 }
 
 function ioError(op: string, path: string, osCode: number, what: string): StoreError {
-	return new StoreError('STC_IO', `${path}: ${what}. Check the file and its file system.`, {op, store: 'plaintext', osDomain: 'errno', osCode});
+	return new StoreError('STC_IO', `${path}: ${what}. Check the file and its file system.`, {
+		op, store: 'plaintext', osDomain: 'errno', osCode,
+	});
 }
 
 /** A DPAPI blob begins with version 1 and the provider's GUID. */
@@ -203,28 +208,32 @@ function records<Entry>(root: Json, section: string, environments: ReadonlySet<s
 
 function readAccount(record: Json): AccountEntry | undefined {
 	const homeAccountId = requiredString(record, 'home_account_id');
-	return homeAccountId === undefined ? undefined : defined<AccountEntry>({
-		homeAccountId,
-		environment: own(record, 'environment') as string,
-		realm: anyString(record, 'realm'),
-		localAccountId: anyString(record, 'local_account_id'),
-		username: anyString(record, 'username'),
-		authorityType: anyString(record, 'authority_type'),
-	});
+	return homeAccountId === undefined
+		? undefined
+		: defined<AccountEntry>({
+			homeAccountId,
+			environment: own(record, 'environment') as string,
+			realm: anyString(record, 'realm'),
+			localAccountId: anyString(record, 'local_account_id'),
+			username: anyString(record, 'username'),
+			authorityType: anyString(record, 'authority_type'),
+		});
 }
 
 function readRefreshToken(record: Json, isNarrowed: (homeAccountId: string) => boolean): RefreshTokenEntry | undefined {
 	const homeAccountId = requiredString(record, 'home_account_id');
 	const secret = requiredString(record, 'secret');
-	return homeAccountId === undefined || secret === undefined ? undefined : defined<RefreshTokenEntry>({
-		homeAccountId,
-		environment: own(record, 'environment') as string,
-		clientId: anyString(record, 'client_id'),
-		familyId: familyId(record),
-		target: anyString(record, 'target'),
-		lastModificationTime: time(record, 'last_modification_time'),
-		secret: isNarrowed(homeAccountId) ? secret : undefined,
-	});
+	return homeAccountId === undefined || secret === undefined
+		? undefined
+		: defined<RefreshTokenEntry>({
+			homeAccountId,
+			environment: own(record, 'environment') as string,
+			clientId: anyString(record, 'client_id'),
+			familyId: familyId(record),
+			target: anyString(record, 'target'),
+			lastModificationTime: time(record, 'last_modification_time'),
+			secret: isNarrowed(homeAccountId) ? secret : undefined,
+		});
 }
 
 /** Bonds to something that the caller does not have: an assertion, a key, further parameters, claims. */
@@ -263,11 +272,13 @@ function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccou
 
 function readAppMetadata(record: Json, query: CacheQuery): AppMetadataEntry | undefined {
 	const clientId = requiredString(record, 'client_id');
-	return clientId === undefined || foldAscii(clientId) !== foldAscii(query.clientId) ? undefined : defined<AppMetadataEntry>({
-		environment: own(record, 'environment') as string,
-		clientId,
-		familyId: familyId(record),
-	});
+	return clientId === undefined || foldAscii(clientId) !== foldAscii(query.clientId)
+		? undefined
+		: defined<AppMetadataEntry>({
+			environment: own(record, 'environment') as string,
+			clientId,
+			familyId: familyId(record),
+		});
 }
 
 /** Whose secrets to hand out. See {@link CacheQuery}. */

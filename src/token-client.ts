@@ -14,7 +14,9 @@ import {
 	readTokenResponse,
 	type TokenResponse,
 } from './grant-response.js';
-import {type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings} from './http.js';
+import {
+	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
+} from './http.js';
 import {log} from './log.js';
 import {packageName, packageVersion} from './version.js';
 
@@ -110,12 +112,18 @@ export class TokenClient {
 	#headers({homeAccountId}: RedeemRequest, correlationId: string): string[] {
 		const [uid, utid] = homeAccountId.split('.');
 		return [
-			'content-type', 'application/x-www-form-urlencoded;charset=utf-8',
-			'accept', 'application/json',
-			'client-request-id', correlationId,
-			'return-client-request-id', 'true',
-			'x-client-sku', packageName,
-			'x-client-ver', packageVersion,
+			'content-type',
+			'application/x-www-form-urlencoded;charset=utf-8',
+			'accept',
+			'application/json',
+			'client-request-id',
+			correlationId,
+			'return-client-request-id',
+			'true',
+			'x-client-sku',
+			packageName,
+			'x-client-ver',
+			packageVersion,
 			// Lets the service route to where the account lives. Only ids that are safe in a header.
 			...(utid && /^[\w.-]+$/.test(homeAccountId) ? ['x-anchormailbox', `Oid:${uid}@${utid}`] : []),
 		];
@@ -159,7 +167,9 @@ export class TokenClient {
 					this.#throttledUntilMs.set(key, Date.now() + Math.min(askedMs, maxThrottleMs));
 				}
 
-				throw this.#toError(outcome, {secret, correlationId, attempts: attempt + 1, retryAfterMs: askedMs});
+				throw this.#toError(outcome, {
+					secret, correlationId, attempts: attempt + 1, retryAfterMs: askedMs,
+				});
 			}
 
 			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${correlationId}.`);
@@ -220,7 +230,9 @@ export class TokenClient {
 		}
 
 		if (!json || errorResponse || answer.status !== 200) {
-			throw this.#toError(answer, {secret: request.refreshToken, correlationId, attempts: 1, retryAfterMs: undefined});
+			throw this.#toError(answer, {
+				secret: request.refreshToken, correlationId, attempts: 1, retryAfterMs: undefined,
+			});
 		}
 
 		const response = readTokenResponse(json, Math.floor(answer.sentMs / 1000));
@@ -269,7 +281,9 @@ export class TokenClient {
 		return new AuthenticationError(
 			'STC_TOKEN_REQUEST_FAILED',
 			`SharedTokenCacheCredential: ${host} refused the token request${tries} with HTTP ${outcome.status}: ${why}. Correlation id ${errorResponse?.correlationId ?? correlationId}.`,
-			{statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs},
+			{
+				statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs,
+			},
 		);
 	}
 
@@ -326,7 +340,7 @@ function mergeClaims(claims: string | undefined, enableCae: boolean): string | u
 		return claims;
 	}
 
-	const merged = {...(claims === undefined ? {} : parseJsonObject(claims))} as {access_token?: object};
+	const merged: {access_token?: object} = {...(claims === undefined ? {} : parseJsonObject(claims))};
 	return JSON.stringify({...merged, access_token: {...merged.access_token, xms_cc: caeCapability}});
 }
 

@@ -137,7 +137,9 @@ function printReports(reports: readonly VariantReport[], home: string | undefine
 	}
 
 	print(strong('Steps'), '', faint(`  ${'step'.padEnd(30)}${variants.map(variant => (variant === 'pure' ? 'pure JS' : variant).padStart(12)).join('')}   what came of it`));
-	const names = reports.reduce<string[]>((longest, {steps}) => steps.length > longest.length ? steps.map(({name}) => name) : longest, []);
+	// The steps of the variant that came furthest.
+	const [furthest] = reports.toSorted((a, b) => b.steps.length - a.steps.length);
+	const names = furthest?.steps.map(({name}) => name) ?? [];
 	for (const name of names) {
 		const steps = variants.map(variant => reports.find(report => report.variant === variant)?.steps.find(step => step.name === name));
 		print(`  ${name.padEnd(30)}${steps.map(step => formatTime(step).padStart(12)).join('')}   ${faint(steps.find(Boolean)?.note ?? '')}`);

@@ -1,6 +1,8 @@
 /** The credential over real files: which cache, which account, which token, and how fresh. Runs with each backend that loads. */
 
-import {existsSync, readdirSync, rmSync, statSync} from 'node:fs';
+import {
+	existsSync, readdirSync, rmSync, statSync,
+} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
@@ -81,7 +83,7 @@ for (const useNativeAddon of [true, false]) {
 		const credential = credentialIn(home, {cacheCheckIntervalInMs: 0}, entra);
 		t.is((await credential.getToken(scope)).token, 'FAKE-nocae');
 		const granted = await credential.getToken(scope, {enableCae: true});
-		t.is(granted.token, entra.grants[0]?.accessToken);
+		t.is(granted.token, entra.grants[0]!.accessToken);
 		home.write(annWithToken('FAKE-cae'), files.cae);
 		const other = credentialIn(home, {cacheCheckIntervalInMs: 1}, entra);
 		t.is((await other.getToken(scope, {enableCae: true})).token, 'FAKE-cae');
@@ -96,7 +98,7 @@ for (const useNativeAddon of [true, false]) {
 			home.writeSettled('{}', files.nocae);
 			home.write(annWithToken('FAKE-other'), files[source]);
 			const {token} = await credentialIn(home, {}, entra).getToken(scope);
-			t.is(token, tokenIsUsed ? 'FAKE-other' : entra.grants[0]?.accessToken);
+			t.is(token, tokenIsUsed ? 'FAKE-other' : entra.grants[0]!.accessToken);
 			t.is(entra.grants.length, tokenIsUsed ? 0 : 1);
 		});
 	}
@@ -161,7 +163,11 @@ for (const useNativeAddon of [true, false]) {
 		t.is(await codeOf(t, credentialIn(home, {username: 'eve@contoso.com'})), 'STC_NO_ACCOUNT');
 		t.is(await tokenWith({username: 'Ann@Contoso.com'}), 'FAKE-ann');
 		t.is(await tokenWith({tenantId: bob.utid}), 'FAKE-bob');
-		t.is(await tokenWith({authenticationRecord: {authority: 'login.windows.net', homeAccountId: homeAccountId(bob), clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', tenantId: bob.utid, username: 'x'}}), 'FAKE-bob');
+		t.is(await tokenWith({
+			authenticationRecord: {
+				authority: 'login.windows.net', homeAccountId: homeAccountId(bob), clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', tenantId: bob.utid, username: 'x',
+			},
+		}), 'FAKE-bob');
 	});
 
 	test(`${variant}: one of twenty accounts, whose secrets a first reading leaves out`, async t => {
@@ -216,7 +222,7 @@ for (const useNativeAddon of [true, false]) {
 		home.writeAccount(ann, 'FAKE-refresh-ann');
 		const credential = credentialIn(home, {cacheCheckIntervalInMs: 20}, entra);
 		const {token} = await credential.getToken(scope);
-		t.is(token, entra.grants[0]?.accessToken);
+		t.is(token, entra.grants[0]!.accessToken);
 		// Another program writes something else: the token is kept, and no further grant is made.
 		home.write(cacheOf({accounts: [accountRecord(ann), accountRecord(bob)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')]}));
 		await sleep(50);
@@ -267,7 +273,7 @@ for (const useNativeAddon of [true, false]) {
 		const served = await Promise.all(Array.from({length: 100}, async () => credential.getToken(scope)));
 		t.true(served.every(({token}) => token === 'FAKE-aging'));
 		await until(async () => (await credential.getToken(scope)).token !== 'FAKE-aging');
-		t.is((await credential.getToken(scope)).token, entra.grants[0]?.accessToken);
+		t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
 		t.is(entra.grants.length, 1);
 	});
 
@@ -298,7 +304,9 @@ for (const useNativeAddon of [true, false]) {
 		home.write(annWithToken('FAKE-cached'), files.nocae);
 		home.write(cacheOf({accounts: [accountRecord(bob)]}), files.gcm);
 		const accounts = await credentialIn(home).listAccounts();
-		t.like(accounts.find(({usable}) => usable), {homeAccountId: homeAccountId(ann), tenantId: ann.utid, localAccountId: ann.uid, username: ann.username, environment: 'login.microsoftonline.com', source: join(home.path, files.nocae)});
+		t.like(accounts.find(({usable}) => usable), {
+			homeAccountId: homeAccountId(ann), tenantId: ann.utid, localAccountId: ann.uid, username: ann.username, environment: 'login.microsoftonline.com', source: join(home.path, files.nocae),
+		});
 		t.like(accounts.find(({usable}) => !usable), {homeAccountId: homeAccountId(bob), source: join(home.path, files.gcm)});
 		t.is(accounts.length, 2);
 		t.notRegex(JSON.stringify(accounts), /FAKE/);

@@ -2,7 +2,9 @@
 
 import test, {type ExecutionContext} from 'ava';
 import type {CacheSlice} from '../../dist/backend.js';
-import {encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf} from '../helpers/keyring-items.js';
+import {
+	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
+} from '../helpers/keyring-items.js';
 import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring.js';
 import {askStore, askStoreOnce} from '../helpers/store-child.js';
 
@@ -18,7 +20,11 @@ async function keyringFor(t: ExecutionContext): Promise<Keyring> {
 
 const cacheOf = (name: string) => JSON.stringify({
 	Account: {a: {home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', username: `${name}@contoso.com`}},
-	RefreshToken: {r: {home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', secret: `FAKE-${name}`, family_id: '1'}},
+	RefreshToken: {
+		r: {
+			home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', secret: `FAKE-${name}`, family_id: '1',
+		},
+	},
 });
 
 const query = async (keyring: Keyring, kind: ItemKind) => askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000});
@@ -114,7 +120,7 @@ keyringTest(title('the stamp: as the query\'s, the same until a write, another a
 	await keyring.store(itemAttributes.python, cacheOf('one'));
 	const first = await stamp();
 	t.is(typeof first, 'string');
-	t.is(((await query(keyring, 'python')).answer as CacheSlice).stamp, first);
+	t.is(((await query(keyring, 'python')).answer as CacheSlice).stamp, first as string);
 	t.is(await stamp(), first);
 	// The Secret Service tells time in whole seconds.
 	await new Promise(resolve => {
@@ -128,7 +134,9 @@ keyringTest(title('20 at once, and one after the other, in one process'), async 
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.keytar, cacheOf('many'));
 	for (const together of [true, false]) {
-		const {outcomes} = await askStore(keyring.environment, {call: 'query', at: locationOf('keytar'), timeoutMs: 30_000, times: 20, together});
+		const {outcomes} = await askStore(keyring.environment, {
+			call: 'query', at: locationOf('keytar'), timeoutMs: 30_000, times: 20, together,
+		});
 		t.deepEqual(outcomes.map(({answer}) => accountOf(answer)), Array.from({length: 20}, () => 'many.home'));
 	}
 });

@@ -1,8 +1,7 @@
 /** The rules of reading a cache, by vectors: every backend gives the answer that stands beside its input. */
 
 import test from 'ava';
-import type {CacheQuery, CacheSlice} from '../../dist/backend.js';
-import {maxAccountsWithSecrets} from '../../dist/backend.js';
+import {type CacheQuery, type CacheSlice, maxAccountsWithSecrets} from '../../dist/backend.js';
 import {backends, scan, toAnswer} from '../helpers/backends.js';
 import {askOracle} from '../helpers/oracle.js';
 
@@ -10,15 +9,23 @@ const environment = 'login.microsoftonline.com';
 const query: CacheQuery = {environments: [environment, 'login.windows.net'], clientId: 'client-1', nowSec: 1000};
 type Fields = Record<string, unknown>;
 
-const account = (rest: Fields = {}): Fields => ({home_account_id: 'uid.home', environment, username: 'ann@contoso.com', ...rest});
-const refreshToken = (rest: Fields = {}): Fields => ({home_account_id: 'uid.home', environment, secret: 'FAKE-rt', client_id: 'client-1', ...rest});
-const accessToken = (rest: Fields = {}): Fields => ({home_account_id: 'uid.home', environment, client_id: 'client-1', secret: 'FAKE-at', target: 'a b', expires_on: '2000', ...rest});
+const account = (rest: Fields = {}): Fields => ({
+	home_account_id: 'uid.home', environment, username: 'ann@contoso.com', ...rest,
+});
+const refreshToken = (rest: Fields = {}): Fields => ({
+	home_account_id: 'uid.home', environment, secret: 'FAKE-rt', client_id: 'client-1', ...rest,
+});
+const accessToken = (rest: Fields = {}): Fields => ({
+	home_account_id: 'uid.home', environment, client_id: 'client-1', secret: 'FAKE-at', target: 'a b', expires_on: '2000', ...rest,
+});
 
 type Sections = {accounts?: Fields[]; refreshTokens?: Fields[]; accessTokens?: Fields[]; appMetadata?: Fields[]};
 
 function textOf({accounts = [account()], refreshTokens = [], accessTokens = [], appMetadata = []}: Sections): string {
 	const keyed = (records: Fields[]) => Object.fromEntries(records.map((record, index) => [`k${index}`, record]));
-	return JSON.stringify({AccessToken: keyed(accessTokens), Account: keyed(accounts), RefreshToken: keyed(refreshTokens), AppMetadata: keyed(appMetadata)});
+	return JSON.stringify({
+		AccessToken: keyed(accessTokens), Account: keyed(accounts), RefreshToken: keyed(refreshTokens), AppMetadata: keyed(appMetadata),
+	});
 }
 
 for (const backend of backends) {
@@ -33,9 +40,13 @@ for (const backend of backends) {
 
 	test(`${backend.kind}: all fields of all entries`, t => {
 		const result = of({
-			accounts: [account({realm: 'r', local_account_id: 'l', authority_type: 'MSSTS', other: {nested: [1]}})],
+			accounts: [account({
+				realm: 'r', local_account_id: 'l', authority_type: 'MSSTS', other: {nested: [1]},
+			})],
 			refreshTokens: [refreshToken({family_id: '1', target: 't', last_modification_time: '7'})],
-			accessTokens: [accessToken({realm: 'r', cached_at: '5', refresh_on: '1500', token_type: 'BEARER', extended_expires_on: '9'})],
+			accessTokens: [accessToken({
+				realm: 'r', cached_at: '5', refresh_on: '1500', token_type: 'BEARER', extended_expires_on: '9',
+			})],
 			appMetadata: [{client_id: 'CLIENT-1', environment, family_id: '1'}],
 		});
 		t.deepEqual(result, {
@@ -57,13 +68,19 @@ for (const backend of backends) {
 
 	test(`${backend.kind}: fields that may be missing are left out`, t => {
 		const {accounts, refreshTokens, accessTokens} = of({
-			accounts: [{home_account_id: 'uid.home', environment, realm: 5, username: null, local_account_id: ['x']}],
-			refreshTokens: [{home_account_id: 'uid.home', environment, secret: 'FAKE', client_id: {}, family_id: '', target: 1, last_modification_time: 'x'}],
+			accounts: [{
+				home_account_id: 'uid.home', environment, realm: 5, username: null, local_account_id: ['x'],
+			}],
+			refreshTokens: [{
+				home_account_id: 'uid.home', environment, secret: 'FAKE', client_id: {}, family_id: '', target: 1, last_modification_time: 'x',
+			}],
 			accessTokens: [accessToken({realm: null, cached_at: '', refresh_on: -1})],
 		});
 		t.deepEqual(accounts, [{homeAccountId: 'uid.home', environment}]);
 		t.deepEqual(refreshTokens, [{homeAccountId: 'uid.home', environment, secret: 'FAKE'}]);
-		t.deepEqual(accessTokens, [{homeAccountId: 'uid.home', environment, clientId: 'client-1', target: 'a b', secret: 'FAKE-at', expiresOn: 2000}]);
+		t.deepEqual(accessTokens, [{
+			homeAccountId: 'uid.home', environment, clientId: 'client-1', target: 'a b', secret: 'FAKE-at', expiresOn: 2000,
+		}]);
 	});
 
 	test(`${backend.kind}: a record without a required field is skipped, the others are not`, t => {
@@ -71,7 +88,9 @@ for (const backend of backends) {
 			const result = of({
 				accounts: [account({home_account_id: broken}), account({environment: broken}), account()],
 				refreshTokens: [refreshToken({home_account_id: broken}), refreshToken({environment: broken}), refreshToken({secret: broken}), refreshToken()],
-				accessTokens: [accessToken({home_account_id: broken}), accessToken({environment: broken}), accessToken({secret: broken}), accessToken({client_id: broken}), accessToken({expires_on: broken}), accessToken()],
+				accessTokens: [
+					accessToken({home_account_id: broken}), accessToken({environment: broken}), accessToken({secret: broken}), accessToken({client_id: broken}), accessToken({expires_on: broken}), accessToken(),
+				],
 				appMetadata: [{client_id: broken, environment}, {client_id: 'client-1', environment: broken}, {client_id: 'client-1', environment}],
 			});
 			t.deepEqual([result.accounts.length, result.refreshTokens.length, result.accessTokens.length, result.appMetadata.length], [1, 1, 1, 1], JSON.stringify(broken));
@@ -96,7 +115,7 @@ for (const backend of backends) {
 
 	test(`${backend.kind}: times and family ids, as text and as numbers`, t => {
 		const timeOf = (text: string) => slice(`{"Account":{"a":${JSON.stringify(account())}},"RefreshToken":{"r":{"home_account_id":"uid.home","environment":"${environment}","secret":"FAKE","last_modification_time":${text}}}}`).refreshTokens[0]?.lastModificationTime;
-		const good: Array<[string, number]> = [['"0"', 0], ['"1700000000"', 1_700_000_000], ['"999999999999999"', 999_999_999_999_999], ['1700000000', 1_700_000_000], ['1e3', 1000], ['1000.0', 1000], ['1E+3', 1000], ['0', 0], ['-0', 0], ['1e15', 1e15], ['"007"', 7], ['"\\u0031"', 1], ['1e-400', 0]];
+		const good: Array<[string, number]> = [['"0"', 0], ['"1700000000"', 1_700_000_000], ['"999999999999999"', 999_999_999_999_999], ['1700000000', 1_700_000_000], ['1e3', 1000], ['1000.0', 1000], ['1E+3', 1000], ['0', 0], ['-0', 0], ['1e15', 1e15], ['"007"', 7], [String.raw`"\u0031"`, 1], ['1e-400', 0]];
 		for (const [text, expected] of good) {
 			t.is(timeOf(text), expected, text);
 		}
@@ -147,7 +166,11 @@ for (const backend of backends) {
 	});
 
 	test(`${backend.kind}: a home tenant needs an id of two parts; a name hint needs a name`, t => {
-		const secretsOf = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) => of({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]}, rest).refreshTokens[0]?.secret;
+		const secretsOf = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) => {
+			const {refreshTokens} = of({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]}, rest);
+			return refreshTokens[0]?.secret;
+		};
+
 		t.is(secretsOf('a.b.home', {homeTenantId: 'home'}), undefined);
 		t.is(secretsOf('home', {homeTenantId: 'home'}), undefined);
 		t.is(secretsOf('.home', {homeTenantId: 'home'}), 'FAKE-rt');
@@ -171,13 +194,13 @@ for (const backend of backends) {
 		const names = (text: string) => slice(text).accounts.map(({username}) => username);
 		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","username":"two"')}}}`), ['two']);
 		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","username":5')}}}`), [undefined]);
-		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","\\u0075sername":"two"')}}}`), ['two']);
+		t.deepEqual(names(`{"Account":{"k":${record(String.raw`,"username":"one","\u0075sername":"two"`)}}}`), ['two']);
 		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"k":${record(',"username":"two"')}}}`), ['two']);
-		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"\\u006b":${record(',"username":"two"')}}}`), ['two']);
+		t.deepEqual(names(String.raw`{"Account":{"k":${record(',"username":"one"')},"\u006b":${record(',"username":"two"')}}}`), ['two']);
 		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"k":null}}`), []);
 		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one"')},"k":{"home_account_id":"x","environment":"elsewhere"}}}`), []);
 		t.deepEqual(names(`{"Account":{"k":${record('')}},"Account":{"j":${record(',"username":"two"')}}}`), ['two']);
-		t.deepEqual(names(`{"Account":{"k":${record('')}},"\\u0041ccount":[]}`), []);
+		t.deepEqual(names(String.raw`{"Account":{"k":${record('')}},"\u0041ccount":[]}`), []);
 		t.deepEqual(names(`{"Account":{"k":${record('')}},"account":[]}`), [undefined]);
 	});
 
@@ -189,7 +212,7 @@ for (const backend of backends) {
 	});
 
 	test(`${backend.kind}: strings come as JSON.parse gives them`, t => {
-		for (const text of ['"\\ud83d\\ude00"', '"\\ud83d"', '"\\ude00\\ud83d x"', '"😀"', '"é"', '"名前"', '"\\u0000"', '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\u007F"', '"\u0080\u07FF\u0800\uFFFF\u{10000}\u{10FFFF}"', '"\\u00e9\\u00E9"', '""', '"a\u2028b"']) {
+		for (const text of [String.raw`"\ud83d\ude00"`, String.raw`"\ud83d"`, String.raw`"\ude00\ud83d x"`, '"😀"', '"é"', '"名前"', String.raw`"\u0000"`, String.raw`"\"\\\/\b\f\n\r\t"`, '"\u007F"', '"\u0080\u07FF\u0800\uFFFF\u{10000}\u{10FFFF}"', String.raw`"\u00e9\u00E9"`, '""', '"a\u2028b"']) {
 			const document = `{"Account":{"k":{"home_account_id":"a.b","environment":"${environment}","username":${text}}}}`;
 			t.is(slice(document).accounts[0]?.username, JSON.parse(text) as string, text);
 		}
@@ -206,7 +229,7 @@ for (const backend of backends) {
 	test(`${backend.kind}: other formats are named, and anything else is corrupt`, t => {
 		t.is(code(Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex')), 'STC_CACHE_FORMAT');
 		t.is(code('eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..aXY.Y3Q.dGFn'), 'STC_CACHE_FORMAT');
-		for (const text of ['[]', 'null', '"x"', '5', 'true', '{', '{}}', '{} x', '{},', '{"a"}', '{"a":}', '{"a":1,}', '{,}', '{"a":01}', '{"a":1.}', '{"a":.5}', '{"a":1e}', '{"a":+1}', '{"a":-}', '{"a":NaN}', '{"a":Infinity}', '{\'a\':1}', '{a:1}', '{"a":"\n"}', '{"a":"\t"}', '{"a":"\\x"}', '{"a":"\\u12g4"}', '{"a":"\\u123"}', '{"a":"', '{"a":"\\', '{"a":[1,]}', '{"a":[1 2]}', '{"a":[}', '{"a":{]}', '{"a":tru}', '{"a":nulll}', '// x\n{}', '{"a":/*x*/1}', '\u000B{}', '\u00A0{}', '\uFEFF{}', '\uFEFF', '{"a":1}\u0000', '\u0000', 'garbage']) {
+		for (const text of ['[]', 'null', '"x"', '5', 'true', '{', '{}}', '{} x', '{},', '{"a"}', '{"a":}', '{"a":1,}', '{,}', '{"a":01}', '{"a":1.}', '{"a":.5}', '{"a":1e}', '{"a":+1}', '{"a":-}', '{"a":NaN}', '{"a":Infinity}', '{\'a\':1}', '{a:1}', '{"a":"\n"}', '{"a":"\t"}', String.raw`{"a":"\x"}`, String.raw`{"a":"\u12g4"}`, String.raw`{"a":"\u123"}`, '{"a":"', '{"a":"\\', '{"a":[1,]}', '{"a":[1 2]}', '{"a":[}', '{"a":{]}', '{"a":tru}', '{"a":nulll}', '// x\n{}', '{"a":/*x*/1}', '\u000B{}', '\u00A0{}', '\uFEFF{}', '\uFEFF', '{"a":1}\u0000', '\u0000', 'garbage']) {
 			t.is(code(text), 'STC_CACHE_CORRUPT', JSON.stringify(text));
 		}
 	});

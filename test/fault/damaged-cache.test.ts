@@ -3,7 +3,9 @@
 import test, {type ExecutionContext} from 'ava';
 import type {CacheQuery} from '../../dist/backend.js';
 import {backends, scan} from '../helpers/backends.js';
-import {buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers} from '../helpers/cache-builder.js';
+import {
+	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,
+} from '../helpers/cache-builder.js';
 import {askOracle} from '../helpers/oracle.js';
 
 const nowSec = 1_800_000_000;
@@ -30,7 +32,9 @@ function compare(t: ExecutionContext, bytes: Uint8Array, counts: ReturnType<type
 }
 
 for (const style of ['node', 'python', 'dotnet'] as const) {
-	const bytes = Buffer.from(buildCache({...cacheSizes.S, style, nowSec, unicodeNames: true}).text);
+	const bytes = Buffer.from(buildCache({
+		...cacheSizes.S, style, nowSec, unicodeNames: true,
+	}).text);
 	const whole = JSON.stringify(askOracle(bytes, query));
 
 	test(`every truncation of a 20 KB cache (${style})`, t => {
@@ -65,9 +69,9 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 		const random = randomNumbers(100 + style.length);
 		const pick = () => Math.floor(random() * bytes.length);
 		const counts = tally();
-		const inserts = ['"', '\\', '{', '}', '[', ']', ',', ':', ' ', '\n', '\u0000', '\u001F', 'é', '\uFEFF', '\\u0000', '\\ud800', '\\u00e9', '"a":', '{"a":{}},', '-0', '1e999', '0x1', 'null', 'tru', '"__proto__":{},', '"Account":[],'];
+		const inserts = ['"', '\\', '{', '}', '[', ']', ',', ':', ' ', '\n', '\u0000', '\u001F', 'é', '\uFEFF', String.raw`\u0000`, String.raw`\ud800`, String.raw`\u00e9`, '"a":', '{"a":{}},', '-0', '1e999', '0x1', 'null', 'tru', '"__proto__":{},', '"Account":[],'];
 		for (let edit = 0; edit < 3000; edit++) {
-			const [a, b] = [pick(), pick()].sort((x, y) => x - y) as [number, number];
+			const [a, b] = [pick(), pick()].toSorted((x, y) => x - y) as [number, number];
 			const pieces = [
 				[bytes.subarray(0, a), Buffer.from(inserts[Math.floor(random() * inserts.length)]!), bytes.subarray(a)],
 				[bytes.subarray(0, a), bytes.subarray(Math.min(b, a + Math.floor(random() * 8)))],
@@ -85,9 +89,55 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 test('30,000 small seeded documents made of fragments', t => {
 	const random = randomNumbers(7);
 	const fragments = [
-		'{', '}', '[', ']', ',', ':', '"', '"', '\\', ' ', '\n', '\t', '\r', '\v', '0', '-', '1', '.', 'e', 'E', '+', '01', '1e5', 'true', 'false', 'null', 'nul',
-		'"a"', '"Account"', '"AccessToken"', '"RefreshToken"', '"AppMetadata"', '"Acc\\u006funt"', '"home_account_id"', '"environment"', `"${builtEnvironment}"`, '"h.t"', '"secret"', '"x"', '""', '\\u12', '\\ud83d\\ude00',
-		'é', '\u0001', '{"home_account_id":"h.t","environment":"LOGIN.microsoftonline.com"}', '{"home_account_id":"h.t","environment":"login.microsoftonline.com","secret":"s","family_id":7}', '{"a":', '"k":', ',"k":',
+		'{',
+		'}',
+		'[',
+		']',
+		',',
+		':',
+		'"',
+		'"',
+		'\\',
+		' ',
+		'\n',
+		'\t',
+		'\r',
+		'\v',
+		'0',
+		'-',
+		'1',
+		'.',
+		'e',
+		'E',
+		'+',
+		'01',
+		'1e5',
+		'true',
+		'false',
+		'null',
+		'nul',
+		'"a"',
+		'"Account"',
+		'"AccessToken"',
+		'"RefreshToken"',
+		'"AppMetadata"',
+		String.raw`"Acc\u006funt"`,
+		'"home_account_id"',
+		'"environment"',
+		`"${builtEnvironment}"`,
+		'"h.t"',
+		'"secret"',
+		'"x"',
+		'""',
+		String.raw`\u12`,
+		String.raw`\ud83d\ude00`,
+		'é',
+		'\u0001',
+		'{"home_account_id":"h.t","environment":"LOGIN.microsoftonline.com"}',
+		'{"home_account_id":"h.t","environment":"login.microsoftonline.com","secret":"s","family_id":7}',
+		'{"a":',
+		'"k":',
+		',"k":',
 		`{"home_account_id":"h.t","environment":"login.microsoftonline.com","client_id":"${builtClientId}","secret":"s","target":"","expires_on":9e9}`,
 	].map(fragment => Buffer.from(fragment));
 	const counts = tally();
@@ -97,7 +147,7 @@ test('30,000 small seeded documents made of fragments', t => {
 		// Half of them have a chance to be a cache.
 		const bytes = document % 2 === 0
 			? Buffer.concat(pieces)
-			: Buffer.concat([Buffer.from(`{"${['Account', 'RefreshToken', 'AccessToken', 'Other'][document % 4]}":{"k":`), pieces[0]!, Buffer.from(`},"Account":{"k":`), pieces.at(-1)!, Buffer.from('}}')]);
+			: Buffer.concat([Buffer.from(`{"${['Account', 'RefreshToken', 'AccessToken', 'Other'][document % 4]}":{"k":`), pieces[0]!, Buffer.from('},"Account":{"k":'), pieces.at(-1)!, Buffer.from('}}')]);
 		compare(t, bytes, counts, '', () => JSON.stringify(bytes.toString('latin1')));
 	}
 

@@ -1,7 +1,9 @@
 /** Everything that can be wrong with a keyring: each its own typed error within its deadline, and the event loop stays free. */
 
 import {execFile, spawnSync} from 'node:child_process';
-import {existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {
+	existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync,
+} from 'node:fs';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -224,8 +226,16 @@ keyringTest(title('the credential: each failure is unavailable with its own code
 	const environment = 'login.microsoftonline.com';
 	writeFileSync(join(directory, 'msal.cache.nocae'), JSON.stringify({
 		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
-		RefreshToken: {r: {home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1'}},
-		AccessToken: {t: {home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-plain', expires_on: '9999999999'}},
+		RefreshToken: {
+			r: {
+				home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1',
+			},
+		},
+		AccessToken: {
+			t: {
+				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-plain', expires_on: '9999999999',
+			},
+		},
 	}));
 	t.is(await credential(keyring.environment), 'FAKE-plain');
 });

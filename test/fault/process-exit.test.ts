@@ -7,7 +7,9 @@ import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import * as faults from '../helpers/entra-faults.js';
 import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
-import {accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome} from '../helpers/home.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
@@ -47,7 +49,7 @@ function homeWith(t: ExecutionContext, server: EntraServer, refreshOnSec: number
 test('a process that waits for a token lives until it comes, though nothing else holds it', async t => {
 	const server = await entraServer(t, 1500);
 	const {stdout, elapsedMs} = await program(homeWith(t, server, undefined), server, 'getToken().then(({token}) => console.log(token));');
-	t.is(stdout.trim(), server.grants[0]?.accessToken);
+	t.is(stdout.trim(), server.grants[0]!.accessToken);
 	t.true(elapsedMs >= 1500);
 });
 
@@ -85,7 +87,7 @@ test('pauses between retries are waited for', async t => {
 		const patient = new SharedTokenCacheCredential({authorityHost: '${server.origin}'});
 		patient.getToken('${scope}').then(({token}) => console.log(token));
 	`);
-	t.is(stdout.trim(), server.grants[0]?.accessToken);
+	t.is(stdout.trim(), server.grants[0]!.accessToken);
 });
 
 test('a caller who leaves lets the process go', async t => {

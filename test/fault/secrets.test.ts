@@ -6,7 +6,9 @@ import test from 'ava';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
 import * as faults from '../helpers/entra-faults.js';
 import {type Behaviour, startEntraServer} from '../helpers/entra-server.js';
-import {accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome} from '../helpers/home.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
 
 // The copy that a CommonJS application uses, as the entry point that these tests load does.
 const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
@@ -47,12 +49,21 @@ test.serial('a served token, alone and inside other objects', async t => {
 	const credential = home.credential();
 	const token = await credential.getToken(scope);
 	t.is(token.token, `${mark}-access`);
-	for (const printed of [inspect(token), inspect({nested: [token]}, {depth: 5}), inspect(new Map([[token, token]])), `${String(token)}`, inspect(credential, {depth: 20, showHidden: true}), inspect(await credential.listAccounts(), {depth: 20})]) {
+	const prints = [
+		inspect(token),
+		inspect({nested: [token]}, {depth: 5}),
+		inspect(new Map([[token, token]])),
+		inspect(credential, {depth: 20, showHidden: true}),
+		inspect(await credential.listAccounts(), {depth: 20}),
+	];
+	for (const printed of prints) {
 		t.notRegex(printed, new RegExp(mark));
 	}
 
-	t.is({...token}.token, `${mark}-access`, 'but it is an ordinary AccessToken');
-	t.is((JSON.parse(JSON.stringify(token)) as {token: string}).token, `${mark}-access`);
+	const spread = {...token};
+	t.is(spread.token, `${mark}-access`, 'but it is an ordinary AccessToken');
+	const json = JSON.stringify(token);
+	t.is((JSON.parse(json) as {token: string}).token, `${mark}-access`);
 });
 
 const behaviours: Array<[string, Behaviour]> = [
@@ -88,7 +99,7 @@ for (const [name, behaviour] of behaviours) {
 
 for (const content of [`{"RefreshToken":{"a":{"secret":"${mark}"}},}`, `${mark}`, `eyJ.${mark}`, `{"a":"${mark}\n"}`, `["${mark}"]`]) {
 	for (const useNativeAddon of [true, false]) {
-		test.serial(`errors of a cache that cannot be read, ${useNativeAddon ? 'native' : 'pure'}: ${content.replace(mark, '...').replace('\n', '\\n')}`, async t => {
+		test.serial(`errors of a cache that cannot be read, ${useNativeAddon ? 'native' : 'pure'}: ${content.replace(mark, '...').replace('\n', String.raw`\n`)}`, async t => {
 			const home = new TestHome(t);
 			home.writeSettled(content);
 			const error = await failure(home.credential({useNativeAddon}));

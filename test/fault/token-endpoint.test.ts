@@ -4,7 +4,9 @@ import test, {type ExecutionContext} from 'ava';
 import type {AuthenticationError, CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
 import * as faults from '../helpers/entra-faults.js';
-import {type Behaviour, type EntraServer, type EntraServerOptions, startEntraServer} from '../helpers/entra-server.js';
+import {
+	type Behaviour, type EntraServer, type EntraServerOptions, startEntraServer,
+} from '../helpers/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
@@ -30,7 +32,7 @@ async function setUp(t: ExecutionContext, {behaviours = [], ...options}: SharedT
 test('the request, byte for byte', async t => {
 	const {entra, credential} = await setUp(t);
 	const {token, expiresOnTimestamp, tokenType} = await credential.getToken(scope);
-	t.is(token, entra.grants[0]?.accessToken);
+	t.is(token, entra.grants[0]!.accessToken);
 	t.is(tokenType, 'Bearer');
 	t.true(Math.abs(expiresOnTimestamp - (Date.now() + 3_600_000)) < 10_000);
 
@@ -49,16 +51,26 @@ test('the request, byte for byte', async t => {
 	const correlationId = request?.headers['client-request-id'] ?? '';
 	t.regex(correlationId, /^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
 	t.deepEqual(request?.rawHeaders, [
-		'host', 'login.microsoftonline.com',
-		'connection', 'keep-alive',
-		'content-type', 'application/x-www-form-urlencoded;charset=utf-8',
-		'accept', 'application/json',
-		'client-request-id', correlationId,
-		'return-client-request-id', 'true',
-		'x-client-sku', 'azure-shared-token-cache',
-		'x-client-ver', '1.0.0-beta.1',
-		'x-anchormailbox', `Oid:${ann.uid}@${ann.utid}`,
-		'content-length', String(request?.body.length),
+		'host',
+		'login.microsoftonline.com',
+		'connection',
+		'keep-alive',
+		'content-type',
+		'application/x-www-form-urlencoded;charset=utf-8',
+		'accept',
+		'application/json',
+		'client-request-id',
+		correlationId,
+		'return-client-request-id',
+		'true',
+		'x-client-sku',
+		'azure-shared-token-cache',
+		'x-client-ver',
+		'1.0.0-beta.1',
+		'x-anchormailbox',
+		`Oid:${ann.uid}@${ann.utid}`,
+		'content-length',
+		String(request?.body.length),
 	]);
 });
 
@@ -178,7 +190,7 @@ test('with claims given, AuthenticationRequiredError with scopes and suberror', 
 	t.like(error, {code: 'STC_INTERACTION_REQUIRED', scopes: [scope], suberror: 'basic_action'});
 });
 
-for (const [form, retryAfter] of [['seconds', () => 1], ['an HTTP date', () => new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000)]] as const) {
+for (const [form, retryAfter] of [['seconds', () => 1], ['an HTTP date', () => new Date((Math.ceil(Date.now() / 1000) + 1) * 1000)]] as const) {
 	test(`429 with Retry-After in ${form}: waited for, then repeated`, async t => {
 		const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 2, retryDelayInMs: 1, maxRetryDelayInMs: 5000}});
 		entra.script(async exchange => faults.throttled(retryAfter())(exchange));

@@ -15,17 +15,19 @@ export const native: CacheBackend = nativeBackend;
 export const backends: readonly CacheBackend[] = [native, pureBackend];
 
 export function toAnswer({sizeBytes, accounts, refreshTokens, accessTokens, appMetadata}: CacheSlice): OracleAnswer {
-	return {sizeBytes, accounts: sorted(accounts), refreshTokens: sorted(refreshTokens), accessTokens: sorted(accessTokens), appMetadata: sorted(appMetadata)};
+	return {
+		sizeBytes, accounts: sorted(accounts), refreshTokens: sorted(refreshTokens), accessTokens: sorted(accessTokens), appMetadata: sorted(appMetadata),
+	};
 }
 
 /** What a backend says of these bytes. */
 export function scan(backend: CacheBackend, bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 	try {
 		return toAnswer(backend.scan(bytes, query));
-	} catch (failure) {
-		const {code} = failure as StoreError;
+	} catch (error_) {
+		const {code} = error_ as StoreError;
 		if (typeof code !== 'string') {
-			throw failure;
+			throw error_;
 		}
 
 		return {code};

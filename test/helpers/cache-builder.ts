@@ -38,7 +38,7 @@ export function randomNumbers(seed: number): () => number {
 	return () => {
 		state = (state + 0x6D_2B_79_F5) >>> 0;
 		let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-		mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+		mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed);
 		return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
 	};
 }
@@ -71,7 +71,9 @@ export function buildCache(options: CacheOptions): BuiltCache {
 		const username = unicodeNames && index % 2 === 1 ? `benutzer-ü-名前-${index}@contoso.com` : `user${index}@contoso.com`;
 		const common = {home_account_id: homeAccountId, environment: builtEnvironment};
 		const refreshToken = `1.FAKE${text(1150)}`;
-		const account: BuiltAccount = {homeAccountId, tenantId, username, refreshToken, scopes: [], accessTokens: []};
+		const account: BuiltAccount = {
+			homeAccountId, tenantId, username, refreshToken, scopes: [], accessTokens: [],
+		};
 		sections.Account[key(homeAccountId, builtEnvironment, tenantId)] = {
 			...common,
 			realm: tenantId,
@@ -81,7 +83,9 @@ export function buildCache(options: CacheOptions): BuiltCache {
 			...(style === 'node' && {
 				client_info: text(120),
 				// An array of JSON texts: nested, and full of escapes.
-				tenantProfiles: [JSON.stringify({tenantId, localAccountId: uid, name: `Name "${username}"`, username, isHomeTenant: true})],
+				tenantProfiles: [JSON.stringify({
+					tenantId, localAccountId: uid, name: `Name "${username}"`, username, isHomeTenant: true,
+				})],
 			}),
 		};
 		sections.IdToken[`${key(homeAccountId, builtEnvironment, 'idtoken', builtClientId, tenantId)}-${style === 'python' ? '' : '--'}`] = {
@@ -127,13 +131,17 @@ function serialize(sections: Record<string, object>, style: CacheStyle): string 
 		case 'python': {
 			// As json.dumps(indent=4): ASCII alone. Sections in the order in which Python first fills them.
 			const {AccessToken, Account, IdToken, RefreshToken, AppMetadata} = sections;
-			return JSON.stringify({AccessToken, Account, IdToken, RefreshToken, AppMetadata}, undefined, 4)
-				.replaceAll(/[\u007F-\uFFFF]/g, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+			return JSON.stringify({
+				AccessToken, Account, IdToken, RefreshToken, AppMetadata,
+			}, undefined, 4)
+				.replaceAll(/[\u007F-\uFFFF]/g, character => String.raw`\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
 		}
 
 		case 'dotnet': {
 			const {AccessToken, RefreshToken, IdToken, Account, AppMetadata} = sections;
-			return JSON.stringify({AccessToken, RefreshToken, IdToken, Account, AppMetadata, unknown_section: {kept: [1, {a: null}]}});
+			return JSON.stringify({
+				AccessToken, RefreshToken, IdToken, Account, AppMetadata, unknown_section: {kept: [1, {a: null}]},
+			});
 		}
 	}
 }

@@ -3,8 +3,12 @@
  * directory of its own. The bus has no service directory: on a stock session bus any call would start a new daemon, with a prompt.
  */
 
-import {type ChildProcess, execFile, spawn, spawnSync} from 'node:child_process';
-import {existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {
+	type ChildProcess, execFile, spawn, spawnSync,
+} from 'node:child_process';
+import {
+	existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -161,7 +165,7 @@ async function waitFor(what: string, condition: () => boolean | Promise<boolean>
 
 /** Ends one of our own processes, stopped or not. */
 async function end(child: ChildProcess | undefined): Promise<void> {
-	if (!child || child.exitCode !== null || child.signalCode !== null) {
+	if (child?.exitCode !== null || child.signalCode !== null) {
 		return;
 	}
 

@@ -120,8 +120,8 @@ function objectsIn(root: Fields, section: string): Fields[] {
 
 /** Sorts what has no order; answers of the readers go through it too. */
 export function sorted(entries: readonly unknown[]): unknown[] {
-	const text = (entry: unknown) => JSON.stringify(Object.entries(entry as object).sort());
-	return [...entries].sort((a, b) => text(a) < text(b) ? -1 : 1);
+	const text = (entry: unknown) => JSON.stringify(Object.entries(entry as object).toSorted(([a], [b]) => a < b ? -1 : 1));
+	return entries.toSorted((a, b) => text(a) < text(b) ? -1 : 1);
 }
 
 const nonEmpty = (value: unknown) => typeof value === 'string' && value !== '';
@@ -130,7 +130,8 @@ const ascii = (value: string) => [...value].every(character => character.codePoi
 
 function lower(value: string): string {
 	let lowered = '';
-	for (const unit of value.split('')) {
+	for (const element of value) {
+		const unit = element;
 		lowered += unit >= 'A' && unit <= 'Z' ? String.fromCharCode(unit.charCodeAt(0) + 32) : unit;
 	}
 

@@ -32,7 +32,7 @@ const program = fileURLToPath(new URL('store-program.mjs', import.meta.url));
 
 /** @param wrapper A command that runs the program, such as `unshare -m`. */
 export async function askStore(environment: Readonly<Record<string, string>>, job: StoreJob, wrapper: readonly string[] = []): Promise<StoreReport> {
-	const [command = process.execPath, ...parameters] = [...wrapper, process.execPath, program, JSON.stringify(job)];
+	const [command, ...parameters] = [...wrapper, process.execPath, program, JSON.stringify(job)];
 	const {stdout} = await run(command, parameters, {env: environment, timeout: 100_000, maxBuffer: 64 * 1024 * 1024});
 	return JSON.parse(stdout) as StoreReport;
 }

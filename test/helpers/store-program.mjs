@@ -25,7 +25,9 @@ async function ask() {
 		outcome.answer = answer;
 	} catch (error) {
 		const {code, osDomain, osCode, message, stack} = error;
-		Object.assign(outcome, {code, osDomain, osCode, message, hasFrames: stack.includes('store-program')});
+		Object.assign(outcome, {
+			code, osDomain, osCode, message, hasFrames: stack.includes('store-program'),
+		});
 	}
 
 	outcome.elapsedMs = performance.now() - start;

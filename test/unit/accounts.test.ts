@@ -1,12 +1,18 @@
 import test from 'ava';
-import {explainSelection, findCandidates, maskUserName, selectAccount, type AccountCriteria} from '../../dist/accounts.js';
-import type {AccountEntry, AppMetadataEntry, CacheSlice, RefreshTokenEntry} from '../../dist/backend.js';
+import {
+	explainSelection, findCandidates, maskUserName, selectAccount, type AccountCriteria,
+} from '../../dist/accounts.js';
+import type {
+	AccountEntry, AppMetadataEntry, CacheSlice, RefreshTokenEntry,
+} from '../../dist/backend.js';
 
 const clientId = 'client-1';
 const environment = 'login.microsoftonline.com';
 
 function slice(parts: {accounts?: AccountEntry[]; refreshTokens?: RefreshTokenEntry[]; appMetadata?: AppMetadataEntry[]}): CacheSlice {
-	return {stamp: '', modifiedMs: 0, sizeBytes: 1, accounts: [], refreshTokens: [], accessTokens: [], appMetadata: [], ...parts};
+	return {
+		stamp: '', modifiedMs: 0, sizeBytes: 1, accounts: [], refreshTokens: [], accessTokens: [], appMetadata: [], ...parts,
+	};
 }
 
 function account(homeAccountId: string, username?: string): AccountEntry {
@@ -14,7 +20,9 @@ function account(homeAccountId: string, username?: string): AccountEntry {
 }
 
 function token(homeAccountId: string, secret: string, rest: Partial<RefreshTokenEntry> = {}): RefreshTokenEntry {
-	return {homeAccountId, environment, secret, clientId: 'other', familyId: '1', ...rest};
+	return {
+		homeAccountId, environment, secret, clientId: 'other', familyId: '1', ...rest,
+	};
 }
 
 const any: AccountCriteria = {tenantOnlyDisambiguates: false};

@@ -5,7 +5,9 @@ const parse = (text: string) => parseAuthority(text, 'authorityHost');
 
 test('host or URL, any case, with trailing slashes', t => {
 	for (const text of ['login.microsoftonline.com', 'https://LOGIN.microsoftonline.com', 'https://login.microsoftonline.com//', ' login.microsoftonline.com ', 'login.microsoftonline.com:443']) {
-		t.like(parse(text), {origin: 'https://login.microsoftonline.com', host: 'login.microsoftonline.com', isWellKnown: true, isLoopback: false, isAdfs: false}, text);
+		t.like(parse(text), {
+			origin: 'https://login.microsoftonline.com', host: 'login.microsoftonline.com', isWellKnown: true, isLoopback: false, isAdfs: false,
+		}, text);
 	}
 });
 

@@ -1,7 +1,9 @@
 /** Loading the addon: what is looked for, and what is said when nothing fits. */
 
 import {execFile} from 'node:child_process';
-import {cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {
+	cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -52,7 +54,11 @@ test('a package without a binary reads a plaintext cache, says so in one line, a
 	const environment = 'login.microsoftonline.com';
 	writeFileSync(join(cachePath, 'msal.cache.nocae'), JSON.stringify({
 		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
-		RefreshToken: {r: {home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1'}},
+		RefreshToken: {
+			r: {
+				home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1',
+			},
+		},
 		AccessToken: {
 			t: {
 				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-access', expires_on: '9999999999',

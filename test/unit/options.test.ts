@@ -2,11 +2,12 @@ import {homedir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
 import {developerSignOnClientId, readSettings} from '../../dist/options.js';
-import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
 
-const read = (options: object = {}, environment: Record<string, string> = {}) => readSettings(options as SharedTokenCacheCredentialOptions, environment);
+const read = (options: object = {}, environment: Record<string, string> = {}) => readSettings(options, environment);
 
-const record = {authority: 'login.microsoftonline.us', homeAccountId: 'uid.utid', clientId: 'record-client', tenantId: 'record-tenant', username: 'ann@contoso.com'};
+const record = {
+	authority: 'login.microsoftonline.us', homeAccountId: 'uid.utid', clientId: 'record-client', tenantId: 'record-tenant', username: 'ann@contoso.com',
+};
 
 test('defaults', t => {
 	const settings = read();
@@ -29,11 +30,15 @@ test('defaults', t => {
 });
 
 test('environment variables are defaults; empty ones count as not set', t => {
-	const environment = {AZURE_USERNAME: 'ann', AZURE_TENANT_ID: 'tenant', AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn', XDG_DATA_HOME: '/data'};
+	const environment = {
+		AZURE_USERNAME: 'ann', AZURE_TENANT_ID: 'tenant', AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn', XDG_DATA_HOME: '/data',
+	};
 	t.like(read({}, environment), {username: 'ann', tenantId: 'tenant', dataHome: '/data'});
 	t.is(read({}, environment).authority.host, 'login.chinacloudapi.cn');
 	t.like(read({username: 'bob', tenantId: 'other', authorityHost: 'login.microsoftonline.com'}, environment), {username: 'bob', tenantId: 'other'});
-	const empty = read({username: '', tenantId: '', authorityHost: ''}, {AZURE_USERNAME: '', AZURE_TENANT_ID: '', AZURE_AUTHORITY_HOST: '', XDG_DATA_HOME: 'relative'});
+	const empty = read({username: '', tenantId: '', authorityHost: ''}, {
+		AZURE_USERNAME: '', AZURE_TENANT_ID: '', AZURE_AUTHORITY_HOST: '', XDG_DATA_HOME: 'relative',
+	});
 	t.like(empty, {username: undefined, tenantId: undefined, dataHome: join(homedir(), '.local/share')});
 	t.is(empty.authority.host, 'login.microsoftonline.com');
 	t.true(read({}, {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: 'false'}).tenantRules.requestsIgnored);

@@ -32,7 +32,9 @@ const fits = (rest: Partial<AccessTokenEntry>, request: Partial<TokenCriteria> =
 
 test('a token fits by account, environment, client, realm and scopes', t => {
 	t.true(fits({}));
-	t.true(fits({environment: 'LOGIN.WINDOWS.NET', homeAccountId: 'UID.HOME', clientId: 'CLIENT', realm: 'HOME'}));
+	t.true(fits({
+		environment: 'LOGIN.WINDOWS.NET', homeAccountId: 'UID.HOME', clientId: 'CLIENT', realm: 'HOME',
+	}));
 	t.false(fits({homeAccountId: 'other.home'}));
 	t.false(fits({environment: 'login.microsoftonline.us'}));
 	t.false(fits({clientId: 'another'}));
