@@ -89,7 +89,12 @@ for (const backend of backends) {
 				accounts: [account({home_account_id: broken}), account({environment: broken}), account()],
 				refreshTokens: [refreshToken({home_account_id: broken}), refreshToken({environment: broken}), refreshToken({secret: broken}), refreshToken()],
 				accessTokens: [
-					accessToken({home_account_id: broken}), accessToken({environment: broken}), accessToken({secret: broken}), accessToken({client_id: broken}), accessToken({expires_on: broken}), accessToken(),
+					accessToken({home_account_id: broken}),
+					accessToken({environment: broken}),
+					accessToken({secret: broken}),
+					accessToken({client_id: broken}),
+					accessToken({expires_on: broken}),
+					accessToken(),
 				],
 				appMetadata: [{client_id: broken, environment}, {client_id: 'client-1', environment: broken}, {client_id: 'client-1', environment}],
 			});
