@@ -316,10 +316,9 @@ export class Acquisition {
 		};
 
 		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
-		const primaryReadings = primary.map(async source => this.cache.read(source, query));
-		for (const reading of primaryReadings) {
+		for (const reading of await Promise.all(primary.map(async source => this.cache.read(source, query)))) {
 			// eslint-disable-next-line no-await-in-loop
-			const outcome = await consider(await reading);
+			const outcome = await consider(reading);
 			if (outcome) {
 				return outcome;
 			}

@@ -53,11 +53,14 @@ const settledAfterMs = 2000;
 /** Granted tokens kept in memory at the most; the oldest go first. */
 const maxGrantedTokens = 1000;
 
+/** Rotated refresh tokens remembered at the most: far more than one account has. */
+const maxRotatedTokens = 100;
+
 export class SharedCache {
 	readonly #keyringTimeoutMs: number;
 	readonly #useNativeAddon: boolean | undefined;
 	#granted: GrantedToken[] = [];
-	/** Refresh tokens that were rotated by a grant of this process, old to new. */
+	/** Refresh tokens that grants of this process rotated: the cached one to its newest descendant. */
 	readonly #rotated = new Map<string, string>();
 
 	constructor(settings: {keyringTimeoutMs: number; useNativeAddon: boolean | undefined}) {
@@ -113,12 +116,7 @@ export class SharedCache {
 
 	/** The newest descendant of a cached refresh token, as far as this process knows. */
 	currentRefreshToken(secret: string): string {
-		let current = secret;
-		for (let next = this.#rotated.get(current); next !== undefined; next = this.#rotated.get(current)) {
-			current = next;
-		}
-
-		return current;
+		return this.#rotated.get(secret) ?? secret;
 	}
 
 	/**
@@ -133,9 +131,13 @@ export class SharedCache {
 			accessToken,
 		];
 		if (refreshToken && refreshToken !== sentRefreshToken) {
-			// A server that hands out an earlier token again must not make a circle of this chain.
-			this.#rotated.delete(refreshToken);
-			this.#rotated.set(sentRefreshToken, refreshToken);
+			const [cached] = [...this.#rotated].find(([, current]) => current === sentRefreshToken) ?? [sentRefreshToken];
+			this.#rotated.delete(cached);
+			this.#rotated.set(cached, refreshToken);
+			if (this.#rotated.size > maxRotatedTokens) {
+				const [oldest] = this.#rotated.keys();
+				this.#rotated.delete(oldest ?? '');
+			}
 		}
 	}
 

@@ -43,6 +43,9 @@ export const maxAnswerSizeBytes = 1024 * 1024;
 /** Longest time for one try, milliseconds, from connecting to the last byte. */
 export const attemptTimeoutMs = 30_000;
 
+/** Longest time to connect, TLS included, milliseconds. */
+const connectTimeoutMs = 10_000;
+
 type UndiciResponse = {
 	statusCode: number;
 	headers: Record<string, string | string[] | undefined>;
@@ -162,30 +165,35 @@ function errorCode(error: unknown): string {
 // The package's main file loads all of undici, which takes three times as long as the parts that are used here. A release that
 // moves these files is met by the fallback.
 
-type Constructor<Type> = new(options?: object) => Type;
 type OwnDispatcher = HttpDispatcher & {destroy(): Promise<void>};
+type DispatcherClass = new(options?: object) => OwnDispatcher;
 type ConnectCallback = (error: Error | null, socket?: Socket) => void;
 type Connect = (options: object, callback: ConnectCallback) => Socket;
+type Undici = {
+	Dispatcher: {prototype: {request: Request}};
+	Agent: DispatcherClass;
+	ProxyAgent: DispatcherClass;
+	EnvHttpProxyAgent: DispatcherClass;
+	buildConnector(options: object): Connect;
+};
 
 function undiciRequest(): Request {
-	return loadUndici('undici/lib/api/api-request.js', 'Dispatcher', (module: {prototype?: {request: Request}} & Request) => module.prototype?.request ?? module);
+	return fromUndici('undici/lib/api/api-request.js', ({Dispatcher}) => Dispatcher.prototype.request);
 }
 
 function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatcher {
+	// The proxy agents need methods that undici's main file adds to every dispatcher.
 	if (proxy) {
-		const ProxyAgent = loadUndici('undici/lib/dispatcher/proxy-agent.js', 'ProxyAgent', (found: Constructor<OwnDispatcher>) => found);
 		const token = proxy.username === undefined ? {} : {token: `Basic ${Buffer.from(`${proxy.username}:${proxy.password ?? ''}`).toString('base64')}`};
-		return new ProxyAgent({uri: `${proxy.host}:${proxy.port}`, ...token});
+		return new (wholeUndici().ProxyAgent)({uri: `${proxy.host}:${proxy.port}`, ...token});
 	}
 
 	if (['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some(name => process.env[name])) {
-		const EnvironmentProxyAgent = loadUndici('undici/lib/dispatcher/env-http-proxy-agent.js', 'EnvHttpProxyAgent', (found: Constructor<OwnDispatcher>) => found);
-		return new EnvironmentProxyAgent();
+		return new (wholeUndici().EnvHttpProxyAgent)();
 	}
 
-	const Agent = loadUndici('undici/lib/dispatcher/agent.js', 'Agent', (found: Constructor<OwnDispatcher>) => found);
-	const buildConnector = loadUndici('undici/lib/core/connect.js', 'buildConnector', (found: (options: object) => Connect) => found);
-	const connect = buildConnector({timeout: 10_000});
+	const Agent = fromUndici('undici/lib/dispatcher/agent.js', undici => undici.Agent);
+	const connect = fromUndici('undici/lib/core/connect.js', undici => undici.buildConnector)({timeout: connectTimeoutMs});
 	return new Agent({connect: (options: object, callback: ConnectCallback) => release(connect(options, callback))});
 }
 
@@ -196,14 +204,15 @@ function release(socket: Socket): Socket {
 	return socket;
 }
 
-function loadUndici<Found, Result>(path: string, exportName: string, pick: (found: Found) => Result): Result {
-	let found: Found;
-	try {
-		found = require(path) as Found;
-	} catch {
-		// Another release keeps it elsewhere: its main file has it under a public name.
-		found = (require('undici') as Record<string, Found>)[exportName] as Found;
-	}
+function wholeUndici(): Undici {
+	return require('undici') as Undici;
+}
 
-	return pick(found);
+function fromUndici<Found>(path: string, find: (undici: Undici) => Found): Found {
+	try {
+		return require(path) as Found;
+	} catch {
+		// Another release keeps it elsewhere; its main file has it under a public name.
+		return find(wholeUndici());
+	}
 }

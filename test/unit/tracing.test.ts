@@ -1,0 +1,76 @@
+/** Spans, through the application's own `@azure/core-tracing`. */
+
+import {type Instrumenter, type TracingContext, useInstrumenter} from '@azure/core-tracing';
+import test from 'ava';
+import type {GetTokenOptions} from '../../dist/types.js';
+import {accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome} from '../helpers/home.js';
+
+type Ended = {name: string; status: string; error?: unknown};
+
+const ended: Ended[] = [];
+
+/** As an application's tracing library hands it to its clients. */
+class Context implements TracingContext {
+	constructor(private readonly values: ReadonlyMap<symbol, unknown> = new Map()) {}
+
+	getValue(key: symbol): unknown {
+		return this.values.get(key);
+	}
+
+	setValue(key: symbol, value: unknown): Context {
+		return new Context(new Map([...this.values, [key, value]]));
+	}
+
+	deleteValue(key: symbol): Context {
+		return new Context(new Map([...this.values].filter(([each]) => each !== key)));
+	}
+}
+
+/** Records what is started and how it ends: the part of an instrumenter that a span needs. */
+const instrumenter: Instrumenter = {
+	startSpan(name, options) {
+		const span: Ended = {name, status: 'unset'};
+		return {
+			span: {
+				setStatus({status, ...rest}) {
+					Object.assign(span, {status, ...rest});
+				},
+				setAttribute() {
+					// Not looked at.
+				},
+				end() {
+					ended.push(span);
+				},
+				recordException() {
+					// Told by the status.
+				},
+				isRecording: () => true,
+			},
+			tracingContext: options.tracingContext ?? new Context(),
+		};
+	},
+	withContext: (_context, callback, ...parameters) => callback(...parameters),
+	parseTraceparentHeader: () => undefined,
+	createRequestHeaders: () => ({}),
+};
+
+test.serial('a call that is answered from memory makes no span, the others one that says how they ended', async t => {
+	useInstrumenter(instrumenter);
+	const options: GetTokenOptions = {tracingOptions: {tracingContext: new Context()}};
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh')],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-access', 3600)],
+	}));
+	const credential = home.credential();
+	await credential.getToken(scope, options);
+	t.deepEqual(ended, [{name: 'SharedTokenCacheCredential.getToken', status: 'success'}]);
+	await credential.getToken(scope, options);
+	t.is(ended.length, 1);
+	await t.throwsAsync(home.credential({username: 'nobody'}).getToken(scope, options));
+	t.is(ended.length, 2);
+	t.like(ended[1], {name: 'SharedTokenCacheCredential.getToken', status: 'error'});
+	await t.throwsAsync(home.credential({username: 'nobody else'}).getToken(scope));
+	t.is(ended.length, 2, 'no context, no span');
+});
