@@ -14,17 +14,24 @@ const namespace = 'azure-shared-token-cache';
 /** Least severe last. Source: `@azure/logger` 1.3, AZURE_LOG_LEVEL. */
 const levels: readonly LogLevel[] = ['error', 'warning', 'info', 'verbose'];
 
-/** `null`: looked for, not there. `undefined`: not looked for yet. */
-let azureLogger: AzureLogger | null | undefined;
+let azureLogger: AzureLogger | undefined;
 let waiting: Array<{level: LogLevel; line: LogLine}> = [];
-let load: () => unknown = () => require('@azure/logger');
+
+/**
+ * Finds the application's logger; `undefined` where there is none, or where nobody can be listening. Loading it costs milliseconds of
+ * the main thread, so that is done only for an application that has loaded it already, or that asks for lines by the environment.
+ */
+let findLoggerModule = async (): Promise<unknown> => {
+	const isLoaded = Object.keys(require.cache).some(path => /[/\\]@azure[/\\]logger[/\\]/.test(path));
+	return isLoaded || process.env['AZURE_LOG_LEVEL'] ? require('@azure/logger') as unknown : undefined;
+};
 
 /**
  * `@azure/logger` has a copy of its state for `require` and another for `import`. The entry point for `import` says that the
- * application most likely set its log level in the second.
+ * application most likely set its log level in the second, where nobody can tell what is loaded.
  */
-export function loadLoggerWith(loader: () => Promise<unknown>): void {
-	load = loader;
+export function loadLoggerWith(load: () => Promise<unknown>): void {
+	findLoggerModule = load;
 	azureLogger = undefined;
 }
 
@@ -44,12 +51,12 @@ export const log: Record<LogLevel, (line: LogLine) => void> = {
 };
 
 function write(level: LogLevel, line: LogLine): void {
-	if (azureLogger !== undefined) {
+	if (azureLogger) {
 		emit(level, line);
 		return;
 	}
 
-	// Looking for @azure/logger costs milliseconds, which the first token should not wait for.
+	// After whatever is going on now: the first token should not wait for a logger to load.
 	if (waiting.length === 0) {
 		setImmediate(() => {
 			void flush();
@@ -60,7 +67,7 @@ function write(level: LogLevel, line: LogLine): void {
 }
 
 async function flush(): Promise<void> {
-	azureLogger = await findAzureLogger();
+	azureLogger ??= await findAzureLogger();
 	const lines = waiting;
 	waiting = [];
 	for (const {level, line} of lines) {
@@ -68,13 +75,13 @@ async function flush(): Promise<void> {
 	}
 }
 
-async function findAzureLogger(): Promise<AzureLogger | null> {
+async function findAzureLogger(): Promise<AzureLogger | undefined> {
 	try {
-		const {createClientLogger} = await load() as {createClientLogger(name: string): AzureLogger};
-		return createClientLogger(namespace);
+		const found = await findLoggerModule() as {createClientLogger(name: string): AzureLogger} | undefined;
+		return found?.createClientLogger(namespace);
 	} catch {
 		// An optional peer: the application has none.
-		return null;
+		return undefined;
 	}
 }
 
