@@ -381,9 +381,14 @@ export class Acquisition {
 			const details = {
 				...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}),
 			};
+			// The message of a file names it already.
+			const subject = message.startsWith(worst.source.label) ? '' : `${worst.source.label}: `;
+			const absent = readings.filter(({slice, error}) => slice === null && error === undefined).map(({source}) => source.label);
+			// Where a keyring is merely missing, what was looked for in its place is half of the answer.
+			const elsewhere = absent.length > 0 && rank(worst) === tellingErrors.length ? ` There is no cache at ${absent.join(', ')}.` : '';
 			return new CredentialUnavailableError(
 				code,
-				`SharedTokenCacheCredential: Shared token cache unavailable: ${worst.source.label}: ${message}`,
+				`SharedTokenCacheCredential: Shared token cache unavailable: ${subject}${message}${elsewhere}`,
 				{cause: worst.error, details},
 			);
 		}
