@@ -27,7 +27,8 @@
             "-fvisibility=hidden", "-fvisibility-inlines-hidden",
             "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"
           ],
-          "ldflags": ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,--no-undefined-version", "-pthread"],
+          # nodelete: a worker that ends would unload the addon from under a thread that still waits for a keyring.
+          "ldflags": ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,--no-undefined-version", "-pthread"],
           "libraries": ["-ldl"]
         }],
         ["OS!='linux'", {"include_dirs": ["<(napi_headers)"]}],

@@ -4,8 +4,10 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -189,7 +191,10 @@ const SecretStore& ToStore(const Napi::Value& value) {
 
 CallLimits ToLimits(const Napi::Value& timeout_ms, Cancellation* cancellation) {
   if (!timeout_ms.IsNumber()) ThrowTypeError(timeout_ms.Env(), "timeoutMs has to be a number");
-  const int64_t ms = timeout_ms.As<Napi::Number>().Int64Value();
+  // As long as a timer of Node can be. What is far beyond would overflow the clock.
+  constexpr int64_t kMaxTimeoutMs = std::numeric_limits<int32_t>::max();
+  const int64_t ms =
+      std::clamp<int64_t>(timeout_ms.As<Napi::Number>().Int64Value(), 0, kMaxTimeoutMs);
   return {std::chrono::steady_clock::now() + std::chrono::milliseconds(ms), cancellation};
 }
 
@@ -215,6 +220,9 @@ class Task {
       status_ = Status(StatusCode::kIo, "run", "c++", 0, std::string("failed: ") + error.what());
     }
   }
+
+  // Instead of Execute.
+  void Fail(Status status) { status_ = std::move(status); }
 
   // On the thread of the environment.
   void Settle(Napi::Env env) {
@@ -275,16 +283,22 @@ class ThreadJob {
     }
     napi_unref_threadsafe_function(env, job->function_);
     try {
-      std::thread([job] { job->Run(); }).detach();
-    } catch (const std::system_error&) {
-      // No thread to be had: do it here rather than not at all; limits apply.
-      job->Run();
+      std::thread([job] { job->Execute(); }).detach();
+    } catch (const std::system_error& error) {
+      job->task_->Fail(Status(StatusCode::kIo, "pthread_create", "errno", error.code().value(),
+                              "No thread could be started. Raise the limit of processes."));
+      job->Finish();
     }
   }
 
  private:
-  void Run() {
+  void Execute() {
     task_->Execute();
+    Finish();
+  }
+
+  // Has the task settled on the thread of the environment.
+  void Finish() {
     const std::lock_guard<std::mutex> lock(mutex_);
     // Once finalized, the function is gone, and with it the environment.
     if (is_finalized_) return;

@@ -3,9 +3,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <string>
-#include <utility>
 
-#include "folded_hash.h"
+#include "text_hash.h"
 
 namespace stc {
 
@@ -51,7 +50,19 @@ bool IsAllDigits(std::string_view text) {
   return text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+// Of up to 15 digits: exact.
+double ReadDigits(std::string_view digits) {
+  int64_t value = 0;
+  for (const char digit : digits) value = value * 10 + (digit - '0');
+  return static_cast<double>(value);
+}
+
+bool IsTimeText(std::string_view text) {
+  return !text.empty() && text.size() <= kMaxDigits && IsAllDigits(text);
+}
+
 std::optional<double> ReadInteger(std::string_view number) {
+  if (IsTimeText(number)) return ReadDigits(number);
   // strtod wants a terminator, and rounds as JSON.parse does.
   const std::string text(number);
   char* end = nullptr;
@@ -63,36 +74,70 @@ std::optional<double> ReadInteger(std::string_view number) {
   return value + 0.0;  // -0 becomes 0
 }
 
+// More fields than any MSAL writes, and longer names: not worth remembering.
+constexpr size_t kMaxKnownNames = 32;
+constexpr size_t kMaxKnownNameSize = 64;
+
 }  // namespace
 
+bool CacheRecord::ReadName(JsonReader* reader, size_t ordinal, Field* field) {
+  if (ordinal < known_names_.size()) {
+    const KnownName& known = known_names_[ordinal];
+    if (!known.text.empty() && reader->TakeText(known.text)) {
+      *field = known.field;
+      return true;
+    }
+  }
+  const size_t begin = reader->SizeSinceMark();
+  int next = -1;
+  if (!reader->Peek(&next)) return false;
+  if (next != '"') return reader->Expect('"');
+  JsonSpan name;
+  if (!reader->ReadString(&name) || !reader->Expect(':') || !reader->Peek(&next)) return false;
+  const std::string_view raw = reader->Marked(name);
+  if (!name.is_plain) {
+    const JsonText text = JsonText::FromRaw(raw, false);
+    *field = text.is_ascii() ? FindField(text.ascii()) : Field::kCount;
+    return true;
+  }
+  *field = FindField(raw);
+  const size_t size = reader->SizeSinceMark() - begin;
+  if (ordinal < kMaxKnownNames && size <= kMaxKnownNameSize) {
+    if (ordinal >= known_names_.size()) known_names_.resize(ordinal + 1);
+    known_names_[ordinal].text = reader->Marked({begin, size, true});
+    known_names_[ordinal].field = *field;
+  }
+  return true;
+}
+
 bool CacheRecord::Read(JsonReader* reader) {
-  values_.fill(Value());
+  strings_ = 0;
+  numbers_ = 0;
   bool is_done = false;
   if (!reader->Expect('{') || !reader->Take('}', &is_done)) return false;
-  while (!is_done) {
+  for (size_t ordinal = 0; !is_done; ++ordinal) {
     int next = -1;
-    if (!reader->Peek(&next)) return false;
-    JsonSpan name;
-    if (next != '"') return reader->Expect('"');
-    if (!reader->ReadString(&name) || !reader->Expect(':') || !reader->Peek(&next)) return false;
     Field field = Field::kCount;
-    if (name.is_plain) {
-      field = FindField(reader->Marked(name));
-    } else {
-      const JsonText text = JsonText::FromRaw(reader->Marked(name), false);
-      if (text.is_ascii()) field = FindField(text.ascii());
-    }
-    Value value;
+    if (!ReadName(reader, ordinal, &field) || !reader->Peek(&next)) return false;
+    uint32_t string_bit = 0;
+    uint32_t number_bit = 0;
+    JsonSpan span;
     if (next == '"') {
-      value.kind = Kind::kString;
-      if (!reader->ReadString(&value.span)) return false;
+      string_bit = 1;
+      if (!reader->ReadString(&span)) return false;
     } else if (next == '-' || (next >= '0' && next <= '9')) {
-      value.kind = Kind::kNumber;
-      if (!reader->ReadNumber(&value.span)) return false;
+      number_bit = 1;
+      if (!reader->ReadNumber(&span)) return false;
     } else if (!reader->SkipValue()) {
       return false;
     }
-    if (field != Field::kCount) values_[static_cast<size_t>(field)] = value;
+    if (field != Field::kCount) {
+      // Of two fields with one name the later one counts.
+      const auto shift = static_cast<unsigned>(field);
+      strings_ = (strings_ & ~Bit(field)) | string_bit << shift;
+      numbers_ = (numbers_ & ~Bit(field)) | number_bit << shift;
+      spans_[shift] = span;
+    }
     bool has_more = false;
     if (!reader->Take(',', &has_more)) return false;
     if (!has_more) {
@@ -104,8 +149,7 @@ bool CacheRecord::Read(JsonReader* reader) {
 }
 
 JsonText CacheRecord::Text(const JsonReader& reader, Field field) const {
-  const JsonSpan& span = value(field).span;
-  return JsonText::FromRaw(reader.Marked(span), span.is_plain);
+  return JsonText::FromRaw(reader.Marked(span(field)), span(field).is_plain);
 }
 
 std::optional<JsonText> CacheRecord::OptionalText(const JsonReader& reader, Field field) const {
@@ -113,36 +157,34 @@ std::optional<JsonText> CacheRecord::OptionalText(const JsonReader& reader, Fiel
   return Text(reader, field);
 }
 
-bool CacheRecord::EqualsIgnoringCase(const JsonReader& reader, Field field,
-                                     std::u16string_view other) const {
+bool CacheRecord::Equals(const JsonReader& reader, Field field, const CaselessText& other) const {
   if (!IsString(field)) return false;
-  const JsonSpan& span = value(field).span;
   // Nearly always; a copy for each record would cost as much as the scan.
-  if (span.is_plain) return EqualIgnoringAsciiCase(reader.Marked(span), other);
-  return EqualIgnoringAsciiCase(Text(reader, field), other);
+  if (span(field).is_plain) return other.Equals(reader.Marked(span(field)));
+  return other.Equals(Text(reader, field));
 }
 
-uint64_t CacheRecord::HashFolded(const JsonReader& reader, Field field) const {
-  const JsonSpan& span = value(field).span;
-  if (span.is_plain) return HashFoldedAscii(reader.Marked(span));
-  return stc::HashFolded(Text(reader, field));
+uint64_t CacheRecord::Hash(const JsonReader& reader, Field field) const {
+  if (span(field).is_plain) return HashAscii(reader.Marked(span(field)));
+  return HashText(Text(reader, field));
 }
 
 std::optional<double> CacheRecord::Time(const JsonReader& reader, Field field) const {
-  const Value& found = value(field);
-  if (found.kind == Kind::kMissing) return std::nullopt;
-  if (found.kind == Kind::kNumber) return ReadInteger(reader.Marked(found.span));
-  const JsonText text = Text(reader, field);
-  if (!text.is_ascii() || text.empty() || text.size() > kMaxDigits || !IsAllDigits(text.ascii())) {
-    return std::nullopt;
+  if ((numbers_ & Bit(field)) != 0) return ReadInteger(reader.Marked(span(field)));
+  if (!IsString(field)) return std::nullopt;
+  if (span(field).is_plain) {
+    const std::string_view text = reader.Marked(span(field));
+    if (!IsTimeText(text)) return std::nullopt;
+    return ReadDigits(text);
   }
-  return ReadInteger(text.ascii());
+  const JsonText text = Text(reader, field);
+  if (!text.is_ascii() || !IsTimeText(text.ascii())) return std::nullopt;
+  return ReadDigits(text.ascii());
 }
 
 std::optional<JsonText> CacheRecord::FamilyId(const JsonReader& reader) const {
-  const Value& found = value(Field::kFamilyId);
-  if (found.kind == Kind::kNumber) {
-    const std::optional<double> number = ReadInteger(reader.Marked(found.span));
+  if ((numbers_ & Bit(Field::kFamilyId)) != 0) {
+    const std::optional<double> number = ReadInteger(reader.Marked(span(Field::kFamilyId)));
     if (!number) return std::nullopt;
     return JsonText::FromAscii(std::to_string(static_cast<int64_t>(*number)));
   }

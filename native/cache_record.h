@@ -8,8 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "caseless_text.h"
 #include "json_reader.h"
 #include "json_text.h"
 
@@ -41,38 +44,51 @@ enum class Field : uint8_t {
   kCount,
 };
 
+// To be used for one record after the other: it learns in what order their fields come.
 class CacheRecord {
  public:
   // Reads the object that begins at the next byte. Needs a mark; the record holds until the mark is
   // moved. False as the reader's methods.
   bool Read(JsonReader* reader);
 
-  bool IsString(Field field) const { return value(field).kind == Kind::kString; }
-  bool IsNonEmptyString(Field field) const { return IsString(field) && value(field).span.size > 0; }
+  bool IsString(Field field) const { return (strings_ & Bit(field)) != 0; }
+  bool IsNonEmptyString(Field field) const { return IsString(field) && span(field).size > 0; }
 
   // The value of a string field.
   JsonText Text(const JsonReader& reader, Field field) const;
   // The value of a field that may be missing or no string.
   std::optional<JsonText> OptionalText(const JsonReader& reader, Field field) const;
-  bool EqualsIgnoringCase(const JsonReader& reader, Field field, std::u16string_view other) const;
-  // See folded_hash.h.
-  uint64_t HashFolded(const JsonReader& reader, Field field) const;
+  // False if the field is missing or no string.
+  bool Equals(const JsonReader& reader, Field field, const CaselessText& other) const;
+  // Of the value of a string field. See text_hash.h.
+  uint64_t Hash(const JsonReader& reader, Field field) const;
   // Unix seconds: a string of 1 to 15 digits, or a number with an integer value from 0 to 1e15.
   std::optional<double> Time(const JsonReader& reader, Field field) const;
   // A family id: a string that is not empty, or a number as in Time, as its digits.
   std::optional<JsonText> FamilyId(const JsonReader& reader) const;
 
  private:
-  enum class Kind : uint8_t { kMissing, kString, kNumber };
-  struct Value {
-    Kind kind = Kind::kMissing;
-    JsonSpan span;
+  // A field's name as it stood in an earlier record, with all from there to its value: quotation
+  // marks, colon and white space. Comparing that costs less than reading it again.
+  struct KnownName {
+    std::string text;
+    Field field = Field::kCount;
   };
 
-  const Value& value(Field field) const { return values_[static_cast<size_t>(field)]; }
+  static uint32_t Bit(Field field) { return uint32_t{1} << static_cast<unsigned>(field); }
+  const JsonSpan& span(Field field) const { return spans_[static_cast<size_t>(field)]; }
+  bool ReadName(JsonReader* reader, size_t ordinal, Field* field);
 
-  std::array<Value, static_cast<size_t>(Field::kCount)> values_;
+  // One bit for each field whose value is a string, and a number.
+  uint32_t strings_ = 0;
+  uint32_t numbers_ = 0;
+  // Of no meaning but for those.
+  std::array<JsonSpan, static_cast<size_t>(Field::kCount)> spans_;
+  // The name of the first field, the second and so on; without text where none is known.
+  std::vector<KnownName> known_names_;
 };
+
+static_assert(static_cast<size_t>(Field::kCount) <= 32, "a bit for each field");
 
 }  // namespace stc
 

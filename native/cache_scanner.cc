@@ -1,14 +1,14 @@
 #include "cache_scanner.h"
 
-#include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "cache_record.h"
-#include "folded_hash.h"
+#include "caseless_text.h"
 #include "json_reader.h"
 #include "record_index.h"
 #include "secure_bytes.h"
+#include "text_hash.h"
 
 namespace stc {
 
@@ -35,6 +35,8 @@ struct Place {
 template <typename Entry>
 class Matches {
  public:
+  bool empty() const { return entries_.empty(); }
+
   void Clear() {
     entries_.clear();
     index_.Clear();
@@ -70,27 +72,47 @@ struct MatchedRefreshToken {
 };
 
 struct MatchedAccessToken {
-  // Of the home account id, lower case: few have to be fetched only to be thrown away.
+  // Of the home account id: few have to be fetched only to be thrown away.
   uint64_t account_hash = 0;
   Place place;
 };
 
-JsonText FromUtf16(std::u16string_view text) {
-  // Written as escapes, which JsonText reads back exactly.
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string raw;
-  raw.reserve(text.size() * 6);
-  for (const char16_t unit : text) {
-    raw.append("\\u");
-    for (int shift = 12; shift >= 0; shift -= 4) raw.push_back(kHex[(unit >> shift) & 0xF]);
+// A query's texts, ready to be compared.
+struct Wanted {
+  explicit Wanted(const CacheQuery& query) : client_id(query.client_id), now_sec(query.now_sec) {
+    for (const std::u16string& environment : query.environments) {
+      environments.emplace_back(environment);
+    }
+    if (query.home_account_id) home_account_id.emplace(*query.home_account_id);
+    if (query.username) username.emplace(*query.username);
+    if (query.home_tenant_id) home_tenant_id.emplace(*query.home_tenant_id);
   }
-  return JsonText::FromRaw(raw, false);
+
+  std::vector<CaselessText> environments;
+  CaselessText client_id;
+  double now_sec;
+  std::optional<CaselessText> home_account_id;
+  std::optional<CaselessText> username;
+  std::optional<CaselessText> home_tenant_id;
+};
+
+// The second of the exactly two parts of a home account id.
+std::optional<JsonText> HomeTenantOf(const JsonText& home_account_id) {
+  size_t dots = 0;
+  size_t last = 0;
+  for (size_t i = 0; i < home_account_id.size(); ++i) {
+    if (home_account_id[i] != u'.') continue;
+    ++dots;
+    last = i;
+  }
+  if (dots != 1) return std::nullopt;
+  return home_account_id.From(last + 1);
 }
 
 class Scan {
  public:
   Scan(ByteSource* source, const CacheQuery& query)
-      : source_(source), query_(query), reader_(source) {}
+      : source_(source), wanted_(query), reader_(source) {}
 
   Status Run(CacheSlice* slice) {
     bool is_empty = false;
@@ -178,27 +200,20 @@ class Scan {
     reader_.Mark();
     JsonSpan key;
     if (!reader_.ReadString(&key)) return false;
-    const uint64_t key_hash = HashKey(key);
+    const std::string_view raw = reader_.Marked(key);
+    const uint64_t key_hash =
+        key.is_plain ? HashAscii(raw) : HashText(JsonText::FromRaw(raw, false));
     if (!reader_.Expect(':') || !reader_.Peek(&next)) return false;
     Drop(section, key_hash);
-    // From here on the key is of no use.
-    reader_.Mark();
     if (next != '{') {
       reader_.Unmark();
       return reader_.SkipValue();
     }
+    // From here on the key is of no use.
+    reader_.Mark();
     if (!record_.Read(&reader_)) return false;
     Match(section, key_hash);
     return true;
-  }
-
-  uint64_t HashKey(const JsonSpan& key) {
-    const std::string_view raw = reader_.Marked(key);
-    if (key.is_plain) return HashBytes(raw);
-    const JsonText text = JsonText::FromRaw(raw, false);
-    if (text.is_ascii()) return HashBytes(text.ascii());
-    return HashBytes(
-        {reinterpret_cast<const char*>(text.wide().data()), text.wide().size() * sizeof(char16_t)});
   }
 
   void Clear(Section section) {
@@ -232,7 +247,7 @@ class Scan {
   }
 
   void Match(Section section, uint64_t key_hash) {
-    if (!IsInEnvironment(record_, reader_)) return;
+    if (!IsInEnvironment()) return;
     switch (section) {
       case Section::kAccount:
         return MatchAccount(key_hash);
@@ -247,12 +262,10 @@ class Scan {
     }
   }
 
-  bool IsInEnvironment(const CacheRecord& record, const JsonReader& reader) const {
-    for (const std::u16string& environment : query_.environments) {
-      if (record.IsNonEmptyString(Field::kEnvironment) &&
-          record.EqualsIgnoringCase(reader, Field::kEnvironment, environment)) {
-        return true;
-      }
+  bool IsInEnvironment() const {
+    if (!record_.IsNonEmptyString(Field::kEnvironment)) return false;
+    for (const CaselessText& environment : wanted_.environments) {
+      if (record_.Equals(reader_, Field::kEnvironment, environment)) return true;
     }
     return false;
   }
@@ -284,29 +297,30 @@ class Scan {
   }
 
   void MatchAccessToken(uint64_t key_hash) {
-    const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
     if (!record_.IsNonEmptyString(Field::kHomeAccountId) ||
         !record_.IsNonEmptyString(Field::kSecret) || !record_.IsString(Field::kTarget) ||
         !record_.IsNonEmptyString(Field::kClientId) ||
-        !record_.EqualsIgnoringCase(reader_, Field::kClientId, query_.client_id) || !expires_on ||
-        *expires_on <= query_.now_sec ||
+        !record_.Equals(reader_, Field::kClientId, wanted_.client_id) ||
         (record_.IsString(Field::kTokenType) &&
-         !record_.EqualsIgnoringCase(reader_, Field::kTokenType, u"bearer"))) {
+         !record_.Equals(reader_, Field::kTokenType, bearer_)) ||
+        (wanted_.home_account_id &&
+         !record_.Equals(reader_, Field::kHomeAccountId, *wanted_.home_account_id))) {
       return;
     }
+    const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
+    if (!expires_on || *expires_on <= wanted_.now_sec) return;
     // Bound to something that the caller does not have: an assertion, a key, further parameters,
     // claims.
     for (const Field bond : {Field::kUserAssertionHash, Field::kKeyId, Field::kExtCacheKey,
                              Field::kRequestedClaims, Field::kRequestedClaimsHash}) {
       if (record_.IsNonEmptyString(bond)) return;
     }
-    access_tokens_.Add(key_hash,
-                       {record_.HashFolded(reader_, Field::kHomeAccountId), PlaceOfRecord()});
+    access_tokens_.Add(key_hash, {record_.Hash(reader_, Field::kHomeAccountId), PlaceOfRecord()});
   }
 
   void MatchAppMetadata(uint64_t key_hash) {
     if (!record_.IsNonEmptyString(Field::kClientId) ||
-        !record_.EqualsIgnoringCase(reader_, Field::kClientId, query_.client_id)) {
+        !record_.Equals(reader_, Field::kClientId, wanted_.client_id)) {
       return;
     }
     app_metadata_.Add(key_hash,
@@ -314,57 +328,38 @@ class Scan {
                        record_.Text(reader_, Field::kClientId), record_.FamilyId(reader_)});
   }
 
-  // Whose secrets to hand out.
+  // Whose secrets to hand out, unless the query says it.
   void Narrow() {
-    if (query_.home_account_id) {
-      narrowed_.push_back(FromUtf16(*query_.home_account_id));
-      narrowed_hashes_.push_back(HashFolded(narrowed_.back()));
-      return;
-    }
+    if (wanted_.home_account_id) return;
     const bool few = accounts_.ForEach([this](AccountEntry* account) {
-      if (!PassesHints(*account)) return true;
-      for (const JsonText& known : narrowed_) {
-        if (Equal(known, account->home_account_id)) return true;
-      }
+      if (!PassesHints(*account) || IsNarrowed(account->home_account_id)) return true;
       if (narrowed_.size() == kMaxAccountsWithSecrets) return false;
-      narrowed_.push_back(FromUtf16(ToUtf16(account->home_account_id)));
-      narrowed_hashes_.push_back(HashFolded(narrowed_.back()));
+      narrowed_.push_back(account->home_account_id.Clone());
+      narrowed_hashes_.push_back(HashText(account->home_account_id));
       return true;
     });
-    if (!few) {
-      narrowed_.clear();
-      narrowed_hashes_.clear();
-    }
-  }
-
-  static std::u16string ToUtf16(const JsonText& text) {
-    std::u16string units;
-    for (size_t i = 0; i < text.size(); ++i) units.push_back(text[i]);
-    return units;
+    if (few) return;
+    narrowed_.clear();
+    narrowed_hashes_.clear();
   }
 
   bool PassesHints(const AccountEntry& account) const {
-    if (query_.username) {
+    if (wanted_.username) {
       if (!account.username) return false;
-      if (account.username->is_ascii() && IsAscii(*query_.username) &&
-          !EqualIgnoringAsciiCase(*account.username, *query_.username)) {
+      // Nobody knows how the directory folds the case of anything but ASCII.
+      if (account.username->is_ascii() && wanted_.username->is_ascii() &&
+          !wanted_.username->Equals(*account.username)) {
         return false;
       }
     }
-    if (query_.home_tenant_id) {
-      const std::u16string id = ToUtf16(account.home_account_id);
-      const size_t dot = id.find(u'.');
-      if (dot == std::u16string::npos || id.find(u'.', dot + 1) != std::u16string::npos)
-        return false;
-      if (!EqualIgnoringAsciiCase(FromUtf16(std::u16string_view(id).substr(dot + 1)),
-                                  *query_.home_tenant_id)) {
-        return false;
-      }
-    }
-    return true;
+    if (!wanted_.home_tenant_id) return true;
+    const std::optional<JsonText> tenant = HomeTenantOf(account.home_account_id);
+    return tenant && wanted_.home_tenant_id->Equals(*tenant);
   }
 
+  // Perhaps, by its hash.
   bool IsNarrowed(uint64_t account_hash) const {
+    if (wanted_.home_account_id) return true;
     for (const uint64_t hash : narrowed_hashes_) {
       if (hash == account_hash) return true;
     }
@@ -372,11 +367,9 @@ class Scan {
   }
 
   bool IsNarrowed(const JsonText& home_account_id) const {
+    if (wanted_.home_account_id) return wanted_.home_account_id->Equals(home_account_id);
     for (const JsonText& known : narrowed_) {
-      if (query_.home_account_id ? EqualIgnoringAsciiCase(home_account_id, *query_.home_account_id)
-                                 : Equal(known, home_account_id)) {
-        return true;
-      }
+      if (Equal(known, home_account_id)) return true;
     }
     return false;
   }
@@ -426,7 +419,7 @@ class Scan {
   template <typename Use>
   Status WithRecord(const Place& place, Use use) {
     bool is_whole = false;
-    std::string_view text = source_->Whole(&is_whole).substr(0);
+    std::string_view text = source_->Whole(&is_whole);
     if (is_whole) {
       text = text.substr(static_cast<size_t>(place.offset), place.size);
     } else {
@@ -437,17 +430,18 @@ class Scan {
     }
     JsonReader reader(text);
     reader.Mark();
-    CacheRecord record;
     // It was read before: if it is no record any longer, somebody has written over it.
-    if (!record.Read(&reader) || !record.IsNonEmptyString(Field::kSecret)) {
-      return Status(StatusCode::kCacheChanged, "fetch", "", 0, "written to while it was read.");
+    if (!record_.Read(&reader) || !record_.IsNonEmptyString(Field::kSecret)) {
+      return Status(StatusCode::kCacheChanged, "fetch", "", 0,
+                    "written to while it was read. Read it again.");
     }
-    use(record, reader);
+    use(record_, reader);
     return Status::Ok();
   }
 
   ByteSource* const source_;
-  const CacheQuery& query_;
+  const Wanted wanted_;
+  const CaselessText bearer_{u"bearer"};
   JsonReader reader_;
   CacheRecord record_;
   SecureBytes fetched_;

@@ -4,23 +4,16 @@
 #include <string>
 #include <utility>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#elif defined(__ARM_NEON) && defined(__aarch64__)
-#include <arm_neon.h>
-#endif
+#include "plain_run.h"
 
 namespace stc {
 
 namespace {
 
-// Large enough to make system calls rare, small enough to stay in the second-level cache.
-constexpr size_t kWindowSize = 128 * 1024;
-
-inline bool IsPlain(char c) {
-  // As a signed byte, everything that is not ASCII is negative.
-  return static_cast<signed char>(c) >= 0x20 && c != '"' && c != '\\';
-}
+// Enough to make system calls rare, little enough to stay in the second-level cache. Measured at
+// 64, 128, 256 and 512 KB, file to result: 175, 231, 343 and 564 us at 1.5 MB, for larger ones are
+// fresh memory each time; no difference at 30 MB.
+constexpr size_t kWindowSize = 64 * 1024;
 
 inline bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
@@ -31,72 +24,6 @@ inline bool IsHexDigit(char c) {
 inline bool IsWhitespace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 }  // namespace
-
-#if defined(__SSE2__)
-
-namespace {
-
-inline __m128i NotPlain(__m128i bytes) {
-  const __m128i low = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-  const __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
-  const __m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-  return _mm_or_si128(low, _mm_or_si128(quote, backslash));
-}
-
-inline __m128i Load(const char* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-
-}  // namespace
-
-const char* SkipPlain(const char* p, const char* end) {
-  while (end - p >= 64) {
-    const __m128i any = _mm_or_si128(_mm_or_si128(NotPlain(Load(p)), NotPlain(Load(p + 16))),
-                                     _mm_or_si128(NotPlain(Load(p + 32)), NotPlain(Load(p + 48))));
-    if (_mm_movemask_epi8(any) != 0) break;
-    p += 64;
-  }
-  while (end - p >= 16) {
-    const int mask = _mm_movemask_epi8(NotPlain(Load(p)));
-    if (mask != 0) return p + __builtin_ctz(static_cast<unsigned>(mask));
-    p += 16;
-  }
-  while (p != end && IsPlain(*p)) ++p;
-  return p;
-}
-
-#elif defined(__ARM_NEON) && defined(__aarch64__)
-
-namespace {
-
-inline uint8x16_t NotPlain(const char* p) {
-  const uint8x16_t bytes = vld1q_u8(reinterpret_cast<const uint8_t*>(p));
-  const uint8x16_t low = vcltq_s8(vreinterpretq_s8_u8(bytes), vdupq_n_s8(0x20));
-  const uint8x16_t quote = vceqq_u8(bytes, vdupq_n_u8('"'));
-  const uint8x16_t backslash = vceqq_u8(bytes, vdupq_n_u8('\\'));
-  return vorrq_u8(low, vorrq_u8(quote, backslash));
-}
-
-}  // namespace
-
-const char* SkipPlain(const char* p, const char* end) {
-  while (end - p >= 64) {
-    const uint8x16_t any = vorrq_u8(vorrq_u8(NotPlain(p), NotPlain(p + 16)),
-                                    vorrq_u8(NotPlain(p + 32), NotPlain(p + 48)));
-    if (vmaxvq_u8(any) != 0) break;
-    p += 64;
-  }
-  while (end - p >= 16 && vmaxvq_u8(NotPlain(p)) == 0) p += 16;
-  while (p != end && IsPlain(*p)) ++p;
-  return p;
-}
-
-#else
-
-const char* SkipPlain(const char* p, const char* end) {
-  while (p != end && IsPlain(*p)) ++p;
-  return p;
-}
-
-#endif
 
 JsonReader::JsonReader(ByteSource* source) : source_(source) {
   bool is_whole = false;
@@ -161,30 +88,11 @@ bool JsonReader::Prefetch(size_t size) {
   return status_.ok();
 }
 
-bool JsonReader::SkipWhitespace() {
+bool JsonReader::SkipMoreWhitespace() {
   do {
     while (position_ != end_ && IsWhitespace(*position_)) ++position_;
   } while (position_ == end_ && Refill());
   return status_.ok();
-}
-
-bool JsonReader::Peek(int* next) {
-  if (!SkipWhitespace()) return false;
-  *next = position_ == end_ ? -1 : static_cast<unsigned char>(*position_);
-  return true;
-}
-
-bool JsonReader::Expect(char expected) {
-  if (!SkipWhitespace() || position_ == end_ || *position_ != expected) return Fail();
-  ++position_;
-  return true;
-}
-
-bool JsonReader::Take(char wanted, bool* taken) {
-  if (!SkipWhitespace()) return false;
-  *taken = position_ != end_ && *position_ == wanted;
-  if (*taken) ++position_;
-  return true;
 }
 
 bool JsonReader::ExpectEnd() {
@@ -193,8 +101,20 @@ bool JsonReader::ExpectEnd() {
 }
 
 bool JsonReader::ReadString(JsonSpan* span) {
-  ++position_;
-  const size_t offset = mark_ == nullptr ? 0 : SizeSinceMark();
+  const char* const begin = position_ + 1;
+  const char* const stop = SkipPlain(begin, end_);
+  position_ = stop;
+  if (stop != end_ && *stop == '"') {
+    if (span != nullptr) {
+      *span = {static_cast<size_t>(begin - mark_), static_cast<size_t>(stop - begin), true};
+    }
+    ++position_;
+    return true;
+  }
+  return ReadRestOfString(mark_ == nullptr ? 0 : static_cast<size_t>(begin - mark_), span);
+}
+
+bool JsonReader::ReadRestOfString(size_t offset, JsonSpan* span) {
   bool is_plain = true;
   for (;;) {
     position_ = SkipPlain(position_, end_);

@@ -43,11 +43,31 @@ class JsonReader {
   std::string_view ahead() const { return {position_, static_cast<size_t>(end_ - position_)}; }
 
   // Skips white space and gives the next byte without taking it; -1 at the end.
-  bool Peek(int* next);
+  bool Peek(int* next) {
+    if (!SkipWhitespace()) return false;
+    *next = position_ == end_ ? -1 : static_cast<unsigned char>(*position_);
+    return true;
+  }
   // Skips white space and takes `expected`.
-  bool Expect(char expected);
+  bool Expect(char expected) {
+    if (!SkipWhitespace() || position_ == end_ || *position_ != expected) return Fail();
+    ++position_;
+    return true;
+  }
   // Skips white space; true if the next byte was `wanted`, which is taken then.
-  bool Take(char wanted, bool* taken);
+  bool Take(char wanted, bool* taken) {
+    if (!SkipWhitespace()) return false;
+    *taken = position_ != end_ && *position_ == wanted;
+    if (*taken) ++position_;
+    return true;
+  }
+
+  // Takes `text`, which has to be well formed by itself, if it is what comes next.
+  bool TakeText(std::string_view text) {
+    if (ahead().substr(0, text.size()) != text) return false;
+    position_ += text.size();
+    return true;
+  }
 
   // Reads the string that begins at the next byte, which is a quotation mark. Needs a mark if
   // `span` is given.
@@ -77,7 +97,14 @@ class JsonReader {
   bool Refill();
   // Makes the byte at position_ readable; false at the end of the text.
   bool HasByte() { return position_ != end_ || Refill(); }
-  bool SkipWhitespace();
+  bool SkipWhitespace() {
+    // Nearly always there is none.
+    if (position_ != end_ && static_cast<unsigned char>(*position_) > ' ') return true;
+    return SkipMoreWhitespace();
+  }
+  bool SkipMoreWhitespace();
+  // The rest of a string that is not plain, or not whole in the window.
+  bool ReadRestOfString(size_t offset, JsonSpan* span);
   bool ReadEscape();
   bool ReadUtf8Sequence();
   bool ReadDigits();
@@ -96,10 +123,6 @@ class JsonReader {
   // One bit for each open container: set for an object.
   std::vector<bool> open_;
 };
-
-// The first byte in [begin, end) that ends a run of plain string content: a quotation mark, a
-// backslash, a control character or a byte that is not ASCII; `end` if there is none.
-const char* SkipPlain(const char* begin, const char* end);
 
 }  // namespace stc
 

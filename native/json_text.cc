@@ -1,7 +1,6 @@
 #include "json_text.h"
 
 #include <cstdint>
-#include <type_traits>
 
 namespace stc {
 
@@ -57,7 +56,6 @@ JsonText JsonText::FromRaw(std::string_view raw, bool is_plain) {
   // Never grows: each code unit takes at least one raw byte. A growing string would leave copies
   // behind.
   text.wide_.reserve(raw.size());
-  bool is_ascii = true;
   for (size_t i = 0; i < raw.size();) {
     const unsigned char c = static_cast<unsigned char>(raw[i]);
     if (c == '\\') {
@@ -75,48 +73,36 @@ JsonText JsonText::FromRaw(std::string_view raw, bool is_plain) {
         text.wide_.push_back(static_cast<char16_t>(point));
       }
     }
-    is_ascii = is_ascii && text.wide_.back() < 0x80;
   }
-  if (is_ascii) {
-    text.ascii_.reserve(text.wide_.size());
-    for (const char16_t unit : text.wide_) text.ascii_.push_back(static_cast<char>(unit));
-    Wipe(text.wide_.data(), text.wide_.size() * sizeof(char16_t));
-    text.wide_.clear();
+  text.Narrow();
+  return text;
+}
+
+void JsonText::Narrow() {
+  for (const char16_t unit : wide_) {
+    if (unit >= 0x80) return;
+  }
+  ascii_.reserve(wide_.size());
+  for (const char16_t unit : wide_) ascii_.push_back(static_cast<char>(unit));
+  Wipe(wide_.data(), wide_.size() * sizeof(char16_t));
+  wide_.clear();
+}
+
+JsonText JsonText::Clone() const { return From(0); }
+
+JsonText JsonText::From(size_t offset) const {
+  JsonText text;
+  if (is_ascii()) {
+    text.ascii_ = ascii_.substr(offset);
+  } else {
+    text.wide_ = wide_.substr(offset);
+    text.Narrow();
   }
   return text;
 }
 
 bool Equal(const JsonText& a, const JsonText& b) {
   return a.is_ascii() ? b.is_ascii() && a.ascii() == b.ascii() : a.wide() == b.wide();
-}
-
-namespace {
-
-template <typename Text>
-bool EqualFolded(const Text& text, std::u16string_view other) {
-  if (text.size() != other.size()) return false;
-  for (size_t i = 0; i < other.size(); ++i) {
-    const char16_t unit = static_cast<std::make_unsigned_t<typename Text::value_type>>(text[i]);
-    if (FoldAscii(unit) != FoldAscii(other[i])) return false;
-  }
-  return true;
-}
-
-}  // namespace
-
-bool EqualIgnoringAsciiCase(const JsonText& text, std::u16string_view other) {
-  return text.is_ascii() ? EqualFolded(text.ascii(), other) : EqualFolded(text.wide(), other);
-}
-
-bool EqualIgnoringAsciiCase(std::string_view ascii, std::u16string_view other) {
-  return EqualFolded(ascii, other);
-}
-
-bool IsAscii(std::u16string_view text) {
-  for (const char16_t unit : text) {
-    if (unit >= 0x80) return false;
-  }
-  return true;
 }
 
 }  // namespace stc

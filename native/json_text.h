@@ -30,6 +30,9 @@ class JsonText {
   // ASCII without escapes.
   static JsonText FromRaw(std::string_view raw, bool is_plain);
   static JsonText FromAscii(std::string_view text) { return FromRaw(text, true); }
+  JsonText Clone() const;
+  // What follows the first `offset` code units.
+  JsonText From(size_t offset) const;
 
   bool is_ascii() const { return wide_.empty(); }
   // The text, if is_ascii().
@@ -44,20 +47,15 @@ class JsonText {
   }
 
  private:
+  // Turns into bytes what is pure ASCII, as is_ascii() has it.
+  void Narrow();
+
   std::string ascii_;
   std::u16string wide_;
 };
 
-// All compare code units; those that ignore case fold A-Z only.
+// Of the same code units.
 bool Equal(const JsonText& a, const JsonText& b);
-bool EqualIgnoringAsciiCase(const JsonText& text, std::u16string_view other);
-bool EqualIgnoringAsciiCase(std::string_view ascii, std::u16string_view other);
-
-inline char16_t FoldAscii(char16_t unit) {
-  return unit >= u'A' && unit <= u'Z' ? static_cast<char16_t>(unit + 32) : unit;
-}
-
-bool IsAscii(std::u16string_view text);
 
 }  // namespace stc
 

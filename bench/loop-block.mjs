@@ -1,0 +1,36 @@
+// P5: the longest time that the event loop stands still while one large cache is read. Arguments: variant, path, home account id, client id. Prints milliseconds.
+
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+
+const [variant, path, homeAccountId, clientId] = process.argv.slice(2);
+const require = createRequire(import.meta.url);
+const backend = variant === 'native' ? require('../dist/native.js').loadNativeBackend().backend : require('../dist/pure.js').pureBackend;
+const query = {environments: ['login.microsoftonline.com'], clientId, nowSec: 0, homeAccountId};
+
+let longestMs = 0;
+let last = performance.now();
+let isOn = true;
+function tick() {
+	const now = performance.now();
+	longestMs = Math.max(longestMs, now - last);
+	last = now;
+	if (isOn) {
+		setImmediate(tick);
+	}
+}
+
+tick();
+// The loop itself has to be warm, or its own first turns are what is measured.
+await sleep(200);
+longestMs = 0;
+const slice = await backend.query('plaintext', {path}, query, 10_000);
+await sleep(20);
+isOn = false;
+if (slice.accessTokens.length === 0) {
+	throw new Error('the cache was not read');
+}
+
+process.stdout.write(String(longestMs));

@@ -1,0 +1,45 @@
+#include "caseless_text.h"
+
+#include <cstddef>
+#include <utility>
+
+namespace stc {
+
+namespace {
+
+char16_t Fold(char16_t unit) {
+  return unit >= u'A' && unit <= u'Z' ? static_cast<char16_t>(unit + 32) : unit;
+}
+
+char16_t ToUnit(char c) { return static_cast<unsigned char>(c); }
+char16_t ToUnit(char16_t unit) { return unit; }
+
+template <typename Text>
+bool EqualFolded(const Text& text, std::u16string_view other) {
+  if (text.size() != other.size()) return false;
+  for (size_t i = 0; i < other.size(); ++i) {
+    if (Fold(ToUnit(text[i])) != Fold(other[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+CaselessText::CaselessText(std::u16string text) : text_(std::move(text)) {
+  for (const char16_t unit : text_) {
+    is_ascii_ = is_ascii_ && unit < 0x80;
+    ascii_.push_back(static_cast<char>(unit));
+  }
+  if (!is_ascii_) ascii_.clear();
+}
+
+bool CaselessText::Equals(std::string_view ascii) const {
+  // Nearly always the case is the same too, and comparing bytes costs next to nothing.
+  return is_ascii_ && (ascii == ascii_ || EqualFolded(ascii, text_));
+}
+
+bool CaselessText::Equals(const JsonText& text) const {
+  return text.is_ascii() ? Equals(std::string_view(text.ascii())) : EqualFolded(text.wide(), text_);
+}
+
+}  // namespace stc
