@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -47,43 +48,56 @@ Napi::Value ToJs(Napi::Env env, const std::optional<Value>& value) {
   return value ? ToJs(env, *value) : env.Undefined();
 }
 
-// An array that holds the fields of one entry after the other: cheaper to build than objects, which
-// src/native.ts makes of it.
-class FlatArray {
+// What belongs to one environment: the JS functions that make entries of their fields. One call
+// with all fields takes a fifth of the time that setting them one by one on an object does.
+struct EntryMakers {
+  Napi::FunctionReference account;
+  Napi::FunctionReference refresh_token;
+  Napi::FunctionReference access_token;
+  Napi::FunctionReference app_metadata;
+};
+
+// Makes one entry after the other, each of its fields in the order in which the maker in
+// src/native.ts takes them.
+class EntryArray {
  public:
-  explicit FlatArray(Napi::Env env) : env_(env), array_(Napi::Array::New(env)) {}
+  EntryArray(Napi::Env env, const Napi::FunctionReference& maker, size_t size)
+      : env_(env), maker_(maker), array_(Napi::Array::New(env, size)) {}
 
   template <typename... Values>
   void Add(const Values&... values) {
-    (array_.Set(size_++, ToJs(env_, values)), ...);
+    const Napi::HandleScope scope(env_);
+    array_.Set(size_++, maker_.Call({ToJs(env_, values)...}));
   }
 
   Napi::Array array() const { return array_; }
 
  private:
-  Napi::Env env_;
+  const Napi::Env env_;
+  const Napi::FunctionReference& maker_;
   Napi::Array array_;
   uint32_t size_ = 0;
 };
 
 Napi::Value ToJs(Napi::Env env, const CacheSlice& slice) {
-  FlatArray accounts(env);
+  const EntryMakers& makers = *env.GetInstanceData<EntryMakers>();
+  EntryArray accounts(env, makers.account, slice.accounts.size());
   for (const AccountEntry& entry : slice.accounts) {
     accounts.Add(entry.home_account_id, entry.environment, entry.realm, entry.local_account_id,
                  entry.username, entry.authority_type);
   }
-  FlatArray refresh_tokens(env);
+  EntryArray refresh_tokens(env, makers.refresh_token, slice.refresh_tokens.size());
   for (const RefreshTokenEntry& entry : slice.refresh_tokens) {
     refresh_tokens.Add(entry.home_account_id, entry.environment, entry.client_id, entry.family_id,
                        entry.target, entry.last_modification_time, entry.secret);
   }
-  FlatArray access_tokens(env);
+  EntryArray access_tokens(env, makers.access_token, slice.access_tokens.size());
   for (const AccessTokenEntry& entry : slice.access_tokens) {
     access_tokens.Add(entry.home_account_id, entry.environment, entry.client_id, entry.realm,
                       entry.target, entry.secret, entry.cached_at, entry.expires_on,
                       entry.refresh_on);
   }
-  FlatArray app_metadata(env);
+  EntryArray app_metadata(env, makers.app_metadata, slice.app_metadata.size());
   for (const AppMetadataEntry& entry : slice.app_metadata) {
     app_metadata.Add(entry.environment, entry.client_id, entry.family_id);
   }
@@ -440,6 +454,19 @@ Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
   return ToJs(info.Env(), slice);
 }
 
+Napi::Value SetEntryMakers(const Napi::CallbackInfo& info) {
+  auto makers = std::make_unique<EntryMakers>();
+  Napi::FunctionReference* const references[] = {&makers->account, &makers->refresh_token,
+                                                 &makers->access_token, &makers->app_metadata};
+  for (size_t i = 0; i < std::size(references); ++i) {
+    if (!info[i].IsFunction()) ThrowTypeError(info.Env(), "a function was expected");
+    *references[i] = Napi::Persistent(info[i].As<Napi::Function>());
+  }
+  // Freed with the environment.
+  info.Env().SetInstanceData(makers.release());
+  return info.Env().Undefined();
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["apiVersion"] = kApiVersion;
   Napi::Array stores = Napi::Array::New(env);
@@ -447,6 +474,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
     stores.Set(stores.Length(), Napi::String::New(env, store->name()));
   }
   exports["stores"] = stores;
+  exports["setEntryMakers"] = Napi::Function::New<SetEntryMakers>(env, "setEntryMakers");
   exports["query"] = Napi::Function::New<StartTask<QueryTask>>(env, "query");
   exports["stamp"] = Napi::Function::New<StartTask<StampTask>>(env, "stamp");
   exports["scan"] = Napi::Function::New<ScanBytes>(env, "scan");

@@ -15,34 +15,64 @@ import {type ErrorCode, oneLine, StoreError} from './errors.js';
 /** The addon's version of the interface below. */
 const apiVersion = 1;
 
-/** The fields of one entry after the other: the addon builds that in a third of the time that objects take it. */
-type FlatEntries = Array<string | number | undefined>;
-
-type FlatSlice = {
-	stamp: string;
-	modifiedMs: number;
-	sizeBytes: number;
-	accounts: FlatEntries;
-	refreshTokens: FlatEntries;
-	accessTokens: FlatEntries;
-	appMetadata: FlatEntries;
-};
-
 type NativeFailure = {code: ErrorCode; message: string; op: string; osDomain?: string; osCode?: number};
 
 type NativeAddon = {
 	readonly apiVersion: number;
 	readonly stores: readonly StoreName[];
-	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<FlatSlice | null>;
+	/** Has to be called once, before the rest: with what makes entries of their fields, for the addon to call. */
+	setEntryMakers(...makers: typeof entryMakers): void;
+	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
 	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
-	scan(bytes: Uint8Array, query: CacheQuery): FlatSlice | NativeFailure;
+	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
 };
 
-/** In the order of the addon's `ToJs(CacheSlice)`. */
-const accountFields = ['homeAccountId', 'environment', 'realm', 'localAccountId', 'username', 'authorityType'] as const satisfies ReadonlyArray<keyof AccountEntry>;
-const refreshTokenFields = ['homeAccountId', 'environment', 'clientId', 'familyId', 'target', 'lastModificationTime', 'secret'] as const satisfies ReadonlyArray<keyof RefreshTokenEntry>;
-const accessTokenFields = ['homeAccountId', 'environment', 'clientId', 'realm', 'target', 'secret', 'cachedAt', 'expiresOn', 'refreshOn'] as const satisfies ReadonlyArray<keyof AccessTokenEntry>;
-const appMetadataFields = ['environment', 'clientId', 'familyId'] as const satisfies ReadonlyArray<keyof AppMetadataEntry>;
+/**
+ * Make entries of their fields, in the order in which `ToJs(CacheSlice)` of the addon gives them. Fields that are missing are left
+ * out, as the pure-JS variant does.
+ */
+const entryMakers = [
+	(homeAccountId: string, environment: string, realm?: string, localAccountId?: string, username?: string, authorityType?: string): AccountEntry => ({
+		homeAccountId,
+		environment,
+		...(realm !== undefined && {realm}),
+		...(localAccountId !== undefined && {localAccountId}),
+		...(username !== undefined && {username}),
+		...(authorityType !== undefined && {authorityType}),
+	}),
+	(homeAccountId: string, environment: string, clientId?: string, familyId?: string, target?: string, lastModificationTime?: number, secret?: string): RefreshTokenEntry => ({
+		homeAccountId,
+		environment,
+		...(clientId !== undefined && {clientId}),
+		...(familyId !== undefined && {familyId}),
+		...(target !== undefined && {target}),
+		...(lastModificationTime !== undefined && {lastModificationTime}),
+		...(secret !== undefined && {secret}),
+	}),
+	(
+		homeAccountId: string,
+		environment: string,
+		clientId: string,
+		realm: string | undefined,
+		target: string,
+		secret: string,
+		cachedAt: number | undefined,
+		expiresOn: number,
+		refreshOn?: number,
+		// eslint-disable-next-line max-params
+	): AccessTokenEntry => ({
+		homeAccountId,
+		environment,
+		clientId,
+		...(realm !== undefined && {realm}),
+		target,
+		secret,
+		...(cachedAt !== undefined && {cachedAt}),
+		expiresOn,
+		...(refreshOn !== undefined && {refreshOn}),
+	}),
+	(environment: string, clientId: string, familyId?: string): AppMetadataEntry => ({environment, clientId, ...(familyId !== undefined && {familyId})}),
+] as const;
 
 class NativeBackend implements CacheBackend {
 	readonly kind = 'native';
@@ -52,6 +82,7 @@ class NativeBackend implements CacheBackend {
 	#keyringCalls: Promise<unknown> = Promise.resolve();
 
 	constructor(addon: NativeAddon) {
+		addon.setEntryMakers(...entryMakers);
 		this.#addon = addon;
 		this.stores = addon.stores;
 	}
@@ -60,8 +91,7 @@ class NativeBackend implements CacheBackend {
 		// Made before the call, because the addon answers when the caller's stack is gone.
 		const stack = captureStack();
 		try {
-			const slice = await this.#inTurn(store, timeoutMs, async leftMs => this.#addon.query(store, at, query, leftMs));
-			return slice && toSlice(slice);
+			return await this.#inTurn(store, timeoutMs, async leftMs => this.#addon.query(store, at, query, leftMs));
 		} catch (error) {
 			throw toStoreError(error, stack, store, at);
 		}
@@ -83,7 +113,7 @@ class NativeBackend implements CacheBackend {
 			throw new StoreError(code, `The cache is ${message}`, {op, store: 'plaintext'});
 		}
 
-		return toSlice(slice);
+		return slice;
 	}
 
 	/**
@@ -143,35 +173,6 @@ function toStoreError(failure: unknown, stack: string | undefined, store: StoreN
 	}
 
 	return error;
-}
-
-function toSlice(flat: FlatSlice): CacheSlice {
-	return {
-		stamp: flat.stamp,
-		modifiedMs: flat.modifiedMs,
-		sizeBytes: flat.sizeBytes,
-		accounts: toEntries<AccountEntry>(flat.accounts, accountFields),
-		refreshTokens: toEntries<RefreshTokenEntry>(flat.refreshTokens, refreshTokenFields),
-		accessTokens: toEntries<AccessTokenEntry>(flat.accessTokens, accessTokenFields),
-		appMetadata: toEntries<AppMetadataEntry>(flat.appMetadata, appMetadataFields),
-	};
-}
-
-function toEntries<Entry>(flat: FlatEntries, fields: ReadonlyArray<keyof Entry & string>): Entry[] {
-	const entries: Entry[] = [];
-	for (let start = 0; start < flat.length; start += fields.length) {
-		const entry: Record<string, string | number> = {};
-		for (const [index, field] of fields.entries()) {
-			const value = flat[start + index];
-			if (value !== undefined) {
-				entry[field] = value;
-			}
-		}
-
-		entries.push(entry as Entry);
-	}
-
-	return entries;
 }
 
 /**
