@@ -212,6 +212,13 @@ CallLimits ToLimits(const Napi::Value& timeout_ms, Cancellation* cancellation) {
   return {std::chrono::steady_clock::now() + std::chrono::milliseconds(ms), cancellation};
 }
 
+// Without them there is nothing to make a result of.
+void CheckEntryMakers(Napi::Env env) {
+  if (env.GetInstanceData<EntryMakers>() == nullptr) {
+    ThrowTypeError(env, "setEntryMakers has to be called first");
+  }
+}
+
 // ---- Jobs ----
 
 // Work off the main thread and the promise of its outcome.
@@ -361,7 +368,9 @@ class QueryTask : public Task {
         store_(ToStore(info[0])),
         location_(ToLocation(info[1])),
         query_(ToQuery(info[2])),
-        limits_(ToLimits(info[3], cancellation())) {}
+        limits_(ToLimits(info[3], cancellation())) {
+    CheckEntryMakers(info.Env());
+  }
 
   const SecretStore& store() const { return store_; }
 
@@ -442,14 +451,19 @@ class BorrowedBytes : public ByteSource {
 
 // Returns the slice, or the object of an error, for src/native.ts to throw.
 Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
+  CheckEntryMakers(info.Env());
+  // First, because it may run getters, and those may take the bytes away.
+  const CacheQuery query = ToQuery(info[1]);
   if (!info[0].IsTypedArray() ||
-      info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
-    ThrowTypeError(info.Env(), "a Uint8Array was expected");
+      info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array ||
+      // Shared memory: another thread may write what was found to be well formed.
+      !info[0].As<Napi::TypedArray>().ArrayBuffer().IsArrayBuffer()) {
+    ThrowTypeError(info.Env(), "a Uint8Array was expected, of memory that is not shared");
   }
   const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
   BorrowedBytes source({reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()});
   CacheSlice slice;
-  const Status status = ScanCache(&source, ToQuery(info[1]), &slice);
+  const Status status = ScanCache(&source, query, &slice);
   if (!status.ok()) return ToJs(info.Env(), status);
   return ToJs(info.Env(), slice);
 }

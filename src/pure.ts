@@ -3,9 +3,10 @@
  * the benchmark. Its rules are the addon's; `test/conformance` holds both to the same answers.
  */
 
-import {isAscii, isUtf8} from 'node:buffer';
-import {constants} from 'node:fs';
+import {constants as bufferConstants, isAscii, isUtf8} from 'node:buffer';
+import {constants as fileConstants} from 'node:fs';
 import {type FileHandle, open, stat} from 'node:fs/promises';
+import {constants as osConstants} from 'node:os';
 import {
 	type AccessTokenEntry,
 	type AccountEntry,
@@ -35,7 +36,7 @@ export const pureBackend: CacheBackend = {
 		try {
 			// O_NONBLOCK: a FIFO without a writer would wait for one. It means nothing to a file.
 			// eslint-disable-next-line no-bitwise
-			file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+			file = await open(path, fileConstants.O_RDONLY | fileConstants.O_NONBLOCK | fileConstants.O_NOCTTY);
 		} catch (error) {
 			return nullOrThrow(error, 'open', path);
 		}
@@ -43,7 +44,7 @@ export const pureBackend: CacheBackend = {
 		try {
 			return await readSlice(file, path, query);
 		} finally {
-			await file.close();
+			await orStoreError('close', path, file.close());
 		}
 	},
 
@@ -62,36 +63,47 @@ export const pureBackend: CacheBackend = {
 };
 
 async function readSlice(file: FileHandle, path: string, query: CacheQuery): Promise<CacheSlice> {
-	const before = await file.stat({bigint: true});
+	const before = await orStoreError('fstat', path, file.stat({bigint: true}));
 	if (before.isDirectory()) {
-		throw ioError('open', path, 21, 'it is a directory');
+		throw ioError('open', path, osConstants.errno.EISDIR, 'it is a directory');
 	}
 
 	if (!before.isFile()) {
-		throw ioError('open', path, 22, 'it is not a regular file');
+		throw ioError('open', path, osConstants.errno.EINVAL, 'it is not a regular file');
 	}
 
-	if (before.size > maxCacheSizeBytes) {
-		throw new StoreError('STC_CACHE_CORRUPT', `${path}: larger than 1 GiB, which no token cache is. Move it away.`, {op: 'read', store: 'plaintext'});
+	if (before.size > maxSizeBytes) {
+		throw tooLarge(`${path}:`);
 	}
 
-	let bytes: Buffer;
+	const size = Number(before.size);
+	// One byte more, to see a file that has grown. Of its own, because Node's pool would keep what a wipe forgets.
+	const buffer = Buffer.allocUnsafeSlow(size + 1);
 	try {
-		bytes = await file.readFile();
-	} catch (error) {
-		throw toStoreError(error, 'read', path);
-	}
-
-	try {
-		const after = await file.stat({bigint: true});
-		if (after.size !== before.size || after.mtimeNs !== before.mtimeNs || BigInt(bytes.length) !== before.size) {
+		const bytes = buffer.subarray(0, await orStoreError('read', path, readInto(file, buffer, size)));
+		const after = await orStoreError('fstat', path, file.stat({bigint: true}));
+		// Not the ctime: a rename over the path changes it, and what was read of the old file is whole.
+		if (after.size !== before.size || after.mtimeNs !== before.mtimeNs || bytes.length !== size) {
 			throw new StoreError('STC_CACHE_CHANGED', `${path}: written to while it was read. Read it again.`, {op: 'fstat', store: 'plaintext'});
 		}
 
 		return {...toSlice(bytes, query, `${path}:`), stamp: stampOf(before), modifiedMs: Number(before.mtimeNs) / 1e6};
 	} finally {
-		bytes.fill(0);
+		buffer.fill(0);
 	}
+}
+
+/** All in one call where the system gives it at once: `readFile` would make a round trip for each 512 KB. */
+async function readInto(file: FileHandle, buffer: Buffer, size: number): Promise<number> {
+	let done = 0;
+	let bytesRead: number;
+	do {
+		// eslint-disable-next-line no-await-in-loop -- what is missing is known when the read before has ended.
+		({bytesRead} = await file.read(buffer, done, buffer.length - done, done));
+		done += bytesRead;
+	} while (bytesRead > 0 && done < size);
+
+	return done;
 }
 
 function pathOf(store: StoreName, {path}: StoreLocation): string {
@@ -107,6 +119,14 @@ function stampOf({dev, ino, size, mtimeNs, ctimeNs}: BigStats): string {
 	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
 
+async function orStoreError<Result>(op: string, path: string, call: Promise<Result>): Promise<Result> {
+	try {
+		return await call;
+	} catch (error) {
+		throw toStoreError(error, op, path);
+	}
+}
+
 function nullOrThrow(error: unknown, op: string, path: string): null {
 	const {code} = error as NodeJS.ErrnoException;
 	if (code === 'ENOENT' || code === 'ENOTDIR') {
@@ -116,7 +136,12 @@ function nullOrThrow(error: unknown, op: string, path: string): null {
 	throw toStoreError(error, op, path);
 }
 
-function toStoreError(error: unknown, op: string, path: string): StoreError {
+function toStoreError(error: unknown, op: string, path: string): Error {
+	if (error instanceof TypeError) {
+		// A path that is no path: a bug of the caller.
+		return error;
+	}
+
 	const {code, errno = 0} = error as NodeJS.ErrnoException;
 	const osCode = Math.abs(errno);
 	return code === 'EACCES' || code === 'EPERM'
@@ -130,6 +155,14 @@ function ioError(op: string, path: string, osCode: number, what: string): StoreE
 	return new StoreError('STC_IO', `${path}: ${what}. Check the file and its file system.`, {
 		op, store: 'plaintext', osDomain: 'errno', osCode,
 	});
+}
+
+/** V8 holds no text longer than this; each byte becomes one character at most. */
+const maxSizeBytes = Math.min(maxCacheSizeBytes, bufferConstants.MAX_STRING_LENGTH);
+
+function tooLarge(subject: string): StoreError {
+	const sizeMib = Math.floor(maxSizeBytes / 1024 / 1024);
+	return new StoreError('STC_CACHE_CORRUPT', `${subject} larger than ${sizeMib} MiB, which no token cache is. Move it away.`, {op: 'read', store: 'plaintext'});
 }
 
 /** A DPAPI blob begins with version 1 and the provider's GUID. */
@@ -157,6 +190,10 @@ function parse(bytes: Buffer, subject: string): Json {
 	// Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
 	if (bytes.toString('latin1', 0, 3) === 'eyJ') {
 		throw new StoreError('STC_CACHE_FORMAT', `${subject} encrypted as a JWE, as the Azure SDK for Go does, and not readable here. Sign in with another tool.`, {op: 'sniff', store: 'plaintext'});
+	}
+
+	if (bytes.length > maxSizeBytes) {
+		throw tooLarge(subject);
 	}
 
 	// Caches are ASCII but for names, and latin1 text is made and parsed in a fraction of the time that UTF-8 takes.
@@ -194,7 +231,7 @@ function records<Entry>(root: Json, section: string, environments: ReadonlySet<s
 	const found = own(root, section);
 	if (isObject(found)) {
 		for (const record of Object.values(found)) {
-			if (isObject(record) && environments.has(foldAscii(requiredString(record, 'environment') ?? ''))) {
+			if (isObject(record) && isIn(environments, requiredString(record, 'environment'))) {
 				const entry = read(record);
 				if (entry !== undefined) {
 					entries.push(entry);
@@ -204,6 +241,10 @@ function records<Entry>(root: Json, section: string, environments: ReadonlySet<s
 	}
 
 	return entries;
+}
+
+function isIn(environments: ReadonlySet<string>, environment: string | undefined): boolean {
+	return environment !== undefined && (environments.has(environment) || environments.has(foldAscii(environment)));
 }
 
 function readAccount(record: Json): AccountEntry | undefined {
@@ -241,18 +282,22 @@ const bonds = ['userAssertionHash', 'key_id', 'ext_cache_key', 'requestedClaims'
 
 function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccountId: string) => boolean): AccessTokenEntry | undefined {
 	const homeAccountId = requiredString(record, 'home_account_id');
+	if (homeAccountId === undefined || !isNarrowed(homeAccountId)) {
+		// Most are other accounts'.
+		return undefined;
+	}
+
 	const clientId = requiredString(record, 'client_id');
 	const secret = requiredString(record, 'secret');
 	const target = anyString(record, 'target');
 	const expiresOn = time(record, 'expires_on');
 	const tokenType = anyString(record, 'token_type');
 	if (
-		homeAccountId === undefined || clientId === undefined || secret === undefined || target === undefined || expiresOn === undefined
+		clientId === undefined || secret === undefined || target === undefined || expiresOn === undefined
 		|| expiresOn <= query.nowSec
-		|| foldAscii(clientId) !== foldAscii(query.clientId)
-		|| (tokenType !== undefined && foldAscii(tokenType) !== 'bearer')
+		|| !isSame(clientId, query.clientId)
+		|| (tokenType !== undefined && !isSame(tokenType, 'bearer'))
 		|| bonds.some(bond => requiredString(record, bond) !== undefined)
-		|| !isNarrowed(homeAccountId)
 	) {
 		return undefined;
 	}
@@ -272,7 +317,7 @@ function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccou
 
 function readAppMetadata(record: Json, query: CacheQuery): AppMetadataEntry | undefined {
 	const clientId = requiredString(record, 'client_id');
-	return clientId === undefined || foldAscii(clientId) !== foldAscii(query.clientId)
+	return clientId === undefined || !isSame(clientId, query.clientId)
 		? undefined
 		: defined<AppMetadataEntry>({
 			environment: own(record, 'environment') as string,
@@ -285,7 +330,7 @@ function readAppMetadata(record: Json, query: CacheQuery): AppMetadataEntry | un
 function narrow(accounts: readonly AccountEntry[], query: CacheQuery): (homeAccountId: string) => boolean {
 	const {homeAccountId: wanted, username, homeTenantId} = query;
 	if (wanted !== undefined) {
-		return homeAccountId => foldAscii(homeAccountId) === foldAscii(wanted);
+		return homeAccountId => isSame(homeAccountId, wanted);
 	}
 
 	const passing = new Set(accounts.filter(account =>
@@ -300,17 +345,23 @@ function passesUserName(username: string | undefined, hint: string): boolean {
 	}
 
 	const areAscii = isPureAscii(username) && isPureAscii(hint);
-	return !areAscii || foldAscii(username) === foldAscii(hint);
+	return !areAscii || isSame(username, hint);
 }
 
 function passesHomeTenant(homeAccountId: string, hint: string): boolean {
 	const parts = homeAccountId.split('.');
-	return parts.length === 2 && foldAscii(parts[1] ?? '') === foldAscii(hint);
+	return parts.length === 2 && isSame(parts[1] ?? '', hint);
 }
 
 function isPureAscii(text: string): boolean {
 	// eslint-disable-next-line no-control-regex
 	return /^[\u0000-\u007F]*$/.test(text);
+}
+
+/** Equal but for the case of A-Z. */
+function isSame(a: string, b: string): boolean {
+	// Nearly always the case is the same, too, or nothing is.
+	return a === b || (a.length === b.length && foldAscii(a) === foldAscii(b));
 }
 
 /** Lower case for A-Z alone: toLowerCase would also change letters that no library folds. */

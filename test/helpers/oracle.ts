@@ -124,6 +124,40 @@ export function sorted(entries: readonly unknown[]): unknown[] {
 	return entries.toSorted((a, b) => text(a) < text(b) ? -1 : 1);
 }
 
+/**
+ * Where two answers differ, in the names of sections and fields alone: answers hold tokens, and what a test prints must not.
+ *
+ * @returns `undefined` where they are equal.
+ */
+export function differenceOf(answer: OracleAnswer, expected: OracleAnswer): string | undefined {
+	const kind = (one: OracleAnswer) => 'code' in one ? one.code : 'a slice';
+	if ('code' in answer || 'code' in expected) {
+		return kind(answer) === kind(expected) ? undefined : `${kind(answer)} instead of ${kind(expected)}`;
+	}
+
+	if (answer.sizeBytes !== expected.sizeBytes) {
+		return `sizeBytes is ${answer.sizeBytes} instead of ${expected.sizeBytes}`;
+	}
+
+	for (const section of ['accounts', 'refreshTokens', 'accessTokens', 'appMetadata'] as const) {
+		if (answer[section].length !== expected[section].length) {
+			return `${answer[section].length} ${section} instead of ${expected[section].length}`;
+		}
+
+		for (const [index, entry] of (answer[section] as Fields[]).entries()) {
+			const other = expected[section][index] as Fields;
+			for (const name of new Set([...Object.keys(entry), ...Object.keys(other)])) {
+				// A field that is there and undefined is a difference, too.
+				if (!Object.is(entry[name], other[name]) || Object.hasOwn(entry, name) !== Object.hasOwn(other, name)) {
+					return `${section}[${index}].${name} differs`;
+				}
+			}
+		}
+	}
+
+	return undefined;
+}
+
 const nonEmpty = (value: unknown) => typeof value === 'string' && value !== '';
 const text = (value: unknown) => typeof value === 'string' ? value : undefined;
 const ascii = (value: string) => [...value].every(character => character.codePointAt(0)! < 128);

@@ -9,6 +9,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test from 'ava';
+import type {StoreError} from '../../dist/errors.js';
 import {load, loadNativeBackend} from '../../dist/native.js';
 
 const run = promisify(execFile);
@@ -41,6 +42,61 @@ test('nothing fits: every file is named with its reason, and the cure', t => {
 	t.true(error?.message.includes(`${other} is of another version`));
 	t.regex(error?.message ?? '', /npm run build/);
 	t.notRegex(error?.message ?? '', /\n/);
+});
+
+test('calls to a keyring are made one at a time, in order; whoever waits gives up at its own deadline, and files do not wait', async t => {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-loader-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	const path = join(directory, 'addon.cjs');
+	// Answers after as many milliseconds as the location's path says.
+	writeFileSync(path, `
+		const running = {libsecret: 0, plaintext: 0};
+		module.exports = {
+			apiVersion: 1,
+			stores: ['libsecret', 'plaintext'],
+			setEntryMakers() {},
+			async stamp(store, at, timeoutMs) {
+				const others = running[store]++;
+				await new Promise(resolve => setTimeout(resolve, Number(at.path)));
+				running[store]--;
+				if (at.path === '1') { throw {code: 'STC_IO', message: 'failed', op: 'search'}; }
+				return JSON.stringify({path: at.path, others, timeoutMs});
+			},
+		};
+	`);
+	const {backend, error} = load([path]);
+	t.is(error, undefined);
+	const ended: string[] = [];
+	const ask = async (store: 'libsecret' | 'plaintext', delayMs: number, timeoutMs: number) => {
+		const startMs = performance.now();
+		try {
+			const stamp = (await backend?.stamp(store, {path: String(delayMs)}, timeoutMs)) ?? '';
+			return {
+				...JSON.parse(stamp) as {others: number; timeoutMs: number}, code: '', op: '', elapsedMs: 0,
+			};
+		} catch (error) {
+			const {code, op} = error as StoreError;
+			return {
+				others: 0, timeoutMs: 0, code, op, elapsedMs: performance.now() - startMs,
+			};
+		} finally {
+			ended.push(`${store} ${delayMs}`);
+		}
+	};
+
+	const [first, impatient, failing, last, file] = await Promise.all([
+		ask('libsecret', 400, 10_000), ask('libsecret', 7, 100), ask('libsecret', 1, 10_000), ask('libsecret', 3, 10_000), ask('plaintext', 2, 10_000),
+	]);
+	t.deepEqual(ended, ['plaintext 2', 'libsecret 7', 'libsecret 400', 'libsecret 1', 'libsecret 3']);
+	t.like(first, {code: '', others: 0});
+	t.like(impatient, {code: 'STC_STORE_TIMEOUT', op: 'wait'});
+	t.true(impatient.elapsedMs >= 95, `${impatient.elapsedMs}`);
+	t.like(failing, {code: 'STC_IO', op: 'search'});
+	t.like(last, {code: '', others: 0});
+	t.true(last.timeoutMs <= 9605, `the wait counts: ${last.timeoutMs} ms are left`);
+	t.like(file, {code: '', timeoutMs: 10_000});
 });
 
 test('a package without a binary reads a plaintext cache, says so in one line, and names what an encrypted one needs', async t => {

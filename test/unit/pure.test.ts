@@ -1,0 +1,102 @@
+/** What is the pure-JS variant's own. What it shares with the addon is in `test/conformance`. */
+
+import {constants} from 'node:buffer';
+import {
+	mkdtempSync, rmSync, truncateSync, writeFileSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import type {CacheQuery} from '../../dist/backend.js';
+import type {StoreError} from '../../dist/errors.js';
+import {pureBackend} from '../../dist/pure.js';
+import {buildCache, builtClientId, builtEnvironment} from '../helpers/cache-builder.js';
+
+const nowSec = 1_800_000_000;
+const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
+const cache = buildCache({accounts: 2, tokensPerAccount: 2, nowSec});
+
+function temporaryPath(t: ExecutionContext): string {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-pure-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true});
+	});
+	return join(directory, 'cache');
+}
+
+/** Runs `action` and gives back the buffers that were made for it, outside of Node's shared pool. */
+async function buffersMadeBy(action: () => Promise<unknown>): Promise<Buffer[]> {
+	const made: Buffer[] = [];
+	const original = Buffer.allocUnsafeSlow;
+	Buffer.allocUnsafeSlow = size => {
+		// So that a buffer which is never written to does not pass for one that was wiped.
+		const buffer = original(size).fill(0xAA);
+		made.push(buffer);
+		return buffer;
+	};
+
+	try {
+		await action();
+	} finally {
+		Buffer.allocUnsafeSlow = original;
+	}
+
+	return made;
+}
+
+test('it reads plaintext alone, and says what the other stores need', async t => {
+	t.is(pureBackend.kind, 'pure');
+	t.deepEqual(pureBackend.stores, ['plaintext']);
+	const expected = {name: 'StoreError', code: 'STC_ADDON_MISSING', message: /"libsecret" needs the native addon.*useNativeAddon/};
+	const error = await t.throwsAsync<StoreError>(pureBackend.query('libsecret', {schema: 'x'}, query, 1000), expected);
+	t.is(error.store, 'libsecret');
+	await t.throwsAsync(pureBackend.stamp('libsecret', {schema: 'x'}, 1000), expected);
+});
+
+test.serial('what was read is wiped, whether or not it was a cache', async t => {
+	const path = temporaryPath(t);
+	for (const [text, isCache] of [[cache.text, true], [cache.text.slice(0, -1), false], [`eyJ${cache.text}`, false], [`\uFEFF${cache.text}`, false]] as const) {
+		writeFileSync(path, text);
+		let accounts = 0;
+		const buffers = await buffersMadeBy(async () => {
+			try {
+				const slice = await pureBackend.query('plaintext', {path}, query, 1000);
+				accounts = slice?.accounts.length ?? 0;
+			} catch (error) {
+				t.is((error as Error).name, 'StoreError');
+			}
+		});
+		t.is(accounts, isCache ? 2 : 0);
+		t.is(buffers.length, 1);
+		t.true(buffers[0]!.length >= Buffer.byteLength(text));
+		t.true(buffers[0]!.every(byte => byte === 0));
+	}
+});
+
+test('a file longer than the longest string is refused unread', async t => {
+	const path = temporaryPath(t);
+	writeFileSync(path, '');
+	// A hole, which takes no room.
+	truncateSync(path, constants.MAX_STRING_LENGTH + 1);
+	const error = await t.throwsAsync<StoreError>(pureBackend.query('plaintext', {path}, query, 1000), {name: 'StoreError', code: 'STC_CACHE_CORRUPT'});
+	t.true(error.message.startsWith(`${path}: larger than 511 MiB`), error.message);
+});
+
+test('what a program has put on Object.prototype is not in the cache', t => {
+	const bytes = Buffer.from(JSON.stringify({Account: {a: {home_account_id: 'u.t', environment: builtEnvironment}, b: {environment: builtEnvironment}}}));
+	const prototype = Object.prototype as Record<string, unknown>;
+	const foreign = {home_account_id: 'foreign', username: 'foreign', RefreshToken: {r: {home_account_id: 'u.t', environment: builtEnvironment, secret: 'FAKE'}}};
+	Object.assign(prototype, foreign);
+	try {
+		const {accounts, refreshTokens} = pureBackend.scan(bytes, query);
+		t.deepEqual(accounts, [{homeAccountId: 'u.t', environment: builtEnvironment}]);
+		t.deepEqual(refreshTokens, []);
+	} finally {
+		for (const name of Object.keys(foreign)) {
+			delete prototype[name];
+		}
+	}
+
+	pureBackend.scan(Buffer.from('{"__proto__":{"polluted":1},"Account":{"__proto__":{"__proto__":{"polluted":1}}}}'), query);
+	t.is(({} as Record<string, unknown>)['polluted'], undefined);
+});
