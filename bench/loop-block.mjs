@@ -8,7 +8,10 @@ import {setTimeout as sleep} from 'node:timers/promises';
 const [variant, path, homeAccountId, clientId] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
 const backend = variant === 'native' ? require('../dist/native.js').loadNativeBackend().backend : require('../dist/pure.js').pureBackend;
-const query = {environments: ['login.microsoftonline.com'], clientId, nowSec: 0, homeAccountId};
+
+const query = {
+	environments: ['login.microsoftonline.com'], clientId, nowSec: 0, homeAccountId,
+};
 
 let longestMs = 0;
 let last = performance.now();

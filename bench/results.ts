@@ -21,7 +21,9 @@ export type JsonResult = {id: string; what: string; ours: number; peer: number; 
 export function toJson(result: Result): JsonResult {
 	const {id, what, ours, peer, peerName, unit, target} = result;
 	const ratio = compare(result);
-	return {id, what, ours: ours.median, peer: peer.median, peerName, ratio, unit, target: target ?? null, met: target === undefined ? null : isMet(result)};
+	return {
+		id, what, ours: ours.median, peer: peer.median, peerName, ratio, unit, target: target ?? null, met: target === undefined ? null : isMet(result),
+	};
 }
 
 export function compare({comparison, ours, peer}: Result): number {

@@ -11,15 +11,30 @@ export function skipScan(text: string, homeAccountId: string): Array<Record<stri
 		let end = start + 1;
 		for (let depth = 1; depth > 0; end++) {
 			const character = text[end];
-			if (character === '"') {
-				end = text.indexOf('"', end + 1);
-				while (text[end - 1] === '\\') {
+			switch (character) {
+				case '"': {
 					end = text.indexOf('"', end + 1);
+					while (text[end - 1] === '\\') {
+						end = text.indexOf('"', end + 1);
+					}
+
+					break;
 				}
-			} else if (character === '{' || character === '[') {
-				depth++;
-			} else if (character === '}' || character === ']') {
-				depth--;
+
+				case '{':
+				case '[': {
+					depth++;
+
+					break;
+				}
+
+				case '}':
+				case ']': {
+					depth--;
+
+					break;
+				}
+			// No default
 			}
 		}
 

@@ -5,7 +5,9 @@ export type Summary = {median: number; p10: number; p90: number; count: number};
 export function summarize(samples: readonly number[]): Summary {
 	const sorted = samples.toSorted((a, b) => a - b);
 	const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
-	return {median: at(0.5), p10: at(0.1), p90: at(0.9), count: sorted.length};
+	return {
+		median: at(0.5), p10: at(0.1), p90: at(0.9), count: sorted.length,
+	};
 }
 
 /**

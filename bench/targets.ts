@@ -130,7 +130,9 @@ export async function measureReading(caches: readonly SizedCache[]): Promise<Res
 	const rounds: Record<SizeName, number> = {S: 300, M: 60, L: 12};
 	const results: Result[] = [];
 	for (const {name, label, path, bytes, account} of caches) {
-		const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec: 0, homeAccountId: account.homeAccountId};
+		const query: CacheQuery = {
+			environments: [builtEnvironment], clientId: builtClientId, nowSec: 0, homeAccountId: account.homeAccountId,
+		};
 		const expected = account.accessTokens.length;
 		const timed = async (read: () => Promise<number> | number) => {
 			const start = performance.now();

@@ -66,8 +66,8 @@ type ResolvedAccount = {
 const stalledStoreCheckMs = 30_000;
 
 /**
- * What is worth telling first where several sources could not be read. Those before the gap outweigh an answer of "no accounts"
- * from the others; a missing keyring service or addon is normal beside a plaintext cache.
+ * What is worth telling where sources could not be read, the most telling first. Each outweighs an answer of "no accounts" from the
+ * others; what is not here, a keyring service or addon that is missing, is normal beside a plaintext cache.
  */
 const tellingErrors: readonly ErrorCode[] = [
 	'STC_CACHE_CORRUPT',
@@ -358,8 +358,8 @@ export class Acquisition {
 		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
 	}
 
-	#unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>): CredentialUnavailableError {
-		return new CredentialUnavailableError(code, explainSelection(selection, this.#criteria, this.#settings.allowLoggingAccountIdentifiers));
+	#unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>, addition = ''): CredentialUnavailableError {
+		return new CredentialUnavailableError(code, explainSelection(selection, this.#criteria, this.#settings.allowLoggingAccountIdentifiers) + addition);
 	}
 
 	#explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): CredentialUnavailableError {
@@ -373,7 +373,8 @@ export class Acquisition {
 		// Peers leave empty files and `{}` beside a keyring item, to signal that it changed.
 		const hasContent = readings.some(({slice}) => slice !== null && slice.sizeBytes > 2);
 		if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === tellingErrors.length))) {
-			return this.#unavailable('STC_NO_ACCOUNT', failed);
+			const unread = broken.filter(reading => rank(reading) < tellingErrors.length).map(({source, error}) => `${source.label} (${error?.code ?? ''})`);
+			return this.#unavailable('STC_NO_ACCOUNT', failed, unread.length > 0 ? ` Not readable: ${unread.join(', ')}.` : '');
 		}
 
 		if (worst?.error) {

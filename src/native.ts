@@ -32,6 +32,7 @@ type NativeAddon = {
  * out, as the pure-JS variant does.
  */
 const entryMakers = [
+	// eslint-disable-next-line max-params
 	(homeAccountId: string, environment: string, realm?: string, localAccountId?: string, username?: string, authorityType?: string): AccountEntry => ({
 		homeAccountId,
 		environment,
@@ -40,6 +41,7 @@ const entryMakers = [
 		...(username !== undefined && {username}),
 		...(authorityType !== undefined && {authorityType}),
 	}),
+	// eslint-disable-next-line max-params
 	(homeAccountId: string, environment: string, clientId?: string, familyId?: string, target?: string, lastModificationTime?: number, secret?: string): RefreshTokenEntry => ({
 		homeAccountId,
 		environment,

@@ -1,7 +1,7 @@
 /** Reads options and environment once, at construction, and refuses what cannot be right. */
 
 import {homedir} from 'node:os';
-import {join, resolve} from 'node:path';
+import {isAbsolute, join} from 'node:path';
 import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
 import {invalidArgument} from './errors.js';
 import {checkTenantId, type TenantRules} from './tenants.js';
@@ -103,7 +103,12 @@ export function readSettings(
 	const persistence = readPersistence(options);
 	const retry = options.retryOptions ?? {};
 	checkIsObject(retry, 'retryOptions');
-	const home = resolve(homedir());
+	const home = homedir();
+	if (!isAbsolute(home)) {
+		// Below a relative path anybody's directory could pass for the user's.
+		throw invalidArgument('The environment variable HOME must be an absolute path: the home directory of the user who signed in.');
+	}
+
 	return Object.freeze({
 		username: optionalString(options.username, 'username') ?? (environment['AZURE_USERNAME'] || undefined),
 		tenantId,
@@ -305,5 +310,5 @@ function wholeNumber(value: unknown, name: string, byDefault: number, least: num
 
 /** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */
 function absoluteOr(path: string | undefined, fallback: string): string {
-	return path?.startsWith('/') ? path : fallback;
+	return path && isAbsolute(path) ? path : fallback;
 }

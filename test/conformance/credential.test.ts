@@ -170,6 +170,16 @@ for (const useNativeAddon of [true, false]) {
 		}), 'FAKE-bob');
 	});
 
+	test(`${variant}: where no account fits, the sources that could not be read are named`, async t => {
+		const home = new TestHome(t);
+		home.write(annWithToken('FAKE-cached'), files.nocae);
+		home.writeSettled('{', files.gcm);
+		const error = await t.throwsAsync<CredentialUnavailableError>(credentialIn(home, {username: 'bob@fabrikam.com'}).getToken(scope), {name: 'CredentialUnavailableError'});
+		t.is(error.code, 'STC_NO_ACCOUNT');
+		t.regex(error.message, /No account matching the specified username: bob@fabrikam\.com was found in the cache\. Found: a\*\*\*@contoso\.com/);
+		t.true(error.message.endsWith(`Not readable: ${join(home.path, files.gcm)} (STC_CACHE_CORRUPT).`), error.message);
+	});
+
 	test(`${variant}: one of twenty accounts, whose secrets a first reading leaves out`, async t => {
 		const home = new TestHome(t);
 		const users = Array.from({length: 20}, (_, index) => ({uid: `uid-${index}`, utid: `tenant-${index}`, username: `user${index}@contoso.com`}));

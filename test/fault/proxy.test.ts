@@ -8,7 +8,9 @@ import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {startEntraServer} from '../helpers/entra-server.js';
-import {accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome} from '../helpers/home.js';
+import {
+	accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
@@ -57,7 +59,11 @@ async function redeem(t: ExecutionContext, environment: (proxyPort: number) => R
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
 		const credential = new SharedTokenCacheCredential(${JSON.stringify({authorityHost: entra.origin, ...options(proxy.port)})});
 		credential.getToken('${scope}').then(({token}) => console.log(token));
-	`], {cwd: root, timeout: 30_000, env: {PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, ...environment(proxy.port)}});
+	`], {
+		cwd: root, timeout: 30_000, env: {
+			PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, ...environment(proxy.port),
+		},
+	});
 	t.is(stdout.trim(), entra.grants[0]!.accessToken);
 	return proxy.tunnels;
 }
@@ -71,6 +77,10 @@ test('NO_PROXY', async t => {
 });
 
 test('proxyOptions, with a password', async t => {
-	const tunnels = await redeem(t, () => ({}), port => ({proxyOptions: {host: 'http://127.0.0.1', port, username: 'ann', password: 'FAKE-password'}}));
+	const tunnels = await redeem(t, () => ({}), port => ({
+		proxyOptions: {
+			host: 'http://127.0.0.1', port, username: 'ann', password: 'FAKE-password',
+		},
+	}));
 	t.deepEqual(tunnels, [`Basic ${Buffer.from('ann:FAKE-password').toString('base64')}`]);
 });

@@ -93,3 +93,15 @@ for (const [name, options, message, environment] of refused) {
 test('settings cannot be changed', t => {
 	t.true(Object.isFrozen(read()));
 });
+
+test.serial('a home directory that is no absolute path is refused', t => {
+	const before = process.env['HOME'];
+	try {
+		for (const home of ['', 'relative', '.']) {
+			process.env['HOME'] = home;
+			t.throws(() => read(), {instanceOf: TypeError, message: /HOME must be an absolute path/});
+		}
+	} finally {
+		process.env['HOME'] = before;
+	}
+});

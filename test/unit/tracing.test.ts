@@ -3,7 +3,9 @@
 import {type Instrumenter, type TracingContext, useInstrumenter} from '@azure/core-tracing';
 import test from 'ava';
 import type {GetTokenOptions} from '../../dist/types.js';
-import {accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome} from '../helpers/home.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
 
 type Ended = {name: string; status: string; error?: unknown};
 
