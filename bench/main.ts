@@ -29,41 +29,46 @@ function commit(): string {
 	}
 }
 
-let values;
-try {
-	({values} = parseArgs({options: {only: {type: 'string'}, json: {type: 'boolean', default: false}, help: {type: 'boolean', short: 'h', default: false}}}));
-	if (values.only !== undefined && !measurements[values.only]) {
-		throw new Error(`There is no ${values.only}.`);
-	}
-} catch (error) {
-	console.error(`${(error as Error).message}\n${usage}`);
-	process.exit(2);
-}
-
-if (values.help) {
-	console.log(usage);
-	process.exit();
-}
-
-const directory = mkdtempSync(join(tmpdir(), 'azure-shared-token-cache-bench-'));
-try {
-	console.error('making caches ...');
-	const caches = prepareCaches(directory);
-	warm(caches);
-	const results: Result[] = [];
-	for (const [id, measure] of Object.entries(measurements)) {
-		if (values.only === undefined || values.only === id) {
-			console.error(`${id} ...`);
-			results.push(...await measure(caches));
+async function main(): Promise<void> {
+	let values;
+	try {
+		({values} = parseArgs({options: {only: {type: 'string'}, json: {type: 'boolean', default: false}, help: {type: 'boolean', short: 'h', default: false}}}));
+		if (values.only !== undefined && !measurements[values.only]) {
+			throw new Error(`There is no ${values.only}.`);
 		}
+	} catch (error) {
+		console.error(`${(error as Error).message}\n${usage}`);
+		process.exitCode = 2;
+		return;
 	}
 
-	if (values.json) {
-		console.log(JSON.stringify(results.map(result => toJson(result)), undefined, '\t'));
-	} else {
-		console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.version}; commit ${commit()}; median (p10..p90, samples)\n`);
-		printTable(results);
+	if (values.help) {
+		console.log(usage);
+		return;
 	}
-} finally {
-	rmSync(directory, {recursive: true, force: true});
+
+	const directory = mkdtempSync(join(tmpdir(), 'azure-shared-token-cache-bench-'));
+	try {
+		console.error('making caches ...');
+		const caches = prepareCaches(directory);
+		warm(caches);
+		const results: Result[] = [];
+		for (const [id, measure] of Object.entries(measurements)) {
+			if (values.only === undefined || values.only === id) {
+				console.error(`${id} ...`);
+				results.push(...await measure(caches));
+			}
+		}
+
+		if (values.json) {
+			console.log(JSON.stringify(results.map(result => toJson(result)), undefined, '\t'));
+		} else {
+			console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.version}; commit ${commit()}; median (p10..p90, samples)\n`);
+			printTable(results);
+		}
+	} finally {
+		rmSync(directory, {recursive: true, force: true});
+	}
 }
+
+await main();

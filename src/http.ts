@@ -178,7 +178,7 @@ type Undici = {
 };
 
 function undiciRequest(): Request {
-	return fromUndici('undici/lib/api/api-request.js', ({Dispatcher}) => Dispatcher.prototype.request);
+	return fromUndici('undici/lib/api/api-request.js', undici => undici.Dispatcher.prototype.request);
 }
 
 function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatcher {

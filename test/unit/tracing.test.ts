@@ -13,18 +13,22 @@ const ended: Ended[] = [];
 
 /** As an application's tracing library hands it to its clients. */
 class Context implements TracingContext {
-	constructor(private readonly values: ReadonlyMap<symbol, unknown> = new Map()) {}
+	readonly #values: ReadonlyMap<symbol, unknown>;
+
+	constructor(values: ReadonlyMap<symbol, unknown> = new Map()) {
+		this.#values = values;
+	}
 
 	getValue(key: symbol): unknown {
-		return this.values.get(key);
+		return this.#values.get(key);
 	}
 
 	setValue(key: symbol, value: unknown): Context {
-		return new Context(new Map([...this.values, [key, value]]));
+		return new Context(new Map([...this.#values, [key, value]]));
 	}
 
 	deleteValue(key: symbol): Context {
-		return new Context(new Map([...this.values].filter(([each]) => each !== key)));
+		return new Context(new Map([...this.#values].filter(([each]) => each !== key)));
 	}
 }
 
