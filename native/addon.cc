@@ -257,7 +257,7 @@ class Task {
         deferred_.Reject(ToJs(env, status_));
       }
     } catch (const Napi::Error&) {
-      // The environment is ending (a worker that is being terminated): nobody is left to be told.
+      RejectUnusable(env);
     }
   }
 
@@ -266,6 +266,18 @@ class Task {
   virtual Napi::Value Result(Napi::Env env) = 0;
 
  private:
+  // The result could not be made: it has a string that is longer than V8's may be, or the
+  // environment is ending.
+  void RejectUnusable(Napi::Env env) {
+    try {
+      deferred_.Reject(ToJs(env, Status(StatusCode::kCacheCorrupt, "result", "", 0,
+                                        "has a value that is larger than JavaScript can hold, "
+                                        "which no token cache has. Move it away.")));
+    } catch (const Napi::Error&) {
+      // A worker that is being terminated: nobody is left to be told.
+    }
+  }
+
   Napi::Promise::Deferred deferred_;
   Cancellation cancellation_;
   Status status_;

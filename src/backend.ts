@@ -48,7 +48,10 @@ export type CacheQuery = {
 /** With more accounts than this passing a query's hints, the slice carries no secrets: ask again for one `homeAccountId`. */
 export const maxAccountsWithSecrets = 8;
 
-/** Caches larger than this are refused (`STC_CACHE_CORRUPT`). MSAL itself becomes unusable long before. Bytes. */
+/**
+ * Caches larger than this are refused (`STC_CACHE_CORRUPT`); the pure-JS variant refuses those that V8 cannot hold as one string, about
+ * half of it. MSAL itself becomes unusable long before. Bytes.
+ */
 export const maxCacheSizeBytes = 1024 * 1024 * 1024;
 
 export type AccountEntry = {

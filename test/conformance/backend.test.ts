@@ -1,8 +1,9 @@
 /** Reading caches from files: every backend, the same answers, and the same error for the same cause. */
 
+import {constants as bufferConstants} from 'node:buffer';
 import {execFile, execFileSync, spawn} from 'node:child_process';
 import {
-	chmodSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync,
+	appendFileSync, chmodSync, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync,
 } from 'node:fs';
 import {constants as osConstants, tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -292,6 +293,18 @@ for (const backend of backends) {
 		t.true(counts.whole > 0);
 	});
 }
+
+test('native: a value that is longer than a JavaScript string can be', async t => {
+	const path = join(directory(t), 'cache');
+	writeFileSync(path, `{"Account":{"k":{"home_account_id":"a.b","environment":"${builtEnvironment}","username":"`);
+	const piece = Buffer.alloc(16 * 1024 * 1024, 'x');
+	for (let written = 0; written <= bufferConstants.MAX_STRING_LENGTH; written += piece.length) {
+		appendFileSync(path, piece);
+	}
+
+	appendFileSync(path, '"}}}');
+	t.is((await failure(t, backends.find(({kind}) => kind === 'native')!, path)).code, 'STC_CACHE_CORRUPT');
+});
 
 test('the pure-JS variant says what a keyring needs', async t => {
 	const pure = backends.find(({kind}) => kind === 'pure')!;
