@@ -6,19 +6,25 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "cache_editor.h"
 #include "cache_scanner.h"
 #include "cancellation.h"
+#include "commit.h"
+#include "memory_source.h"
 #include "secret_store.h"
 #include "status.h"
 
@@ -37,6 +43,19 @@ Napi::Value ToJs(Napi::Env env, const JsonText& text) {
       text.is_ascii()
           ? napi_create_string_latin1(env, text.ascii().data(), text.ascii().size(), &value)
           : napi_create_string_utf16(env, text.wide().data(), text.wide().size(), &value);
+  if (status != napi_ok) throw Napi::Error::New(env);
+  return Napi::Value(env, value);
+}
+
+// `text` is well-formed UTF-8.
+Napi::Value ToJs(Napi::Env env, std::string_view text) {
+  const bool is_ascii = std::all_of(text.begin(), text.end(), [](char c) {
+    return static_cast<signed char>(c) >= 0;
+  });
+  napi_value value = nullptr;
+  const napi_status status =
+      is_ascii ? napi_create_string_latin1(env, text.data(), text.size(), &value)
+               : napi_create_string_utf8(env, text.data(), text.size(), &value);
   if (status != napi_ok) throw Napi::Error::New(env);
   return Napi::Value(env, value);
 }
@@ -159,15 +178,119 @@ Napi::Object ToObject(const Napi::Value& value) {
   return value.As<Napi::Object>();
 }
 
+std::string ToPath(const Napi::Value& value) {
+  std::string path = ToUtf8(value);
+  // The operating system would take the part before it for the whole path.
+  if (path.find('\0') != std::string::npos) ThrowTypeError(value.Env(), "path has a NUL");
+  return path;
+}
+
+std::vector<std::string> ToPaths(const Napi::Value& value) {
+  std::vector<std::string> paths;
+  for (const Napi::Value& path : ToVector(value)) paths.push_back(ToPath(path));
+  return paths;
+}
+
+double ToNumber(const Napi::Value& value) {
+  if (!value.IsNumber()) ThrowTypeError(value.Env(), "a number was expected");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+Field ToField(const Napi::Value& value) {
+  const Field field = FindField(ToUtf8(value));
+  if (field == Field::kCount) ThrowTypeError(value.Env(), "there is no such field");
+  return field;
+}
+
+EditAction ToAction(const Napi::Value& value) {
+  const std::string name = ToUtf8(value);
+  if (name == "put") return EditAction::kPut;
+  if (name == "update") return EditAction::kUpdate;
+  if (name == "add") return EditAction::kAdd;
+  if (name == "remove") return EditAction::kRemove;
+  ThrowTypeError(value.Env(), "there is no such action");
+}
+
+std::vector<std::u16string> ToUtf16Vector(const Napi::Value& value) {
+  std::vector<std::u16string> texts;
+  for (const Napi::Value& text : ToVector(value)) texts.push_back(ToUtf16(text));
+  return texts;
+}
+
+// Names and JSON text of values; none if it is undefined.
+std::vector<std::pair<std::u16string, std::string>> ToFields(const Napi::Value& value) {
+  std::vector<std::pair<std::u16string, std::string>> fields;
+  if (value.IsUndefined()) return fields;
+  const Napi::Object object = ToObject(value);
+  for (const Napi::Value& name : ToVector(object.GetPropertyNames())) {
+    fields.emplace_back(ToUtf16(name), ToUtf8(object.Get(name)));
+  }
+  return fields;
+}
+
+RecordEdit ToEdit(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  RecordEdit edit;
+  edit.section = ToUtf16(object.Get("section"));
+  edit.action = ToAction(object.Get("action"));
+  edit.key = ToOptionalUtf16(object.Get("key"));
+  if (!edit.key && (edit.action == EditAction::kPut || edit.action == EditAction::kAdd)) {
+    ThrowTypeError(value.Env(), "key is missing");
+  }
+  if (!object.Get("match").IsUndefined()) {
+    const Napi::Object match = ToObject(object.Get("match"));
+    for (const Napi::Value& name : ToVector(match.GetPropertyNames())) {
+      edit.match.push_back({ToField(name), ToUtf16Vector(match.Get(name))});
+    }
+  }
+  edit.set = ToFields(object.Get("set"));
+  edit.fill = ToFields(object.Get("fill"));
+  if (!object.Get("unset").IsUndefined()) edit.unset = ToUtf16Vector(object.Get("unset"));
+  if (!object.Get("unlessNewer").IsUndefined()) {
+    const Napi::Object rule = ToObject(object.Get("unlessNewer"));
+    edit.unless_newer = {ToField(rule.Get("field")), ToNumber(rule.Get("value"))};
+  }
+  return edit;
+}
+
+CacheChange ToChange(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  CacheChange change;
+  for (const Napi::Value& edit : ToVector(object.Get("edits"))) {
+    change.edits.push_back(ToEdit(edit));
+  }
+  if (!object.Get("requiredAccount").IsUndefined()) {
+    const Napi::Object account = ToObject(object.Get("requiredAccount"));
+    change.required_account = {ToUtf16(account.Get("homeAccountId")),
+                               ToUtf16Vector(account.Get("environments"))};
+  }
+  return change;
+}
+
+CommitRequest ToCommitRequest(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  CommitRequest request;
+  request.change = ToChange(object.Get("change"));
+  request.lock_paths = ToPaths(object.Get("lockPaths"));
+  request.create = object.Get("create").ToBoolean();
+  const Napi::Value expected = object.Get("expectedStamp");
+  if (expected.IsNull()) {
+    request.expected_stamp.emplace(std::nullopt);
+  } else if (!expected.IsUndefined()) {
+    request.expected_stamp.emplace(ToUtf8(expected));
+  }
+  if (!object.Get("signalPath").IsUndefined()) {
+    request.signal_path = ToPath(object.Get("signalPath"));
+  }
+  return request;
+}
+
 CacheQuery ToQuery(const Napi::Value& value) {
   const Napi::Object object = ToObject(value);
   CacheQuery query;
-  for (const Napi::Value& environment : ToVector(object.Get("environments"))) {
-    query.environments.push_back(ToUtf16(environment));
-  }
+  query.environments = ToUtf16Vector(object.Get("environments"));
   query.client_id = ToUtf16(object.Get("clientId"));
-  if (!object.Get("nowSec").IsNumber()) ThrowTypeError(value.Env(), "nowSec has to be a number");
-  query.now_sec = object.Get("nowSec").As<Napi::Number>().DoubleValue();
+  query.now_sec = ToNumber(object.Get("nowSec"));
   query.home_account_id = ToOptionalUtf16(object.Get("homeAccountId"));
   query.username = ToOptionalUtf16(object.Get("username"));
   query.home_tenant_id = ToOptionalUtf16(object.Get("homeTenantId"));
@@ -177,9 +300,7 @@ CacheQuery ToQuery(const Napi::Value& value) {
 StoreLocation ToLocation(const Napi::Value& value) {
   const Napi::Object object = ToObject(value);
   StoreLocation location;
-  if (!object.Get("path").IsUndefined()) location.path = ToUtf8(object.Get("path"));
-  // The operating system would take the part before it for the whole path.
-  if (location.path.find('\0') != std::string::npos) ThrowTypeError(value.Env(), "path has a NUL");
+  if (!object.Get("path").IsUndefined()) location.path = ToPath(object.Get("path"));
   if (!object.Get("schema").IsUndefined()) location.schema = ToUtf8(object.Get("schema"));
   if (!object.Get("attributes").IsUndefined()) {
     const Napi::Object attributes = ToObject(object.Get("attributes"));
@@ -430,6 +551,115 @@ class StampTask : public Task {
   std::string stamp_;
 };
 
+// The whole of a cache, as text.
+class ReadTask : public Task {
+ public:
+  explicit ReadTask(const Napi::CallbackInfo& info)
+      : Task(info.Env()),
+        store_(ToStore(info[0])),
+        location_(ToLocation(info[1])),
+        limits_(ToLimits(info[2], cancellation())) {}
+
+  const SecretStore& store() const { return store_; }
+
+ protected:
+  Status Run() override {
+    std::unique_ptr<ByteSource> source;
+    Status status = store_.Open(location_, limits_, &source);
+    if (!status.ok()) return status;
+    stamp_ = source->stamp();
+    modified_ms_ = source->modified_ms();
+    status = ReadAll(source.get(), &text_);
+    const Status verified = source->Verify();
+    if (!verified.ok()) return verified;
+    if (!status.ok()) return status;
+    // Only what is well formed is handed out: the error of a parser would quote it.
+    MemorySource checked(text_.view());
+    CacheSlice nothing;
+    return ScanCache(&checked, {}, &nothing);
+  }
+
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object result = Napi::Object::New(env);
+    result["text"] = ToJs(env, text_.view());
+    result["stamp"] = stamp_;
+    result["modifiedMs"] = modified_ms_;
+    return result;
+  }
+
+ private:
+  static Status ReadAll(ByteSource* source, SecureBytes* text) {
+    bool is_whole = false;
+    const std::string_view whole = source->Whole(&is_whole);
+    if (is_whole) {
+      *text = SecureBytes(whole.size());
+      if (!whole.empty()) std::memcpy(text->data(), whole.data(), whole.size());
+      return Status::Ok();
+    }
+    size_t done = 0;
+    for (;;) {
+      if (done == text->size()) text->Resize(std::max<size_t>(size_t{64} * 1024, done * 2));
+      size_t size = 0;
+      Status status = source->Read(text->data() + done, text->size() - done, &size);
+      if (!status.ok()) return status;
+      if (size == 0) break;
+      done += size;
+    }
+    text->Resize(done);
+    return Status::Ok();
+  }
+
+  const SecretStore& store_;
+  const StoreLocation location_;
+  const CallLimits limits_;
+  SecureBytes text_;
+  std::string stamp_;
+  double modified_ms_ = 0;
+};
+
+class CommitTask : public Task {
+ public:
+  explicit CommitTask(const Napi::CallbackInfo& info)
+      : Task(info.Env()),
+        store_(ToStore(info[0])),
+        location_(ToLocation(info[1])),
+        request_(ToCommitRequest(info[2])),
+        limits_(ToLimits(info[3], cancellation())) {}
+
+  const SecretStore& store() const { return store_; }
+
+ protected:
+  Status Run() override {
+    LockSet locks;
+    bool is_held = false;
+    Status status = locks.TryAcquire(request_.lock_paths, &is_held);
+    if (!status.ok() || !is_held) return status;
+    return store_.Commit(location_, request_, limits_, &locks, &result_);
+  }
+
+  Napi::Value Result(Napi::Env env) override {
+    static constexpr const char* kNames[] = {"locked",     "changed",   "absent",
+                                             "no-account", "unchanged", "written"};
+    Napi::Object result = Napi::Object::New(env);
+    result["outcome"] = kNames[static_cast<size_t>(result_.outcome)];
+    if (result_.outcome == CommitOutcome::kUnchanged) result["stamp"] = result_.stamp;
+    if (result_.outcome == CommitOutcome::kWritten) {
+      result["baseStamp"] =
+          result_.base_stamp ? Napi::String::New(env, *result_.base_stamp) : env.Null();
+      result["stamp"] = result_.stamp;
+      result["lockLost"] = Napi::Boolean::New(env, result_.lock_lost);
+    }
+    return result;
+  }
+
+ private:
+  const SecretStore& store_;
+  const StoreLocation location_;
+  const CommitRequest request_;
+  const CallLimits limits_;
+  CommitResult result_;
+};
+
 template <typename SomeTask>
 Napi::Value StartTask(const Napi::CallbackInfo& info) {
   auto task = std::make_shared<SomeTask>(info);
@@ -437,47 +667,137 @@ Napi::Value StartTask(const Napi::CallbackInfo& info) {
   return Start(info.Env(), store, std::move(task));
 }
 
-// Bytes that belong to JavaScript, for the length of one call.
-class BorrowedBytes : public ByteSource {
+// ---- Locks that JavaScript holds ----
+
+struct HeldLocks {
+  // Jobs on several threads may be about the same locks.
+  std::mutex mutex;
+  LockSet locks;
+};
+
+// Tells our handles from other addons' externals.
+constexpr napi_type_tag kLockTag = {0x5d3c5f0e1ab84c67, 0x9f27c9f7d0c4e1a3};
+
+// What JavaScript holds: the locks are released when it is collected, or its environment ends.
+Napi::Value ToHandle(Napi::Env env, std::shared_ptr<HeldLocks> held) {
+  auto handle = Napi::External<std::shared_ptr<HeldLocks>>::New(
+      env, new std::shared_ptr<HeldLocks>(std::move(held)),
+      [](Napi::Env /*env*/, std::shared_ptr<HeldLocks>* data) { delete data; });
+  if (napi_type_tag_object(env, handle, &kLockTag) != napi_ok) throw Napi::Error::New(env);
+  return handle;
+}
+
+std::shared_ptr<HeldLocks> ToHeldLocks(const Napi::Value& value) {
+  bool is_ours = false;
+  if (!value.IsExternal() ||
+      napi_check_object_type_tag(value.Env(), value, &kLockTag, &is_ours) != napi_ok || !is_ours) {
+    ThrowTypeError(value.Env(), "a lock was expected");
+  }
+  return *value.As<Napi::External<std::shared_ptr<HeldLocks>>>().Data();
+}
+
+class TryLockTask : public Task {
  public:
-  explicit BorrowedBytes(std::string_view bytes) : bytes_(bytes) {}
-  std::string_view Whole(bool* whole) const override {
-    *whole = true;
-    return bytes_;
+  explicit TryLockTask(const Napi::CallbackInfo& info)
+      : Task(info.Env()), paths_(ToPaths(info[0])), held_(std::make_shared<HeldLocks>()) {}
+
+ protected:
+  Status Run() override { return held_->locks.TryAcquire(paths_, &is_held_); }
+  Napi::Value Result(Napi::Env env) override {
+    return is_held_ ? ToHandle(env, held_) : env.Null();
   }
-  Status Read(char* /*buffer*/, size_t /*capacity*/, size_t* size) override {
-    *size = 0;
-    return Status::Ok();
-  }
-  Status Fetch(uint64_t /*offset*/, size_t /*size*/, char* /*buffer*/) override {
-    return Status::Ok();
-  }
-  Status Verify() override { return Status::Ok(); }
-  const std::string& stamp() const override { return stamp_; }
-  double modified_ms() const override { return 0; }
 
  private:
-  const std::string_view bytes_;
-  const std::string stamp_;
+  const std::vector<std::string> paths_;
+  const std::shared_ptr<HeldLocks> held_;
+  bool is_held_ = false;
 };
+
+enum class LockCall { kCheck, kTouch, kRelease };
+
+template <LockCall kCall>
+class LockCallTask : public Task {
+ public:
+  explicit LockCallTask(const Napi::CallbackInfo& info)
+      : Task(info.Env()), held_(ToHeldLocks(info[0])) {}
+
+ protected:
+  Status Run() override {
+    const std::lock_guard<std::mutex> lock(held_->mutex);
+    switch (kCall) {
+      case LockCall::kCheck:
+        is_ours_ = held_->locks.Check();
+        break;
+      case LockCall::kTouch:
+        return held_->locks.Touch();
+      case LockCall::kRelease:
+        held_->locks.Release();
+        break;
+    }
+    return Status::Ok();
+  }
+  Napi::Value Result(Napi::Env env) override {
+    if (kCall == LockCall::kCheck) return Napi::Boolean::New(env, is_ours_);
+    return env.Undefined();
+  }
+
+ private:
+  const std::shared_ptr<HeldLocks> held_;
+  bool is_ours_ = false;
+};
+
+template <typename SomeTask>
+Napi::Value StartPoolTask(const Napi::CallbackInfo& info) {
+  auto task = std::make_shared<SomeTask>(info);
+  const Napi::Promise promise = task->Promise();
+  (new PoolJob(info.Env(), std::move(task)))->Queue();
+  return promise;
+}
+
+// ---- The functions that answer at once ----
+
+// Bytes that belong to JavaScript, for the length of one call.
+std::string_view ToBytes(const Napi::Value& value) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array ||
+      // Shared memory: another thread may write what was found to be well formed.
+      !value.As<Napi::TypedArray>().ArrayBuffer().IsArrayBuffer()) {
+    ThrowTypeError(value.Env(), "a Uint8Array was expected, of memory that is not shared");
+  }
+  const Napi::Uint8Array bytes = value.As<Napi::Uint8Array>();
+  return {reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()};
+}
 
 // Returns the slice, or the object of an error, for src/native.ts to throw.
 Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
   CheckEntryMakers(info.Env());
   // First, because it may run getters, and those may take the bytes away.
   const CacheQuery query = ToQuery(info[1]);
-  if (!info[0].IsTypedArray() ||
-      info[0].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array ||
-      // Shared memory: another thread may write what was found to be well formed.
-      !info[0].As<Napi::TypedArray>().ArrayBuffer().IsArrayBuffer()) {
-    ThrowTypeError(info.Env(), "a Uint8Array was expected, of memory that is not shared");
-  }
-  const Napi::Uint8Array bytes = info[0].As<Napi::Uint8Array>();
-  BorrowedBytes source({reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()});
+  MemorySource source(ToBytes(info[0]));
   CacheSlice slice;
   const Status status = ScanCache(&source, query, &slice);
   if (!status.ok()) return ToJs(info.Env(), status);
   return ToJs(info.Env(), slice);
+}
+
+// As ScanBytes.
+Napi::Value EditBytes(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const CacheChange change = ToChange(info[1]);
+  const std::string_view bytes = ToBytes(info[0]);
+  MemorySource source(bytes);
+  EditPlan plan;
+  const Status status = PlanEdits(&source, change, &plan);
+  if (!status.ok()) return ToJs(env, status);
+  static constexpr const char* kNames[] = {"no-account", "unchanged", "changed"};
+  Napi::Object result = Napi::Object::New(env);
+  result["outcome"] = kNames[static_cast<size_t>(plan.outcome)];
+  if (plan.outcome == EditOutcome::kChanged) {
+    Napi::Uint8Array changed = Napi::Uint8Array::New(env, static_cast<size_t>(plan.size));
+    const SecureBytes assembled = plan.Assemble(bytes);
+    std::memcpy(changed.Data(), assembled.data(), assembled.size());
+    result["bytes"] = changed;
+  }
+  return result;
 }
 
 Napi::Value SetEntryMakers(const Napi::CallbackInfo& info) {
@@ -504,6 +824,16 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["query"] = Napi::Function::New<StartTask<QueryTask>>(env, "query");
   exports["stamp"] = Napi::Function::New<StartTask<StampTask>>(env, "stamp");
   exports["scan"] = Napi::Function::New<ScanBytes>(env, "scan");
+  exports["read"] = Napi::Function::New<StartTask<ReadTask>>(env, "read");
+  exports["commit"] = Napi::Function::New<StartTask<CommitTask>>(env, "commit");
+  exports["edit"] = Napi::Function::New<EditBytes>(env, "edit");
+  exports["tryLock"] = Napi::Function::New<StartPoolTask<TryLockTask>>(env, "tryLock");
+  exports["checkLock"] =
+      Napi::Function::New<StartPoolTask<LockCallTask<LockCall::kCheck>>>(env, "checkLock");
+  exports["touchLock"] =
+      Napi::Function::New<StartPoolTask<LockCallTask<LockCall::kTouch>>>(env, "touchLock");
+  exports["releaseLock"] =
+      Napi::Function::New<StartPoolTask<LockCallTask<LockCall::kRelease>>>(env, "releaseLock");
   return exports;
 }
 

@@ -35,13 +35,6 @@ constexpr std::string_view kFieldNames[] = {
 };
 static_assert(sizeof(kFieldNames) / sizeof(kFieldNames[0]) == static_cast<size_t>(Field::kCount));
 
-Field FindField(std::string_view name) {
-  for (size_t i = 0; i < static_cast<size_t>(Field::kCount); ++i) {
-    if (kFieldNames[i] == name) return static_cast<Field>(i);
-  }
-  return Field::kCount;
-}
-
 // Times and family ids beyond this are nonsense, and doubles are exact below it.
 constexpr double kMaxInteger = 1e15;
 constexpr size_t kMaxDigits = 15;
@@ -79,6 +72,13 @@ constexpr size_t kMaxKnownNames = 32;
 constexpr size_t kMaxKnownNameSize = 64;
 
 }  // namespace
+
+Field FindField(std::string_view name) {
+  for (size_t i = 0; i < static_cast<size_t>(Field::kCount); ++i) {
+    if (kFieldNames[i] == name) return static_cast<Field>(i);
+  }
+  return Field::kCount;
+}
 
 bool CacheRecord::ReadName(JsonReader* reader, size_t ordinal, Field* field) {
   if (ordinal < known_names_.size()) {

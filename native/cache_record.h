@@ -44,6 +44,9 @@ enum class Field : uint8_t {
   kCount,
 };
 
+// kCount for a name that nobody asks for.
+Field FindField(std::string_view name);
+
 // To be used for one record after the other: it learns in what order their fields come.
 class CacheRecord {
  public:

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cache_format.h"
 #include "cache_record.h"
 #include "caseless_text.h"
 #include "json_reader.h"
@@ -116,7 +117,7 @@ class Scan {
 
   Status Run(CacheSlice* slice) {
     bool is_empty = false;
-    Status status = Sniff(&is_empty);
+    Status status = SniffCache(&reader_, &is_empty);
     if (!status.ok()) return status;
     if (!is_empty && !ReadSections()) return reader_.status();
     slice->size_bytes = static_cast<double>(reader_.offset());
@@ -124,30 +125,6 @@ class Scan {
   }
 
  private:
-  Status Sniff(bool* is_empty) {
-    // The provider of every DPAPI blob. Source: MSAL extensions; a blob begins with version 1 and
-    // the provider's GUID.
-    static constexpr char kDpapi[] = {'\x01', 0, 0, 0, '\xD0', '\x8C', '\x9D', '\xDF'};
-    if (!reader_.Prefetch(sizeof(kDpapi))) return reader_.status();
-    const std::string_view ahead = reader_.ahead();
-    if (ahead.substr(0, sizeof(kDpapi)) == std::string_view(kDpapi, sizeof(kDpapi))) {
-      return Status(
-          StatusCode::kCacheFormat, "sniff", "", 0,
-          "encrypted with DPAPI on Windows, and readable only there. Sign in on this machine.");
-    }
-    // Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
-    if (ahead.substr(0, 3) == "eyJ") {
-      return Status(
-          StatusCode::kCacheFormat, "sniff", "", 0,
-          "encrypted as a JWE, as the Azure SDK for Go does, and not readable here. Sign in "
-          "with another tool.");
-    }
-    int next = -1;
-    if (!reader_.Peek(&next)) return reader_.status();
-    *is_empty = next == -1;
-    return Status::Ok();
-  }
-
   bool ReadSections() {
     bool is_done = false;
     if (!reader_.Expect('{') || !reader_.Take('}', &is_done)) return false;

@@ -12,6 +12,7 @@
 
 #include "byte_source.h"
 #include "cancellation.h"
+#include "commit.h"
 #include "status.h"
 
 namespace stc {
@@ -33,9 +34,9 @@ struct CallLimits {
 };
 
 // Contract of every method: safe to call from any thread, several at once; never throws; returns
-// kNotFound when the cache was never written, which is an ordinary answer; changes nothing, shows
-// no prompt, unlocks nothing; returns kStoreTimeout no later than shortly after the deadline, and
-// at once when cancelled, whatever the other side does.
+// kNotFound when the cache was never written, which is an ordinary answer; shows no prompt, unlocks
+// nothing, changes nothing (but for Commit); returns kStoreTimeout no later than shortly after the
+// deadline, and at once when cancelled, whatever the other side does.
 class SecretStore {
  public:
   virtual ~SecretStore() = default;
@@ -56,6 +57,12 @@ class SecretStore {
   // reading a secret. Equal to the stamp() of a source opened in the same state.
   virtual Status Stamp(const StoreLocation& at, const CallLimits& limits,
                        std::string* stamp) const = 0;
+
+  // Writes `request.change` into what the cache holds now. `locks` are the request's lock files,
+  // held by the caller. Whatever fails, the cache is as it was. Returns kOk with an outcome, or why
+  // the cache could not be read or written; never kNotFound.
+  virtual Status Commit(const StoreLocation& at, const CommitRequest& request,
+                        const CallLimits& limits, LockSet* locks, CommitResult* result) const = 0;
 };
 
 // All stores compiled in, best first. Read-only once the addon is loaded.

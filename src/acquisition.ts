@@ -6,24 +6,28 @@
 import {
 	type Candidate, type AccountCriteria, explainSelection, findCandidates, selectAccount, type Selection,
 } from './accounts.js';
-import type {AccessTokenEntry, CacheQuery} from './backend.js';
-import {
-	type GrantedToken, SharedCache, type SourceReading, type SourceStamp,
-} from './cache.js';
+import type {AccessTokenEntry, CacheQuery, RefreshTokenEntry} from './backend.js';
+import {SharedCache, type SourceReading, type SourceStamp} from './cache.js';
 import {
 	AuthenticationError,
 	AuthenticationRequiredError,
 	CredentialUnavailableError,
 	type ErrorCode,
-	type StoreError,
+	StoreError,
 } from './errors.js';
+import type {Grant} from './grant-edits.js';
 import type {TokenResponse} from './grant-response.js';
+import {type GrantedToken, GrantedTokens} from './granted-tokens.js';
+import type {Lease} from './lease.js';
 import {type CacheKind, type CacheSource, cacheSources} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
-import {consumersTenant, homeTenantOf, organizationsTenant} from './tenants.js';
+import {
+	consumersTenant, homeTenantOf, isTenantGuid, organizationsTenant,
+} from './tenants.js';
 import type {GrantRefusal, TokenClient} from './token-client.js';
-import {findAccessToken, minimumLifetimeSec} from './token-match.js';
+import {clockSkewSec, findAccessToken, minimumLifetimeSec} from './token-match.js';
+import type {WriteBack} from './write-back.js';
 
 /** One token wanted, arguments checked. */
 export type TokenRequest = {
@@ -62,6 +66,9 @@ type ResolvedAccount = {
 	accessTokens: readonly AccessTokenEntry[];
 };
 
+/** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
+const badToken = 'bad_token';
+
 /** A keyring that stalls is not looked at more often than this in the background, milliseconds. */
 const stalledStoreCheckMs = 30_000;
 
@@ -80,7 +87,8 @@ const tellingErrors: readonly ErrorCode[] = [
 ];
 
 export class Acquisition {
-	readonly cache: SharedCache;
+	readonly #cache: SharedCache;
+	readonly #granted = new GrantedTokens();
 	readonly #settings: Settings;
 	readonly #criteria: AccountCriteria;
 	readonly #views = new Map<CacheKind, View>();
@@ -89,13 +97,14 @@ export class Acquisition {
 	readonly #refused = new Map<string, GrantRefusal>();
 	readonly #onChanged: () => void;
 	#client: TokenClient | undefined;
+	#writeBack: WriteBack | undefined;
 	#generation = 0;
 
 	/** @param onChanged Called when what the sources said before no longer holds. */
 	constructor(settings: Settings, onChanged: () => void) {
 		this.#settings = settings;
 		this.#onChanged = onChanged;
-		this.cache = new SharedCache(settings);
+		this.#cache = new SharedCache(settings);
 		this.#criteria = {
 			homeAccountId: settings.record?.homeAccountId,
 			username: settings.username,
@@ -127,19 +136,16 @@ export class Acquisition {
 			throw outcome;
 		}
 
-		const find = (lifetimeSec: number) => request.claims === undefined
-			? this.#findCached(outcome, request, lifetimeSec)
-			: undefined;
-		const cached = find(minimumLifetimeSec);
+		const cached = this.#findCached(outcome, request, minimumLifetimeSec);
 		if (cached && cached.expiresOn > minimumExpiresOnSec) {
 			return toAcquired(cached, generation);
 		}
 
 		try {
-			return toAcquired(await this.#redeem(outcome, request, signal), generation);
+			return await this.#acquireAlone(outcome, request, signal, minimumExpiresOnSec);
 		} catch (error) {
 			// An authority that is down does not take away a token that still lives.
-			const lastResort = error instanceof AuthenticationError ? find(0) : undefined;
+			const lastResort = error instanceof AuthenticationError ? this.#findCached(outcome, request, 0) : undefined;
 			if (!lastResort) {
 				throw error;
 			}
@@ -153,7 +159,7 @@ export class Acquisition {
 	async check(): Promise<void> {
 		await Promise.all([...this.#views].map(async ([kind, view]) => {
 			if (await this.#hasChanged(view, true)) {
-				await this.#look(kind);
+				await Promise.all([this.#look(kind), this.#writeBack?.repair()]);
 			} else {
 				view.checkedMs = Date.now();
 			}
@@ -163,6 +169,8 @@ export class Acquisition {
 	async close(): Promise<void> {
 		const client = this.#client;
 		this.#client = undefined;
+		this.#writeBack?.close();
+		this.#writeBack = undefined;
 		await client?.close();
 	}
 
@@ -234,7 +242,7 @@ export class Acquisition {
 				return false;
 			}
 
-			const next = await this.cache.stamp(source);
+			const next = await this.#cache.stamp(source);
 			return next.readable && (next.value !== stamp.value || !stamp.readable);
 		}));
 		return changes.includes(true);
@@ -316,7 +324,7 @@ export class Acquisition {
 		};
 
 		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
-		for (const reading of await Promise.all(primary.map(async source => this.cache.read(source, query)))) {
+		for (const reading of await Promise.all(primary.map(async source => this.#cache.read(source, query)))) {
 			// eslint-disable-next-line no-await-in-loop
 			const outcome = await consider(reading);
 			if (outcome) {
@@ -340,7 +348,7 @@ export class Acquisition {
 	/** Once the service itself is missing or stalls, its other items need not be tried. */
 	async #readUnlessDown(source: CacheSource, query: CacheQuery, readings: readonly SourceReading[]): Promise<SourceReading | undefined> {
 		const isDown = readings.some(reading => reading.source.store === source.store && isStoreDown(reading.error));
-		return isDown ? undefined : this.cache.read(source, query);
+		return isDown ? undefined : this.#cache.read(source, query);
 	}
 
 	/** A slice of many accounts comes without secrets: reads again for the one that was chosen. */
@@ -351,7 +359,7 @@ export class Acquisition {
 		}
 
 		const {homeAccountId} = candidate.account;
-		const full = await this.cache.read(source, this.#query(homeAccountId));
+		const full = await this.#cache.read(source, this.#query(homeAccountId));
 		const found = full.slice && findCandidates(full.slice, this.#settings.clientId).find(({account}) => account.homeAccountId === homeAccountId);
 		reading.stamp = full.stamp;
 		reading.error = full.error;
@@ -404,11 +412,91 @@ export class Acquisition {
 		);
 	}
 
+	/**
+	 * Redeems a refresh token while no other process on this machine does so for the same token; where one just did, its token is
+	 * taken from the cache.
+	 */
+	async #acquireAlone(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal, minimumExpiresOnSec: number): Promise<AcquiredToken> {
+		const target = await this.#target(account, request.kind);
+		// What claims ask for is no cached token, so nobody could use another's.
+		const lease = request.claims === undefined ? await this.#takeLease(account, request, target, signal) : undefined;
+		try {
+			const view = await this.#latestView(request.kind);
+			const generation = this.#generation;
+			if (view.outcome instanceof Error) {
+				throw view.outcome;
+			}
+
+			const cached = this.#findCached(view.outcome, request, minimumLifetimeSec);
+			return cached && cached.expiresOn > minimumExpiresOnSec
+				? toAcquired(cached, generation)
+				: toAcquired(await this.#redeem(view.outcome, request, target, signal), generation);
+		} finally {
+			await lease?.release();
+		}
+	}
+
+	/** Where a grant's results are written, `undefined` where nowhere. */
+	async #target(account: ResolvedAccount, kind: CacheKind): Promise<CacheSource | undefined> {
+		const {readOnly, unsafeAllowUnencryptedStorage} = this.#settings;
+		if (readOnly) {
+			return undefined;
+		}
+
+		const {primary} = this.#sources(kind);
+		const own = primary.find(({label}) => label === account.source.label);
+		try {
+			return own ?? await this.#cache.writableSource(primary, unsafeAllowUnencryptedStorage);
+		} catch (error) {
+			if (!(error instanceof StoreError)) {
+				throw error;
+			}
+
+			log.info(() => `Tokens are kept in memory only. ${error.message}`);
+			return undefined;
+		}
+	}
+
+	async #takeLease(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<Lease | undefined> {
+		const {authority, clientId, cacheName} = this.#settings;
+		const file = this.#sources(request.kind).primary.find(({store}) => store === 'plaintext');
+		if (!file?.at.path) {
+			return undefined;
+		}
+
+		const {leasePath, takeLease} = require('./lease.js') as typeof import('./lease.js');
+		const identity = [
+			cacheName,
+			request.kind,
+			authority.origin,
+			clientId,
+			account.candidate.account.homeAccountId,
+			request.tenantId ?? this.#ownTenant() ?? '',
+			...request.scopes.toSorted(),
+		];
+		return takeLease({
+			path: leasePath(file.at.path, identity.map(part => part.toLowerCase())),
+			tryLock: async paths => this.#cache.tryLock(paths),
+			signal,
+			onlyWait: target === undefined,
+		});
+	}
+
+	/** What the sources say now, however short ago they were looked at. */
+	async #latestView(kind: CacheKind): Promise<View> {
+		const view = this.#views.get(kind);
+		return view && !await this.#hasChanged(view, false) ? view : this.#look(kind);
+	}
+
 	#findCached(account: ResolvedAccount, request: TokenRequest, lifetimeSec: number): AccessTokenEntry | GrantedToken | undefined {
+		if (request.claims !== undefined) {
+			return undefined;
+		}
+
 		const {kind} = account.source;
 		// A source of both kinds may hold tokens that no CAE request should get, and no others.
 		const fitsKind = kind === request.kind || (kind === undefined && request.kind === 'nocae');
-		return findAccessToken([...this.cache.grantedTokens(request.kind), ...(fitsKind ? account.accessTokens : [])], {
+		return findAccessToken([...this.#granted.ofKind(request.kind), ...(fitsKind ? account.accessTokens : [])], {
 			account: account.candidate.account,
 			clientId: this.#settings.clientId,
 			environments: this.#settings.authority.environments,
@@ -430,17 +518,18 @@ export class Acquisition {
 	}
 
 	/** Tries the account's refresh tokens one after the other. */
-	async #redeem(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal): Promise<GrantedToken> {
+	async #redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantedToken> {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? this.#ownTenant() ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
 		const client = this.#tokenClient();
 		let refusal: GrantRefusal | undefined;
-		for (const {secret} of account.candidate.refreshTokens) {
+		for (const entry of account.candidate.refreshTokens) {
+			const {secret} = entry;
 			if (secret === undefined) {
 				continue;
 			}
 
-			const refreshToken = this.cache.currentRefreshToken(secret);
+			const refreshToken = this.#granted.currentRefreshToken(secret);
 			const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
 			const known = this.#refused.get(keys.token) ?? this.#refused.get(keys.request);
 			if (known) {
@@ -458,7 +547,9 @@ export class Acquisition {
 					signal,
 				);
 				// eslint-disable-next-line no-await-in-loop
-				return await this.#keep(response, account, request, {tenant, refreshToken});
+				return await this.#keep(response, account, request, {
+					tenant, refreshToken, entry, target,
+				});
 			} catch (error) {
 				if ((error as Error).name !== 'GrantRefusal') {
 					throw error;
@@ -467,6 +558,10 @@ export class Acquisition {
 				refusal = error as GrantRefusal;
 				this.#refused.set(refusal.isTokenDead ? keys.token : keys.request, refusal);
 				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
+				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
+					// eslint-disable-next-line no-await-in-loop
+					await this.#writer().evict(target, account.candidate.account, secret);
+				}
 			}
 		}
 
@@ -477,31 +572,68 @@ export class Acquisition {
 		response: TokenResponse,
 		account: ResolvedAccount,
 		request: TokenRequest,
-		sent: {tenant: string; refreshToken: string},
+		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined},
 	): Promise<GrantedToken> {
+		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
+		const homeTenant = homeTenantOf(homeAccountId);
 		const issuedSec = Math.floor(Date.now() / 1000);
 		const accessToken: GrantedToken = {
 			kind: request.kind,
 			source: 'grant',
 			homeAccountId,
-			environment: this.#settings.authority.host,
-			clientId: this.#settings.clientId,
+			environment: authority.host,
+			clientId,
 			// The tenant as it was asked for, so that the same request finds the token again; a word such as "organizations" means home.
-			realm: request.tenantId ?? this.#ownTenant() ?? response.tenantId ?? homeTenantOf(homeAccountId) ?? sent.tenant,
+			realm: request.tenantId ?? this.#ownTenant() ?? response.tenantId ?? homeTenant ?? sent.tenant,
 			target: [...new Set([...request.scopes, ...(response.scope?.split(' ') ?? [])])].join(' '),
 			secret: response.accessToken,
 			cachedAt: issuedSec,
 			expiresOn: response.expiresOnSec,
 			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
 		};
-		await this.cache.store({
-			kind: request.kind,
-			accessToken,
-			sentRefreshToken: sent.refreshToken,
-			...(response.refreshToken && {refreshToken: response.refreshToken}),
-		});
+		this.#granted.keep(accessToken, sent.refreshToken, response.refreshToken);
+		if (sent.target) {
+			const grant: Grant = {
+				response,
+				account: account.candidate.account,
+				environment: authority.host,
+				environments: authority.environments,
+				clientId,
+				isAdfs: authority.isAdfs,
+				scopes: request.scopes,
+				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? sent.tenant),
+				redeemed: sent.entry,
+				isOwnCache: sent.target.label === account.source.label,
+				nowSec: issuedSec,
+			};
+			await this.#writer().write(sent.target, grant);
+		}
+
 		return accessToken;
+	}
+
+	/** Loaded when there is something to write, because most processes never have. */
+	#writer(): WriteBack {
+		if (!this.#writeBack) {
+			const {WriteBack: Writer} = require('./write-back.js') as typeof import('./write-back.js');
+			this.#writeBack = new Writer(this.#cache, (source, baseStamp, stamp) => {
+				this.#acknowledge(source, baseStamp, stamp);
+			});
+		}
+
+		return this.#writeBack;
+	}
+
+	/** A write of our own is no news, unless somebody else wrote just before. */
+	#acknowledge(source: CacheSource, baseStamp: string, stamp: string): void {
+		for (const {watched} of this.#views.values()) {
+			for (const watch of watched) {
+				if (watch.source.label === source.label && watch.stamp.readable && watch.stamp.value === baseStamp) {
+					watch.stamp = {value: stamp, readable: true};
+				}
+			}
+		}
 	}
 
 	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
@@ -516,11 +648,12 @@ export class Acquisition {
 }
 
 function toAcquired(entry: AccessTokenEntry, generation: number): AcquiredToken {
+	const skewSec = clockSkewSec(entry, Math.floor(Date.now() / 1000));
 	return {
 		token: entry.secret,
-		expiresOnSec: entry.expiresOn,
-		refreshOnSec: entry.refreshOn,
-		issuedSec: entry.cachedAt,
+		expiresOnSec: entry.expiresOn - skewSec,
+		refreshOnSec: entry.refreshOn && entry.refreshOn - skewSec,
+		issuedSec: entry.cachedAt && entry.cachedAt - skewSec,
 		isLastResort: false,
 		generation,
 	};

@@ -116,6 +116,104 @@ export type CacheSlice = {
 	appMetadata: AppMetadataEntry[];
 };
 
+/**
+ * Fields by which an edit finds records. `secret` is compared exactly; `target` as a set of scopes, ignoring ASCII case, order and
+ * repetition; `family_id` as the text of a string or of a whole number; the others ignoring ASCII case. A field that is missing or of
+ * another type compares as the empty text.
+ */
+export type MatchField =
+	| 'home_account_id' | 'environment' | 'client_id' | 'realm' | 'target' | 'family_id' | 'secret'
+	| 'token_type' | 'key_id' | 'ext_cache_key' | 'requestedClaimsHash' | 'userAssertionHash';
+
+/**
+ * One edit of the records of one section. Only records that count in `JSON.parse`'s sense are looked at (of two with one key the
+ * later one, of two sections with one name the later one). A record belongs to the first edit of a change that matches it.
+ *
+ * A record matches if its key is `key`, or if `match` is given and every field in it has one of the values given there. What is
+ * no object matches by its key alone, and is replaced as a whole.
+ */
+export type RecordEdit = {
+	/** Such as `AccessToken`. */
+	section: string;
+	/**
+	 * `put`: write `set` and `unset` into every record that matches; without one add a record of `set` under `key`. `update`: the
+	 * same, but add none. `add`: leave records that match alone; without one add. `remove`: take out every record that matches.
+	 */
+	action: 'put' | 'update' | 'add' | 'remove';
+	/** Required for `put` and `add`. */
+	key?: string;
+	match?: Readonly<Partial<Record<MatchField, readonly string[]>>>;
+	/** Well-formed JSON text of each field's value, by name. Fields that are not named here stay as they are, byte for byte. */
+	set?: Readonly<Record<string, string>>;
+	/** More fields, in front of those of `set`, that only a record gets which is added. */
+	fill?: Readonly<Record<string, string>>;
+	/** Fields to take out. */
+	unset?: readonly string[];
+	/** Records in which this field is a time of at least `value` (Unix seconds) are left alone, and count as a match. */
+	unlessNewer?: {field: 'expires_on' | 'last_modification_time'; value: number};
+};
+
+/** What to change in a cache; everything else survives byte for byte. */
+export type CacheChange = {
+	edits: readonly RecordEdit[];
+	/** Change nothing unless the section `Account` has a record of this account. Compared ignoring ASCII case. */
+	requiredAccount?: {homeAccountId: string; environments: readonly string[]};
+};
+
+export type CommitRequest = {
+	change: CacheChange;
+	/** Lock files to hold while committing, in this order. */
+	lockPaths: readonly string[];
+	/** Write the cache if there is none. Otherwise that is the outcome `absent`. */
+	create: boolean;
+	/** Commit only if the store's stamp is this one (`null`: there is no cache). */
+	expectedStamp?: string | null;
+	/** A file to touch after a keyring item was written, made if missing, so that peers look at the item again. */
+	signalPath?: string;
+};
+
+export type CommitResult =
+	/** A lock file is held by another, or was taken from us before anything was written: wait, and try again. */
+	| {outcome: 'locked'}
+	/** The store is not what `expectedStamp` says, or a writer that goes by no lock came in between: try again. */
+	| {outcome: 'changed'}
+	/** There is no cache, and none was to be made. */
+	| {outcome: 'absent'}
+	/** The required account is not there: nothing was written. */
+	| {outcome: 'no-account'}
+	/** The cache says already what the change wants. */
+	| {outcome: 'unchanged'; stamp: string}
+	| {
+		outcome: 'written';
+		/** The stamp just before; `null`: there was no cache. */
+		baseStamp: string | null;
+		stamp: string;
+		/** A lock file was taken from us while we wrote: look soon whether the change is still there. */
+		lockLost: boolean;
+	};
+
+/** What a merge comes to. */
+export type EditResult = {outcome: 'no-account' | 'unchanged'} | {outcome: 'changed'; bytes: Uint8Array};
+
+/** A cache as MSAL takes it. */
+export type CacheText = {
+	/** JSON. Empty: the store is there and empty. */
+	text: string;
+	/** As in {@link CacheSlice}. */
+	stamp: string;
+	modifiedMs: number;
+};
+
+/** Lock files that are held. The operating system frees them when the process dies. */
+export interface HeldLock {
+	/** Whether the lock files are still ours; one that a peer deleted is put back. */
+	check(): Promise<boolean>;
+	/** Sets the lock files' time stamps to now, as a sign of life. */
+	touch(): Promise<void>;
+	/** Deletes the lock files that are still ours and frees the locks. May be called again. */
+	release(): Promise<void>;
+}
+
 export interface CacheBackend {
 	readonly kind: 'native' | 'pure';
 	/** The stores that this backend can read. */
@@ -141,6 +239,38 @@ export interface CacheBackend {
 	 * @throws {StoreError} as {@link CacheBackend.query}, but for the `STC_CACHE_` codes.
 	 */
 	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
+
+	/**
+	 * Reads and decodes one cache as a whole, for those who hand it to MSAL. The text cannot be wiped: {@link query} keeps it native.
+	 *
+	 * @returns `null` when the cache was never written.
+	 * @throws {StoreError} as {@link CacheBackend.query}.
+	 */
+	read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
+
+	/**
+	 * Tries to take lock files, all of them or none. Never waits.
+	 *
+	 * @param paths Absolute; taken in this order. Their directory has to be there.
+	 * @returns `null` if one is held.
+	 * @throws {StoreError} `STC_STORE_DENIED`, `STC_IO`.
+	 */
+	tryLock(paths: readonly string[]): Promise<HeldLock | null>;
+
+	/**
+	 * Takes the lock files, reads the cache anew, merges the change into what it holds now, writes that in place of it and lets the
+	 * lock files go, in one go. What was there before is intact after any failure and at any moment. Never waits for a lock.
+	 *
+	 * @throws {StoreError} as {@link CacheBackend.query}: what cannot be read is not overwritten.
+	 */
+	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
+
+	/**
+	 * The merge alone, synchronous and pure: for tests and fuzzing.
+	 *
+	 * @throws {StoreError} `STC_CACHE_CORRUPT`, `STC_CACHE_FORMAT`.
+	 */
+	edit(bytes: Uint8Array, change: CacheChange): EditResult;
 
 	/**
 	 * The scanner alone, synchronous and pure: for tests, fuzzing and benchmarks. `stamp` is empty and `modifiedMs` 0.

@@ -1,20 +1,25 @@
 /**
  * The shared cache as the rest of the package sees it: reads one source at a time through whichever backend loads, believes
- * nothing that a writer was in the middle of, and keeps what grants brought. The one file that reaches `native` and `pure`.
+ * nothing that a writer was in the middle of, and commits changes under the locks of everybody who writes there. The one file that
+ * reaches `native` and `pure`.
  */
 
-import {stat as statWithCallback} from 'node:fs';
+import {mkdir as mkdirWithCallback, stat as statWithCallback} from 'node:fs';
+import {constants as osConstants} from 'node:os';
+import {dirname} from 'node:path';
 import {promisify} from 'node:util';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {
-	AccessTokenEntry, CacheBackend, CacheQuery, CacheSlice, StoreName,
+	CacheBackend, CacheChange, CacheQuery, CacheSlice, CacheText, CommitResult, HeldLock, StoreName,
 } from './backend.js';
 import {StoreError} from './errors.js';
-import type {CacheKind, CacheSource} from './locations.js';
+import type {CacheSource} from './locations.js';
+import {waitForLock} from './locks.js';
 import {log} from './log.js';
 
 // Loading `node:fs/promises` would add most of a millisecond to the first token.
 const stat = promisify(statWithCallback);
+const mkdir = promisify(mkdirWithCallback);
 
 /** A reading of one source. Exactly one of `slice` and `error` tells what was found; `null` means there is no such cache. */
 export type SourceReading = {
@@ -28,17 +33,17 @@ export type SourceReading = {
 /** Equal for two looks at an unchanged source. `readable: false`: the look itself failed, so that nothing can be concluded. */
 export type SourceStamp = {value: string; readable: boolean};
 
-/** A token that a grant of this process brought. */
-export type GrantedToken = AccessTokenEntry & {kind: CacheKind; source: 'grant'};
+/** What a commit came to, once the lock was had. Stamps as {@link SharedCache.stamp} gives them. */
+export type CommitOutcome = Exclude<CommitResult, {outcome: 'locked'}>;
 
-/** What a redeemed refresh token brought, in the terms of MSAL's cache. */
-export type GrantRecord = {
-	kind: CacheKind;
-	accessToken: GrantedToken;
-	/** The refresh token that was sent. */
-	sentRefreshToken: string;
-	/** The one that replaces it, where the authority rotated it. */
-	refreshToken?: string;
+export type CommitOptions = {
+	/** Make the cache if there is none. Default false: the outcome is `absent`. */
+	create?: boolean;
+	/** Commit only if nothing was written since; otherwise the outcome is `changed`. A value of {@link SharedCache.stamp}. */
+	expectedStamp?: string;
+	signal?: AbortSignal;
+	/** Whether waiting holds the event loop. Default true. */
+	ref?: boolean;
 };
 
 /**
@@ -50,21 +55,22 @@ const tornReadPausesMs = [1, 2, 4, 8, 16, 32];
 /** An empty or damaged file that nobody wrote for this long is what it seems. Milliseconds. */
 const settledAfterMs = 2000;
 
-/** Granted tokens kept in memory at the most; the oldest go first. */
-const maxGrantedTokens = 1000;
+/** A lock for reading is not waited for longer: a reader only wants to see the end of a write. Milliseconds. */
+const readLockTimeoutMs = 2000;
 
-/** Rotated refresh tokens remembered at the most: far more than one account has. */
-const maxRotatedTokens = 100;
+/** What a file holds that only signals that a keyring item changed: nothing, or `{}`. Bytes. */
+const signalFileSize = 2;
+
+const absent = 'absent';
 
 export class SharedCache {
 	readonly #keyringTimeoutMs: number;
+	readonly #lockTimeoutMs: number;
 	readonly #useNativeAddon: boolean | undefined;
-	#granted: GrantedToken[] = [];
-	/** Refresh tokens that grants of this process rotated: the cached one to its newest descendant. */
-	readonly #rotated = new Map<string, string>();
 
-	constructor(settings: {keyringTimeoutMs: number; useNativeAddon: boolean | undefined}) {
+	constructor(settings: {keyringTimeoutMs: number; lockTimeoutMs: number; useNativeAddon: boolean | undefined}) {
 		this.#keyringTimeoutMs = settings.keyringTimeoutMs;
+		this.#lockTimeoutMs = settings.lockTimeoutMs;
 		this.#useNativeAddon = settings.useNativeAddon;
 	}
 
@@ -109,58 +115,203 @@ export class SharedCache {
 		}
 	}
 
-	/** Access tokens that grants of this process brought, for requests of one kind. */
-	grantedTokens(kind: CacheKind): GrantedToken[] {
-		return this.#granted.filter(token => token.kind === kind);
-	}
-
-	/** The newest descendant of a cached refresh token, as far as this process knows. */
-	currentRefreshToken(secret: string): string {
-		return this.#rotated.get(secret) ?? secret;
+	/**
+	 * The whole of a source's text, for programs that hand it to MSAL.
+	 *
+	 * @returns `null` where there is no such cache.
+	 * @throws {StoreError}
+	 */
+	async readText(source: CacheSource): Promise<CacheText | null> {
+		const signal = await signalStamp(source);
+		const {backend} = this.#backendFor(source.store);
+		const read = await this.#settled(source, async () => {
+			const text = await backend.read(source.store, source.at, this.#keyringTimeoutMs);
+			return text && {...text, sizeBytes: text.text.length};
+		});
+		return read && {text: read.text, stamp: joinStamps(read.stamp, signal), modifiedMs: read.modifiedMs};
 	}
 
 	/**
-	 * Keeps what a grant brought, for this process. The one place that a grant's results go through: writing them to the shared
-	 * cache belongs here.
+	 * Which of the primary sources takes what is written: the one that holds a cache, else the keyring where there is one, else a
+	 * plaintext file where that is allowed.
+	 *
+	 * @throws {StoreError} where none can be written.
 	 */
-	async store(grant: GrantRecord): Promise<void> {
-		const nowSec = Date.now() / 1000;
-		const {accessToken, refreshToken, sentRefreshToken} = grant;
-		this.#granted = [
-			...this.#granted.filter(token => token.expiresOn > nowSec && !replaces(accessToken, token)).slice(1 - maxGrantedTokens),
-			accessToken,
-		];
-		if (refreshToken && refreshToken !== sentRefreshToken) {
-			const [cached] = [...this.#rotated].find(([, current]) => current === sentRefreshToken) ?? [sentRefreshToken];
-			this.#rotated.delete(cached);
-			this.#rotated.set(cached, refreshToken);
-			if (this.#rotated.size > maxRotatedTokens) {
-				const [oldest] = this.#rotated.keys();
-				this.#rotated.delete(oldest ?? '');
+	async writableSource(primary: readonly CacheSource[], unsafeAllowUnencryptedStorage: boolean): Promise<CacheSource> {
+		const keyring: CacheSource[] = [];
+		let failure: StoreError | undefined;
+		for (const source of primary) {
+			if (source.store === 'plaintext') {
+				// eslint-disable-next-line no-await-in-loop
+				if (await sizeOf(source.at.path ?? '') > signalFileSize) {
+					return source;
+				}
+
+				continue;
+			}
+
+			try {
+				const {backend} = this.#backendFor(source.store);
+				// eslint-disable-next-line no-await-in-loop
+				if (await backend.stamp(source.store, source.at, this.#keyringTimeoutMs) !== null) {
+					return source;
+				}
+
+				keyring.push(source);
+			} catch (error) {
+				if (!(error instanceof StoreError)) {
+					throw error;
+				}
+
+				failure ??= error;
 			}
 		}
+
+		const plaintext = unsafeAllowUnencryptedStorage ? primary.find(({store}) => store === 'plaintext') : undefined;
+		const chosen = keyring[0] ?? plaintext;
+		if (chosen) {
+			return chosen;
+		}
+
+		throw new StoreError(
+			failure?.code ?? 'STC_STORE_UNAVAILABLE',
+			`There is no encrypted store to make a cache in. ${failure?.message ?? ''} tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage would allow a plaintext file.`,
+			{op: 'create'},
+			{cause: failure},
+		);
+	}
+
+	/**
+	 * Merges a change into what a source holds now, under its locks.
+	 *
+	 * @throws {StoreError} `STC_LOCK_TIMEOUT`, or as `CacheBackend.commit`. The cache is as it was then.
+	 * @throws the reason of `signal`, if that fires while the lock is waited for.
+	 */
+	async commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome> {
+		const {create = false, expectedStamp, signal, ref} = options;
+		const {backend} = this.#backendFor(source.store);
+		const [lockPath = ''] = source.lockPaths;
+		if (create) {
+			await makeDirectory(dirname(lockPath));
+		}
+
+		const [expectedOwn, expectedSignal] = expectedStamp?.split('|') ?? [];
+		const request = {
+			change,
+			lockPaths: source.lockPaths,
+			create,
+			...(expectedOwn !== undefined && {expectedStamp: expectedOwn === absent ? null : expectedOwn}),
+			...(source.signalPath !== undefined && {signalPath: source.signalPath}),
+		};
+		return waitForLock(async (): Promise<CommitOutcome | undefined> => {
+			const signalBefore = await signalStamp(source);
+			if (expectedSignal !== undefined && expectedSignal !== signalBefore) {
+				return {outcome: 'changed'};
+			}
+
+			const result = await this.#tryCommit(source, async () => backend.commit(source.store, source.at, request, this.#keyringTimeoutMs));
+			switch (result.outcome) {
+				case 'locked': {
+					return undefined;
+				}
+
+				case 'changed': {
+					return expectedStamp === undefined ? undefined : result;
+				}
+
+				case 'written': {
+					return {...result, baseStamp: joinStamps(result.baseStamp, signalBefore), stamp: joinStamps(result.stamp, await signalStamp(source))};
+				}
+
+				case 'unchanged': {
+					return {...result, stamp: joinStamps(result.stamp, signalBefore)};
+				}
+
+				default: {
+					return result;
+				}
+			}
+		}, {
+			timeoutMs: this.#lockTimeoutMs, path: lockPath, signal, ...(ref !== undefined && {ref}),
+		});
+	}
+
+	/**
+	 * Tries to take lock files of our own, such as a lease.
+	 *
+	 * @throws {StoreError} `STC_STORE_DENIED`, `STC_IO`.
+	 */
+	async tryLock(paths: readonly string[]): Promise<HeldLock | null> {
+		return this.#backendFor('plaintext').backend.tryLock(paths);
 	}
 
 	async #readSettled(source: CacheSource, query: CacheQuery): Promise<CacheSlice | null> {
 		const {backend} = this.#backendFor(source.store);
-		for (let attempt = 0; ; attempt++) {
-			const pauseMs = tornReadPausesMs[attempt];
+		return this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
+	}
+
+	/** Repeats a reading that may have met a writer; believes it in the end only under the lock, where that can be had. */
+	async #settled<Reading extends {sizeBytes: number; modifiedMs: number}>(source: CacheSource, read: () => Promise<Reading | null>): Promise<Reading | null> {
+		for (const pauseMs of tornReadPausesMs) {
 			try {
 				// One look after the other: each decides whether another is needed.
 				// eslint-disable-next-line no-await-in-loop
-				const slice = await backend.query(source.store, source.at, query, this.#keyringTimeoutMs);
-				if (pauseMs === undefined || !slice || slice.sizeBytes > 0 || !isRecent(slice.modifiedMs)) {
-					return slice;
+				const reading = await read();
+				if (!reading || reading.sizeBytes > 0 || source.store !== 'plaintext' || !isRecent(reading.modifiedMs)) {
+					return reading;
 				}
 			} catch (error) {
 				// eslint-disable-next-line no-await-in-loop
-				if (pauseMs === undefined || !(await isPerhapsTorn(error, source))) {
+				if (!(await isPerhapsTorn(error, source))) {
 					throw error;
 				}
 			}
 
 			// eslint-disable-next-line no-await-in-loop
 			await sleep(pauseMs);
+		}
+
+		const lock = await this.#lockForReading(source);
+		try {
+			return await read();
+		} finally {
+			await lock?.release();
+		}
+	}
+
+	async #lockForReading({lockPaths}: CacheSource): Promise<HeldLock | undefined> {
+		try {
+			return await waitForLock(
+				async () => await this.tryLock(lockPaths) ?? undefined,
+				{timeoutMs: Math.min(readLockTimeoutMs, this.#lockTimeoutMs), path: lockPaths[0] ?? ''},
+			);
+		} catch (error) {
+			// A reader may have no right to write there: what it sees has to do.
+			log.info(() => `Read without the lock: ${(error as Error).message}`);
+			return undefined;
+		}
+	}
+
+	/** Repeats what failed because a peer that goes by no lock was writing the file just then. */
+	async #tryCommit(source: CacheSource, commit: () => Promise<CommitResult>): Promise<CommitResult> {
+		for (let attempt = 0; ; attempt++) {
+			try {
+				// eslint-disable-next-line no-await-in-loop
+				return await commit();
+			} catch (error) {
+				const pauseMs = tornReadPausesMs[attempt];
+				if (isMissingDirectory(error)) {
+					return {outcome: 'absent'};
+				}
+
+				// eslint-disable-next-line no-await-in-loop
+				if (pauseMs === undefined || !(await isPerhapsTorn(error, source))) {
+					throw error;
+				}
+
+				// eslint-disable-next-line no-await-in-loop
+				await sleep(pauseMs);
+			}
 		}
 	}
 
@@ -251,13 +402,33 @@ async function signalStamp({signalPath}: CacheSource): Promise<string> {
 }
 
 function joinStamps(own: string | null | undefined, signal: string): string {
-	return `${own ?? 'absent'}|${signal}`;
+	return `${own ?? absent}|${signal}`;
 }
 
-function replaces(token: GrantedToken, other: GrantedToken): boolean {
-	return token.kind === other.kind
-		&& token.homeAccountId === other.homeAccountId
-		&& token.environment === other.environment
-		&& token.realm === other.realm
-		&& token.target === other.target;
+async function sizeOf(path: string): Promise<number> {
+	try {
+		const {size} = await stat(path);
+		return size;
+	} catch {
+		// Not there, or not ours to see: nothing to go on with.
+		return 0;
+	}
+}
+
+async function makeDirectory(path: string): Promise<void> {
+	try {
+		await mkdir(path, {recursive: true, mode: 0o700});
+	} catch (error) {
+		const {code, errno = 0} = error as NodeJS.ErrnoException;
+		throw new StoreError(
+			code === 'EACCES' || code === 'EPERM' ? 'STC_STORE_DENIED' : 'STC_IO',
+			`${path}: the directory cannot be made (${code ?? 'unknown'}). Check its parent's owner, mode and file system.`,
+			{op: 'mkdir', osDomain: 'errno', osCode: Math.abs(errno)},
+		);
+	}
+}
+
+/** The lock file cannot be made where the directory is not: there is no cache, either. */
+function isMissingDirectory(error: unknown): boolean {
+	return error instanceof StoreError && error.osDomain === 'errno' && error.osCode === osConstants.errno.ENOENT;
 }

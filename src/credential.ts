@@ -1,13 +1,13 @@
 /** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
 
-import {findCandidates} from './accounts.js';
+import {listAccounts} from './account-list.js';
 import type {TokenRequest} from './acquisition.js';
-import {CredentialUnavailableError, type ErrorCode, invalidArgument} from './errors.js';
+import {type ErrorCode, invalidArgument} from './errors.js';
 import {Flight, toAbortError} from './flight.js';
 import {log} from './log.js';
 import {TokenMemo} from './memo.js';
 import {readSettings, type Settings} from './options.js';
-import {allowedRequestTenant, checkTenantId, homeTenantOf} from './tenants.js';
+import {allowedRequestTenant, checkTenantId} from './tenants.js';
 import {withSpan} from './tracing.js';
 import type {
 	AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions,
@@ -96,44 +96,9 @@ export class SharedTokenCacheCredential {
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
 		const {acquisition} = this.#memo;
-		const accounts = new Map<string, SharedTokenCacheAccount>();
-		let failure: CredentialUnavailableError | undefined;
-		let wasRead = false;
 		// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
 		const reading = new Flight(async () => acquisition.readAll(), () => undefined);
-		for (const {source, slice, error} of await reading.wait({abortSignal: undefined, timeoutMs: undefined})) {
-			if (error) {
-				failure ??= new CredentialUnavailableError(error.code, `SharedTokenCacheCredential: Shared token cache unavailable: ${source.label}: ${error.message}`, {cause: error});
-			}
-
-			if (!slice) {
-				continue;
-			}
-
-			wasRead = true;
-			const usable = new Set(findCandidates(slice, this.#settings.clientId).map(({account}) => account.homeAccountId));
-			for (const account of slice.accounts) {
-				const tenantId = homeTenantOf(account.homeAccountId);
-				const key = `${source.label} ${account.homeAccountId} ${account.environment}`;
-				if (!accounts.get(key)?.username) {
-					accounts.set(key, Object.freeze({
-						homeAccountId: account.homeAccountId,
-						...(tenantId && {tenantId}),
-						...(account.localAccountId && {localAccountId: account.localAccountId}),
-						username: account.username ?? '',
-						environment: account.environment,
-						usable: usable.has(account.homeAccountId),
-						source: source.label,
-					}));
-				}
-			}
-		}
-
-		if (failure && !wasRead) {
-			throw failure;
-		}
-
-		return [...accounts.values()];
+		return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
 	}
 
 	/** Ends connections and background work once no credential with the same settings is left open. May be called again. */

@@ -16,6 +16,15 @@ export type TokenResponse = {
 	familyId?: string;
 	/** Tenant that issued the token. */
 	tenantId?: string;
+	/** How long the token may be served while the authority is down, Unix seconds. */
+	extendedExpiresOnSec?: number;
+	/** As sent, for the cache. */
+	idToken?: string;
+	/** The user in the issuing tenant, where the id token tells. */
+	localAccountId?: string;
+	username?: string;
+	/** As sent, for the cache. */
+	clientInfo?: string;
 	/** `<uid>.<utid>` of the account that the token is for. */
 	homeAccountId?: string;
 };
@@ -77,17 +86,37 @@ export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentS
 		response.familyId = familyId;
 	}
 
-	const tenantId = decodeIdToken(json['id_token'])?.['tid'];
-	if (typeof tenantId === 'string') {
-		response.tenantId = tenantId;
+	const extendedIn = readSeconds(json['ext_expires_in']);
+	if (extendedIn !== undefined) {
+		response.extendedExpiresOnSec = sentSec + extendedIn;
 	}
 
+	readIdToken(json['id_token'], response);
 	const clientInfo = typeof json['client_info'] === 'string' ? decodeBase64UrlJson(json['client_info']) : undefined;
 	if (typeof clientInfo?.['uid'] === 'string' && typeof clientInfo['utid'] === 'string') {
+		response.clientInfo = json['client_info'] as string;
 		response.homeAccountId = `${clientInfo['uid']}.${clientInfo['utid']}`;
 	}
 
 	return response;
+}
+
+/** Source: Microsoft identity platform, "ID token claims"; `upn` comes in tokens of version 1 and from AD FS. */
+function readIdToken(idToken: unknown, response: TokenResponse): void {
+	const claims = decodeIdToken(idToken);
+	if (!claims) {
+		return;
+	}
+
+	const text = (...names: string[]) => names.map(name => claims[name]).find((value): value is string => typeof value === 'string' && value !== '');
+	const localAccountId = text('oid', 'sub');
+	Object.assign(response, definedOnly({
+		// One that is about nobody is of no use to anybody.
+		idToken: localAccountId && idToken as string,
+		tenantId: text('tid'),
+		localAccountId,
+		username: text('preferred_username', 'upn'),
+	}));
 }
 
 /** Reads an OAuth error, with everything that might be a secret or end a line taken out. */

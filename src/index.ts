@@ -9,6 +9,7 @@ export {
 	StoreError,
 	type StoreErrorDetails,
 } from './errors.js';
+export {SharedTokenCache} from './shared-token-cache.js';
 export type {
 	AbortSignalLike,
 	AccessToken,
@@ -16,10 +17,13 @@ export type {
 	GetTokenOptions,
 	HttpDispatcher,
 	LoggingOptions,
+	MsalCache,
 	ProxyOptions,
 	RetryOptions,
 	SharedTokenCacheAccount,
 	SharedTokenCacheCredentialOptions,
+	SharedTokenCacheOptions,
+	SignOutResult,
 	TokenCachePersistenceOptions,
 	TracingContext,
 } from './types.js';

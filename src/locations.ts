@@ -6,7 +6,7 @@
  * (`MicrosoftAuthentication.cs`).
  */
 
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import type {StoreLocation, StoreName} from './backend.js';
 
 export type CacheKind = 'cae' | 'nocae';
@@ -23,6 +23,11 @@ export type CacheSource = {
 	 * keyring's own stamp stands still.
 	 */
 	signalPath?: string;
+	/**
+	 * The lock files of every program that writes there, in the order in which to take them. Java's is one for all caches of a
+	 * directory. Empty for a keyring item that is only read: the keyring gives whole items.
+	 */
+	lockPaths: readonly string[];
 };
 
 export type CacheSources = {
@@ -82,7 +87,25 @@ function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources
 }
 
 function plaintext({home, cacheName}: LocationSettings, suffix: string): CacheSource {
-	return file(join(home, directory, cacheName + suffix), suffix);
+	return withJavasLock(file(join(home, directory, cacheName + suffix), suffix));
+}
+
+/** A file that a program named, which programs in every language may write. */
+export function plaintextFile(path: string): CacheSource {
+	return withJavasLock(file(path, noSuffix));
+}
+
+function withJavasLock(source: CacheSource): CacheSource {
+	return {...source, lockPaths: sharedLockPaths(source.at.path ?? '')};
+}
+
+/** The lock files of a cache that programs in every language write: Java's is one for all caches of a directory. */
+export function sharedLockPaths(path: string): string[] {
+	return [lockPathOf(path), join(dirname(path), '.lockfile')];
+}
+
+function lockPathOf(path: string): string {
+	return `${path}.lockfile`;
 }
 
 function dotnetPlaintext({dataHome, cacheName}: LocationSettings, suffix: string): CacheSource {
@@ -95,7 +118,7 @@ function gcmPlaintext({home}: LocationSettings): CacheSource {
 
 function file(path: string, suffix: string): CacheSource {
 	return {
-		store: 'plaintext', at: {path}, label: path, kind: suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind,
+		store: 'plaintext', at: {path}, label: path, kind: suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind, lockPaths: [lockPathOf(path)],
 	};
 }
 
@@ -111,6 +134,7 @@ function pythonItem({home, cacheName}: LocationSettings, suffix: string): CacheS
 		label: `keyring item of Python (${cacheName}${suffix})`,
 		kind: suffix.slice(1) as CacheKind,
 		signalPath: join(home, directory, cacheName + suffix),
+		lockPaths: [lockPathOf(join(home, directory, cacheName + suffix))],
 	};
 }
 
@@ -122,6 +146,7 @@ function dotnetItem({dataHome, cacheName}: LocationSettings): CacheSource {
 		label: 'keyring item of .NET',
 		kind: undefined,
 		signalPath: join(dataHome, directory, `${cacheName}.nocae`),
+		lockPaths: [],
 	};
 }
 
@@ -133,6 +158,7 @@ function javaItem({home, cacheName}: LocationSettings): CacheSource {
 		label: 'keyring item of Java',
 		kind: undefined,
 		signalPath: join(home, directory, `${cacheName}.nocae`),
+		lockPaths: [],
 	};
 }
 
@@ -144,6 +170,7 @@ function keytarItem({home, cacheName}: LocationSettings): CacheSource {
 		label: 'keyring item of Node (keytar)',
 		kind: undefined,
 		signalPath: join(home, directory, `${cacheName}.nocae`),
+		lockPaths: [],
 	};
 }
 

@@ -8,7 +8,21 @@ import {
 } from 'node:fs';
 import {join} from 'node:path';
 import type {
-	AccessTokenEntry, AccountEntry, AppMetadataEntry, CacheBackend, CacheQuery, CacheSlice, RefreshTokenEntry, StoreLocation, StoreName,
+	AccessTokenEntry,
+	AccountEntry,
+	AppMetadataEntry,
+	CacheBackend,
+	CacheChange,
+	CacheQuery,
+	CacheSlice,
+	CacheText,
+	CommitRequest,
+	CommitResult,
+	EditResult,
+	HeldLock,
+	RefreshTokenEntry,
+	StoreLocation,
+	StoreName,
 } from './backend.js';
 import {type ErrorCode, oneLine, StoreError} from './errors.js';
 
@@ -25,7 +39,17 @@ type NativeAddon = {
 	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
 	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
+	read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
+	tryLock(paths: readonly string[]): Promise<NativeLock | null>;
+	checkLock(lock: NativeLock): Promise<boolean>;
+	touchLock(lock: NativeLock): Promise<void>;
+	releaseLock(lock: NativeLock): Promise<void>;
+	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
+	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
 };
+
+/** Opaque. Garbage collection releases it as a last resort. */
+type NativeLock = {readonly nativeLock: unique symbol};
 
 /**
  * Make entries of their fields, in the order in which `ToJs(CacheSlice)` of the addon gives them. Fields that are missing are left
@@ -108,14 +132,40 @@ class NativeBackend implements CacheBackend {
 		}
 	}
 
-	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
-		const slice = this.#addon.scan(bytes, query);
-		if ('code' in slice) {
-			const {code, message, op} = slice;
-			throw new StoreError(code, `The cache is ${message}`, {op, store: 'plaintext'});
+	async read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null> {
+		const stack = captureStack();
+		try {
+			return await this.#inTurn(store, timeoutMs, async leftMs => this.#addon.read(store, at, leftMs));
+		} catch (error) {
+			throw toStoreError(error, stack, store, at);
 		}
+	}
 
-		return slice;
+	async tryLock(paths: readonly string[]): Promise<HeldLock | null> {
+		const stack = captureStack();
+		try {
+			const lock = await this.#addon.tryLock(paths);
+			return lock && new AddonLock(this.#addon, lock);
+		} catch (error) {
+			throw toStoreError(error, stack, 'plaintext', {});
+		}
+	}
+
+	async commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult> {
+		const stack = captureStack();
+		try {
+			return await this.#inTurn(store, timeoutMs, async leftMs => this.#addon.commit(store, at, request, leftMs));
+		} catch (error) {
+			throw toStoreError(error, stack, store, at);
+		}
+	}
+
+	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
+		return orThrow(this.#addon.scan(bytes, query));
+	}
+
+	edit(bytes: Uint8Array, change: CacheChange): EditResult {
+		return orThrow(this.#addon.edit(bytes, change));
 	}
 
 	/**
@@ -148,11 +198,47 @@ class NativeBackend implements CacheBackend {
 	}
 }
 
+class AddonLock implements HeldLock {
+	readonly #addon: NativeAddon;
+	readonly #lock: NativeLock;
+
+	constructor(addon: NativeAddon, lock: NativeLock) {
+		this.#addon = addon;
+		this.#lock = lock;
+	}
+
+	async check(): Promise<boolean> {
+		return this.#addon.checkLock(this.#lock);
+	}
+
+	async touch(): Promise<void> {
+		const stack = captureStack();
+		try {
+			await this.#addon.touchLock(this.#lock);
+		} catch (error) {
+			throw toStoreError(error, stack, 'plaintext', {});
+		}
+	}
+
+	async release(): Promise<void> {
+		await this.#addon.releaseLock(this.#lock);
+	}
+}
+
 const noTurn: NativeFailure = {
 	code: 'STC_STORE_TIMEOUT',
 	message: 'Earlier calls to the keyring were still waiting for its answer. Look for a prompt that waits, restart the keyring service, or raise keyringTimeoutInMs.',
 	op: 'wait',
 };
+
+function orThrow<Result extends object>(result: Result | NativeFailure): Result {
+	if ('code' in result) {
+		const {code, message, op} = result;
+		throw new StoreError(code, `The cache is ${message}`, {op, store: 'plaintext'});
+	}
+
+	return result;
+}
 
 function captureStack(): string | undefined {
 	const holder: {stack?: string} = {};

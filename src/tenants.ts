@@ -17,6 +17,11 @@ export function checkTenantId(tenantId: unknown, optionName: string): asserts te
 	}
 }
 
+/** Whether a tenant is named by its id: not by a domain, and not by a word such as `organizations`. */
+export function isTenantGuid(tenant: string): boolean {
+	return /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(tenant);
+}
+
 /** Home tenant of a home account id `<uid>.<utid>`, or `undefined` for ids of any other shape. */
 export function homeTenantOf(homeAccountId: string): string | undefined {
 	const parts = homeAccountId.split('.');

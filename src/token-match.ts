@@ -6,6 +6,12 @@ import {homeTenantOf, organizationsTenant} from './tenants.js';
 /** A cached token is used only with more life left than this. Source: azure-identity for Python 1.26, `shared_token_cache.py`, 300 s. */
 export const minimumLifetimeSec = 300;
 
+/**
+ * A token may be cached so far in the future: a process whose clock is ahead wrote it, and its times are those of that clock. More
+ * means that a clock was set back, and nothing about the token's age can be known. Seconds.
+ */
+const toleratedClockSkewSec = 900;
+
 export type TokenCriteria = {
 	account: AccountEntry;
 	clientId: string;
@@ -30,9 +36,8 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 	let best: Entry | undefined;
 	for (const entry of entries) {
 		if (
-			entry.expiresOn - criteria.lifetimeSec > nowSec
-			// A token from the future means that the clock was set back: its expiry cannot be trusted.
-			&& (entry.cachedAt ?? 0) <= nowSec
+			entry.expiresOn - clockSkewSec(entry, nowSec) - criteria.lifetimeSec > nowSec
+			&& clockSkewSec(entry, nowSec) <= toleratedClockSkewSec
 			&& entry.homeAccountId.toLowerCase() === account.homeAccountId.toLowerCase()
 			&& criteria.environments.includes(entry.environment.toLowerCase())
 			&& entry.clientId.toLowerCase() === criteria.clientId.toLowerCase()
@@ -45,6 +50,11 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 	}
 
 	return best;
+}
+
+/** How far the clock by which a token's times were written is certainly ahead of ours, seconds. */
+export function clockSkewSec({cachedAt = 0}: AccessTokenEntry, nowSec: number): number {
+	return Math.max(0, cachedAt - nowSec);
 }
 
 /**

@@ -156,3 +156,33 @@ export type SharedTokenCacheCredentialOptions = {
 	/** `true`: fail without the native addon. `false`: never load it. Default: load it, and do without where none fits. */
 	useNativeAddon?: boolean;
 };
+
+/** Which cache a program uses without the credential, and how. */
+export type SharedTokenCacheOptions = {
+	/** Absolute path of a plaintext cache file of your own. Needs `unsafeAllowUnencryptedStorage`. Default: the shared cache. */
+	cachePath?: string;
+	/** Which shared cache, and whether a plaintext file may be made where there is no keyring. */
+	tokenCachePersistenceOptions?: Pick<TokenCachePersistenceOptions, 'enabled' | 'name' | 'unsafeAllowUnencryptedStorage'>;
+	/** Use the cache for continuous access evaluation (`.cae`). Default false: the other one (`.nocae`). */
+	enableCae?: boolean;
+	/** Authority whose accounts are listed. Default: `AZURE_AUTHORITY_HOST`, else the public cloud. */
+	authorityHost?: string;
+	/** Whose refresh tokens make an account usable, besides the family's. Default: Azure CLI's client id. */
+	clientId?: string;
+	/** Longest wait for the cache's lock, milliseconds. Default 30000. */
+	lockTimeoutInMs?: number;
+	/** Longest wait for the keyring, milliseconds. Default 10000. */
+	keyringTimeoutInMs?: number;
+	/** `true`: fail without the native addon. `false`: never load it. Default: load it, and do without where none fits. */
+	useNativeAddon?: boolean;
+};
+
+/** MSAL's cache as JSON: sections such as `AccessToken` and `Account`, each of records by key. It holds secrets. */
+export type MsalCache = Record<string, Record<string, Record<string, unknown>>>;
+
+/** Where a signed-out account was, and where it still is. Labels as in {@link SharedTokenCacheAccount.source}. */
+export type SignOutResult = {
+	readonly removedFrom: readonly string[];
+	/** Caches of other languages and older versions, which are read and never written here: sign out with the program that wrote them. */
+	readonly remainsIn: readonly string[];
+};

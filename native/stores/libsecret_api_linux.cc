@@ -48,6 +48,11 @@ Loaded* Load() {
   find("secret_item_get_secret", &api.secret_item_get_secret);
   find("secret_item_get_created", &api.secret_item_get_created);
   find("secret_item_get_modified", &api.secret_item_get_modified);
+  find("secret_item_set_secret_sync", &api.secret_item_set_secret_sync);
+  find("secret_item_create_sync", &api.secret_item_create_sync);
+  find("secret_collection_for_alias_sync", &api.secret_collection_for_alias_sync);
+  find("secret_collection_get_locked", &api.secret_collection_get_locked);
+  find("secret_value_new", &api.secret_value_new);
   find("secret_value_get", &api.secret_value_get);
   find("secret_value_unref", &api.secret_value_unref);
   find("g_dbus_proxy_get_object_path", &api.g_dbus_proxy_get_object_path);

@@ -28,12 +28,15 @@ struct GList {
 
 struct GHashTable;
 struct GCancellable;
+struct SecretCollection;
 struct SecretItem;
 struct SecretValue;
 
 // SecretSearchFlags
 inline constexpr int kSecretSearchAll = 1 << 1;
 inline constexpr int kSecretSearchLoadSecrets = 1 << 3;
+// SecretItemCreateFlags
+inline constexpr int kSecretItemCreateReplace = 1 << 1;
 
 struct LibsecretApi {
   GList* (*secret_service_search_sync)(void* service, const void* schema, GHashTable* attributes,
@@ -44,6 +47,16 @@ struct LibsecretApi {
   SecretValue* (*secret_item_get_secret)(SecretItem* item);
   uint64_t (*secret_item_get_created)(SecretItem* item);
   uint64_t (*secret_item_get_modified)(SecretItem* item);
+  int (*secret_item_set_secret_sync)(SecretItem* item, SecretValue* value,
+                                     GCancellable* cancellable, GError** error);
+  SecretItem* (*secret_item_create_sync)(SecretCollection* collection, const void* schema,
+                                         GHashTable* attributes, const char* label,
+                                         SecretValue* value, int flags, GCancellable* cancellable,
+                                         GError** error);
+  SecretCollection* (*secret_collection_for_alias_sync)(void* service, const char* alias, int flags,
+                                                        GCancellable* cancellable, GError** error);
+  int (*secret_collection_get_locked)(SecretCollection* collection);
+  SecretValue* (*secret_value_new)(const char* secret, ptrdiff_t length, const char* content_type);
   const char* (*secret_value_get)(SecretValue* value, size_t* length);
   void (*secret_value_unref)(void* value);
 

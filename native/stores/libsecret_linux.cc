@@ -1,5 +1,6 @@
 // Keyring items of the Secret Service, through libsecret: gnome-keyring, KeePassXC, KWallet. Items
-// are found by their attributes, never unlocked, and never written.
+// are found by their attributes and never unlocked. An item is written in place, and made only in a
+// default collection that is there and unlocked, so that nothing ever asks the user.
 
 #include <sys/stat.h>
 
@@ -10,7 +11,9 @@
 #include <utility>
 
 #include "../base64.h"
+#include "../memory_source.h"
 #include "../secret_store.h"
+#include "file_commit_posix.h"
 #include "libsecret_api_linux.h"
 
 namespace stc {
@@ -96,22 +99,28 @@ class Watchdog {
   std::thread thread_;
 };
 
-Status TimeoutStatus(const char* domain, int code) {
+constexpr char kSearch[] = "secret_service_search_sync";
+
+Status TimeoutStatus(const char* operation, const char* domain, int code) {
   return Status(
-      StatusCode::kStoreTimeout, "secret_service_search_sync", domain, code,
+      StatusCode::kStoreTimeout, operation, domain, code,
       "The keyring did not answer in time. Look for a prompt that waits, restart the keyring "
       "service, or raise keyringTimeoutInMs.");
 }
 
+Status LockedStatus(const char* operation, const char* domain, int code) {
+  return Status(StatusCode::kStoreLocked, operation, domain, code,
+                "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
+}
+
 // Takes over `error`.
-Status ToStatus(const LibsecretApi& api, GError* error) {
-  const char* const operation = "secret_service_search_sync";
+Status ToStatus(const LibsecretApi& api, const char* operation, GError* error) {
   const char* const known = api.g_quark_to_string(error->domain);
   const std::string domain = known == nullptr ? "" : known;
   const int code = error->code;
   api.g_error_free(error);
   if (domain == kIoDomain) {
-    if (code == kIoTimedOut) return TimeoutStatus(kIoDomain, code);
+    if (code == kIoTimedOut) return TimeoutStatus(operation, kIoDomain, code);
     if (code == kIoPermissionDenied || code == kIoInvalidData) {
       return Status(StatusCode::kStoreDenied, operation, kIoDomain, code,
                     "The session bus refuses this user. Run as the user who signed in.");
@@ -123,7 +132,7 @@ Status ToStatus(const LibsecretApi& api, GError* error) {
   }
   if (domain == kDBusDomain) {
     if (code == kDBusNoReply || code == kDBusTimeout || code == kDBusTimedOut) {
-      return TimeoutStatus(kDBusDomain, code);
+      return TimeoutStatus(operation, kDBusDomain, code);
     }
     if (code == kDBusAccessDenied) {
       return Status(
@@ -136,8 +145,7 @@ Status ToStatus(const LibsecretApi& api, GError* error) {
         "Secret Service.");
   }
   if (domain == kSecretDomain && code == kSecretIsLocked) {
-    return Status(StatusCode::kStoreLocked, operation, kSecretDomain, code,
-                  "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
+    return LockedStatus(operation, kSecretDomain, code);
   }
   if (domain == "g-exec-error-quark" || domain == "g-spawn-error-quark") {
     return Unavailable(operation, domain.c_str(), code,
@@ -145,6 +153,21 @@ Status ToStatus(const LibsecretApi& api, GError* error) {
   }
   return Status(StatusCode::kIo, operation, domain, code,
                 "The keyring failed. See the log of the keyring service.");
+}
+
+// Makes one call to the service, which takes a GCancellable and a GError**, within the limits.
+template <typename Function>
+Status CallService(const LibsecretApi& api, const CallLimits& limits, const char* operation,
+                   Function function) {
+  GError* error = nullptr;
+  Watchdog watchdog(api, limits);
+  function(watchdog.cancellable(), &error);
+  watchdog.Stop();
+  if (watchdog.has_fired()) {
+    if (error != nullptr) api.g_error_free(error);
+    return TimeoutStatus(operation, "", 0);
+  }
+  return error == nullptr ? Status::Ok() : ToStatus(api, operation, error);
 }
 
 // The items that a search found, freed with it.
@@ -237,19 +260,11 @@ class LibsecretStore : public SecretStore {
     SecretItem* item = nullptr;
     status = Find(*api, at, limits, kSecretSearchLoadSecrets, &items, &item);
     if (!status.ok()) return status;
-    SecretValue* const value = api->secret_item_get_secret(item);
-    if (value == nullptr) {
-      return Status(
-          StatusCode::kIo, "secret_item_get_secret", "", 0,
-          "The keyring has the item and does not give its secret. Unlock the keyring, or sign "
-          "in again.");
-    }
-    size_t size = 0;
-    const char* const data = api->secret_value_get(value, &size);
-    SecureBytes bytes = Decode({data, size});
-    api->secret_value_unref(value);
+    SecureBytes secret;
+    status = SecretOf(*api, item, &secret);
+    if (!status.ok()) return status;
     *source = std::make_unique<KeyringSource>(
-        std::move(bytes), StampOf(*api, item),
+        Decode(secret.view()), StampOf(*api, item),
         static_cast<double>(api->secret_item_get_modified(item)) * 1e3);
     return Status::Ok();
   }
@@ -266,7 +281,12 @@ class LibsecretStore : public SecretStore {
     return status;
   }
 
+  Status Commit(const StoreLocation& at, const CommitRequest& request, const CallLimits& limits,
+                LockSet* locks, CommitResult* result) const override;
+
  private:
+  class KeyringCommit;
+
   static Status Prepare(const LibsecretApi** api) {
     if (!HasSessionBus()) {
       // What GDBus itself says of it.
@@ -306,8 +326,7 @@ class LibsecretStore : public SecretStore {
     }
     if (*item != nullptr) return Status::Ok();
     if (is_locked) {
-      return Status(StatusCode::kStoreLocked, "secret_item_get_locked", "", 0,
-                    "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
+      return LockedStatus("secret_item_get_locked", "", 0);
     }
     return Status::NotFound();
   }
@@ -322,18 +341,29 @@ class LibsecretStore : public SecretStore {
       api.g_hash_table_insert(attributes, const_cast<char*>(name.c_str()),
                               const_cast<char*>(value.c_str()));
     }
-    GError* error = nullptr;
-    Watchdog watchdog(api, limits);
-    items->Reset(api.secret_service_search_sync(
-        nullptr, nullptr, attributes, kSecretSearchAll | flags, watchdog.cancellable(), &error));
-    watchdog.Stop();
+    Status status = CallService(api, limits, kSearch, [&](GCancellable* cancellable, GError** error) {
+      items->Reset(api.secret_service_search_sync(
+          nullptr, nullptr, attributes, kSecretSearchAll | flags, cancellable, error));
+    });
     api.g_hash_table_unref(attributes);
-    if (watchdog.has_fired()) {
-      if (error != nullptr) api.g_error_free(error);
-      items->Reset(nullptr);
-      return TimeoutStatus("", 0);
+    if (!status.ok()) items->Reset(nullptr);
+    return status;
+  }
+
+  static Status SecretOf(const LibsecretApi& api, SecretItem* item, SecureBytes* secret) {
+    SecretValue* const value = api.secret_item_get_secret(item);
+    if (value == nullptr) {
+      return Status(
+          StatusCode::kIo, "secret_item_get_secret", "", 0,
+          "The keyring has the item and does not give its secret. Unlock the keyring, or sign "
+          "in again.");
     }
-    return error == nullptr ? Status::Ok() : ToStatus(api, error);
+    size_t size = 0;
+    const char* const data = api.secret_value_get(value, &size);
+    *secret = SecureBytes(size);
+    if (size > 0) std::memcpy(secret->data(), data, size);
+    api.secret_value_unref(value);
+    return Status::Ok();
   }
 
   // .NET and Java store the cache as base64, Python and Node as it is.
@@ -348,6 +378,161 @@ class LibsecretStore : public SecretStore {
     return bytes;
   }
 };
+
+// One read, comparison and write of an item. Only items that hold the text as it is are written:
+// those of .NET and Java are theirs.
+class LibsecretStore::KeyringCommit {
+ public:
+  KeyringCommit(const LibsecretApi& api, const StoreLocation& at, const CommitRequest& request,
+                const CallLimits& limits, LockSet* locks, CommitResult* result)
+      : api_(api),
+        at_(at),
+        request_(request),
+        limits_(limits),
+        locks_(locks),
+        result_(result),
+        items_(api) {}
+
+  Status Run() {
+    SecureBytes old;
+    Status status = Load(&old);
+    if (!status.ok()) return status;
+    const std::optional<std::string> base_stamp =
+        item_ == nullptr ? std::nullopt : std::make_optional(StampOf(api_, item_));
+    if (request_.expected_stamp && *request_.expected_stamp != base_stamp) {
+      return End(CommitOutcome::kChanged);
+    }
+    if (item_ == nullptr && !request_.create) return End(CommitOutcome::kAbsent);
+    MemorySource source(old.view());
+    EditPlan plan;
+    status = PlanEdits(&source, request_.change, &plan);
+    if (!status.ok()) return status;
+    if (plan.outcome == EditOutcome::kNoAccount) return End(CommitOutcome::kNoAccount);
+    if (plan.outcome == EditOutcome::kUnchanged) {
+      if (!base_stamp) return End(CommitOutcome::kAbsent);
+      result_->stamp = *base_stamp;
+      return End(CommitOutcome::kUnchanged);
+    }
+    if (!locks_->Check()) return End(CommitOutcome::kLocked);
+    // The last look before the write: a peer that goes by no lock may have written.
+    const bool was_there = item_ != nullptr;
+    SecureBytes again;
+    status = Load(&again);
+    if (!status.ok()) return status;
+    if ((item_ != nullptr) != was_there || again.view() != old.view()) {
+      return End(CommitOutcome::kChanged);
+    }
+    status = Write(plan.Assemble(old.view()));
+    if (status.ok() && !request_.signal_path.empty()) {
+      status = TouchSignalFile(request_.signal_path);
+    }
+    if (!status.ok()) return status;
+    status = Find(api_, at_, limits_, 0, &items_, &item_);
+    if (!status.ok()) return status;
+    result_->base_stamp = base_stamp;
+    result_->stamp = StampOf(api_, item_);
+    result_->lock_lost = !locks_->Check();
+    return End(CommitOutcome::kWritten);
+  }
+
+ private:
+  Status End(CommitOutcome outcome) {
+    result_->outcome = outcome;
+    return Status::Ok();
+  }
+
+  // Finds the item and what it holds; nullptr and nothing if there is none.
+  Status Load(SecureBytes* secret) {
+    Status status = Find(api_, at_, limits_, kSecretSearchLoadSecrets, &items_, &item_);
+    if (status.code() == StatusCode::kNotFound) {
+      item_ = nullptr;
+      return Status::Ok();
+    }
+    return status.ok() ? SecretOf(api_, item_, secret) : status;
+  }
+
+  Status Write(const SecureBytes& text) {
+    // libsecret keeps its copy in memory that is not swapped, and wipes it.
+    SecretValue* const value = api_.secret_value_new(
+        text.data(), static_cast<ptrdiff_t>(text.size()), "text/plain");
+    Status status = item_ == nullptr ? Create(value) : Replace(value);
+    api_.secret_value_unref(value);
+    return status;
+  }
+
+  Status Replace(SecretValue* value) {
+    return CallService(api_, limits_, "secret_item_set_secret_sync",
+                       [&](GCancellable* cancellable, GError** error) {
+                         api_.secret_item_set_secret_sync(item_, value, cancellable, error);
+                       });
+  }
+
+  Status Create(SecretValue* value) {
+    SecretCollection* collection = nullptr;
+    Status status = CallService(api_, limits_, "secret_collection_for_alias_sync",
+                                [&](GCancellable* cancellable, GError** error) {
+                                  collection = api_.secret_collection_for_alias_sync(
+                                      nullptr, "default", 0, cancellable, error);
+                                });
+    if (!status.ok()) return status;
+    if (collection == nullptr) {
+      return Unavailable("secret_collection_for_alias_sync", kSecretDomain, 0,
+                         "The keyring has no default collection. Make one, for instance by "
+                         "logging in at the desktop.");
+    }
+    if (api_.secret_collection_get_locked(collection) != 0) {
+      status = LockedStatus("secret_collection_get_locked", "", 0);
+    } else {
+      status = CreateIn(collection, value);
+    }
+    api_.g_object_unref(collection);
+    return status;
+  }
+
+  Status CreateIn(SecretCollection* collection, SecretValue* value) {
+    GHashTable* const attributes = api_.g_hash_table_new(api_.g_str_hash, api_.g_str_equal);
+    const auto insert = [&](const char* name, const std::string& text) {
+      // The table borrows them; libsecret copies what it sends.
+      api_.g_hash_table_insert(attributes, const_cast<char*>(name),
+                               const_cast<char*>(text.c_str()));
+    };
+    for (const auto& [name, text] : at_.attributes) insert(name.c_str(), text);
+    // With it, the item takes the place of none but its equal.
+    insert(kSchemaAttribute, at_.schema);
+    SecretItem* item = nullptr;
+    Status status =
+        CallService(api_, limits_, "secret_item_create_sync",
+                    [&](GCancellable* cancellable, GError** error) {
+                      item = api_.secret_item_create_sync(collection, nullptr, attributes, kLabel,
+                                                          value, kSecretItemCreateReplace,
+                                                          cancellable, error);
+                    });
+    api_.g_hash_table_unref(attributes);
+    if (item != nullptr) api_.g_object_unref(item);
+    return status;
+  }
+
+  // Source: MSAL extensions for Python and .NET, the label of their items.
+  static constexpr char kLabel[] = "MSALCache";
+
+  const LibsecretApi& api_;
+  const StoreLocation& at_;
+  const CommitRequest& request_;
+  const CallLimits& limits_;
+  LockSet* const locks_;
+  CommitResult* const result_;
+  Items items_;
+  SecretItem* item_ = nullptr;
+};
+
+Status LibsecretStore::Commit(const StoreLocation& at, const CommitRequest& request,
+                              const CallLimits& limits, LockSet* locks,
+                              CommitResult* result) const {
+  const LibsecretApi* api = nullptr;
+  Status status = Prepare(&api);
+  if (!status.ok()) return status;
+  return KeyringCommit(*api, at, request, limits, locks, result).Run();
+}
 
 REGISTER_STORE(LibsecretStore, 0);
 

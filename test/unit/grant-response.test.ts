@@ -8,22 +8,30 @@ const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 test('a full answer', t => {
+	const idToken = `x.${encode({tid: 'tenant', oid: 'oid', preferred_username: 'name'})}.`;
+	const clientInfo = encode({uid: 'uid', utid: 'utid'});
 	t.deepEqual(readTokenResponse({
 		...good,
+		ext_expires_in: 7200,
 		refresh_in: '1800',
 		scope: 'a b',
 		refresh_token: 'FAKE-refresh',
 		foci: '1',
-		id_token: `x.${encode({tid: 'tenant'})}.`,
-		client_info: encode({uid: 'uid', utid: 'utid'}),
+		id_token: idToken,
+		client_info: clientInfo,
 	}, 1000), {
 		accessToken: 'FAKE.token',
 		expiresOnSec: 4599,
+		extendedExpiresOnSec: 8200,
 		refreshOnSec: 2800,
 		scope: 'a b',
 		refreshToken: 'FAKE-refresh',
 		familyId: '1',
+		idToken,
 		tenantId: 'tenant',
+		localAccountId: 'oid',
+		username: 'name',
+		clientInfo,
 		homeAccountId: 'uid.utid',
 	});
 });

@@ -49,8 +49,10 @@ test('expiry: 300 s left are too few, 301 are enough', t => {
 	t.false(fits({expiresOn: nowSec}, {lifetimeSec: 0}));
 });
 
-test('a token that was cached in the future counts as expired', t => {
-	t.false(fits({cachedAt: nowSec + 1}));
+test('a clock that is ahead: a token counts by its writer\'s clock, and not at all where that is too far off', t => {
+	t.true(fits({cachedAt: nowSec + 900, expiresOn: nowSec + 900 + 301}));
+	t.false(fits({cachedAt: nowSec + 900, expiresOn: nowSec + 900 + 300}));
+	t.false(fits({cachedAt: nowSec + 901}));
 	t.true(fits({cachedAt: nowSec}));
 });
 

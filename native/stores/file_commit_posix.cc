@@ -1,0 +1,334 @@
+#include "file_commit_posix.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#if defined(__linux__)
+#include <linux/fs.h>
+#include <sys/syscall.h>
+#endif
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+
+#include "../cache_editor.h"
+#include "../errno_status.h"
+#include "../file_times.h"
+#include "../memory_source.h"
+#include "../secure_bytes.h"
+#include "../temp_name.h"
+#include "../unique_fd.h"
+#include "cache_file_posix.h"
+
+namespace stc {
+
+namespace {
+
+constexpr char kTempSuffix[] = ".tmp";
+constexpr int64_t kMillisecond = 1'000'000;
+constexpr int64_t kSecond = 1'000'000'000;
+
+// A file that goes away unless it was renamed.
+class TempFile {
+ public:
+  explicit TempFile(const std::string& beside) : path_(TempName(beside, kTempSuffix)) {}
+  TempFile(const TempFile&) = delete;
+  TempFile& operator=(const TempFile&) = delete;
+  ~TempFile() {
+    if (fd_.is_open() && !is_kept_) unlink(path_.c_str());
+  }
+
+  bool Create() {
+    fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    return fd_.is_open();
+  }
+  const std::string& path() const { return path_; }
+  int fd() const { return fd_.get(); }
+  void Keep() { is_kept_ = true; }
+
+ private:
+  const std::string path_;
+  UniqueFd fd_;
+  bool is_kept_ = false;
+};
+
+// A full disk shows first as a short write.
+bool WriteAll(int fd, const char* data, size_t size) {
+  while (size > 0) {
+    const ssize_t written = write(fd, data, size);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return false;
+    }
+    if (written == 0) {
+      errno = ENOSPC;
+      return false;
+    }
+    data += written;
+    size -= static_cast<size_t>(written);
+  }
+  return true;
+}
+
+enum class CopyOutcome { kDone, kFailed, kSourceChanged };
+
+class RangeCopier {
+ public:
+  RangeCopier(const CacheFile& from, int to) : from_(from), to_(to) {}
+
+  CopyOutcome Copy(uint64_t offset, uint64_t size) {
+#if defined(__linux__)
+    // In the kernel, without a way through this process.
+    while (size > 0 && !is_plain_) {
+      auto position = static_cast<loff_t>(offset);
+      const ssize_t copied = copy_file_range(from_.fd(), &position, to_, nullptr, size, 0);
+      if (copied > 0) {
+        offset += static_cast<uint64_t>(copied);
+        size -= static_cast<uint64_t>(copied);
+      } else if (copied == 0) {
+        // The file has become shorter, or its file system (some do) copies nothing.
+        is_plain_ = true;
+      } else if (errno != EINTR) {
+        if (errno == ENOSPC || errno == EIO || errno == EDQUOT) return CopyOutcome::kFailed;
+        is_plain_ = true;
+      }
+    }
+#endif
+    return CopyThroughBuffer(offset, size);
+  }
+
+ private:
+  CopyOutcome CopyThroughBuffer(uint64_t offset, uint64_t size) {
+    constexpr size_t kBufferSize = size_t{256} * 1024;
+    if (size > 0 && buffer_.size() == 0) buffer_ = SecureBytes(kBufferSize);
+    while (size > 0) {
+      const ssize_t got =
+          pread(from_.fd(), buffer_.data(),
+                static_cast<size_t>(std::min<uint64_t>(size, buffer_.size())),
+                static_cast<off_t>(offset));
+      if (got == 0) return CopyOutcome::kSourceChanged;
+      if (got < 0) {
+        if (errno == EINTR) continue;
+        return CopyOutcome::kFailed;
+      }
+      if (!WriteAll(to_, buffer_.data(), static_cast<size_t>(got))) return CopyOutcome::kFailed;
+      offset += static_cast<uint64_t>(got);
+      size -= static_cast<uint64_t>(got);
+    }
+    return CopyOutcome::kDone;
+  }
+
+  const CacheFile& from_;
+  const int to_;
+  bool is_plain_ = false;
+  SecureBytes buffer_;
+};
+
+// A time stamp that every peer takes for new: some compare whole milliseconds with the time at which
+// they loaded the cache, and kernels stamp from a clock that may be a tick behind. `previous`: that
+// of the file it takes the place of, or 0.
+int64_t NextModified(int64_t previous) {
+  const int64_t now = WallClockNanoseconds();
+  const int64_t whole = (now + kMillisecond - 1) / kMillisecond * kMillisecond;
+  return std::max(whole, previous) + kMillisecond;
+}
+
+bool SetModified(int fd, int64_t nanoseconds) {
+  const timespec times[2] = {FromNanoseconds(nanoseconds), FromNanoseconds(nanoseconds)};
+  struct stat info;
+  if (futimens(fd, times) != 0 || fstat(fd, &info) != 0) return false;
+  if (Nanoseconds(ModifiedAt(info)) >= nanoseconds - kMillisecond) return true;
+  // A file system that keeps seconds, or pairs of them (FAT).
+  const timespec coarse = FromNanoseconds((nanoseconds / (2 * kSecond) + 1) * 2 * kSecond);
+  const timespec coarse_times[2] = {coarse, coarse};
+  return futimens(fd, coarse_times) == 0;
+}
+
+class Commit {
+ public:
+  Commit(const std::string& path, const CommitRequest& request, LockSet* locks,
+         CommitResult* result)
+      : path_(path), request_(request), locks_(locks), result_(result) {}
+
+  Status Run() {
+    Status status = Resolve();
+    if (!status.ok()) return status;
+    Sweep();
+    status = CacheFile::Open(path_, &base_);
+    if (!status.ok() && status.code() != StatusCode::kNotFound) return status;
+    if (request_.expected_stamp && *request_.expected_stamp != BaseStamp()) {
+      return End(CommitOutcome::kChanged);
+    }
+    if (base_ == nullptr && !request_.create) return End(CommitOutcome::kAbsent);
+    MemorySource nothing({});
+    ByteSource* const source = base_ == nullptr ? static_cast<ByteSource*>(&nothing) : base_.get();
+    EditPlan plan;
+    status = PlanEdits(source, request_.change, &plan);
+    if (!source->Verify().ok()) return End(CommitOutcome::kChanged);
+    if (!status.ok()) return status;
+    switch (plan.outcome) {
+      case EditOutcome::kNoAccount:
+        return End(CommitOutcome::kNoAccount);
+      case EditOutcome::kUnchanged:
+        if (base_ == nullptr) return End(CommitOutcome::kAbsent);
+        result_->stamp = base_->stamp();
+        return End(CommitOutcome::kUnchanged);
+      case EditOutcome::kChanged:
+        break;
+    }
+    return Replace(plan);
+  }
+
+ private:
+  Status End(CommitOutcome outcome) {
+    result_->outcome = outcome;
+    return Status::Ok();
+  }
+
+  std::optional<std::string> BaseStamp() const {
+    if (base_ == nullptr) return std::nullopt;
+    return base_->stamp();
+  }
+
+  // A rename over a symbolic link would replace the link.
+  Status Resolve() {
+    struct stat info;
+    if (lstat(path_.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return Status::Ok();
+    char* const target = realpath(path_.c_str(), nullptr);
+    if (target == nullptr) return ErrnoStatus("realpath", path_, errno);
+    path_ = target;
+    free(target);
+    return Status::Ok();
+  }
+
+  // Deletes what writers left that died: such files live only while the lock is held, and it is
+  // ours.
+  void Sweep() const {
+    static std::mutex mutex;
+    static std::unordered_set<std::string> swept;
+    {
+      const std::lock_guard<std::mutex> guard(mutex);
+      if (!swept.insert(path_).second && !locks_->took_over()) return;
+    }
+    ForEachTemp(path_, kTempSuffix, [](const std::string& orphan) { unlink(orphan.c_str()); });
+  }
+
+  Status Replace(const EditPlan& plan) {
+    TempFile temp(path_);
+    if (!temp.Create()) return ErrnoStatus("open", path_, errno);
+    Status status = SetOwner(temp.fd());
+    if (!status.ok()) return status;
+    switch (Write(plan, temp.fd())) {
+      case CopyOutcome::kDone:
+        break;
+      case CopyOutcome::kFailed:
+        return ErrnoStatus("write", path_, errno);
+      case CopyOutcome::kSourceChanged:
+        return End(CommitOutcome::kChanged);
+    }
+    if (base_ != nullptr && !base_->Verify().ok()) return End(CommitOutcome::kChanged);
+    const int64_t previous = base_ == nullptr ? 0 : Nanoseconds(ModifiedAt(base_->info()));
+    if (!SetModified(temp.fd(), NextModified(previous))) {
+      return ErrnoStatus("futimens", path_, errno);
+    }
+    if (!locks_->Check()) return End(CommitOutcome::kLocked);
+    if (!IsUnchanged()) return End(CommitOutcome::kChanged);
+    if (!Rename(temp.path())) {
+      if (errno == EEXIST) return End(CommitOutcome::kChanged);
+      return ErrnoStatus("rename", path_, errno);
+    }
+    temp.Keep();
+    // Once more: file watchers that pass over renames see a change of the time stamp.
+    struct stat info;
+    SetModified(temp.fd(), NextModified(previous));
+    if (fstat(temp.fd(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
+    result_->base_stamp = BaseStamp();
+    result_->stamp = CacheFile::StampOf(info);
+    result_->lock_lost = !locks_->Check();
+    return End(CommitOutcome::kWritten);
+  }
+
+  // Root may write in a user's home. A file that the user could not read any longer would be a
+  // cache that is lost.
+  Status SetOwner(int fd) const {
+    struct stat wanted;
+    if (base_ != nullptr) {
+      wanted = base_->info();
+    } else if (stat(path_.substr(0, path_.rfind('/') + 1).c_str(), &wanted) != 0) {
+      return ErrnoStatus("stat", path_, errno);
+    }
+    if (fchmod(fd, 0600) != 0) return ErrnoStatus("fchmod", path_, errno);
+    if (wanted.st_uid != geteuid() && fchown(fd, wanted.st_uid, wanted.st_gid) != 0) {
+      return ErrnoStatus("fchown", path_, errno);
+    }
+    return Status::Ok();
+  }
+
+  CopyOutcome Write(const EditPlan& plan, int fd) {
+    std::unique_ptr<RangeCopier> copier;
+    if (base_ != nullptr) copier = std::make_unique<RangeCopier>(*base_, fd);
+    for (const EditPiece& piece : plan.pieces) {
+      if (piece.text.size() > 0) {
+        if (!WriteAll(fd, piece.text.data(), piece.text.size())) return CopyOutcome::kFailed;
+      } else if (copier != nullptr) {
+        const CopyOutcome outcome = copier->Copy(piece.offset, piece.size);
+        if (outcome != CopyOutcome::kDone) return outcome;
+      }
+    }
+    return CopyOutcome::kDone;
+  }
+
+  // The last look before the rename: a peer that goes by no lock may have written.
+  bool IsUnchanged() const {
+    std::string stamp;
+    const Status status = CacheFile::Stamp(path_, &stamp);
+    if (base_ == nullptr) return status.code() == StatusCode::kNotFound;
+    return status.ok() && stamp == base_->stamp();
+  }
+
+  bool Rename(const std::string& from) const {
+#if defined(__linux__) && defined(SYS_renameat2)
+    // Where there was no file, one that appeared just now is not replaced.
+    if (base_ == nullptr) {
+      if (syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, path_.c_str(),
+                  RENAME_NOREPLACE) == 0) {
+        return true;
+      }
+      if (errno != EINVAL && errno != ENOSYS) return false;
+    }
+#endif
+    return rename(from.c_str(), path_.c_str()) == 0;
+  }
+
+  std::string path_;
+  const CommitRequest& request_;
+  LockSet* const locks_;
+  CommitResult* const result_;
+  std::unique_ptr<CacheFile> base_;
+};
+
+}  // namespace
+
+Status CommitFile(const std::string& path, const CommitRequest& request, LockSet* locks,
+                  CommitResult* result) {
+  return Commit(path, request, locks, result).Run();
+}
+
+Status TouchSignalFile(const std::string& path) {
+  const UniqueFd fd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600));
+  if (!fd.is_open()) return ErrnoStatus("open", path, errno);
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return ErrnoStatus("fstat", path, errno);
+  const int64_t previous = Nanoseconds(ModifiedAt(info));
+  if (!SetModified(fd.get(), NextModified(previous))) return ErrnoStatus("futimens", path, errno);
+  return Status::Ok();
+}
+
+}  // namespace stc

@@ -1,0 +1,176 @@
+/**
+ * Writes what grants brought to the shared cache: soon, without making callers wait for a lock that others hold; again, where it
+ * failed; and once more, where a peer that did not see it has overwritten it.
+ */
+
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {AccountEntry, CacheChange} from './backend.js';
+import type {CommitOutcome, SharedCache} from './cache.js';
+import {StoreError} from './errors.js';
+import {editsOfEviction, editsOfGrant, type Grant} from './grant-edits.js';
+import type {CacheSource} from './locations.js';
+import {log} from './log.js';
+
+/** A caller waits no longer than this for its token to be written, milliseconds. */
+const patienceMs = 500;
+
+/** A peer that read the cache before we wrote writes within this time. Milliseconds. */
+const repairWindowMs = 5000;
+
+/** When to look whether what was written is still there, milliseconds. */
+const firstLookMs = 1000;
+/** The same, where our lock file was taken from us while we wrote. */
+const anxiousLookMs = 20;
+
+/** Pause after a failed write, doubled each time. Milliseconds. */
+const firstRetryMs = 30_000;
+const longestRetryMs = 600_000;
+
+/** Writes that wait for another try at the most; the oldest go first. */
+const maxPending = 100;
+
+type Write = {source: CacheSource; grant: Grant; failures: number};
+type Written = {source: CacheSource; grant: Grant; stamp: string; untilMs: number};
+
+export class WriteBack {
+	readonly #cache: SharedCache;
+	readonly #onWritten: (source: CacheSource, baseStamp: string, stamp: string) => void;
+	#pending: Write[] = [];
+	#recent: Written[] = [];
+	#retryTimer: NodeJS.Timeout | undefined;
+	#lookTimer: NodeJS.Timeout | undefined;
+	#looking: Promise<void> | undefined;
+	#isClosed = false;
+
+	/** @param onWritten Called with the source's stamps from before and after a write of ours. */
+	constructor(cache: SharedCache, onWritten: (source: CacheSource, baseStamp: string, stamp: string) => void) {
+		this.#cache = cache;
+		this.#onWritten = onWritten;
+	}
+
+	/** Returns when the grant is written, could not be, or takes too long; never fails. */
+	async write(source: CacheSource, grant: Grant): Promise<void> {
+		const patience = new AbortController();
+		const waiting = sleep(patienceMs, undefined, {ref: false, signal: patience.signal}).catch(() => undefined);
+		await Promise.race([this.#write({source, grant, failures: 0}), waiting]);
+		patience.abort();
+	}
+
+	/** Takes a refresh token that is dead out of the cache it came from. Never fails. */
+	async evict(source: CacheSource, account: AccountEntry, refreshToken: string): Promise<void> {
+		await this.#commit(source, editsOfEviction(account, refreshToken), false);
+	}
+
+	/** To be called when the cache was found to have changed: puts back what is missing of the last seconds' writes. */
+	async repair(): Promise<void> {
+		const nowMs = performance.now();
+		this.#recent = this.#recent.filter(({untilMs}) => untilMs > nowMs);
+		if (this.#recent.length > 0) {
+			this.#looking ??= this.#look().finally(() => {
+				this.#looking = undefined;
+			});
+			await this.#looking;
+		}
+	}
+
+	/** Ends the work in the background. What waits for another try is given up: it is in no other process's way. */
+	close(): void {
+		this.#isClosed = true;
+		clearTimeout(this.#retryTimer);
+		clearTimeout(this.#lookTimer);
+		this.#pending = [];
+		this.#recent = [];
+	}
+
+	async #write(write: Write): Promise<void> {
+		const {source, grant} = write;
+		const outcome = await this.#commit(source, editsOfGrant(grant, false), !grant.isOwnCache);
+		if (outcome instanceof Error) {
+			this.#retryLater({...write, failures: write.failures + 1});
+		} else if (outcome.outcome === 'written') {
+			this.#recent.push({
+				source, grant, stamp: outcome.stamp, untilMs: performance.now() + repairWindowMs,
+			});
+			this.#lookIn(outcome.lockLost ? anxiousLookMs : firstLookMs);
+		} else if (outcome.outcome === 'no-account') {
+			log.info(() => 'A token was not written to the shared cache: its account was signed out meanwhile.');
+		}
+	}
+
+	/** Failures are logged, and returned. */
+	async #commit(source: CacheSource, change: CacheChange, create: boolean): Promise<CommitOutcome | Error> {
+		try {
+			const outcome = await this.#cache.commit(source, change, {create, ref: false});
+			if (outcome.outcome === 'written') {
+				this.#onWritten(source, outcome.baseStamp ?? '', outcome.stamp);
+			}
+
+			return outcome;
+		} catch (error) {
+			if (!(error instanceof StoreError)) {
+				throw error;
+			}
+
+			log.warning(() => `The shared token cache could not be written (${source.label}); tokens are kept in memory. ${error.message}`);
+			return error;
+		}
+	}
+
+	#retryLater(write: Write): void {
+		if (this.#isClosed) {
+			return;
+		}
+
+		this.#pending = [...this.#pending.slice(1 - maxPending), write];
+		this.#retryTimer ??= setTimeout(() => {
+			this.#retryTimer = undefined;
+			void this.#retry();
+		}, Math.min(firstRetryMs * (2 ** (write.failures - 1)), longestRetryMs)).unref();
+	}
+
+	async #retry(): Promise<void> {
+		const pending = this.#pending;
+		this.#pending = [];
+		for (const write of pending) {
+			if (write.grant.response.expiresOnSec > Date.now() / 1000) {
+				// One lock, one write after the other.
+				// eslint-disable-next-line no-await-in-loop
+				await this.#write(write);
+			}
+		}
+	}
+
+	#lookIn(delayMs: number): void {
+		if (!this.#isClosed) {
+			clearTimeout(this.#lookTimer);
+			this.#lookTimer = setTimeout(() => {
+				void this.repair();
+			}, delayMs).unref();
+		}
+	}
+
+	async #look(): Promise<void> {
+		for (const written of this.#recent) {
+			const {source, grant} = written;
+			// eslint-disable-next-line no-await-in-loop
+			const {value, readable} = await this.#cache.stamp(source);
+			if (!readable || value === written.stamp) {
+				continue;
+			}
+
+			// eslint-disable-next-line no-await-in-loop
+			const outcome = await this.#commit(source, editsOfGrant(grant, true), false);
+			if (outcome instanceof Error) {
+				continue;
+			}
+
+			if (outcome.outcome === 'written') {
+				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
+				written.stamp = outcome.stamp;
+				this.#lookIn(firstLookMs);
+			} else if (outcome.outcome === 'unchanged') {
+				written.stamp = outcome.stamp;
+			}
+		}
+	}
+}

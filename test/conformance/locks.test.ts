@@ -1,0 +1,253 @@
+/** Lock files: what both backends owe to `CacheBackend.tryLock`. What peers make of them is in `test/interop`. */
+
+import {execFileSync} from 'node:child_process';
+import {
+	chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, unlinkSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {createServer} from 'node:net';
+import {constants} from 'node:os';
+import {join} from 'node:path';
+import {promisify} from 'node:util';
+import test from 'ava';
+import type {CacheBackend} from '../../dist/backend.js';
+import type {StoreError} from '../../dist/errors.js';
+import {backends} from '../helpers/backends.js';
+import {lockDirectory, LockProcess} from '../helpers/lock-process.js';
+
+/** A user who owns nothing here. */
+const nobody = 65_534;
+const isRoot = process.getuid?.() === 0;
+
+async function codeOf(backend: CacheBackend, path: string): Promise<Pick<StoreError, 'name' | 'code' | 'osDomain' | 'osCode'>> {
+	try {
+		await backend.tryLock([path]);
+	} catch (error) {
+		const {name, code, osDomain, osCode, message} = error as StoreError;
+		if (!message.includes(path) || message.includes('\n')) {
+			throw error;
+		}
+
+		return {
+			name, code, ...(osDomain !== undefined && {osDomain}), ...(osCode !== undefined && {osCode}),
+		};
+	}
+
+	throw new Error('It did not throw.');
+}
+
+const ioError = (osCode: number) => ({
+	name: 'StoreError', code: 'STC_IO' as const, osDomain: 'errno', osCode,
+});
+
+for (const backend of backends) {
+	const {kind} = backend;
+
+	test(`${kind}: the lock file names the process and is the owner's alone; release leaves nothing, and may be called again`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const lock = await backend.tryLock([path]);
+		t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} msal-shared(?:-js)?\n$`));
+		t.is(statSync(path).mode & 0o777, 0o600);
+		t.true(readdirSync(directory).every(name => (statSync(join(directory, name)).mode & 0o777) === 0o600));
+		t.true(await lock?.check());
+		await Promise.all([lock?.release(), lock?.release()]);
+		await lock?.release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: two tries in one process exclude each other, whichever backend makes them`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const lock = await backend.tryLock([path]);
+		for (const other of backends) {
+			t.is(await other.tryLock([path]), null);
+		}
+
+		await lock?.release();
+		for (const other of backends) {
+			const again = await other.tryLock([path]);
+			t.truthy(again);
+			await again?.release();
+		}
+
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: of many tries at once one gets it`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const tries = await Promise.all(Array.from({length: 100}, async () => backend.tryLock([path])));
+		const held = tries.filter(each => each !== null);
+		t.is(held.length, 1);
+		t.true(await held[0]?.check());
+		await held[0]?.release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: all paths or none`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const paths = [path, join(directory, '.lockfile'), join(directory, 'third')];
+		const all = await backend.tryLock(paths);
+		t.true(paths.every(each => existsSync(each)));
+		for (const each of paths) {
+			t.is(await backend.tryLock([each]), null);
+		}
+
+		await all?.release();
+		t.deepEqual(readdirSync(directory), []);
+		for (const each of paths) {
+			const one = await backend.tryLock([each]);
+			t.is(await backend.tryLock(paths), null);
+			t.deepEqual(readdirSync(directory).filter(name => paths.includes(join(directory, name))), [each.slice(directory.length + 1)]);
+			await one?.release();
+		}
+
+		t.is(await backend.tryLock([path, path]), null, 'not even with oneself');
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: an error at the last path lets the others go`, async t => {
+		const {directory, path} = lockDirectory(t);
+		await t.throwsAsync(backend.tryLock([path, join(directory, 'missing', 'x')]), {code: 'STC_IO'});
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: a lock file that somebody deletes is put back, with the same inode`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const paths = [path, join(directory, '.lockfile')];
+		const lock = await backend.tryLock(paths);
+		for (const each of paths) {
+			const {ino} = statSync(each);
+			unlinkSync(each);
+			t.true(await lock?.check());
+			t.is(statSync(each).ino, ino);
+			t.is(await backend.tryLock([each]), null);
+		}
+
+		unlinkSync(path);
+		await lock?.release();
+		t.deepEqual(readdirSync(directory), [], 'what is gone stays gone');
+	});
+
+	test(`${kind}: a lock file that somebody replaces is lost, and stays theirs`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const second = join(directory, '.lockfile');
+		const lock = await backend.tryLock([path, second]);
+		writeFileSync(join(directory, 'theirs'), 'theirs');
+		renameSync(join(directory, 'theirs'), path);
+		t.false(await lock?.check());
+		await lock?.release();
+		t.is(readFileSync(path, 'utf8'), 'theirs');
+		t.deepEqual(readdirSync(directory), [path.slice(directory.length + 1)]);
+	});
+
+	test(`${kind}: touch sets the time stamps to now`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const paths = [path, join(directory, '.lockfile')];
+		const lock = await backend.tryLock(paths);
+		for (const each of paths) {
+			utimesSync(each, 1000, 1000);
+		}
+
+		const before = Date.now();
+		await lock?.touch();
+		for (const each of paths) {
+			const {mtimeMs} = statSync(each);
+			// File systems stamp by a clock that may be a tick behind.
+			t.true(mtimeMs > before - 1000 && mtimeMs < Date.now() + 1000, `${mtimeMs - before} ms off`);
+		}
+
+		t.true(await lock?.check());
+		await lock?.release();
+	});
+
+	test(`${kind}: names with spaces and letters of any script`, async t => {
+		const {directory} = lockDirectory(t);
+		const path = join(directory, 'Ünïcode — 缓存 🔒.lockfile');
+		const lock = await backend.tryLock([path]);
+		t.true(existsSync(path));
+		t.is(await backend.tryLock([path]), null);
+		await lock?.release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: a directory that is missing, or no directory`, async t => {
+		const {directory, path} = lockDirectory(t);
+		t.deepEqual(await codeOf(backend, join(directory, 'missing', 'x')), ioError(constants.errno.ENOENT));
+		writeFileSync(path, '');
+		t.deepEqual(await codeOf(backend, join(path, 'x')), ioError(constants.errno.ENOTDIR));
+	});
+
+	test(`${kind}: the directory is deleted while we hold`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const lock = await backend.tryLock([path]);
+		rmSync(directory, {recursive: true});
+		t.false(await lock?.check());
+		await t.notThrowsAsync(async () => lock?.release());
+		t.false(existsSync(directory));
+		mkdirSync(directory);
+		const again = await backend.tryLock([path]);
+		t.truthy(again);
+		await again?.release();
+	});
+
+	test(`${kind}: what is no file is refused and left alone`, async t => {
+		const {directory, path} = lockDirectory(t);
+		mkdirSync(path);
+		t.deepEqual(await codeOf(backend, path), ioError(constants.errno.EISDIR));
+		const fifo = join(directory, 'fifo');
+		execFileSync('mkfifo', [fifo]);
+		t.deepEqual(await codeOf(backend, fifo), ioError(constants.errno.EINVAL));
+		const socket = join(directory, 'socket');
+		const server = createServer();
+		await promisify(server.listen.bind(server, socket))();
+		t.deepEqual(await codeOf(backend, socket), ioError(constants.errno.ENXIO));
+		t.true(statSync(path).isDirectory() && statSync(fifo).isFIFO() && statSync(socket).isSocket());
+		await promisify(server.close.bind(server))();
+	});
+
+	test(`${kind}: a symbolic link is not followed, wherever it leads`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const target = join(directory, 'target');
+		symlinkSync(target, path);
+		t.deepEqual(await codeOf(backend, path), ioError(constants.errno.ELOOP));
+		t.false(existsSync(target));
+		// As stale as a lock file can be.
+		writeFileSync(target, '');
+		utimesSync(target, 1000, 1000);
+		t.deepEqual(await codeOf(backend, path), ioError(constants.errno.ELOOP));
+		t.is(readFileSync(target, 'utf8'), '');
+		t.deepEqual(readdirSync(directory).toSorted(), [path.slice(directory.length + 1), 'target'].toSorted());
+	});
+
+	test(`${kind}: a directory that must not be written to`, async t => {
+		const {directory, path} = lockDirectory(t);
+		// Root may write everywhere: as root, another user tries.
+		chmodSync(directory, 0o555);
+		const trier = await LockProcess.start(t, kind, path, {uid: isRoot ? nobody : undefined});
+		t.is(await trier.ask('try'), 'STC_STORE_DENIED');
+		chmodSync(directory, 0o755);
+		t.is(await trier.ask('try'), isRoot ? 'STC_STORE_DENIED' : 'locked');
+		t.deepEqual(readdirSync(directory).length, isRoot ? 0 : 2);
+	});
+
+	test(`${kind}: a directory that is closed to us while we hold: no error, and nobody waits long for what is left`, async t => {
+		const {directory, path} = lockDirectory(t);
+		if (isRoot) {
+			chownSync(directory, nobody, nobody);
+		}
+
+		const holder = await LockProcess.start(t, kind, path, {uid: isRoot ? nobody : undefined});
+		t.is(await holder.ask('try'), 'locked');
+		chmodSync(directory, 0o555);
+		t.is(await holder.ask('check'), 'true');
+		t.is(await holder.ask('unlock'), 'unlocked');
+		t.true(existsSync(path));
+		chmodSync(directory, 0o755);
+		const end = Date.now() + 5000;
+		let answer = '';
+		while (answer !== 'locked' && Date.now() < end) {
+			answer = await holder.ask('try');
+		}
+
+		t.is(answer, 'locked');
+		t.is(await holder.ask('unlock'), 'unlocked');
+	});
+}

@@ -1,0 +1,461 @@
+/**
+ * Lock files whose holders died, forgot them or never were: each kind is taken over within its bound, and that of a live young holder
+ * never. The bounds are those of `native/file_lock_posix.cc`.
+ */
+
+import {execFile, spawn, spawnSync} from 'node:child_process';
+import {once} from 'node:events';
+import {
+	chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {createRequire} from 'node:module';
+import {hostname} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+import {Worker} from 'node:worker_threads';
+import test, {type ExecutionContext} from 'ava';
+import type {CacheBackend} from '../../dist/backend.js';
+import {pureBackend} from '../../dist/pure.js';
+import {backends, native} from '../helpers/backends.js';
+import {lockDirectory, LockProcess, lockWithin} from '../helpers/lock-process.js';
+import {debianPython, lackOf, testWhere} from '../helpers/peers.js';
+
+const require = createRequire(import.meta.url);
+const churnProgram = fileURLToPath(new URL('../helpers/lock-churn.mjs', import.meta.url));
+const noLinksSource = fileURLToPath(new URL('../helpers/lock-no-links.c', import.meta.url));
+const run = promisify(execFile);
+const nobody = 65_534;
+const isRoot = process.getuid?.() === 0;
+
+const lackOfRoot = isRoot ? undefined : 'only root can give files to another user; run: sudo npm test';
+
+/** In a container, a process that is not seen may live in another one. */
+const isContained = process.platform === 'linux' && readlinkSync('/proc/self/ns/pid') !== 'pid:[4026531836]';
+const deadBoundSec = isContained ? 5 : 0.25;
+
+/** What a machine with other work may add to a bound, seconds. */
+const slackSec = 2;
+
+/** What each peer leaves in its lock file. */
+const texts = {
+	node: String,
+	python: (pid: number) => `${pid} /usr/bin/az`,
+	java: (pid: number) => `${pid} ${hostname()}`,
+	dotnet: (pid: number) => `\uFEFF${pid} dotnet\n`,
+	go: (pid: number) => `{${pid}} /usr/bin/azd`,
+	native: (pid: number) => `${pid} msal-shared\n`,
+	pure: (pid: number) => `${pid} msal-shared-js\n`,
+};
+type Kind = keyof typeof texts;
+const kinds = Object.keys(texts) as Kind[];
+/** Existence may be the lock. */
+const existenceKinds: readonly Kind[] = ['node', 'python', 'java', 'pure'];
+
+let deadPid = 0;
+let livingPid = 0;
+test.before(async () => {
+	deadPid = spawnSync('true').pid;
+	const living = spawn(process.execPath, ['--eval', 'process.stdin.resume()'], {stdio: ['pipe', 'ignore', 'inherit']});
+	await once(living, 'spawn');
+	livingPid = living.pid!;
+	// It ends with this process, whose pipe it reads.
+	living.unref();
+});
+
+/** @param ageSec How long ago it was written, by its time stamp. */
+function leave(path: string, text: string, ageSec = 0): void {
+	writeFileSync(path, text);
+	if (ageSec !== 0) {
+		const writtenSec = (Date.now() / 1000) - ageSec;
+		utimesSync(path, writtenSec, writtenSec);
+	}
+}
+
+async function assertTaken(t: ExecutionContext, backend: CacheBackend, path: string, {notBeforeSec = 0, boundSec}: {notBeforeSec?: number; boundSec: number}): Promise<void> {
+	const leftMs = statSync(path).ctimeMs;
+	const taken = await lockWithin(backend, path, (boundSec + slackSec) * 1000);
+	const ageMs = Date.now() - leftMs;
+	t.truthy(taken, `not taken within ${boundSec} s`);
+	t.true(ageMs >= notBeforeSec * 1000, `taken after ${ageMs} ms`);
+	t.true(await taken!.check());
+	t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} msal-shared`));
+	await taken!.release();
+	t.deepEqual(readdirSync(join(path, '..')), []);
+}
+
+async function assertTakenAtOnce(t: ExecutionContext, backend: CacheBackend, path: string): Promise<void> {
+	const lock = await backend.tryLock([path]);
+	t.truthy(lock);
+	await lock?.release();
+	t.deepEqual(readdirSync(join(path, '..')), []);
+}
+
+async function assertHeld(t: ExecutionContext, backend: CacheBackend, path: string, forMs: number): Promise<void> {
+	const before = readFileSync(path, 'utf8');
+	t.is(await lockWithin(backend, path, forMs), undefined);
+	t.is(readFileSync(path, 'utf8'), before);
+}
+
+for (const backend of backends) {
+	for (const kind of kinds) {
+		test(`${backend.kind}: ${kind} died and left its lock file`, async t => {
+			const {path} = lockDirectory(t);
+			leave(path, texts[kind](deadPid), 10);
+			await assertTakenAtOnce(t, backend, path);
+			leave(path, texts[kind](deadPid));
+			await assertTaken(t, backend, path, {boundSec: deadBoundSec});
+		});
+
+		if (kind === 'native' && backend === native) {
+			continue;
+		}
+
+		const isKernelLocked = kind === 'dotnet' || kind === 'go';
+		test(`${backend.kind}: ${kind} lives, and its young lock file is its own`, async t => {
+			const {path} = lockDirectory(t);
+			leave(path, texts[kind](livingPid), 50);
+			if (backend === native && isKernelLocked) {
+				// It holds no kernel lock: it is between unlocking and deleting, or was there.
+				await assertTaken(t, backend, path, {notBeforeSec: 0.2, boundSec: 0.25});
+				return;
+			}
+
+			await assertHeld(t, backend, path, 1000);
+			leave(path, texts[kind](livingPid), 61);
+			await (kind === 'native' ? assertHeld(t, backend, path, 500) : assertTakenAtOnce(t, backend, path));
+		});
+	}
+
+	test(`${backend.kind}: an empty lock file`, async t => {
+		await Promise.all(['', '\0\0\0\0', ' \n'].map(async text => {
+			const {path} = lockDirectory(t);
+			leave(path, text, 3);
+			await assertTakenAtOnce(t, backend, path);
+			leave(path, text);
+			await assertTaken(t, backend, path, {notBeforeSec: 1, boundSec: 2});
+		}));
+	});
+
+	test(`${backend.kind}: a lock file of somebody unknown`, async t => {
+		const huge = '9'.repeat(40);
+		for (const text of ['locked by me', 'pid=12', '-1', '0', huge, `${huge} msal-shared\n`, '0 msal-shared\n', '\u0000\u0001\uFFFF', 'x'.repeat(10_000)]) {
+			const {path} = lockDirectory(t);
+			leave(path, text, 50);
+			await assertHeld(t, backend, path, 100);
+			leave(path, text, 61);
+			await assertTakenAtOnce(t, backend, path);
+		}
+	});
+
+	test(`${backend.kind}: .NET's or Go's mark without a process`, async t => {
+		for (const text of ['\uFEFF', '\uFEFFnobody', '{', '{}', '{nobody}']) {
+			const {path} = lockDirectory(t);
+			leave(path, text, backend === native ? 0 : 61);
+			await assertTaken(t, backend, path, {boundSec: 0.25});
+		}
+	});
+
+	test(`${backend.kind}: a time stamp in the future`, async t => {
+		const daySec = 24 * 60 * 60;
+		const {path} = lockDirectory(t);
+		leave(path, texts.node(deadPid), -daySec);
+		await assertTaken(t, backend, path, {boundSec: deadBoundSec});
+		leave(path, '', -daySec);
+		await assertTaken(t, backend, path, {notBeforeSec: 1, boundSec: 2});
+		leave(path, texts.node(livingPid), -daySec);
+		await assertHeld(t, backend, path, 1000);
+	});
+
+	test(`${backend.kind}: a live holder of existence alone is left alone for 3 s, whatever it wrote`, async t => {
+		const {directory} = lockDirectory(t);
+		await Promise.all(existenceKinds.map(async kind => {
+			const path = join(directory, `${kind}.lockfile`);
+			leave(path, texts[kind](livingPid));
+			await assertHeld(t, backend, path, 3000);
+		}));
+	});
+
+	test.serial(`${backend.kind}: many judge one stale lock file at the same time, and one gets it`, async t => {
+		const {directory, path} = lockDirectory(t);
+		for (let round = 0; round < 20; round++) {
+			leave(path, texts.node(deadPid), 10);
+			const tries = await Promise.all(Array.from({length: 20}, async (_, index) => backends[index % 2 === 0 ? 0 : (round % 2)]!.tryLock([path])));
+			const held = tries.filter(each => each !== null);
+			t.true(held.length <= 1);
+			t.not(await held[0]?.check(), false);
+			t.true(held.length === 1 || (await backend.tryLock([path]).then(async lock => {
+				await lock?.release();
+				return lock !== null;
+			})), 'or it is free');
+			await held[0]?.release();
+		}
+
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${backend.kind}: who was killed while holding is succeeded at once`, async t => {
+		const {directory, path} = lockDirectory(t);
+		for (let round = 0; round < 5; round++) {
+			const holder = await LockProcess.start(t, backend.kind, path);
+			t.is(await holder.ask('lock'), 'locked');
+			t.is(await backend.tryLock([path]), null);
+			await holder.kill();
+			if (backend === pureBackend && isContained) {
+				await assertTaken(t, backend, path, {boundSec: deadBoundSec});
+				continue;
+			}
+
+			const lock = await backend.tryLock([path]);
+			t.truthy(lock, 'the first try');
+			t.true(await lock?.check());
+			await lock?.release();
+			t.deepEqual(readdirSync(directory), [], 'its private file is swept, too');
+		}
+	});
+
+	for (const heir of backends.filter(each => each !== backend)) {
+		test(`${backend.kind} was killed while holding: ${heir.kind} succeeds within the bound of the dead`, async t => {
+			const {path} = lockDirectory(t);
+			const holder = await LockProcess.start(t, backend.kind, path);
+			t.is(await holder.ask('lock'), 'locked');
+			t.is(await heir.tryLock([path]), null);
+			await holder.kill();
+			const taken = await lockWithin(heir, path, (deadBoundSec + slackSec) * 1000);
+			t.truthy(taken);
+			await taken?.release();
+		});
+	}
+
+	testWhere(test, [lackOf('msal-python')], `${backend.kind}: a zombie holds nothing`, async t => {
+		const {path} = lockDirectory(t);
+		// A parent that never asks what became of its child.
+		const parent = spawn(debianPython, ['-c', 'import os, sys\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\nsys.stdin.read()'], {stdio: ['pipe', 'pipe', 'inherit']});
+		t.teardown(() => parent.stdin.end());
+		const [line] = await once(parent.stdout, 'data') as [Buffer];
+		const zombiePid = Number(line.toString());
+		await waitFor(() => readFileSync(`/proc/${zombiePid}/stat`, 'latin1').includes(' Z '));
+		leave(path, texts.node(zombiePid));
+		await assertTaken(t, backend, path, {boundSec: deadBoundSec});
+		t.true(readFileSync(`/proc/${zombiePid}/stat`, 'latin1').includes(' Z '));
+	});
+}
+
+test('pure: a claim to remove a stale lock file, left behind by whoever died over it', async t => {
+	const {directory, path} = lockDirectory(t);
+	leave(path, texts.node(deadPid), 10);
+	const claim = `${path}.${statSync(path, {bigint: true}).ino}.x`;
+	writeFileSync(claim, '');
+	t.is(await pureBackend.tryLock([path]), null);
+	await assertTaken(t, pureBackend, path, {notBeforeSec: 1, boundSec: 2});
+	// What it was about is gone: the first who locks here sweeps it.
+	writeFileSync(claim, '');
+	await sleep(2100);
+	const heir = await LockProcess.start(t, 'pure', path);
+	t.is(await heir.ask('try'), 'locked');
+	t.is(await heir.ask('unlock'), 'unlocked');
+	t.deepEqual(readdirSync(directory), []);
+});
+
+test('a process with the number of one that died is not that one', async t => {
+	const {directory} = lockDirectory(t);
+	// A process's number cannot be chosen: lock files for all that may come next.
+	const start = spawnSync('true').pid;
+	const count = 4000;
+	const pathOf = (backend: CacheBackend, pid: number) => join(directory, backend.kind, String(pid));
+	for (const backend of backends) {
+		mkdirSync(join(directory, backend.kind));
+		for (let pid = start + 1; pid <= start + count; pid++) {
+			leave(pathOf(backend, pid), texts.node(pid));
+		}
+	}
+
+	// The start of a process is known to the second, and the bound of the dead in a container is 5 s.
+	await sleep(isContained ? 5500 : 2500);
+	const living = spawn('sleep', ['60']);
+	await once(living, 'spawn');
+	t.teardown(() => living.kill());
+	const pid = living.pid!;
+	t.true(pid > start && pid <= start + count, `Processes are numbered otherwise here: ${pid} came after ${start}.`);
+	for (const backend of backends) {
+		const path = pathOf(backend, pid);
+		const lock = await backend.tryLock([path]);
+		t.truthy(lock, backend.kind);
+		await lock?.release();
+		// Whereas what was written after its start is its own.
+		leave(path, texts.node(pid), 10);
+		await assertHeld(t, backend, path, 500);
+	}
+});
+
+for (const {kind} of backends) {
+	testWhere(test, [lackOfRoot], `${kind}: a lock file of another user that cannot be opened`, async t => {
+		const {directory, path} = lockDirectory(t);
+		chownSync(directory, nobody, nobody);
+		const trier = await LockProcess.start(t, kind, path, {uid: nobody});
+		leave(path, texts.node(deadPid), 25);
+		chmodSync(path, 0o600);
+		t.is(await trier.ask('try'), 'held');
+		leave(path, texts.node(deadPid), 31);
+		t.is(await trier.ask('try'), 'locked');
+		t.is(await trier.ask('check'), 'true');
+		t.is(statSync(path).uid, nobody);
+		t.is(await trier.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	testWhere(test, [lackOfRoot], `${kind}: one in a directory where only owners may delete`, async t => {
+		const {directory, path} = lockDirectory(t);
+		chmodSync(directory, 0o1777);
+		const trier = await LockProcess.start(t, kind, path, {uid: nobody});
+		leave(path, texts.node(livingPid), 31);
+		chmodSync(path, 0o600);
+		t.is(await trier.ask('try'), 'STC_STORE_DENIED');
+		t.is(readFileSync(path, 'utf8'), texts.node(livingPid));
+		t.deepEqual(readdirSync(directory).length, 1);
+	});
+
+	testWhere(test, [lackOfRoot], `${kind}: a lock file that we may open, though it is another user's`, async t => {
+		const {path} = lockDirectory(t);
+		leave(path, texts.python(deadPid), 10);
+		chownSync(path, nobody, nobody);
+		await assertTakenAtOnce(t, kind === 'native' ? native : pureBackend, path);
+		leave(path, texts.python(livingPid), 10);
+		chownSync(path, nobody, nobody);
+		await assertHeld(t, kind === 'native' ? native : pureBackend, path, 500);
+	});
+
+	test.serial(`${kind}: 200 threads in 20 processes leave nothing behind and lose nothing`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const counter = join(directory, 'counter');
+		writeFileSync(counter, '0');
+		for (let round = 0; round < 5; round++) {
+			await Promise.all(Array.from({length: 4}, async () => run(process.execPath, [churnProgram, kind, path, counter, '10', '2'])));
+		}
+
+		t.is(readFileSync(counter, 'utf8'), '400');
+		t.deepEqual(readdirSync(directory), ['counter']);
+	});
+
+	test.serial(`${kind}: processes that are killed at any moment leave what the next one sweeps`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const counter = join(directory, 'counter');
+		writeFileSync(counter, '0');
+		let killed = 0;
+		let left = 0;
+		for (let round = 0; round < 6; round++) {
+			await Promise.all(Array.from({length: 4}, async (_, index) => {
+				const child = spawn(process.execPath, [churnProgram, kind, path, counter, '3', '10000'], {stdio: 'ignore'});
+				const exit = once(child, 'exit');
+				await sleep(250 + (index * 60) + (round * 11));
+				child.kill('SIGKILL');
+				const [, signal] = await exit as [number | null, string | null];
+				killed += Number(signal === 'SIGKILL');
+			}));
+			left += readdirSync(directory).length - 1;
+		}
+
+		t.is(killed, 24);
+		t.true(left > 0, 'some were killed while holding');
+		await sleep(2100);
+		// A process that has not looked here before.
+		const heir = await LockProcess.start(t, kind, path);
+		const end = Date.now() + ((2 + deadBoundSec + slackSec) * 1000);
+		let answer = '';
+		while (answer !== 'locked' && Date.now() < end) {
+			answer = await heir.ask('try');
+		}
+
+		t.is(answer, 'locked');
+		t.is(await heir.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory), ['counter']);
+	});
+
+	test(`${kind}: a thread that is terminated while holding ${kind === 'native' ? 'frees its lock' : 'leaves it for 60 s (documented)'}`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const worker = new Worker(`
+			const {pureBackend} = require(${JSON.stringify(require.resolve('../../dist/pure.js'))});
+			const {loadNativeBackend} = require(${JSON.stringify(require.resolve('../../dist/native.js'))});
+			const backend = ${kind === 'native' ? 'loadNativeBackend().backend' : 'pureBackend'};
+			const {parentPort} = require('node:worker_threads');
+			backend.tryLock([${JSON.stringify(path)}]).then(lock => {
+				globalThis.lock = lock;
+				parentPort.postMessage(lock !== null);
+				setInterval(() => undefined, 1000);
+			});
+		`, {eval: true});
+		t.deepEqual(await once(worker, 'message'), [true]);
+		for (const backend of backends) {
+			t.is(await backend.tryLock([path]), null);
+		}
+
+		await worker.terminate();
+		if (kind === 'native') {
+			for (const backend of backends) {
+				await assertTakenAtOnce(t, backend, path);
+			}
+
+			return;
+		}
+
+		for (const backend of backends) {
+			t.is(await backend.tryLock([path]), null);
+		}
+
+		const writtenSec = (Date.now() / 1000) - 61;
+		utimesSync(path, writtenSec, writtenSec);
+		const lock = await pureBackend.tryLock([path]);
+		t.truthy(lock);
+		await lock?.release();
+		t.is(readdirSync(directory).length, 1, 'its private file waits for the end of the process');
+	});
+
+	testWhere(test, [lackOfCompiler()], `${kind}: a file system without hard links`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const {directory: elsewhere} = lockDirectory(t);
+		const library = join(elsewhere, 'nolinks.so');
+		await run('cc', ['-shared', '-fPIC', '-o', library, noLinksSource]);
+		const options = {environment: {...process.env, LD_PRELOAD: library}};
+		const [one, other] = await Promise.all([LockProcess.start(t, kind, path, options), LockProcess.start(t, kind, path, options)]);
+		const backend = kind === 'native' ? native : pureBackend;
+		t.is(await one.ask('try'), 'locked');
+		t.deepEqual(readdirSync(directory).length, 1, 'without links there is no private file');
+		t.is(await one.ask('check'), 'true');
+		t.is(await other.ask('try'), 'held');
+		t.is(await backend.tryLock([path]), null);
+		t.is(await one.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory), []);
+
+		leave(path, texts.java(deadPid), 10);
+		t.is(await other.ask('try'), 'locked', 'a stale one is taken over');
+		t.is(await one.ask('try'), 'held');
+		writeFileSync(join(directory, 'x'), '');
+		renameSync(join(directory, 'x'), path);
+		t.is(await other.ask('check'), 'false');
+		t.is(await other.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory).length, 1, 'what is another\'s stays');
+		utimesSync(path, 1, 1);
+
+		const counter = join(elsewhere, 'counter');
+		writeFileSync(counter, '0');
+		t.deepEqual(await Promise.all([one.ask(`count 100 ${counter}`), other.ask(`count 100 ${counter}`)]), ['counted 100 0', 'counted 100 0']);
+		t.is(readFileSync(counter, 'utf8'), '200');
+		t.deepEqual(readdirSync(directory), []);
+	});
+}
+
+async function waitFor(condition: () => boolean): Promise<void> {
+	const end = Date.now() + 5000;
+	while (!condition()) {
+		if (Date.now() > end) {
+			throw new Error('It did not come true.');
+		}
+
+		await sleep(10);
+	}
+}
+
+function lackOfCompiler(): string | undefined {
+	return spawnSync('cc', ['--version']).status === 0 ? undefined : 'there is no C compiler; run: apt-get install --no-install-recommends gcc libc6-dev';
+}

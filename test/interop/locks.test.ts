@@ -1,0 +1,204 @@
+/**
+ * Our locks against those of the libraries that share the cache, each in a process of its own: who holds keeps the other out, both
+ * ways, and gives way when done. What the pure-JS variant cannot keep out is asserted as well, as its documentation says it.
+ */
+
+import {
+	existsSync, readdirSync, readFileSync, statSync, writeFileSync,
+} from 'node:fs';
+import {join} from 'node:path';
+import test from 'ava';
+import type {CacheBackend} from '../../dist/backend.js';
+import {pureBackend} from '../../dist/pure.js';
+import {backends, native} from '../helpers/backends.js';
+import {
+	lockDirectory, LockProcess, lockWithin, type PeerLock, within,
+} from '../helpers/lock-process.js';
+import {lackOf, testWhere} from '../helpers/peers.js';
+
+type Peer = {
+	kind: PeerLock;
+	/** How long it waits for the name to be free before it goes on to the kernel's locks, ms; 0: it never looks. */
+	creationMs: number;
+	/** Has nothing but existence: it never goes on. */
+	isExistenceOnly?: boolean;
+	/** Leaves the lock file where it is. */
+	leavesFile?: boolean;
+	/** Waits in the kernel, and does not look afterwards whether what it got still is the lock file. */
+	takesDeletedFiles?: boolean;
+};
+
+const peers: readonly Peer[] = [
+	{kind: 'node', creationMs: 50_000, isExistenceOnly: true},
+	{kind: 'python', creationMs: 5000},
+	{kind: 'python-file', creationMs: 5000, isExistenceOnly: true},
+	{kind: 'java', creationMs: 6000},
+	{kind: 'dotnet', creationMs: 0},
+	{kind: 'go', creationMs: 0, takesDeletedFiles: true},
+	{
+		kind: 'flock', creationMs: 0, takesDeletedFiles: true, leavesFile: true,
+	},
+];
+
+/** Longer than a few tries of anybody. */
+const heldMs = 1500;
+/** Within which somebody who waits gets what was released. Nobody tries less often than every 250 ms. */
+const handoverMs = 5000;
+
+const lackOfPeer = (kind: PeerLock) => lackOf(kind === 'node' ? 'msal-node' : 'msal-python');
+
+for (const backend of backends) {
+	for (const peer of peers) {
+		const {kind} = peer;
+		// It holds what it does not write into: without a look into the kernel that is an empty file.
+		const isUnseen = backend === pureBackend && kind === 'flock';
+		testWhere(test, [lackOfPeer(kind)], `${kind} holds: ${backend.kind} ${isUnseen ? 'waits 2 s at most (documented)' : 'is kept out until it is done'}`, async t => {
+			const {directory, path} = lockDirectory(t);
+			const holder = await LockProcess.startPeer(t, kind, path);
+			t.is(await holder.ask('lock'), 'locked');
+			if (isUnseen) {
+				const {ctimeMs} = statSync(path);
+				const taken = await lockWithin(backend, path, 4000);
+				t.truthy(taken);
+				t.true(Date.now() - ctimeMs > 1000);
+				await taken?.release();
+				return;
+			}
+
+			t.is(await lockWithin(backend, path, heldMs), undefined);
+			t.is(await holder.ask('unlock'), 'unlocked');
+			if (peer.leavesFile) {
+				// Whoever is left of it is nobody: the file is empty.
+				t.true(existsSync(path));
+			}
+
+			const taken = await lockWithin(backend, path, handoverMs);
+			t.truthy(taken);
+			t.true(await taken?.check());
+			await taken?.release();
+			t.deepEqual(readdirSync(directory), []);
+		});
+
+		const isKeptOut = backend === native || peer.isExistenceOnly;
+		const title = isKeptOut ? 'is kept out until we are done' : `gets in ${peer.creationMs > 0 ? `after ${peer.creationMs / 1000} s` : 'at once'} (documented)`;
+		testWhere(test, [lackOfPeer(kind)], `${backend.kind} holds: ${kind} ${title}`, async t => {
+			const {directory, path} = lockDirectory(t);
+			const contender = await LockProcess.startPeer(t, kind, path);
+			const lock = await backend.tryLock([path]);
+			t.truthy(lock);
+			const answer = contender.ask('lock');
+			if (isKeptOut) {
+				// Whoever goes on from creating to the kernel's locks has to be seen to meet them, too.
+				t.is(await within(answer, peer.isExistenceOnly ? heldMs : peer.creationMs + heldMs), 'still waiting');
+				t.true(await lock?.check());
+				await lock?.release();
+				t.is(await within(answer, handoverMs), 'locked');
+				t.is(await contender.ask('unlock'), 'unlocked');
+			} else {
+				if (peer.creationMs > 0) {
+					t.is(await within(answer, peer.creationMs - 2000), 'still waiting');
+				}
+
+				t.is(await within(answer, handoverMs), 'locked');
+				t.true(await lock?.check(), 'it takes the file, not the name');
+				t.is(await contender.ask('unlock'), 'unlocked');
+				t.true(await lock?.check(), 'it is put back after the other deleted it');
+				await lock?.release();
+			}
+
+			t.deepEqual(readdirSync(directory), []);
+		});
+
+		if (peer.leavesFile || (backend === pureBackend && !peer.isExistenceOnly)) {
+			continue;
+		}
+
+		const excludes = peer.takesDeletedFiles ? 'are counted (a peer may take a deleted file)' : 'none is lost';
+		testWhere(test, [lackOfPeer(kind)], `2 processes of ${backend.kind} and 1 of ${kind} increment one number: ${excludes}`, async t => {
+			const {path, directory} = lockDirectory(t);
+			const counter = join(directory, 'counter');
+			writeFileSync(counter, '0');
+			const [peerProcess, ...ours] = await Promise.all([
+				LockProcess.startPeer(t, kind, path),
+				LockProcess.start(t, backend.kind, path),
+				LockProcess.start(t, backend.kind, path),
+			]);
+			const theirs = peerProcess.ask(`count ${counter}`);
+			const answers = await Promise.all(ours.map(async process => process.ask(`count 200 ${counter}`)));
+			writeFileSync(`${counter}.stop`, '');
+			const [, count] = /^counted (\d+)$/.exec(await theirs) ?? [];
+			t.true(Number(count) > 0, 'the peer had its turns');
+			const lost = 400 + Number(count) - Number(readFileSync(counter, 'utf8'));
+			t.log(`${count} by ${kind}, ${lost} lost, ours: ${answers.join(', ')}`);
+			if (!peer.takesDeletedFiles) {
+				t.is(lost, 0);
+				t.deepEqual(answers, ['counted 200 0', 'counted 200 0']);
+			}
+
+			t.deepEqual(readdirSync(directory).toSorted(), ['counter', 'counter.stop']);
+		});
+	}
+}
+
+test('2 processes of native and 2 of pure increment one number: none is lost', async t => {
+	const {path, directory} = lockDirectory(t);
+	const counter = join(directory, 'counter');
+	writeFileSync(counter, '0');
+	const processes = await Promise.all(['native', 'native', 'pure', 'pure'].map(async kind => LockProcess.start(t, kind as CacheBackend['kind'], path)));
+	const answers = await Promise.all(processes.map(async process => process.ask(`count 150 ${counter}`)));
+	t.deepEqual(answers, Array.from({length: 4}, () => 'counted 150 0'));
+	t.is(readFileSync(counter, 'utf8'), '600');
+	t.deepEqual(readdirSync(directory), ['counter']);
+});
+
+for (const holder of backends) {
+	for (const contender of backends) {
+		test(`${holder.kind} in another process holds: ${contender.kind} is kept out until it is done`, async t => {
+			const {directory, path} = lockDirectory(t);
+			const process = await LockProcess.start(t, holder.kind, path);
+			t.is(await process.ask('lock'), 'locked');
+			t.is(await lockWithin(contender, path, heldMs), undefined);
+			t.is(await process.ask('unlock'), 'unlocked');
+			const taken = await lockWithin(contender, path, handoverMs);
+			t.truthy(taken);
+			await taken?.release();
+			t.deepEqual(readdirSync(directory), []);
+		});
+	}
+
+	testWhere(test, [lackOfPeer('node')], `node unlocks again and deletes the lock file of ${holder.kind}: it is put back`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const node = await LockProcess.startPeer(t, 'node', path);
+		t.is(await node.ask('lock'), 'locked');
+		t.is(await node.ask('unlock'), 'unlocked');
+		const lock = await holder.tryLock([path]);
+		const {ino} = statSync(path);
+		for (let round = 0; round < 20; round++) {
+			t.is(await node.ask('unlock'), 'unlocked');
+			t.false(existsSync(path), 'its bug is still there');
+			t.true(await lock?.check());
+			t.is(statSync(path).ino, ino);
+		}
+
+		t.is(await within(node.ask('lock'), 300), 'still waiting');
+		await lock?.release();
+		t.deepEqual(readdirSync(directory).filter(name => name.includes('.lockfile.')), []);
+	});
+
+	testWhere(test, [lackOfPeer('node'), lackOfPeer('python')], `node deletes the lock file of ${holder.kind}, and python takes the name: the lock is lost`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const [node, python] = await Promise.all([LockProcess.startPeer(t, 'node', path), LockProcess.startPeer(t, 'python', path)]);
+		t.is(await node.ask('lock'), 'locked');
+		t.is(await node.ask('unlock'), 'unlocked');
+		const lock = await holder.tryLock([path]);
+		t.is(await node.ask('unlock'), 'unlocked');
+		t.is(await python.ask('lock'), 'locked');
+		const {ino} = statSync(path);
+		t.false(await lock?.check());
+		t.false(await lock?.check());
+		await lock?.release();
+		t.is(statSync(path).ino, ino, 'what is theirs stays');
+		t.is(await python.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory), []);
+	});
+}

@@ -1,0 +1,245 @@
+"""Holds a lock file as a peer does, and waits for one as a peer does.
+
+Arguments: the kind of peer and the lock file. Standard input: `lock`, `unlock`, or `count` with the path of a counter, which is
+incremented under the lock until a file of that name with `.stop` is there. Each command is answered by one line: `locked` or
+`refused`, `unlocked`, `counted <number>`.
+
+`python` is the real lock of msal_extensions. The others do what theirs does on POSIX systems, call by call; what each of them does
+is named at its class.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+import time
+
+
+class PythonLock:
+    """msal_extensions with portalocker: exclusive creation for 5 s, then flock for 5 s."""
+
+    def __init__(self, path):
+        from msal_extensions import CrossPlatLock
+
+        self._path = path
+        self._kind = CrossPlatLock
+        self._lock = None
+
+    def lock(self):
+        from portalocker.exceptions import LockException
+
+        lock = self._kind(self._path)
+        try:
+            lock.__enter__()
+        except LockException:
+            return False
+        self._lock = lock
+        return True
+
+    def unlock(self):
+        self._lock.__exit__(None, None, None)
+
+
+class PythonFileLock:
+    """msal_extensions 1.3 without portalocker (`filelock.py`): exclusive creation for 5 s, and nothing else."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = None
+
+    def lock(self):
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            try:
+                self._file = open(self._path, "x")
+            except FileExistsError:
+                time.sleep(0.25)
+                continue
+            self._file.write("%d %s" % (os.getpid(), sys.argv[0]))
+            self._file.flush()
+            return True
+        return False
+
+    def unlock(self):
+        os.remove(self._path)
+        self._file.close()
+
+
+class GoLock:
+    """microsoft-authentication-extensions-for-go (`cache/lock`, over gofrs/flock): flock, tried each 10 ms for 5 s; no look at the
+    inode. Deletes by name after unlocking."""
+
+    def __init__(self, path):
+        self._path = path
+        self._fd = -1
+
+    def lock(self):
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            if try_flock(fd):
+                os.write(fd, b"{%d} %s" % (os.getpid(), sys.argv[0].encode()))
+                self._fd = fd
+                return True
+            os.close(fd)
+            time.sleep(0.01)
+        return False
+
+    def unlock(self):
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+        remove_if_there(self._path)
+
+
+class DotnetLock:
+    """MSAL.NET's CrossPlatLock over .NET 7's FileStream (FileShare.None, DeleteOnClose): flock, tried each 100 ms for 60 s, then a
+    look whether the name still is this inode's. Deletes before unlocking."""
+
+    def __init__(self, path):
+        self._path = path
+        self._fd = -1
+
+    def lock(self):
+        for _ in range(600):
+            fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+            if try_flock(fd) and self._is_current(fd):
+                os.write(fd, b"\xef\xbb\xbf%d %s\n" % (os.getpid(), os.path.basename(sys.argv[0]).encode()))
+                self._fd = fd
+                return True
+            os.close(fd)
+            time.sleep(0.1)
+        return False
+
+    def unlock(self):
+        remove_if_there(self._path)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+
+    def _is_current(self, fd):
+        try:
+            named = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        opened = os.fstat(fd)
+        return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
+
+
+class JavaLock:
+    """msal4j-persistence-extension's CrossProcessCacheFileLock: createNewFile 60 times each 100 ms, then, whether or not that
+    succeeded, 60 times createNewFile and FileChannel.tryLock, which is fcntl on the whole file. Deletes by name after unlocking."""
+
+    def __init__(self, path):
+        self._path = path
+        self._fd = -1
+
+    def lock(self):
+        for _ in range(60):
+            if self._create():
+                break
+            time.sleep(0.1)
+        for _ in range(60):
+            self._create()
+            fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_SYNC | os.O_CLOEXEC, 0o666)
+            try:
+                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(fd)
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                time.sleep(0.1)
+                continue
+            os.write(fd, b"%d %s" % (os.getpid(), socket.gethostname().encode()))
+            self._fd = fd
+            return True
+        return False
+
+    def unlock(self):
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+        os.close(self._fd)
+        remove_if_there(self._path)
+
+    def _create(self):
+        try:
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666))
+        except FileExistsError:
+            return False
+        return True
+
+
+class FlockLock:
+    """Whoever knows flock alone, as util-linux's `flock` does: waits in it, writes nothing and deletes nothing."""
+
+    def __init__(self, path):
+        self._path = path
+        self._fd = -1
+
+    def lock(self):
+        self._fd = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        return True
+
+    def unlock(self):
+        os.close(self._fd)
+
+
+LOCKS = {
+    "python": PythonLock,
+    "python-file": PythonFileLock,
+    "go": GoLock,
+    "dotnet": DotnetLock,
+    "java": JavaLock,
+    "flock": FlockLock,
+}
+
+
+def try_flock(fd):
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_if_there(path):
+    try:
+        os.remove(path)
+    except FileNotFoundError:
+        pass
+
+
+def count(lock, counter):
+    counted = 0
+    while not os.path.exists(counter + ".stop"):
+        if not lock.lock():
+            continue
+        with open(counter) as file:
+            number = int(file.read())
+        time.sleep(0.001)
+        with open(counter, "w") as file:
+            file.write(str(number + 1))
+        lock.unlock()
+        counted += 1
+        time.sleep(0.002)
+    return counted
+
+
+def main():
+    kind, path = sys.argv[1:]
+    lock = LOCKS[kind](path)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        command, *arguments = line.split(maxsplit=1)
+        if command == "lock":
+            answer = "locked" if lock.lock() else "refused"
+        elif command == "unlock":
+            lock.unlock()
+            answer = "unlocked"
+        elif command == "count":
+            answer = "counted %d" % count(lock, arguments[0].strip())
+        else:
+            answer = "unknown"
+        print(answer, flush=True)
+
+
+main()

@@ -1,0 +1,74 @@
+/** What is the pure-JS lock's own, step by step. What it shares with the addon's is in `test/conformance` and `test/fault`. */
+
+import {spawnSync} from 'node:child_process';
+import {readdirSync, utimesSync, writeFileSync} from 'node:fs';
+import fs from 'node:fs/promises';
+import test, {type ExecutionContext} from 'ava';
+import {pureBackend} from '../../dist/pure.js';
+import {lockDirectory} from '../helpers/lock-process.js';
+
+/** Holds up the first call that creates a file whose name ends so, until what is returned is called. */
+function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<void>; letGo: () => void} {
+	const original = fs.open;
+	const {promise: reached, resolve: reach} = withResolvers();
+	const {promise: gate, resolve: letGo} = withResolvers();
+	fs.open = async (path, ...rest) => {
+		if (String(path).endsWith(suffix)) {
+			fs.open = original;
+			reach();
+			await gate;
+		}
+
+		return original(path, ...rest);
+	};
+
+	t.teardown(() => {
+		fs.open = original;
+	});
+	return {reached, letGo};
+}
+
+function withResolvers(): {promise: Promise<void>; resolve: () => void} {
+	let resolve!: () => void;
+	const promise = new Promise<void>(resolve_ => {
+		resolve = resolve_;
+	});
+	return {promise, resolve};
+}
+
+function leaveStale(path: string): void {
+	writeFileSync(path, String(spawnSync('true').pid));
+	utimesSync(path, 1000, 1000);
+}
+
+for (let round = 1; round <= 5; round++) {
+	// The inode number of what was removed is the next one that the file system gives away.
+	test.serial(`who comes late to remove a stale lock file leaves alone what its successor put there, round ${round}`, async t => {
+		const {directory, path} = lockDirectory(t);
+		leaveStale(path);
+		const {reached, letGo} = holdUpCreation(t, '.x');
+		const late = pureBackend.tryLock([path]);
+		await reached;
+		const lock = await pureBackend.tryLock([path]);
+		t.truthy(lock);
+		letGo();
+		t.is(await late, null);
+		t.true(await lock?.check());
+		await lock?.release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+}
+
+test.serial('a lock file that appears while ours is made wins', async t => {
+	const {directory, path} = lockDirectory(t);
+	const {reached, letGo} = holdUpCreation(t, '.js');
+	const late = pureBackend.tryLock([path]);
+	await reached;
+	const lock = await pureBackend.tryLock([path]);
+	t.truthy(lock);
+	letGo();
+	t.is(await late, null);
+	t.true(await lock?.check());
+	await lock?.release();
+	t.deepEqual(readdirSync(directory), []);
+});
