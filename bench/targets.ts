@@ -1,177 +1,134 @@
-/** The measurements, one function a target. Each returns rows for the table. */
+/** The measurements, one function a target. Each starts plain processes, so that nothing of this one distorts them, and returns rows. */
 
-import {execFileSync, spawnSync} from 'node:child_process';
-import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
-import {readFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {spawnSync} from 'node:child_process';
 import {performance} from 'node:perf_hooks';
 import {fileURLToPath} from 'node:url';
-import type {CacheBackend, CacheQuery} from '../dist/backend.js';
-import {SharedTokenCacheCredential} from '../dist/index.js';
-import {loadNativeBackend} from '../dist/native.js';
-import {pureBackend} from '../dist/pure.js';
-import {
-	buildCache, type BuiltAccount, builtClientId, builtEnvironment, cacheSizes,
-} from '../test/helpers/cache-builder.js';
-import type {Result} from './results.js';
-import {skipScan} from './skip-scan.js';
-import {interleave} from './statistics.js';
+import {prepareHomeOfBothKinds, type SizedCache, type SizeName} from './caches.js';
+import {pairedRatio, type Result} from './results.js';
+import {interleave, summarize} from './statistics.mjs';
 
-export type SizeName = keyof typeof cacheSizes;
-export type SizedCache = {name: SizeName; label: string; home: string; path: string; bytes: Buffer; account: BuiltAccount};
+export type Prepared = {directory: string; caches: Record<SizeName, SizedCache>};
 
-const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-
-/** Writes the three caches, each into a home directory of its own. */
-export function prepareCaches(directory: string): SizedCache[] {
-	return (['S', 'M', 'L'] as const).map(name => {
-		const home = join(directory, name);
-		mkdirSync(join(home, '.IdentityService'), {recursive: true, mode: 0o700});
-		const path = join(home, '.IdentityService', 'msal.cache.nocae');
-		const {text, accounts} = buildCache(cacheSizes[name]);
-		writeFileSync(path, text, {mode: 0o600});
-		const sizeMb = text.length / 1e6;
-		return {
-			name, label: sizeMb < 1 ? `${Math.round(text.length / 1000)} KB` : `${sizeMb.toFixed(1)} MB`, home, path, bytes: Buffer.from(text), account: accounts[Math.floor(accounts.length / 2)]!,
-		};
+/**
+ * Runs a program of this directory. Its environment has no session bus: a keyring of this machine is neither asked nor measured.
+ *
+ * @throws {Error} when it failed.
+ */
+function run(program: string, home: string, parameters: readonly string[]): string {
+	const {status, stdout, stderr, error} = spawnSync(process.execPath, [fileURLToPath(new URL(program, import.meta.url)), ...parameters], {
+		// The locale of the machine changes what Node does when it starts.
+		env: {PATH: process.env['PATH'] ?? '', HOME: home}, encoding: 'utf8',
 	});
+	if (status !== 0) {
+		throw new Error(`${program} failed: ${error?.message ?? stderr}`);
+	}
+
+	return stdout;
 }
 
-const pick = (caches: readonly SizedCache[], name: SizeName) => caches.find(cache => cache.name === name)!;
-
 /** P1: a hit, over the cheapest thing that can be awaited. */
-export async function measureHit(caches: readonly SizedCache[]): Promise<Result[]> {
-	const {home, account} = pick(caches, 'S');
-	process.env['HOME'] = home;
-	const credential = new SharedTokenCacheCredential();
-	const scope = account.scopes[0]!;
-	const list = [scope];
-	const clientOptions = {enableCae: false, abortSignal: new AbortController().signal};
-	const constant = Object.freeze({token: ''});
-	const floor = async () => constant;
-	const calls = 50_000;
-	const nanoseconds = (start: number) => (performance.now() - start) / calls * 1e6;
-	// Each loop stands alone: a function that calls and awaits what it is given would add to every call.
-	const [bare, text, array, likeClient] = await interleave(40, [
-		async () => {
-			const start = performance.now();
-			for (let index = 0; index < calls; index++) {
-				await floor();
-			}
-
-			return nanoseconds(start);
-		},
-		async () => {
-			const start = performance.now();
-			for (let index = 0; index < calls; index++) {
-				await credential.getToken(scope);
-			}
-
-			return nanoseconds(start);
-		},
-		async () => {
-			const start = performance.now();
-			for (let index = 0; index < calls; index++) {
-				await credential.getToken(list);
-			}
-
-			return nanoseconds(start);
-		},
-		async () => {
-			const start = performance.now();
-			for (let index = 0; index < calls; index++) {
-				await credential.getToken(list, clientOptions);
-			}
-
-			return nanoseconds(start);
-		},
-	]);
-	await credential.close();
-	const row = (what: string, ours: typeof bare, target: number | undefined): Result => ({
-		id: 'P1', what, unit: 'ns', ours: ours!, peer: bare!, peerName: 'await of a constant', comparison: 'cost', target,
+export async function measureHit({directory}: Prepared): Promise<Result[]> {
+	const {home, scope} = prepareHomeOfBothKinds(directory);
+	const [floor, text, list, likeClient] = JSON.parse(run('hit.mjs', home, [scope])) as [number[], number[], number[], number[]];
+	const row = (what: string, series: number[], bound?: number): Result => ({
+		id: 'P1',
+		what: `warm await getToken(${what})`,
+		unit: 'ns',
+		ours: summarize(series),
+		peer: {name: 'await of a constant', summary: summarize(floor)},
+		ratio: pairedRatio(series, floor),
+		direction: 'cost',
+		...(bound !== undefined && {target: {on: 'ratio', bound}}),
 	});
-	return [
-		row('warm getToken(scope)', text, 2),
-		row('warm getToken([scope])', array, undefined),
-		row('warm getToken([scope], options of an SDK client)', likeClient, undefined),
-	];
+	return [row('scope', text, 2), row('[scope]', list), row('[scope], CAE and signal', likeClient)];
 }
 
 /** P3: a fresh process to its first cached token, above an empty one. */
-export async function measureFirstToken(caches: readonly SizedCache[]): Promise<Result[]> {
+export async function measureFirstToken({caches}: Prepared): Promise<Result[]> {
 	const targets: Record<SizeName, number> = {S: 5, M: 6, L: 12};
 	const results: Result[] = [];
-	for (const {name, label, home, account} of caches) {
-		const start = (parameters: string[]) => {
+	for (const {name, label, home, username, scope} of Object.values(caches)) {
+		const timed = (...parameters: string[]) => () => {
 			const startMs = performance.now();
-			const {status, stderr} = spawnSync(process.execPath, [here('first-token.cjs'), ...parameters], {env: {PATH: process.env['PATH'] ?? '', HOME: home}});
-			if (status !== 0) {
-				throw new Error(`a measured process failed: ${stderr.toString()}`);
-			}
-
+			run('first-token.cjs', home, parameters);
 			return performance.now() - startMs;
 		};
 
-		const one = [account.username, account.scopes[0]!];
-		const [empty, native, pure] = await interleave(25, [() => start([]), () => start([...one, 'native']), () => start([...one, 'pure'])]);
-		const row = (what: string, ours: typeof empty, target: number | undefined): Result => ({
-			id: 'P3', what: `first cached token, ${label}, ${what}`, unit: 'ms', ours: ours!, peer: empty!, peerName: 'an empty process', comparison: 'difference', target,
+		const [empty = [], native = [], pure = []] = await interleave({rounds: 25, warmUpRounds: 2}, [
+			timed(), timed(username, scope, 'native'), timed(username, scope, 'pure'),
+		]);
+		const row = (what: string, series: number[], bound?: number): Result => {
+			// The difference of the medians would mix rounds.
+			const above = series.map((sample, round) => sample - empty[round]!);
+			return {
+				id: 'P3',
+				what: `to first cached token, above empty, ${label}, ${what}`,
+				unit: 'ms',
+				ours: summarize(above),
+				peer: {name: 'the empty process', summary: summarize(empty)},
+				ratio: pairedRatio(above, empty),
+				direction: 'cost',
+				...(bound !== undefined && {target: {on: 'ours', bound}}),
+			};
+		};
+
+		const splits = Array.from({length: 9}, () => JSON.parse(run('first-token.cjs', home, [username, scope, 'native', 'split'])) as {requireMs: number; getTokenMs: number});
+		const part = (what: string, series: number[]): Result => ({
+			id: 'P3', what: `  native, seen from inside: ${what}`, unit: 'ms', ours: summarize(series), direction: 'cost',
 		});
-		results.push(row('native', native, targets[name]), row('pure JS', pure, undefined));
+		results.push(
+			row('native', native, targets[name]),
+			part('require', splits.map(({requireMs}) => requireMs)),
+			part('constructor + getToken', splits.map(({getTokenMs}) => getTokenMs)),
+			row('pure JS', pure),
+		);
 	}
 
 	return results;
 }
 
-/** P4: reading and scanning a file for one account's tokens, asynchronously, page cache warm. */
-export async function measureReading(caches: readonly SizedCache[]): Promise<Result[]> {
-	const {backend: native} = loadNativeBackend();
-	const targets: Record<SizeName, number> = {S: 4, M: 15, L: 15};
-	const rounds: Record<SizeName, number> = {S: 300, M: 60, L: 12};
+type ReadingSeries = {ours: number[]; utf8: number[]; variant: number[]; skipping: number[]; scan?: number[]; scanForNobody?: number[]; parse?: number[]};
+
+/** P4: reading and scanning a file for one account's tokens, and the scanner alone (P10). */
+export async function measureReading({caches}: Prepared): Promise<Result[]> {
+	const plans: Record<SizeName, {rounds: number; callsPerRound: number; bound: number}> = {
+		S: {rounds: 40, callsPerRound: 20, bound: 4},
+		M: {rounds: 25, callsPerRound: 5, bound: 15},
+		L: {rounds: 15, callsPerRound: 1, bound: 15},
+	};
 	const results: Result[] = [];
-	for (const {name, label, path, bytes, account} of caches) {
-		const query: CacheQuery = {
-			environments: [builtEnvironment], clientId: builtClientId, nowSec: 0, homeAccountId: account.homeAccountId,
-		};
-		const expected = account.accessTokens.length;
-		const timed = async (read: () => Promise<number> | number) => {
-			const start = performance.now();
-			const count = await read();
-			const elapsedMs = performance.now() - start;
-			if (count !== expected) {
-				throw new Error(`${count} tokens instead of ${expected}`);
-			}
-
-			return elapsedMs;
-		};
-
-		const viaBackend = (backend: CacheBackend) => async () => timed(async () => (await backend.query('plaintext', {path}, query, 10_000))!.accessTokens.length);
-		const [ours, pure, utf8, skipping] = await interleave(rounds[name], [
-			viaBackend(native!),
-			viaBackend(pureBackend),
-			async () => timed(async () => {
-				const {AccessToken} = JSON.parse(await readFile(path, 'utf8')) as {AccessToken: Record<string, {home_account_id: string}>};
-				return Object.values(AccessToken).filter(record => record.home_account_id === account.homeAccountId).length;
-			}),
-			async () => timed(async () => skipScan(await readFile(path, 'latin1'), account.homeAccountId).filter(record => record['credential_type'] === 'AccessToken').length),
-		]);
-		const row = (peerName: string, peer: typeof ours, target: number | undefined): Result => ({
-			id: 'P4', what: `read + scan, ${label}`, unit: 'ms', ours: ours!, peer: peer!, peerName, comparison: 'speed-up', target,
+	for (const {name, label, home, path, query, tokenCount} of Object.values(caches)) {
+		const {bound, ...plan} = plans[name];
+		const {ours, utf8, variant, skipping, scan, scanForNobody, parse} = JSON.parse(run('reading.mjs', home, [JSON.stringify({
+			...plan, path, query, tokenCount, withScan: name === 'L',
+		})])) as ReadingSeries;
+		const row = (peerName: string, peer: number[], atLeast: number): Result => ({
+			id: 'P4',
+			what: `read + scan, ${label}, ${tokenCount} tokens out`,
+			unit: 'ms',
+			ours: summarize(ours),
+			peer: {name: peerName, summary: summarize(peer)},
+			ratio: pairedRatio(peer, ours),
+			direction: 'speed-up',
+			target: {on: 'ratio', bound: atLeast},
 		});
 		results.push(
-			row('utf8 + JSON.parse', utf8, targets[name]),
-			row('pure variant (latin1 + JSON.parse)', pure, 1),
-			row('latin1 + indexOf, unchecked', skipping, 1),
+			row('readFile utf8 + JSON.parse', utf8, bound),
+			row('pure variant: latin1 of ASCII + JSON.parse', variant, 1),
+			row('Buffer.indexOf, nothing checked', skipping, 1),
 		);
-		if (name === 'L') {
-			const [scan] = await interleave(20, [() => {
-				const start = performance.now();
-				native!.scan(bytes, query);
-				return bytes.length / (performance.now() - start) / 1e6;
-			}]);
-			results.push({
-				id: 'P10', what: `scan in memory, ${label}`, unit: 'GB/s', ours: scan!, peer: scan!, peerName: '-', comparison: 'absolute', target: undefined,
+		if (scan && scanForNobody && parse) {
+			const speed = (what: string, series: number[], atLeast?: number): Result => ({
+				id: 'P10',
+				what: `scan in memory, ${label}, ${what}`,
+				unit: 'GB/s',
+				ours: summarize(series),
+				peer: {name: 'latin1 + JSON.parse', summary: summarize(parse)},
+				ratio: pairedRatio(series, parse),
+				direction: 'speed-up',
+				...(atLeast !== undefined && {target: {on: 'ours', bound: atLeast}}),
 			});
+			results.push(speed(`${tokenCount} tokens out`, scan, 10), speed('nothing out', scanForNobody));
 		}
 	}
 
@@ -179,23 +136,65 @@ export async function measureReading(caches: readonly SizedCache[]): Promise<Res
 }
 
 /** P5: how long the event loop stands still while the largest cache is read. */
-export async function measureBlock(caches: readonly SizedCache[]): Promise<Result[]> {
-	const {label, path, account} = pick(caches, 'L');
-	const block = (variant: string) => Number(execFileSync(process.execPath, [here('loop-block.mjs'), variant, path, account.homeAccountId, builtClientId]));
-	const [native, pure] = await interleave(15, [() => block('native'), () => block('pure')]);
+export async function measureBlock({caches}: Prepared): Promise<Result[]> {
+	const {label, home, path, query} = caches.L;
+	const block = (variant: string) => () => Number(run('loop-block.mjs', home, [variant, path, JSON.stringify(query)]));
+	const [native = [], pure = [], idle = []] = await interleave({rounds: 15}, [block('native'), block('pure'), block('idle')]);
+	const longest = (series: number[]) => summarize([summarize(series).max]);
+	const what = `longest block while ${label} load`;
 	return [
 		{
-			id: 'P5', what: `longest block while ${label} load, native`, unit: 'ms', ours: native!, peer: pure!, peerName: 'pure JS', comparison: 'absolute', target: 1,
+			id: 'P5',
+			what,
+			unit: 'ms',
+			ours: summarize(native),
+			peer: {name: 'pure variant', summary: summarize(pure)},
+			ratio: pairedRatio(native, pure),
+			direction: 'cost',
+			target: {on: 'ours', bound: 1},
 		},
 		{
-			id: 'P5', what: `longest block while ${label} load, pure JS`, unit: 'ms', ours: pure!, peer: pure!, peerName: '-', comparison: 'absolute', target: undefined,
+			id: 'P5',
+			what: `${what}, worst run of ${native.length}`,
+			unit: 'ms',
+			ours: longest(native),
+			peer: {name: 'pure variant', summary: longest(pure)},
+			ratio: summarize(native).max / summarize(pure).max,
+			direction: 'cost',
+		},
+		{
+			id: 'P5', what: '  the same loop while nothing loads', unit: 'ms', ours: summarize(idle), direction: 'cost',
+		},
+		{
+			id: 'P5', what: `  the same loop while nothing loads, worst run of ${idle.length}`, unit: 'ms', ours: longest(idle), direction: 'cost',
 		},
 	];
 }
 
-/** Reading the files once brings them into the page cache. */
-export function warm(caches: readonly SizedCache[]): void {
-	for (const {path} of caches) {
-		readFileSync(path);
+/** P9: writing one grant back, over writing the same bytes without looking at them. */
+export async function measureWriteBack({caches}: Prepared): Promise<Result[]> {
+	const rounds: Record<SizeName, number> = {S: 200, M: 60, L: 25};
+	const results: Result[] = [];
+	for (const {name, label, home, path, query, scope} of Object.values(caches)) {
+		const {ours, floor, parsed, variant} = JSON.parse(run('write-back.mjs', home, [JSON.stringify({
+			path, clientId: query.clientId, scope, rounds: rounds[name], account: {homeAccountId: query.homeAccountId, environment: query.environments[0], realm: query.homeAccountId?.split('.')[1]},
+		})])) as Record<'ours' | 'floor' | 'parsed' | 'variant', number[]>;
+		const row = (peerName: string, peer: number[], bound?: number): Result => ({
+			id: 'P9',
+			what: `write-back of one grant, ${label}`,
+			unit: 'ms',
+			ours: summarize(ours),
+			peer: {name: peerName, summary: summarize(peer)},
+			ratio: pairedRatio(ours, peer),
+			direction: 'cost',
+			...(bound !== undefined && {target: {on: 'ratio', bound}}),
+		});
+		results.push(
+			row('the same bytes as one buffer + rename', floor, 1.3),
+			row('utf8 + JSON.parse, JSON.stringify + rename', parsed),
+			row('pure variant: splicing in JavaScript', variant),
+		);
 	}
+
+	return results;
 }

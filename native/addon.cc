@@ -49,13 +49,12 @@ Napi::Value ToJs(Napi::Env env, const JsonText& text) {
 
 // `text` is well-formed UTF-8.
 Napi::Value ToJs(Napi::Env env, std::string_view text) {
-  const bool is_ascii = std::all_of(text.begin(), text.end(), [](char c) {
-    return static_cast<signed char>(c) >= 0;
-  });
+  const bool is_ascii = std::all_of(text.begin(), text.end(),
+                                    [](char c) { return static_cast<signed char>(c) >= 0; });
   napi_value value = nullptr;
-  const napi_status status =
-      is_ascii ? napi_create_string_latin1(env, text.data(), text.size(), &value)
-               : napi_create_string_utf8(env, text.data(), text.size(), &value);
+  const napi_status status = is_ascii
+                                 ? napi_create_string_latin1(env, text.data(), text.size(), &value)
+                                 : napi_create_string_utf8(env, text.data(), text.size(), &value);
   if (status != napi_ok) throw Napi::Error::New(env);
   return Napi::Value(env, value);
 }

@@ -52,6 +52,11 @@ struct RecordEdit {
     for (auto* fields : {&set, &fill}) {
       for (auto& [name, json] : *fields) Wipe(json.data(), json.size());
     }
+    for (Condition& condition : match) {
+      for (std::u16string& value : condition.values) {
+        Wipe(value.data(), value.size() * sizeof(char16_t));
+      }
+    }
   }
   RecordEdit() = default;
   RecordEdit(RecordEdit&&) = default;

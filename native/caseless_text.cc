@@ -7,10 +7,6 @@ namespace stc {
 
 namespace {
 
-char16_t Fold(char16_t unit) {
-  return unit >= u'A' && unit <= u'Z' ? static_cast<char16_t>(unit + 32) : unit;
-}
-
 char16_t ToUnit(char c) { return static_cast<unsigned char>(c); }
 char16_t ToUnit(char16_t unit) { return unit; }
 
@@ -18,7 +14,7 @@ template <typename Text>
 bool EqualFolded(const Text& text, std::u16string_view other) {
   if (text.size() != other.size()) return false;
   for (size_t i = 0; i < other.size(); ++i) {
-    if (Fold(ToUnit(text[i])) != Fold(other[i])) return false;
+    if (FoldCase(ToUnit(text[i])) != FoldCase(other[i])) return false;
   }
   return true;
 }

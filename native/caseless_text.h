@@ -11,6 +11,11 @@
 
 namespace stc {
 
+// Lower case for A-Z alone.
+inline char16_t FoldCase(char16_t unit) {
+  return unit >= u'A' && unit <= u'Z' ? static_cast<char16_t>(unit + 32) : unit;
+}
+
 class CaselessText {
  public:
   explicit CaselessText(std::u16string text);

@@ -21,7 +21,8 @@ Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held)
 }
 
 bool LockSet::Check() {
-  return std::all_of(locks_.begin(), locks_.end(),
+  return !locks_.empty() &&
+         std::all_of(locks_.begin(), locks_.end(),
                      [](const std::unique_ptr<FileLock>& lock) { return lock->Check(); });
 }
 

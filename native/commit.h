@@ -50,7 +50,7 @@ class LockSet {
   // Fails as FileLock::TryAcquire.
   Status TryAcquire(const std::vector<std::string>& paths, bool* is_held);
 
-  // Whether all still are ours. See FileLock::Check.
+  // Whether all still are ours. See FileLock::Check. False after Release.
   bool Check();
   Status Touch();
   void Release();

@@ -1,7 +1,7 @@
-#include "errno_status.h"
-
 #include <cerrno>
 #include <system_error>
+
+#include "errno_status.h"
 
 namespace stc {
 
@@ -12,6 +12,8 @@ const char* CureOf(int error) {
     case EACCES:
     case EPERM:
       return "Run as the user who signed in, or correct the file's owner and mode.";
+    case ENOENT:
+      return "Its directory is missing: make it, or correct the path.";
     case ENOSPC:
     case EDQUOT:
       return "Free some disk space.";

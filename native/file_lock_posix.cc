@@ -47,6 +47,9 @@ namespace {
 // lives: found without one, its holder is dead.
 constexpr char kMarker[] = " msal-shared\n";
 
+// Of the name under which a lock file that was left behind is taken away.
+constexpr char kGraveSuffix[] = ".x";
+
 // Ages at which a lock file that nobody holds in the kernel is taken for left behind, seconds.
 // An empty file: its writer may be between creating and writing or locking it.
 constexpr double kEmptyAge = 2;
@@ -354,8 +357,8 @@ class Acquisition {
   // Looks at the lock file. kLocked: there is none, or no longer.
   Step Examine() {
     // O_NONBLOCK: a FIFO would wait.
-    judged_ = UniqueFd(
-        open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    judged_ =
+        UniqueFd(open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
     if (!judged_.is_open()) {
       if (errno == ENOENT) return Step::kLocked;
       if (errno == EACCES || errno == EPERM) return ExamineForeign(errno);
@@ -376,17 +379,21 @@ class Acquisition {
 
   Step ExamineForeign(int error) {
     struct stat info;
-    if (lstat(path_.c_str(), &info) != 0) return errno == ENOENT ? Step::kAgain : Fail("lstat", errno);
+    if (lstat(path_.c_str(), &info) != 0) {
+      return errno == ENOENT ? Step::kAgain : Fail("lstat", errno);
+    }
     if (S_ISDIR(info.st_mode)) return Fail("open", EISDIR);
     if (AgeOf(path_, info).any <= kForeignAge) return Step::kHeld;
-    // It is not ours to open, but the directory is.
+    // It is not ours to open, but the directory is. Another waiter may have been faster.
+    struct stat now;
+    if (lstat(path_.c_str(), &now) != 0 || !IsSame(now, info)) return Step::kAgain;
     return unlink(path_.c_str()) == 0 || errno == ENOENT ? Step::kAgain : Fail("open", error);
   }
 
   // Removes a lock file that was left behind, still under its kernel locks: those who judge it at
   // the same time find it held.
   Step TakeAway(const struct stat& judged) {
-    const std::string grave = TempName(path_, ".x");
+    const std::string grave = TempName(path_, kGraveSuffix);
     if (rename(path_.c_str(), grave.c_str()) != 0) {
       return errno == ENOENT ? Step::kAgain : Fail("rename", errno);
     }
@@ -405,8 +412,8 @@ class Acquisition {
   // Makes the lock file. kAgain: done, or somebody else was faster.
   Step Create(std::unique_ptr<FileLock>* lock) {
     const std::string private_path = TempName(path_, "");
-    UniqueFd fd(open(private_path.c_str(),
-                     O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    UniqueFd fd(
+        open(private_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.is_open()) return errno == EEXIST ? Step::kAgain : Fail("open", errno);
     const auto give_up = [&](Step step) {
       unlink(private_path.c_str());
@@ -460,10 +467,12 @@ class Acquisition {
       const std::lock_guard<std::mutex> guard(mutex);
       if (!swept.insert(path_).second && !took_over_) return;
     }
-    ForEachTemp(path_, "", [](const std::string& orphan) {
-      const UniqueFd fd(open(orphan.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-      if (fd.is_open() && LockInKernel(fd.get())) unlink(orphan.c_str());
-    });
+    for (const char* suffix : {"", kGraveSuffix}) {
+      ForEachTemp(path_, suffix, [](const std::string& orphan) {
+        const UniqueFd fd(open(orphan.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+        if (fd.is_open() && LockInKernel(fd.get())) unlink(orphan.c_str());
+      });
+    }
   }
 
   const std::string& path_;

@@ -78,6 +78,13 @@ JsonText JsonText::FromRaw(std::string_view raw, bool is_plain) {
   return text;
 }
 
+JsonText JsonText::FromUtf16(std::u16string_view units) {
+  JsonText text;
+  text.wide_.assign(units);
+  text.Narrow();
+  return text;
+}
+
 void JsonText::Narrow() {
   for (const char16_t unit : wide_) {
     if (unit >= 0x80) return;

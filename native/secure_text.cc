@@ -71,8 +71,8 @@ void SecureText::AppendString(const std::u16string& text) {
       Append(escape);
     } else if (unit < 0x20 || ((IsHighSurrogate(unit) || IsLowSurrogate(unit)) && !is_pair)) {
       static constexpr char kHex[] = "0123456789abcdef";
-      const char escaped[] = {'\\', 'u', kHex[unit >> 12], kHex[unit >> 8 & 15],
-                              kHex[unit >> 4 & 15], kHex[unit & 15]};
+      const char escaped[] = {
+          '\\', 'u', kHex[unit >> 12], kHex[unit >> 8 & 15], kHex[unit >> 4 & 15], kHex[unit & 15]};
       Append({escaped, sizeof escaped});
     } else {
       uint32_t point = unit;

@@ -1,5 +1,3 @@
-#include "temp_name.h"
-
 #include <dirent.h>
 #include <unistd.h>
 
@@ -9,6 +7,7 @@
 #include <string_view>
 
 #include "file_times.h"
+#include "temp_name.h"
 
 namespace stc {
 

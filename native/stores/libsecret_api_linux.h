@@ -1,8 +1,8 @@
 // The part of libsecret, GLib and GIO that the store uses, loaded at run time: the addon has to
 // load where libsecret is not installed, and building it needs no headers of theirs.
 //
-// Source: libsecret 0.20 (secret-service.h, secret-item.h, secret-value.h), GLib 2.74; their binary
-// interfaces are stable.
+// Source: libsecret 0.20 (secret-service.h, secret-item.h, secret-paths.h, secret-value.h),
+// GLib 2.74; their binary interfaces are stable.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_LIBSECRET_API_LINUX_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_LIBSECRET_API_LINUX_H_
@@ -29,6 +29,7 @@ struct GList {
 struct GHashTable;
 struct GCancellable;
 struct SecretCollection;
+struct SecretService;
 struct SecretItem;
 struct SecretValue;
 
@@ -53,8 +54,10 @@ struct LibsecretApi {
                                          GHashTable* attributes, const char* label,
                                          SecretValue* value, int flags, GCancellable* cancellable,
                                          GError** error);
-  SecretCollection* (*secret_collection_for_alias_sync)(void* service, const char* alias, int flags,
-                                                        GCancellable* cancellable, GError** error);
+  SecretService* (*secret_service_get_sync)(int flags, GCancellable* cancellable, GError** error);
+  SecretCollection* (*secret_collection_for_alias_sync)(SecretService* service, const char* alias,
+                                                        int flags, GCancellable* cancellable,
+                                                        GError** error);
   int (*secret_collection_get_locked)(SecretCollection* collection);
   SecretValue* (*secret_value_new)(const char* secret, ptrdiff_t length, const char* content_type);
   const char* (*secret_value_get)(SecretValue* value, size_t* length);

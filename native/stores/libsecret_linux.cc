@@ -341,10 +341,11 @@ class LibsecretStore : public SecretStore {
       api.g_hash_table_insert(attributes, const_cast<char*>(name.c_str()),
                               const_cast<char*>(value.c_str()));
     }
-    Status status = CallService(api, limits, kSearch, [&](GCancellable* cancellable, GError** error) {
-      items->Reset(api.secret_service_search_sync(
-          nullptr, nullptr, attributes, kSecretSearchAll | flags, cancellable, error));
-    });
+    Status status =
+        CallService(api, limits, kSearch, [&](GCancellable* cancellable, GError** error) {
+          items->Reset(api.secret_service_search_sync(
+              nullptr, nullptr, attributes, kSecretSearchAll | flags, cancellable, error));
+        });
     api.g_hash_table_unref(attributes);
     if (!status.ok()) items->Reset(nullptr);
     return status;
@@ -453,8 +454,8 @@ class LibsecretStore::KeyringCommit {
 
   Status Write(const SecureBytes& text) {
     // libsecret keeps its copy in memory that is not swapped, and wipes it.
-    SecretValue* const value = api_.secret_value_new(
-        text.data(), static_cast<ptrdiff_t>(text.size()), "text/plain");
+    SecretValue* const value =
+        api_.secret_value_new(text.data(), static_cast<ptrdiff_t>(text.size()), "text/plain");
     Status status = item_ == nullptr ? Create(value) : Replace(value);
     api_.secret_value_unref(value);
     return status;
@@ -469,14 +470,19 @@ class LibsecretStore::KeyringCommit {
 
   Status Create(SecretValue* value) {
     SecretCollection* collection = nullptr;
-    Status status = CallService(api_, limits_, "secret_collection_for_alias_sync",
-                                [&](GCancellable* cancellable, GError** error) {
-                                  collection = api_.secret_collection_for_alias_sync(
-                                      nullptr, "default", 0, cancellable, error);
-                                });
+    constexpr char kOperation[] = "secret_collection_for_alias_sync";
+    Status status =
+        CallService(api_, limits_, kOperation, [&](GCancellable* cancellable, GError** error) {
+          // It takes no null for the default service, whatever its documentation says.
+          SecretService* const service = api_.secret_service_get_sync(0, cancellable, error);
+          if (service == nullptr) return;
+          collection =
+              api_.secret_collection_for_alias_sync(service, "default", 0, cancellable, error);
+          api_.g_object_unref(service);
+        });
     if (!status.ok()) return status;
     if (collection == nullptr) {
-      return Unavailable("secret_collection_for_alias_sync", kSecretDomain, 0,
+      return Unavailable(kOperation, kSecretDomain, 0,
                          "The keyring has no default collection. Make one, for instance by "
                          "logging in at the desktop.");
     }
@@ -500,13 +506,11 @@ class LibsecretStore::KeyringCommit {
     // With it, the item takes the place of none but its equal.
     insert(kSchemaAttribute, at_.schema);
     SecretItem* item = nullptr;
-    Status status =
-        CallService(api_, limits_, "secret_item_create_sync",
-                    [&](GCancellable* cancellable, GError** error) {
-                      item = api_.secret_item_create_sync(collection, nullptr, attributes, kLabel,
-                                                          value, kSecretItemCreateReplace,
-                                                          cancellable, error);
-                    });
+    Status status = CallService(
+        api_, limits_, "secret_item_create_sync", [&](GCancellable* cancellable, GError** error) {
+          item = api_.secret_item_create_sync(collection, nullptr, attributes, kLabel, value,
+                                              kSecretItemCreateReplace, cancellable, error);
+        });
     api_.g_hash_table_unref(attributes);
     if (item != nullptr) api_.g_object_unref(item);
     return status;

@@ -3,11 +3,15 @@
 import {execFile} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
-import type {CacheSlice, StoreLocation} from '../../dist/backend.js';
+import type {
+	CacheSlice, CommitRequest, CommitResult, StoreLocation,
+} from '../../dist/backend.js';
 
 export type StoreJob = {
-	call: 'query' | 'stamp';
+	call: 'query' | 'stamp' | 'commit';
 	at: StoreLocation;
+	/** For `commit`. */
+	request?: CommitRequest;
 	timeoutMs: number;
 	times?: number;
 	together?: boolean;
@@ -15,7 +19,7 @@ export type StoreJob = {
 };
 
 export type StoreOutcome = {
-	answer?: CacheSlice | string | null;
+	answer?: CacheSlice | CommitResult | string | null;
 	code?: string;
 	osDomain?: string;
 	osCode?: number;

@@ -93,7 +93,7 @@ export async function writeAndRead(
 		variant,
 		query,
 		server: {port: entra.port, ca: entra.ca},
-		options: {},
+		options: {tokenCachePersistenceOptions: {readOnly: true}},
 		requests: [{scope: storage}, {scope: vault}, {scope: graph}],
 	}, environment);
 

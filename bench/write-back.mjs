@@ -1,0 +1,90 @@
+// P9: writing one entry back, asynchronously, page cache warm, over writing the same bytes as one buffer and renaming; and over what a
+// program does that has no splicer. Argument: JSON. Prints series of milliseconds as JSON.
+
+import {copyFile, readFile, rename, stat, writeFile} from 'node:fs/promises';
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+import {interleave} from './statistics.mjs';
+
+const require = createRequire(import.meta.url);
+const {editsOfGrant} = require('../dist/grant-edits.js');
+const {pureBackend: pure} = require('../dist/pure.js');
+const {backend: native, error} = require('../dist/native.js').loadNativeBackend();
+if (!native) {
+	throw error;
+}
+
+const {path, account, clientId, scope, rounds} = JSON.parse(process.argv[2]);
+const {homeAccountId, environment, realm} = account;
+
+/** Each round brings other tokens of the same length, so that there always is something to write. */
+let round = 0;
+function changeOf() {
+	round++;
+	const expiresOnSec = 4_000_000_000 + round;
+	const secret = String(round).padStart(2000, 'x');
+	return editsOfGrant({
+		response: {
+			accessToken: `fake-access-${secret}`, expiresOnSec, scope, refreshToken: `fake-refresh-${secret}`, idToken: `fake-id-${secret}`, familyId: '1',
+		},
+		account,
+		environment,
+		environments: [environment],
+		clientId,
+		isAdfs: false,
+		scopes: [scope],
+		realm,
+		redeemed: {homeAccountId, environment, clientId, familyId: '1', secret: ''},
+		isOwnCache: false,
+		nowSec: expiresOnSec,
+	}, false);
+}
+
+async function copyTo(suffix) {
+	await copyFile(path, path + suffix);
+	return path + suffix;
+}
+
+const viaBackend = (backend, file) => async () => {
+	const request = {change: changeOf(), lockPaths: [`${file}.lockfile`, `${file}.java.lockfile`], create: false};
+	const start = performance.now();
+	const {outcome} = await backend.commit('plaintext', {path: file}, request, 10_000);
+	const elapsedMs = performance.now() - start;
+	if (outcome !== 'written') {
+		throw new Error(`the outcome is ${outcome}`);
+	}
+
+	return elapsedMs;
+};
+
+const files = {native: await copyTo('.native'), pure: await copyTo('.pure'), whole: await copyTo('.whole'), parsed: await copyTo('.parsed')};
+const whole = await readFile(path);
+
+async function writeWhole() {
+	const start = performance.now();
+	await writeFile(`${files.whole}.tmp`, whole, {mode: 0o600});
+	await rename(`${files.whole}.tmp`, files.whole);
+	return performance.now() - start;
+}
+
+async function parseAndWrite() {
+	const start = performance.now();
+	const cache = JSON.parse(await readFile(files.parsed, 'utf8'));
+	Object.values(cache.AccessToken)[0].secret = `fake-access-${String(round).padStart(2000, 'x')}`;
+	await writeFile(`${files.parsed}.tmp`, JSON.stringify(cache), {mode: 0o600});
+	await rename(`${files.parsed}.tmp`, files.parsed);
+	return performance.now() - start;
+}
+
+const [ours, floor, parsed, variant] = await interleave({rounds, warmUpRounds: 3}, [
+	viaBackend(native, files.native), writeWhole, parseAndWrite, viaBackend(pure, files.pure),
+]);
+const grown = (await stat(files.native)).size - whole.length;
+if (Math.abs(grown) > 20_000) {
+	throw new Error(`the cache grew by ${grown} bytes: entries were added instead of replaced`);
+}
+
+process.stdout.write(JSON.stringify({
+	ours, floor, parsed, variant,
+}));

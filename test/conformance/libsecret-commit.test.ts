@@ -1,0 +1,182 @@
+/** Committing to an item of a real keyring: it is written in place, made like Python's, and takes the place of no other language's. */
+
+import {
+	existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {join} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import type {CacheSlice, CommitRequest, CommitResult} from '../../dist/backend.js';
+import {
+	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
+} from '../helpers/keyring-items.js';
+import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring.js';
+import {askStore, askStoreOnce} from '../helpers/store-child.js';
+
+const missing = missingKeyring();
+const keyringTest = missing ? test.skip : test;
+const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
+
+async function keyringFor(t: ExecutionContext): Promise<Keyring> {
+	const keyring = await startKeyring();
+	t.teardown(async () => keyring.close());
+	return keyring;
+}
+
+const directoryOf = ({home}: Keyring) => {
+	const directory = join(home, '.IdentityService');
+	mkdirSync(directory, {recursive: true});
+	return directory;
+};
+
+const cacheOf = (name: string) => JSON.stringify({
+	Account: {a: {home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', username: `${name}@contoso.com`}},
+	RefreshToken: {
+		r: {
+			home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', secret: `FAKE-${name}`, family_id: '1',
+		},
+	},
+	Unknown: {kept: [1.50, 'x']},
+});
+
+/** Renews the refresh token of an account, or adds it with its account. */
+const requestFor = (keyring: Keyring, name: string, rest: Partial<CommitRequest> = {}): CommitRequest => ({
+	change: {
+		edits: [
+			{
+				section: 'RefreshToken', action: 'put', key: 'new', match: {home_account_id: [`${name}.home`]}, set: {secret: '"FAKE-renewed"'}, fill: {home_account_id: `"${name}.home"`, environment: '"login.microsoftonline.com"', family_id: '"1"'},
+			},
+			{
+				section: 'Account', action: 'add', key: 'new', match: {home_account_id: [`${name}.home`]}, set: {home_account_id: `"${name}.home"`, environment: '"login.microsoftonline.com"'},
+			},
+		],
+	},
+	lockPaths: [join(directoryOf(keyring), 'msal.cache.nocae.lockfile')],
+	create: true,
+	signalPath: join(directoryOf(keyring), 'msal.cache.nocae'),
+	...rest,
+});
+
+const commit = async (keyring: Keyring, request: CommitRequest) => askStoreOnce(keyring.environment, {
+	call: 'commit', at: locationOf('python'), request, timeoutMs: 10_000,
+});
+const slice = async (keyring: Keyring, kind: ItemKind) => (await askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000})).answer as CacheSlice | null;
+const secretsOf = (cache: CacheSlice | null) => cache?.refreshTokens.map(({secret}) => secret);
+
+keyringTest(title('an item is written in place: what it held besides is kept, and the signal file tells peers'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const request = requestFor(keyring, 'ann');
+	const signal = request.signalPath!;
+	writeFileSync(signal, '{}');
+	utimesSync(signal, 1, 1);
+	const before = await slice(keyring, 'python');
+	const startMs = Date.now();
+	const {answer} = await commit(keyring, request);
+	t.like(answer, {outcome: 'written', baseStamp: before?.stamp ?? '', lockLost: false});
+	const after = await slice(keyring, 'python');
+	t.deepEqual(secretsOf(after), ['FAKE-renewed']);
+	t.is(after?.accounts[0]?.username, 'ann@contoso.com');
+	t.is(after?.sizeBytes, cacheOf('ann').length + 'FAKE-renewed'.length - 'FAKE-ann'.length, 'every other byte is there');
+	t.is((answer as {stamp: string}).stamp, after?.stamp ?? '');
+	t.true(statSync(signal).mtimeMs > startMs);
+	t.is(statSync(signal).size, 2, 'a signal is touched, not written');
+	t.deepEqual(readdirSync(directoryOf(keyring)), ['msal.cache.nocae'], 'no lock file is left');
+});
+
+keyringTest(title('an item is made only when asked, like Python\'s, and beside all others'), async t => {
+	const keyring = await keyringFor(t);
+	for (const kind of itemKinds.filter(each => each !== 'python')) {
+		await keyring.store(itemAttributes[kind], encodeItem(kind, cacheOf(kind)));
+	}
+
+	t.deepEqual((await commit(keyring, requestFor(keyring, 'new', {create: false}))).answer, {outcome: 'absent'});
+	t.is(await slice(keyring, 'python'), null);
+	t.false(existsSync(requestFor(keyring, 'new').signalPath!));
+	t.like((await commit(keyring, requestFor(keyring, 'new'))).answer, {outcome: 'written', baseStamp: null});
+	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-renewed']);
+	t.true(existsSync(requestFor(keyring, 'new').signalPath!));
+	t.is(statSync(requestFor(keyring, 'new').signalPath!).mode % 0o1000, 0o600);
+	for (const kind of itemKinds.filter(each => each !== 'python')) {
+		t.deepEqual(secretsOf(await slice(keyring, kind)), [`FAKE-${kind}`], `${kind}'s item is as it was`);
+	}
+
+	// As Python's own store would: it has to find this item, and make no second one.
+	await keyring.store(itemAttributes.python, cacheOf('python'));
+	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-python']);
+});
+
+keyringTest(title('nothing is written: unchanged, another stamp, a lock that is held, an account that is gone'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const {stamp = ''} = await slice(keyring, 'python') ?? {};
+	const request = requestFor(keyring, 'ann');
+	t.deepEqual((await commit(keyring, {...request, expectedStamp: null})).answer, {outcome: 'changed'});
+	t.deepEqual((await commit(keyring, {...request, expectedStamp: `${stamp}x`})).answer, {outcome: 'changed'});
+	t.deepEqual((await commit(keyring, {...request, change: {...request.change, requiredAccount: {homeAccountId: 'bob.home', environments: ['login.microsoftonline.com']}}})).answer, {outcome: 'no-account'});
+	const [lock = ''] = request.lockPaths;
+	writeFileSync(lock, String(process.pid));
+	t.deepEqual((await commit(keyring, request)).answer, {outcome: 'locked'});
+	writeFileSync(lock, '999999999 msal-shared\n');
+	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-ann']);
+	t.like((await commit(keyring, {...request, expectedStamp: stamp})).answer, {outcome: 'written'});
+	t.like((await commit(keyring, request)).answer, {outcome: 'unchanged'});
+});
+
+keyringTest(title('what cannot be read is not overwritten'), async t => {
+	const keyring = await keyringFor(t);
+	for (const [secret, code] of [['garbage !', 'STC_CACHE_CORRUPT'], ['eyJhbGciOiJkaXIi.a.b.c.d', 'STC_CACHE_FORMAT'], ['{"Account":[]}', 'STC_CACHE_CORRUPT']] as const) {
+		await keyring.store(itemAttributes.python, secret);
+		t.is((await commit(keyring, requestFor(keyring, 'ann'))).code, code);
+		t.not((await askStoreOnce(keyring.environment, {call: 'query', at: locationOf('python'), timeoutMs: 10_000})).code, 'STC_STORE_LOCKED');
+	}
+});
+
+keyringTest(title('a locked keyring is never unlocked, for writing neither; a stalled one is given up'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	await keyring.lock();
+	t.is((await commit(keyring, requestFor(keyring, 'ann'))).code, 'STC_STORE_LOCKED');
+	keyring.freeze();
+	const {code, elapsedMs} = await askStoreOnce(keyring.environment, {
+		call: 'commit', at: locationOf('python'), request: requestFor(keyring, 'ann'), timeoutMs: 1000,
+	});
+	keyring.thaw();
+	t.is(code, 'STC_STORE_TIMEOUT');
+	t.true(elapsedMs < 5000);
+	t.deepEqual(readdirSync(directoryOf(keyring)), [], 'no lock file is left');
+});
+
+keyringTest(title('a keyring without a default collection: none is made, and nobody is asked'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.killDaemon();
+	await keyring.startDaemon();
+	const {code, elapsedMs} = await commit(keyring, requestFor(keyring, 'ann'));
+	t.true(code === 'STC_STORE_LOCKED' || code === 'STC_STORE_UNAVAILABLE', code);
+	t.true(elapsedMs < 5000);
+});
+
+keyringTest(title('many commits at once, in two processes, all arrive'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const request = (name: string): CommitRequest => ({
+		...requestFor(keyring, name), change: {edits: Array.from({length: 3}, (_, index) => ({section: 'Extra', action: 'add' as const, key: `${name}-${index}`, set: {home_account_id: `"${name}"`}}))},
+	});
+	const tried = async (name: string) => {
+		for (let attempt = 0; attempt < 200; attempt++) {
+			const {outcomes} = await askStore(keyring.environment, {
+				call: 'commit', at: locationOf('python'), request: request(name), timeoutMs: 10_000, times: 3, pauseMs: 5,
+			});
+			if (outcomes.some(({answer}) => (answer as CommitResult).outcome === 'written')) {
+				return;
+			}
+		}
+
+		t.fail(`${name} never got the lock`);
+	};
+
+	await Promise.all(['one', 'two', 'three'].map(async name => tried(name)));
+	const text = (await askStoreOnce(keyring.environment, {call: 'commit', at: locationOf('python'), request: request('one'), timeoutMs: 10_000})).answer;
+	t.like(text, {outcome: 'unchanged'});
+	t.like((await commit(keyring, request('two'))).answer, {outcome: 'unchanged'});
+	t.like((await commit(keyring, request('three'))).answer, {outcome: 'unchanged'});
+});
