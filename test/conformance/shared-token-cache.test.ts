@@ -1,0 +1,189 @@
+/** `SharedTokenCache`: the cache layer for programs that do without the credential. */
+
+import {
+	existsSync, readFileSync, readdirSync, writeFileSync,
+} from 'node:fs';
+import {join} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import {SharedTokenCache, type SharedTokenCacheOptions, StoreError} from '../../dist/index.js';
+import type {MsalCache} from '../../dist/types.js';
+import {
+	accessTokenRecord, accountRecord, ann, bob, cacheOf, homeAccountId, refreshTokenRecord, TestHome,
+} from '../helpers/home.js';
+
+const allowed = {unsafeAllowUnencryptedStorage: true};
+
+function cacheIn(home: TestHome, options: SharedTokenCacheOptions = {}): SharedTokenCache {
+	const before = process.env['HOME'];
+	process.env['HOME'] = home.path;
+	try {
+		return new SharedTokenCache({tokenCachePersistenceOptions: allowed, ...options});
+	} finally {
+		process.env['HOME'] = before;
+	}
+}
+
+const both = cacheOf({
+	accounts: [accountRecord(ann), accountRecord(bob)],
+	refreshTokens: [refreshTokenRecord(ann, 'FAKE-ann'), refreshTokenRecord(bob, 'FAKE-bob')],
+	accessTokens: [accessTokenRecord(ann, 'FAKE-access-ann', 3600), accessTokenRecord(bob, 'FAKE-access-bob', 3600)],
+});
+
+const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as MsalCache;
+const leftovers = (home: TestHome) => readdirSync(join(home.path, '.IdentityService')).filter(name => !/^msal\.cache\.(?:no)?cae$/.test(name));
+const rejection = async (t: ExecutionContext, promise: Promise<unknown>) => await t.throwsAsync(promise, {instanceOf: StoreError}) as StoreError;
+
+for (const useNativeAddon of [true, false]) {
+	const name = useNativeAddon ? 'native' : 'pure';
+
+	test(`${name}: accounts are listed, of both kinds and other languages' places, without secrets`, async t => {
+		const home = new TestHome(t);
+		const path = home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE')]}));
+		const dotnet = home.write(cacheOf({accounts: [accountRecord(bob)]}), '.local/share/.IdentityService/msal.cache.cae');
+		const accounts = await cacheIn(home, {useNativeAddon}).listAccounts();
+		t.deepEqual(accounts.map(({username, source, usable}) => ({username, source, usable})), [
+			{username: ann.username, source: path, usable: true},
+			{username: bob.username, source: dotnet, usable: false},
+		]);
+		t.notRegex(JSON.stringify(accounts), /FAKE/);
+	});
+
+	test(`${name}: signing out takes the account and its tokens out of both kinds, and nothing else; what is not ours is named`, async t => {
+		const home = new TestHome(t);
+		const paths = ['nocae', 'cae'].map(kind => home.write(both, `.IdentityService/msal.cache.${kind}`));
+		const foreign = home.write(both, '.local/.IdentityService/msal.cache');
+		const cache = cacheIn(home, {useNativeAddon});
+		const result = await cache.removeAccount({homeAccountId: homeAccountId(ann).toUpperCase(), environment: 'login.windows.net'});
+		t.deepEqual(result, {removedFrom: paths, remainsIn: [foreign]});
+		for (const path of paths) {
+			const {Account: accounts, RefreshToken: refreshTokens, AccessToken: accessTokens} = read(path);
+			t.deepEqual(Object.keys(accounts!), ['key-1']);
+			t.deepEqual(Object.keys(refreshTokens!), ['key-1']);
+			t.deepEqual(Object.keys(accessTokens!), ['key-1']);
+		}
+
+		t.deepEqual(read(foreign), both);
+		t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [], remainsIn: [foreign]});
+		t.deepEqual((await cache.listAccounts()).filter(({source}) => source !== foreign).map(({username}) => username), [bob.username, bob.username]);
+		t.deepEqual(leftovers(home), []);
+	});
+
+	test(`${name}: a sign-out ends a credential's use of the account`, async t => {
+		const home = new TestHome(t);
+		home.write(both);
+		const credential = home.credential({useNativeAddon, username: ann.username, cacheCheckIntervalInMs: 0});
+		t.is((await credential.getToken('https://vault.azure.net/.default')).token, 'FAKE-access-ann');
+		await cacheIn(home, {useNativeAddon}).removeAccount({homeAccountId: homeAccountId(ann)});
+		let code: unknown;
+		for (let attempt = 0; attempt < 100 && code === undefined; attempt++) {
+			await new Promise(resolve => {
+				setTimeout(resolve, 20);
+			});
+			code = await credential.getToken('https://vault.azure.net/.default').then(() => undefined, (error: unknown) => (error as {code: string}).code);
+		}
+
+		t.is(code, 'STC_NO_ACCOUNT');
+	});
+
+	test(`${name}: withCache writes what changed, keeps the rest byte for byte, and makes a cache where there is none`, async t => {
+		const home = new TestHome(t);
+		const cache = cacheIn(home, {useNativeAddon});
+		const path = join(home.path, '.IdentityService', 'msal.cache.nocae');
+		t.is(await cache.withCache(() => 'nothing changed'), 'nothing changed');
+		t.false(existsSync(path));
+		await cache.withCache(records => {
+			records['Mine'] = {entry: {value: 1}};
+		});
+		t.is(readFileSync(path, 'utf8'), '{"Mine":{"entry":{"value":1}}}');
+		writeFileSync(path, '{ "Mine" : {"entry":{"value":1.00, "other":1e3}, "gone":{"a":1}},\n "Unknown":[1.50] }');
+		const seen = await cache.withCache(async records => {
+			records['Mine']!['entry']!['value'] = 2;
+			delete records['Mine']!['gone'];
+			return Object.keys(records);
+		});
+		t.deepEqual(seen, ['Mine', 'Unknown']);
+		t.is(readFileSync(path, 'utf8'), '{ "Mine" : {"entry":{"value":2, "other":1e3}},\n "Unknown":[1.50] }');
+		t.deepEqual(leftovers(home), []);
+	});
+
+	test(`${name}: withCache begins anew when somebody wrote meanwhile, and loses nothing of many at once`, async t => {
+		const home = new TestHome(t);
+		const path = home.write('{}');
+		const cache = cacheIn(home, {useNativeAddon});
+		let calls = 0;
+		await cache.withCache(records => {
+			calls++;
+			if (calls === 1) {
+				writeFileSync(path, '{"Theirs":{"a":{"b":1}}}');
+			}
+
+			records['Mine'] = {entry: {calls}};
+		});
+		t.is(calls, 2);
+		t.deepEqual(read(path), {Theirs: {a: {b: 1}}, Mine: {entry: {calls: 2}}});
+		await Promise.all(Array.from({length: 20}, async () => cache.withCache(records => {
+			records['Counter'] ??= {count: {value: 0}};
+			records['Counter']['count']!['value'] = Number(records['Counter']['count']!['value']) + 1;
+		})));
+		t.is(read(path)['Counter']!['count']!['value'], 20);
+		t.deepEqual(leftovers(home), []);
+	});
+
+	test(`${name}: failures are typed, and change nothing`, async t => {
+		const home = new TestHome(t);
+		const path = home.writeSettled('{"Account":');
+		const cache = cacheIn(home, {useNativeAddon, lockTimeoutInMs: 200});
+		t.is((await rejection(t, cache.withCache(() => undefined))).code, 'STC_CACHE_CORRUPT');
+		t.is((await rejection(t, cache.removeAccount({homeAccountId: 'x.y'}))).code, 'STC_CACHE_CORRUPT');
+		t.is(readFileSync(path, 'utf8'), '{"Account":');
+		await t.throwsAsync(cache.removeAccount({} as never), {code: 'STC_INVALID_ARGUMENT'});
+		writeFileSync(path, JSON.stringify(both));
+		writeFileSync(`${path}.lockfile`, String(process.ppid));
+		const error = await rejection(t, cache.removeAccount({homeAccountId: homeAccountId(ann)}));
+		t.is(error.code, 'STC_LOCK_TIMEOUT');
+		t.regex(error.message, /msal\.cache\.nocae\.lockfile: held by another program for 200 ms\./);
+		t.deepEqual(read(path), both);
+		await t.throwsAsync(cache.withCache(() => {
+			throw new Error('the program\'s own');
+		}), {message: 'the program\'s own'});
+	});
+
+	test(`${name}: a file of one's own`, async t => {
+		const home = new TestHome(t);
+		const cachePath = join(home.path, 'my cache.json');
+		const cache = cacheIn(home, {useNativeAddon, cachePath});
+		t.deepEqual(await cache.listAccounts(), []);
+		await cache.withCache(records => {
+			Object.assign(records, both);
+		});
+		t.deepEqual(read(cachePath), both);
+		t.deepEqual((await cache.listAccounts()).map(({source}) => source), [cachePath, cachePath]);
+		t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(bob)}), {removedFrom: [cachePath], remainsIn: []});
+		t.deepEqual(readdirSync(home.path), ['my cache.json']);
+	});
+}
+
+test('nothing plaintext is made unless that is allowed', async t => {
+	const home = new TestHome(t);
+	const cache = cacheIn(home, {tokenCachePersistenceOptions: {}});
+	const error = await rejection(t, cache.withCache(records => {
+		records['Mine'] = {a: {b: 1}};
+	}));
+	t.is(error.code, 'STC_STORE_UNAVAILABLE');
+	t.regex(error.message, /unsafeAllowUnencryptedStorage/);
+	t.deepEqual(readdirSync(home.path), []);
+});
+
+test('options are checked', t => {
+	const refuses = (options: unknown, message: RegExp) => {
+		t.throws(() => new SharedTokenCache(options as SharedTokenCacheOptions), {instanceOf: TypeError, code: 'STC_INVALID_ARGUMENT', message});
+	};
+
+	refuses(null, /options must be an object/);
+	refuses({username: 'x'}, /"username" does not exist here/);
+	refuses({cachePath: 'relative', tokenCachePersistenceOptions: allowed}, /absolute path/);
+	refuses({cachePath: '/tmp/x'}, /unsafeAllowUnencryptedStorage/);
+	refuses({enableCae: 1}, /enableCae/);
+	refuses({lockTimeoutInMs: -1}, /lockTimeoutInMs/);
+	refuses({tokenCachePersistenceOptions: {name: 'a/b'}}, /plain file name/);
+});
