@@ -113,7 +113,7 @@ async function real(values: {scope?: string | undefined; username?: string | und
 	const options = {
 		...(values.username && {username: values.username}),
 		...(values.tenant && {tenantId: values.tenant}),
-		...(values.name && {tokenCachePersistenceOptions: {name: values.name}}),
+		tokenCachePersistenceOptions: {readOnly: true, ...(values.name && {name: values.name})},
 	};
 	const reports: VariantReport[] = [];
 	for (const variant of variants) {

@@ -16,7 +16,9 @@ export type VariantReport = {
 export type VariantJob = {
 	variant: Variant;
 	scope: string;
-	options: {username?: string; tenantId?: string; authorityHost?: string; tokenCachePersistenceOptions?: {name: string}};
+	options: {username?: string; tenantId?: string; authorityHost?: string; tokenCachePersistenceOptions?: {name?: string; readOnly?: boolean}};
 	/** The cache file to let the access token expire in; absent on a real cache, which is never written. */
 	expirePath?: string;
+	/** Only does what the process after this one would do. */
+	isNext?: boolean;
 };

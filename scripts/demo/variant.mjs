@@ -1,11 +1,14 @@
 // One run of one variant, in a process of its own, so that the first step is a true cold start. Takes a VariantJob as JSON in its
 // argument and prints a VariantReport. It uses the built package as an application would.
 
+import {spawnSync} from 'node:child_process';
+import {createHash} from 'node:crypto';
 import {readFileSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {fileURLToPath} from 'node:url';
 
 /** @type {import('./steps.ts').VariantJob} */
 const job = JSON.parse(process.argv[2]);
@@ -33,6 +36,25 @@ function expire(path) {
 	}
 
 	writeFileSync(path, JSON.stringify(cache, undefined, 4));
+}
+
+const digestOf = token => createHash('sha256').update(token).digest('hex');
+
+/** What the process after this one meets: loads the package and asks for the token. */
+async function runNext() {
+	const start = performance.now();
+	const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
+	const credential = new SharedTokenCacheCredential({...job.options, useNativeAddon: job.variant === 'native'});
+	const {token} = await credential.getToken(job.scope);
+	const ms = performance.now() - start;
+	await credential.close();
+	return {ms, digest: digestOf(token)};
+}
+
+function startNext(token) {
+	const {stdout} = spawnSync(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify({...job, isNext: true})], {encoding: 'utf8'});
+	const {ms, digest} = JSON.parse(stdout);
+	report.steps.push({name: 'another process: load, getToken', ms, note: digest === digestOf(token) ? 'the same token, from the cache' : 'another token'});
 }
 
 async function run() {
@@ -69,17 +91,22 @@ async function run() {
 			await sleep(1100);
 			await credential.getToken(job.scope);
 			await sleep(100);
-			await step('the token expires: redeem', async () => credential.getToken(job.scope), token => `${describeToken(token)}${token === again ? ', the old one' : ', a new one'}`);
+			const renewed = await step('the token expires: redeem', async () => credential.getToken(job.scope), token => `${describeToken(token)}${token === again ? ', the old one' : ', a new one'}`);
+			startNext(renewed.token);
 		}
 	} finally {
 		await credential.close();
 	}
 }
 
-try {
-	await run();
-} catch (error) {
-	report.failure = `${error.name} ${error.code ?? ''}: ${error.message}`;
-}
+if (job.isNext) {
+	process.stdout.write(JSON.stringify(await runNext()));
+} else {
+	try {
+		await run();
+	} catch (error) {
+		report.failure = `${error.name} ${error.code ?? ''}: ${error.message}`;
+	}
 
-process.stdout.write(JSON.stringify(report));
+	process.stdout.write(JSON.stringify(report));
+}

@@ -1,0 +1,111 @@
+/**
+ * What we write, the credential after a grant and the cache plugin, under the eyes of MSAL for Node with its own extensions: it finds
+ * and redeems it, and what it writes over, having read the cache before us, comes back.
+ */
+
+import {mkdirSync, readFileSync} from 'node:fs';
+import {dirname, join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import test, {type ExecutionContext} from 'ava';
+import {createCachePlugin} from '../../dist/cache-plugin.js';
+import {type EntraServer, type EntraUser, startEntraServer} from '../helpers/entra-server.js';
+import {ann, TestHome} from '../helpers/home.js';
+import {LockProcess} from '../helpers/lock-process.js';
+import {MsalApp} from '../helpers/msal-app.js';
+import {MsalProcess} from '../helpers/msal-process.js';
+import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
+import {environmentOf, namer, storage} from '../helpers/written-cache.js';
+
+const variants = ['native', 'pure'] as const;
+const writers = ['credential', 'plugin'] as const;
+type Kind = {variant: typeof variants[number]; writer: typeof writers[number]};
+
+const maxRounds = 8;
+const guests: EntraUser[] = Array.from({length: maxRounds}, (_, index) => ({uid: `guest-${index}`, utid: ann.utid, username: `guest-${index}@contoso.com`}));
+const tokenOf = ({username}: EntraUser) => `FAKE-refresh-token-of-${username}`;
+const scopeOf = (name: string) => `https://${name}.example/.default`;
+
+type Stage = {entra: EntraServer; cachePath: string; peer: MsalProcess; name: (secret: string) => string; getToken: (scope: string) => Promise<string>};
+
+/** A cache that the peer has signed a user in to, and a writer of ours for that user. */
+async function setStage(t: ExecutionContext, {variant, writer}: Kind, rotation: 'keep-old' | 'revoke-old'): Promise<Stage> {
+	const home = new TestHome(t);
+	const cachePath = join(home.path, '.IdentityService', 'msal.cache.nocae');
+	mkdirSync(dirname(cachePath), {recursive: true});
+	const entra = await startEntraServer({rotation, refreshTokens: Object.fromEntries([ann, ...guests].map(user => [tokenOf(user), user]))});
+	t.teardown(async () => entra.close());
+	const peer = await MsalProcess.start(t, {plugin: 'extensions', cachePath, server: entra}, environmentOf(home));
+	await peer.ask({do: 'signIn', refreshTokens: [tokenOf(ann)], scopes: [scopeOf('first')]});
+	const useNativeAddon = variant === 'native';
+	const credential = home.credential({username: ann.username, useNativeAddon}, entra);
+	const app = new MsalApp(t, createCachePlugin({cachePath, tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}, useNativeAddon}), entra);
+	return {
+		entra,
+		cachePath,
+		peer,
+		name: secret => namer(entra)(secret),
+		getToken: async scope => writer === 'credential' ? (await credential.getToken(scope)).token : (await app.silent(ann.username, scope)).accessToken,
+	};
+}
+
+for (const variant of variants) {
+	for (const writer of writers) {
+		const declare = (title: string, implementation: (t: ExecutionContext) => Promise<void>) => {
+			testWhere(test, [lackOf('msal-node'), variant === 'native' ? lackOfAddon() : undefined], `${writer}, ${variant}: ${title}`, implementation);
+		};
+
+		declare('MSAL for Node finds the access token, and redeems the refresh token', async t => {
+			const {entra, peer, name, getToken} = await setStage(t, {variant, writer}, 'revoke-old');
+			t.is(name(await getToken(storage)), 'access token 2');
+			const found = await peer.silent(ann.username, storage);
+			t.true(found.fromCache);
+			t.is(name(found.accessToken), 'access token 2');
+			// Only the last refresh token is good.
+			const refreshed = await peer.silent(ann.username, scopeOf('second'));
+			t.is(name(refreshed.accessToken), 'access token 3');
+			t.is(name(entra.grants[2]!.redeemed), 'refresh token 2');
+			t.is(name(await getToken(scopeOf('third'))), 'access token 4');
+			t.is(name(entra.grants[3]!.redeemed), 'refresh token 3');
+			t.true((await peer.silent(ann.username, scopeOf('third'))).fromCache);
+			t.is(entra.grants.length, 4);
+		});
+
+		declare('what MSAL for Node writes over, not having read it, comes back', async t => {
+			const {cachePath, peer, getToken} = await setStage(t, {variant, writer}, 'keep-old');
+			const holder = await LockProcess.startPeer(t, 'node', `${cachePath}.lockfile`);
+			let overwritten = 0;
+			let rounds = 0;
+			// Who gets the lock first is not ours to say, only likely.
+			while (rounds < 2 || (overwritten < 2 && rounds < maxRounds)) {
+				const scope = scopeOf(`round-${rounds}`);
+				// What is in the cache now is what the peer has, and it knows of no reason to read it again.
+				await peer.accounts();
+				t.is(await holder.ask('lock'), 'locked');
+				const signedIn = peer.ask({do: 'signIn', refreshTokens: [tokenOf(guests[rounds]!)], scopes: [scopeOf('guest')]});
+				// It waits for the lock now, and looks again every 100 ms; we do so more often.
+				await sleep(400);
+				const got = getToken(scope);
+				await sleep(200);
+				t.is(await holder.ask('unlock'), 'unlocked');
+				const token = await got;
+				let isThere = false;
+				const startMs = Date.now();
+				// Long enough for the peer to have written, and for us to have looked; longer only where it is not there.
+				while (Date.now() < startMs + 2000 || (!isThere && Date.now() < startMs + 8000)) {
+					const has = readFileSync(cachePath, 'utf8').includes(token);
+					overwritten += isThere && !has ? 1 : 0;
+					isThere = has;
+					await sleep(1);
+				}
+
+				await signedIn;
+				t.true(isThere, `round ${rounds}`);
+				t.true((await peer.silent(ann.username, scope)).fromCache);
+				rounds++;
+			}
+
+			t.true(overwritten > 0, 'the peer never wrote over anything: this test proves nothing');
+			t.deepEqual(await peer.accounts(), [ann, ...guests.slice(0, rounds)].map(({username}) => username).toSorted());
+		});
+	}
+}
