@@ -12,7 +12,7 @@ import {loadNativeBackend} from '../dist/native.js';
 import {prepareCaches} from './caches.js';
 import {printTable, type Result, toJson} from './results.js';
 import {
-	measureBlock, measureFirstToken, measureHit, measureReading, measureWriteBack, type Prepared,
+	measureBlock, measureFirstToken, measureFleet, measureHit, measureReading, measureWriteBack, type Prepared,
 } from './targets.js';
 
 const measurements: Record<string, (prepared: Prepared) => Promise<Result[]>> = {
@@ -20,6 +20,7 @@ const measurements: Record<string, (prepared: Prepared) => Promise<Result[]>> = 
 	P3: measureFirstToken,
 	P4: measureReading,
 	P5: measureBlock,
+	P8: measureFleet,
 	P9: measureWriteBack,
 };
 

@@ -11,6 +11,7 @@ import {interleave} from './statistics.mjs';
 const require = createRequire(import.meta.url);
 const {pureBackend: pure} = require('../dist/pure.js');
 const {backend: native, error} = require('../dist/native.js').loadNativeBackend();
+
 if (!native) {
 	throw error;
 }

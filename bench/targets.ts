@@ -1,9 +1,11 @@
 /** The measurements, one function a target. Each starts plain processes, so that nothing of this one distorts them, and returns rows. */
 
 import {spawnSync} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import {performance} from 'node:perf_hooks';
 import {fileURLToPath} from 'node:url';
 import {prepareHomeOfBothKinds, type SizedCache, type SizeName} from './caches.js';
+import {type FleetOutcome, runFleet} from './fleet.js';
 import {pairedRatio, type Result} from './results.js';
 import {interleave, summarize} from './statistics.mjs';
 
@@ -168,6 +170,46 @@ export async function measureBlock({caches}: Prepared): Promise<Result[]> {
 		{
 			id: 'P5', what: `  the same loop while nothing loads, worst run of ${idle.length}`, unit: 'ms', ours: longest(idle), direction: 'cost',
 		},
+	];
+}
+
+/** P8: 8 processes with 10 calls each want one expired token at once. */
+export async function measureFleet({directory}: Prepared): Promise<Result[]> {
+	const fleet = {processes: 8, calls: 10};
+	const rounds = 5;
+	const hasPeer = existsSync(new URL('../test/peers/node_modules/@azure/msal-node', import.meta.url));
+	if (!hasPeer) {
+		console.error('msal-node is not installed in test/peers: npm test -- test/unit installs it');
+	}
+
+	const outcomes: Record<'ours' | 'msal-node', FleetOutcome[]> = {ours: [], 'msal-node': []};
+	for (let round = 0; round < rounds; round++) {
+		for (const library of ['ours', ...(hasPeer ? ['msal-node'] : [])] as const) {
+			outcomes[library].push(await runFleet(directory, {...fleet, library: library as 'ours' | 'msal-node'}));
+		}
+	}
+
+	const noToken = 'calls without a token';
+	const what = `${fleet.processes} processes x ${fleet.calls} calls, expired token`;
+	const {ours} = outcomes;
+	const peers = outcomes['msal-node'];
+	const row = (name: string, unit: string, pick: (outcome: FleetOutcome) => number, target?: Result['target']): Result => ({
+		id: 'P8',
+		what: `${what}: ${name}`,
+		unit,
+		ours: summarize(ours.map(outcome => pick(outcome))),
+		direction: 'cost',
+		...(peers.length > 0 && {
+			peer: {name: 'msal-node 7.2.1 + extensions 5.6.0', summary: summarize(peers.map(outcome => pick(outcome)))},
+			// Nothing over nothing is no ratio.
+			...(name !== noToken && {ratio: pairedRatio(ours.map(outcome => pick(outcome)), peers.map(outcome => pick(outcome)))}),
+		}),
+		...(target && {target}),
+	});
+	return [
+		row('grants', 'grants', ({grants}) => grants, {on: 'ours', bound: 1}),
+		row(noToken, 'calls', ({failed}) => failed, {on: 'ours', bound: 0}),
+		row('until all have it', 'ms', ({elapsedMs}) => elapsedMs),
 	];
 }
 

@@ -1,7 +1,9 @@
 // P9: writing one entry back, asynchronously, page cache warm, over writing the same bytes as one buffer and renaming; and over what a
 // program does that has no splicer. Argument: JSON. Prints series of milliseconds as JSON.
 
-import {copyFile, readFile, rename, stat, writeFile} from 'node:fs/promises';
+import {
+	copyFile, readFile, rename, stat, writeFile,
+} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';
@@ -11,6 +13,7 @@ const require = createRequire(import.meta.url);
 const {editsOfGrant} = require('../dist/grant-edits.js');
 const {pureBackend: pure} = require('../dist/pure.js');
 const {backend: native, error} = require('../dist/native.js').loadNativeBackend();
+
 if (!native) {
 	throw error;
 }
@@ -35,7 +38,9 @@ function changeOf() {
 		isAdfs: false,
 		scopes: [scope],
 		realm,
-		redeemed: {homeAccountId, environment, clientId, familyId: '1', secret: ''},
+		redeemed: {
+			homeAccountId, environment, clientId, familyId: '1', secret: '',
+		},
 		isOwnCache: false,
 		nowSec: expiresOnSec,
 	}, false);
@@ -58,7 +63,9 @@ const viaBackend = (backend, file) => async () => {
 	return elapsedMs;
 };
 
-const files = {native: await copyTo('.native'), pure: await copyTo('.pure'), whole: await copyTo('.whole'), parsed: await copyTo('.parsed')};
+const files = {
+	native: await copyTo('.native'), pure: await copyTo('.pure'), whole: await copyTo('.whole'), parsed: await copyTo('.parsed'),
+};
 const whole = await readFile(path);
 
 async function writeWhole() {
