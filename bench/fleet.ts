@@ -74,12 +74,12 @@ function startMember(home: string, job: object) {
 	});
 	const lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
 	const next = async (): Promise<string> => {
-		const {value, done} = await lines.next();
-		if (done) {
+		const line = await lines.next() as IteratorResult<string, undefined>;
+		if (line.done) {
 			throw new Error('a process of the fleet ended early');
 		}
 
-		return value;
+		return line.value;
 	};
 
 	child.stdin.write(`${JSON.stringify(job)}\n`);

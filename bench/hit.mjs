@@ -6,8 +6,8 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {interleave} from './statistics.mjs';
 
-const require = createRequire(import.meta.url);
-const {SharedTokenCacheCredential} = require('../dist/index.js');
+const load = createRequire(import.meta.url);
+const {SharedTokenCacheCredential} = load('../dist/index.js');
 
 const [scope] = process.argv.slice(2);
 const credential = new SharedTokenCacheCredential();

@@ -8,9 +8,9 @@ import process from 'node:process';
 import {readAndSkip} from './skip-scan.mjs';
 import {interleave} from './statistics.mjs';
 
-const require = createRequire(import.meta.url);
-const {pureBackend: pure} = require('../dist/pure.js');
-const {backend: native, error} = require('../dist/native.js').loadNativeBackend();
+const load = createRequire(import.meta.url);
+const {pureBackend: pure} = load('../dist/pure.js');
+const {backend: native, error} = load('../dist/native.js').loadNativeBackend();
 
 if (!native) {
 	throw error;

@@ -7,7 +7,7 @@
  * @returns {Summary}
  */
 export function summarize(samples) {
-	const sorted = [...samples].sort((a, b) => a - b);
+	const sorted = samples.toSorted((a, b) => a - b);
 	const at = share => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
 	return {
 		median: at(0.5), p10: at(0.1), p90: at(0.9), max: at(1), count: sorted.length,
@@ -26,7 +26,7 @@ export async function interleave({rounds, warmUpRounds = 1}, tasks) {
 	const series = tasks.map(() => []);
 	const inOrder = [...tasks.entries()];
 	for (let round = -warmUpRounds; round < rounds; round++) {
-		for (const [index, task] of round % 2 === 0 ? inOrder : [...inOrder].reverse()) {
+		for (const [index, task] of round % 2 === 0 ? inOrder : inOrder.toReversed()) {
 			const sample = await task();
 			if (round >= 0) {
 				series[index].push(sample);

@@ -9,10 +9,10 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {interleave} from './statistics.mjs';
 
-const require = createRequire(import.meta.url);
-const {editsOfGrant} = require('../dist/grant-edits.js');
-const {pureBackend: pure} = require('../dist/pure.js');
-const {backend: native, error} = require('../dist/native.js').loadNativeBackend();
+const load = createRequire(import.meta.url);
+const {editsOfGrant} = load('../dist/grant-edits.js');
+const {pureBackend: pure} = load('../dist/pure.js');
+const {backend: native, error} = load('../dist/native.js').loadNativeBackend();
 
 if (!native) {
 	throw error;
