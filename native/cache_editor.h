@@ -105,7 +105,8 @@ struct EditPlan {
 
 // Reads `source` to its end, once. Returns kCacheCorrupt, kCacheFormat, or what the source
 // returned; the messages are those of ScanCache. Fills `plan` on success only. Does not call
-// Verify. Memory: that of the records that change. Pure but for the source; safe on any thread.
+// Verify. Memory: that of the records that change, and 24 bytes for each record of a section from
+// which an edit takes some. Pure but for the source; safe on any thread.
 Status PlanEdits(ByteSource* source, const CacheChange& change, EditPlan* plan);
 
 }  // namespace stc

@@ -52,6 +52,12 @@ export type AcquiredToken = {
 	generation: number;
 };
 
+export type ReplacedToken = {
+	token: string;
+	/** Unix seconds. */
+	expiresOnSec: number;
+};
+
 /** What a look at the sources came to. */
 type View = {
 	outcome: ResolvedAccount | CredentialUnavailableError;
@@ -124,11 +130,11 @@ export class Acquisition {
 	}
 
 	/**
-	 * @param minimumExpiresOnSec For a refresh ahead of time: a cached token has to live longer than this (Unix seconds) to be taken.
+	 * @param replaced For a refresh ahead of time: the token that is served now. A cached one has to live longer to be taken.
 	 * @throws {CredentialUnavailableError} {AuthenticationRequiredError} {AuthenticationError}
 	 * @throws the reason of `signal`, if that fired.
 	 */
-	async acquire(request: TokenRequest, signal: AbortSignal, minimumExpiresOnSec = 0): Promise<AcquiredToken> {
+	async acquire(request: TokenRequest, signal: AbortSignal, replaced?: ReplacedToken): Promise<AcquiredToken> {
 		const {outcome} = await this.#currentView(request.kind);
 		const generation = this.#generation;
 		signal.throwIfAborted();
@@ -137,12 +143,12 @@ export class Acquisition {
 		}
 
 		const cached = this.#findCached(outcome, request, minimumLifetimeSec);
-		if (cached && cached.expiresOn > minimumExpiresOnSec) {
+		if (cached && livesLonger(cached, replaced)) {
 			return toAcquired(cached, generation);
 		}
 
 		try {
-			return await this.#acquireAlone(outcome, request, signal, minimumExpiresOnSec);
+			return await this.#acquireAlone(outcome, request, signal, replaced);
 		} catch (error) {
 			// An authority that is down does not take away a token that still lives.
 			const lastResort = error instanceof AuthenticationError ? this.#findCached(outcome, request, 0) : undefined;
@@ -158,7 +164,7 @@ export class Acquisition {
 	/** Looks whether the sources changed since they were read, and reads them again if so. */
 	async check(): Promise<void> {
 		await Promise.all([...this.#views].map(async ([kind, view]) => {
-			if (await this.#hasChanged(view, true)) {
+			if (await this.#hasChanged(view, false)) {
 				await Promise.all([this.#look(kind), this.#writeBack?.repair()]);
 			} else {
 				view.checkedMs = Date.now();
@@ -169,9 +175,9 @@ export class Acquisition {
 	async close(): Promise<void> {
 		const client = this.#client;
 		this.#client = undefined;
-		this.#writeBack?.close();
+		const writeBack = this.#writeBack;
 		this.#writeBack = undefined;
-		await client?.close();
+		await Promise.all([writeBack?.close(), client?.close()]);
 	}
 
 	/** Readings of all sources, for requests of both kinds. */
@@ -227,7 +233,7 @@ export class Acquisition {
 				return view;
 			}
 
-			if (!await this.#hasChanged(view, false)) {
+			if (!await this.#hasChanged(view, true)) {
 				view.checkedMs = Date.now();
 				return view;
 			}
@@ -236,9 +242,10 @@ export class Acquisition {
 		return this.#look(kind);
 	}
 
-	async #hasChanged(view: View, isBackground: boolean): Promise<boolean> {
+	/** @param isPatient Whether a keyring that stalled a moment ago may be asked again, which may take long. */
+	async #hasChanged(view: View, isPatient: boolean): Promise<boolean> {
 		const changes = await Promise.all(view.watched.map(async ({source, stamp}) => {
-			if (isBackground && !stamp.readable && stamp.value === 'STC_STORE_TIMEOUT' && Date.now() - view.checkedMs < stalledStoreCheckMs) {
+			if (!isPatient && !stamp.readable && stamp.value === 'STC_STORE_TIMEOUT' && Date.now() - view.checkedMs < stalledStoreCheckMs) {
 				return false;
 			}
 
@@ -416,7 +423,7 @@ export class Acquisition {
 	 * Redeems a refresh token while no other process on this machine does so for the same token; where one just did, its token is
 	 * taken from the cache.
 	 */
-	async #acquireAlone(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal, minimumExpiresOnSec: number): Promise<AcquiredToken> {
+	async #acquireAlone(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal, replaced: ReplacedToken | undefined): Promise<AcquiredToken> {
 		const target = await this.#target(account, request.kind);
 		// What claims ask for is no cached token, so nobody could use another's.
 		const lease = request.claims === undefined ? await this.#takeLease(account, request, target, signal) : undefined;
@@ -428,7 +435,7 @@ export class Acquisition {
 			}
 
 			const cached = this.#findCached(view.outcome, request, minimumLifetimeSec);
-			return cached && cached.expiresOn > minimumExpiresOnSec
+			return cached && livesLonger(cached, replaced)
 				? toAcquired(cached, generation)
 				: toAcquired(await this.#redeem(view.outcome, request, target, signal), generation);
 		} finally {
@@ -443,7 +450,9 @@ export class Acquisition {
 			return undefined;
 		}
 
-		const {primary} = this.#sources(kind);
+		// What could not be read just now cannot be written, and to ask again may take as long as a keyring that stalls.
+		const unreadable = new Set(this.#views.get(kind)?.watched.filter(({stamp}) => !stamp.readable).map(({source}) => source.label));
+		const primary = this.#sources(kind).primary.filter(({label}) => !unreadable.has(label));
 		const own = primary.find(({label}) => label === account.source.label);
 		try {
 			return own ?? await this.#cache.writableSource(primary, unsafeAllowUnencryptedStorage);
@@ -472,7 +481,7 @@ export class Acquisition {
 			clientId,
 			account.candidate.account.homeAccountId,
 			request.tenantId ?? this.#ownTenant() ?? '',
-			...request.scopes.toSorted(),
+			...request.scopes.map(scope => scope.toLowerCase()).toSorted(),
 		];
 		return takeLease({
 			path: leasePath(file.at.path, identity.map(part => part.toLowerCase())),
@@ -559,8 +568,8 @@ export class Acquisition {
 				this.#refused.set(refusal.isTokenDead ? keys.token : keys.request, refusal);
 				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
 				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
-					// eslint-disable-next-line no-await-in-loop
-					await this.#writer().evict(target, account.candidate.account, secret);
+					// The next refresh token does not have to wait for a lock.
+					void this.#writer().evict(target, account.candidate.account, secret);
 				}
 			}
 		}
@@ -645,6 +654,11 @@ export class Acquisition {
 
 		return this.#client;
 	}
+}
+
+/** The same token does not, though its times read differently once the clock by which they were written is no longer ahead. */
+function livesLonger(entry: AccessTokenEntry, replaced: ReplacedToken | undefined): boolean {
+	return !replaced || (entry.secret !== replaced.token && entry.expiresOn - clockSkewSec(entry, Math.floor(Date.now() / 1000)) > replaced.expiresOnSec);
 }
 
 function toAcquired(entry: AccessTokenEntry, generation: number): AcquiredToken {

@@ -129,8 +129,9 @@ export type MatchField =
  * One edit of the records of one section. Only records that count in `JSON.parse`'s sense are looked at (of two with one key the
  * later one, of two sections with one name the later one). A record belongs to the first edit of a change that matches it.
  *
- * A record matches if its key is `key`, or if `match` is given and every field in it has one of the values given there. What is
- * no object matches by its key alone, and is replaced as a whole.
+ * A record matches if its key is `key`, or if `match` names fields and each of them has one of the values given there. What is
+ * no object matches by its key alone, and is replaced as a whole. No record is added under a key that stays, because it belongs to
+ * an earlier edit.
  */
 export type RecordEdit = {
 	/** Such as `AccessToken`. */
@@ -147,7 +148,7 @@ export type RecordEdit = {
 	set?: Readonly<Record<string, string>>;
 	/** More fields, in front of those of `set`, that only a record gets which is added. */
 	fill?: Readonly<Record<string, string>>;
-	/** Fields to take out. */
+	/** Fields to take out, unless `set` has them. */
 	unset?: readonly string[];
 	/** Records in which this field is a time of at least `value` (Unix seconds) are left alone, and count as a match. */
 	unlessNewer?: {field: 'expires_on' | 'last_modification_time'; value: number};

@@ -10,10 +10,11 @@ import type {CacheText} from './backend.js';
 import {SharedCache} from './cache.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {StoreError} from './errors.js';
+import {holding} from './holding.js';
 import type {CacheSource} from './locations.js';
 import {log} from './log.js';
 import {
-	applyChanges, cacheChangesOf, diffRecords, joinChanges, type RecordChange, subjectOf, undoneChanges,
+	applyChanges, cacheChangesOf, diffRecords, isEndedBy, joinChanges, type RecordChange, subjectOf, undoneChanges,
 } from './record-diff.js';
 import type {SharedTokenCacheOptions} from './types.js';
 
@@ -58,8 +59,8 @@ const anxiousLookMs = 20;
 export function createCachePlugin(options: CachePluginOptions = {}): CachePlugin {
 	const keeper = new CacheKeeper(options);
 	return {
-		beforeCacheAccess: async context => keeper.prepare(context),
-		afterCacheAccess: async context => keeper.finish(context),
+		beforeCacheAccess: async context => holding(async () => keeper.prepare(context)),
+		afterCacheAccess: async context => holding(async () => keeper.finish(context)),
 	};
 }
 
@@ -73,6 +74,8 @@ type Replica = {
 	preparing: number;
 	/** What is not written yet, by its subject. */
 	unsaved: Map<string, RecordChange>;
+	/** How often something was written. */
+	commits: number;
 	/** What was written lately. */
 	recent: Array<{change: RecordChange; untilMs: number}>;
 	saving: Promise<void> | undefined;
@@ -173,6 +176,7 @@ class CacheKeeper {
 				begun: 0,
 				preparing: 0,
 				unsaved: new Map(),
+				commits: 0,
 				recent: [],
 				saving: undefined,
 				savingNext: undefined,
@@ -199,16 +203,18 @@ class CacheKeeper {
 			return;
 		}
 
+		const {commits} = replica;
 		const read = await this.#cache.readText(source);
-		this.#findUndone(replica, read, source);
+		this.#findUndone(replica, commits, read, source);
 		deserialize(replica, read?.text ?? '', source);
 		replica.stamp = read?.stamp ?? (readable ? value : undefined);
 	}
 
-	#findUndone(replica: Replica, read: CacheText | null, source: CacheSource): void {
+	/** @param commits How often something had been written before the cache was read. */
+	#findUndone(replica: Replica, commits: number, read: CacheText | null, source: CacheSource): void {
 		const nowMs = performance.now();
 		replica.recent = replica.recent.filter(({untilMs}) => untilMs > nowMs);
-		if (replica.recent.length === 0) {
+		if (replica.recent.length === 0 || commits !== replica.commits) {
 			return;
 		}
 
@@ -268,13 +274,15 @@ class CacheKeeper {
 			}
 		}
 
+		// Not what the token cache was loaded from any longer; a file that is deleted now has the stamp of one that never was.
+		replica.stamp = undefined;
+		replica.commits++;
 		const untilMs = performance.now() + repairWindowMs;
 		for (const change of changes) {
 			if (replica.unsaved.get(subjectOf(change)) === change) {
 				replica.unsaved.delete(subjectOf(change));
+				replica.recent.push({change, untilMs});
 			}
-
-			replica.recent.push({change, untilMs});
 		}
 	}
 
@@ -288,7 +296,8 @@ class CacheKeeper {
 	/** Looks whether what was written is still there. Never fails. */
 	async #look(replica: Replica, source: CacheSource): Promise<void> {
 		try {
-			this.#findUndone(replica, await this.#cache.readText(source), source);
+			const {commits} = replica;
+			this.#findUndone(replica, commits, await this.#cache.readText(source), source);
 			await this.#retry(replica);
 		} catch (error) {
 			log.info(() => `The shared token cache could not be looked at after a write (${source.label}). ${(error as Error).message}`);
@@ -305,10 +314,12 @@ function changesOf(replica: Replica, {before, begun}: Access): RecordChange[] {
 function addUnsaved(replica: Replica, change: RecordChange): void {
 	const subject = subjectOf(change);
 	const joined = joinChanges(replica.unsaved.get(subject), change);
-	// To the end, for the order in which things were done.
-	replica.unsaved.delete(subject);
+	const isPast = (earlier: RecordChange) => subjectOf(earlier) === subject || isEndedBy(earlier, change);
+	replica.unsaved = new Map([...replica.unsaved].filter(([, earlier]) => !isPast(earlier)));
 	replica.unsaved.set(subject, joined);
-	replica.recent = replica.recent.filter(({change: earlier}) => subjectOf(earlier) !== subject);
+	replica.recent = replica.recent.filter(({change: earlier}) => !isPast(earlier));
+	// msal-node goes back to the text that it was given last, which has not got this change.
+	replica.stamp = undefined;
 }
 
 function deserialize({tokenCache, unsaved}: Replica, text: string, source: CacheSource): void {

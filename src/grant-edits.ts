@@ -26,12 +26,16 @@ export type Grant = {
 	nowSec: number;
 };
 
-/** @param isRepair Whether this only puts back what a peer that did not see it has overwritten. */
-export function editsOfGrant(grant: Grant, isRepair: boolean): CacheChange {
-	const edits = [accessTokenEdit(grant)];
+/**
+ * @param isRepair Whether this only puts back what a peer that did not see it has overwritten.
+ * @param isLate Whether others may have written newer tokens since the grant. A grant of just now replaces whatever is there: the
+ * lives of tokens differ, so that one which a challenge has made worthless may expire later; and clocks are wrong.
+ */
+export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair): CacheChange {
+	const edits = [accessTokenEdit(grant, isLate)];
 	const {response, account, environments, isOwnCache} = grant;
 	if (response.refreshToken) {
-		edits.push(refreshTokenEdit(grant, response.refreshToken));
+		edits.push(refreshTokenEdit(grant, response.refreshToken, isLate));
 	}
 
 	if (response.idToken) {
@@ -54,6 +58,18 @@ export function editsOfGrant(grant: Grant, isRepair: boolean): CacheChange {
 	};
 }
 
+/** Takes out what a grant wrote, where its account is gone: a peer that signs out step by step may have been in the middle of it. */
+export function editsOfUndoing({response, account}: Grant): CacheChange {
+	const secrets = {AccessToken: response.accessToken, RefreshToken: response.refreshToken, IdToken: response.idToken};
+	return {
+		edits: Object.entries(secrets).flatMap(([section, secret]) => secret === undefined
+			? []
+			: [{
+				section, action: 'remove', match: {home_account_id: [account.homeAccountId], secret: [secret]},
+			}]),
+	};
+}
+
 /** Takes a refresh token out that the authority will never accept again. */
 export function editsOfEviction({homeAccountId}: AccountEntry, refreshToken: string): CacheChange {
 	return {edits: [{section: 'RefreshToken', action: 'remove', match: {home_account_id: [homeAccountId], secret: [refreshToken]}}]};
@@ -72,7 +88,7 @@ export function editsOfSignOut(homeAccountId: string, environments?: readonly st
 	};
 }
 
-function accessTokenEdit({response, account, environment, environments, clientId, scopes, realm, nowSec}: Grant): RecordEdit {
+function accessTokenEdit({response, account, environment, environments, clientId, scopes, realm, nowSec}: Grant, isLate: boolean): RecordEdit {
 	const target = targetOf(response.scope, scopes);
 	const {accessToken, expiresOnSec, refreshOnSec, extendedExpiresOnSec = expiresOnSec} = response;
 	return {
@@ -103,7 +119,7 @@ function accessTokenEdit({response, account, environment, environments, clientId
 			...(refreshOnSec !== undefined && {refresh_on: String(refreshOnSec)}),
 		}),
 		...(refreshOnSec === undefined && {unset: ['refresh_on']}),
-		unlessNewer: {field: 'expires_on', value: expiresOnSec},
+		...(isLate && {unlessNewer: {field: 'expires_on', value: expiresOnSec}}),
 	};
 }
 
@@ -113,7 +129,7 @@ function targetOf(granted: string | undefined, asked: readonly string[]): string
 	return [...new Set(granted === undefined ? asked : [...granted.split(' ').filter(Boolean), ...defaults])].join(' ');
 }
 
-function refreshTokenEdit({response, account, environment, environments, clientId, redeemed, isOwnCache, nowSec}: Grant, refreshToken: string): RecordEdit {
+function refreshTokenEdit({response, account, environment, environments, clientId, redeemed, isOwnCache, nowSec}: Grant, refreshToken: string, isLate: boolean): RecordEdit {
 	const familyId = response.familyId ?? redeemed.familyId;
 	const ownerId = redeemed.familyId && !response.familyId ? redeemed.clientId ?? clientId : clientId;
 	return {
@@ -138,7 +154,7 @@ function refreshTokenEdit({response, account, environment, environments, clientI
 			credential_type: 'RefreshToken', home_account_id: account.homeAccountId, environment, client_id: ownerId, ...(familyId && {family_id: familyId}),
 		}),
 		set: jsonOf({secret: refreshToken, last_modification_time: String(nowSec)}),
-		unlessNewer: {field: 'last_modification_time', value: nowSec},
+		...(isLate && {unlessNewer: {field: 'last_modification_time', value: nowSec}}),
 	};
 }
 

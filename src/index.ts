@@ -10,6 +10,9 @@ export {
 	type StoreErrorDetails,
 } from './errors.js';
 export {SharedTokenCache} from './shared-token-cache.js';
+export {
+	type CachePlugin, type CachePluginOptions, createCachePlugin, type SerializableTokenCache, type TokenCacheContext,
+} from './cache-plugin.js';
 export type {
 	AbortSignalLike,
 	AccessToken,

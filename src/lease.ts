@@ -4,7 +4,9 @@
  */
 
 import {createHash} from 'node:crypto';
-import {mkdir as mkdirWithCallback, stat as statWithCallback, unlink as unlinkWithCallback} from 'node:fs';
+import {
+	mkdir as mkdirWithCallback, readFile as readFileWithCallback, stat as statWithCallback, unlink as unlinkWithCallback,
+} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
@@ -12,6 +14,7 @@ import type {HeldLock} from './backend.js';
 import {log} from './log.js';
 
 const mkdir = promisify(mkdirWithCallback);
+const readFile = promisify(readFileWithCallback);
 const stat = promisify(statWithCallback);
 const unlink = promisify(unlinkWithCallback);
 
@@ -30,6 +33,12 @@ const stuckAfterMs = 30_000;
 
 /** With other holders all the time, one's own turn never comes: a grant without the lease then. Milliseconds. */
 const patienceMs = 2 * stuckAfterMs;
+
+/**
+ * Holders that are waited for. When these have come and gone and nothing can be used, the authority is down, or the cache cannot be
+ * written: each in turn would only add its time to that of those before. Two, so that a holder that dies is replaced by one.
+ */
+const maxHolders = 2;
 
 export type LeaseOptions = {
 	/** The lock file. See {@link leasePath}. */
@@ -69,6 +78,7 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 	}
 
 	const giveUpAtMs = performance.now() + Math.max(patienceMs, 2 * stuckMs);
+	const holders = new Set<string>();
 	let seen: string | undefined;
 	let quietSinceMs = performance.now();
 	for (;;) {
@@ -91,6 +101,17 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 
 			// eslint-disable-next-line no-await-in-loop
 			await lock.release();
+			return undefined;
+		}
+
+		// eslint-disable-next-line no-await-in-loop
+		const holder = await holderOf(path);
+		if (holder) {
+			holders.add(holder);
+		}
+
+		if (holders.size > maxHolders) {
+			log.info(() => 'Other processes held the lease of the token request one after the other; going on without it.');
 			return undefined;
 		}
 
@@ -134,6 +155,15 @@ export class Lease {
 	async release(): Promise<void> {
 		clearInterval(this.#signs);
 		await this.#lock.release();
+	}
+}
+
+/** What the holder wrote there, its process id first; empty where it is about to. `undefined`: nobody holds it. */
+async function holderOf(path: string): Promise<string | undefined> {
+	try {
+		return await readFile(path, 'utf8');
+	} catch {
+		return undefined;
 	}
 }
 

@@ -4,7 +4,9 @@
  */
 
 import {issueAccessToken} from './access-token.js';
-import {Acquisition, type AcquiredToken, type TokenRequest} from './acquisition.js';
+import {
+	Acquisition, type AcquiredToken, type ReplacedToken, type TokenRequest,
+} from './acquisition.js';
 import {Flight, type WaitOptions} from './flight.js';
 import {log} from './log.js';
 import type {CacheKind} from './locations.js';
@@ -83,7 +85,7 @@ export class TokenMemo {
 
 	/** Waits for one token together with everybody else who wants it. */
 	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
-		const token = await this.#flightFor(request, 0).wait(wait);
+		const token = await this.#flightFor(request).wait(wait);
 		// A token for a claims challenge is newer than what is kept, and serves the requests without claims from now on.
 		this.#keep(hotKey, token);
 		return token.promise;
@@ -119,13 +121,13 @@ export class TokenMemo {
 		await this.acquisition.close();
 	}
 
-	#flightFor(request: TokenRequest, minimumExpiresOnSec: number): Flight<HotToken> {
+	#flightFor(request: TokenRequest, replaced?: ReplacedToken): Flight<HotToken> {
 		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
 		let flight = this.#flights.get(key);
 		if (!flight) {
 			flight = new Flight(async signal => {
 				try {
-					const acquired = await this.acquisition.acquire(request, signal, minimumExpiresOnSec);
+					const acquired = await this.acquisition.acquire(request, signal, replaced);
 					this.checkedMs = Math.max(this.checkedMs, this.acquisition.checkedMs);
 					return toHotToken(acquired, request);
 				} finally {
@@ -182,7 +184,8 @@ export class TokenMemo {
 	async #refresh(token: HotToken, hotKey: string): Promise<void> {
 		const {request, expiresOnSec} = token;
 		try {
-			const next = await this.#flightFor({...request, claims: undefined}, expiresOnSec).background();
+			const {token: current} = await token.promise;
+			const next = await this.#flightFor({...request, claims: undefined}, {token: current, expiresOnSec}).background();
 			if (next.expiresOnSec <= expiresOnSec) {
 				throw new Error('The authority gave no newer token.');
 			}

@@ -3,7 +3,7 @@
  * can be merged into what others have written meanwhile. Pure: no files, no clock.
  */
 
-import type {CacheChange, RecordEdit} from './backend.js';
+import type {CacheChange, MatchField, RecordEdit} from './backend.js';
 import {editsOfSignOut} from './grant-edits.js';
 
 type JsonObject = Readonly<Record<string, unknown>>;
@@ -38,6 +38,9 @@ const accountSection = 'Account';
 const fieldsOfSecret = [
 	'target', 'cached_at', 'expires_on', 'extended_expires_on', 'refresh_on', 'token_type', 'key_id', 'userAssertionHash', 'family_id',
 ];
+
+/** Tell a token from every other, whatever its key. */
+const fieldsOfIdentity: readonly MatchField[] = ['home_account_id', 'environment', 'client_id', 'realm', 'target', 'family_id', 'secret'];
 
 /**
  * Compares two texts of one program's view of the cache. Top-level members that are objects are sections; in them, what is an
@@ -87,6 +90,11 @@ export function diffRecords(before: string, after: string): RecordChange[] {
 /** Tells two changes of the same thing: of those the later one counts. */
 export function subjectOf(change: RecordChange): string {
 	return JSON.stringify(change.kind === 'sign-out' ? [change.homeAccountId, change.environment] : [change.section, change.key, 'record']);
+}
+
+/** Whether a change is about an account that was signed out after it: it is of no use any longer. */
+export function isEndedBy(change: RecordChange, signOut: RecordChange): boolean {
+	return signOut.kind === 'sign-out' && change.kind === 'put' && belongsTo(change.after, signOut);
 }
 
 /** The later change, as one from where the earlier one began. */
@@ -159,7 +167,7 @@ export function applyChanges(text: string, changes: Iterable<RecordChange>): str
 
 /**
  * Those of the changes that somebody has undone who wrote the cache from an older reading of it: the record is again as it was
- * before. One whose account is gone is not among them, nor is one that was changed to something else.
+ * before. One whose account is gone is not among them, nor is one that has no account, or that was changed to something else.
  *
  * @param text Well-formed JSON, or empty.
  */
@@ -171,8 +179,7 @@ export function undoneChanges(text: string, changes: readonly RecordChange[]): R
 			return false;
 		}
 
-		const owner = textOf(change.after, 'home_account_id');
-		if (owner !== '' && !accounts.has(owner)) {
+		if (!accounts.has(textOf(change.after, 'home_account_id'))) {
 			return false;
 		}
 
@@ -222,7 +229,7 @@ function removeEdit({section, key, before}: RecordRemoval): RecordEdit {
 	const secret = isObject(before) ? textOf(before, 'secret') : '';
 	return isObject(before) && secret !== ''
 		// A token that somebody has renewed meanwhile is not the one that was taken out.
-		? {section, action: 'remove', match: {home_account_id: [textOf(before, 'home_account_id')], secret: [secret]}}
+		? {section, action: 'remove', match: Object.fromEntries(fieldsOfIdentity.map(field => [field, [textOf(before, field)]]))}
 		: {section, action: 'remove', key};
 }
 

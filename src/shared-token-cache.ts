@@ -6,8 +6,8 @@ import type {AccountEntry, CacheQuery} from './backend.js';
 import {SharedCache, type SourceReading} from './cache.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {invalidArgument, StoreError} from './errors.js';
-import {Flight} from './flight.js';
 import {editsOfSignOut} from './grant-edits.js';
+import {holding} from './holding.js';
 import type {CacheSource} from './locations.js';
 import {waitForLock} from './locks.js';
 import {cacheChangesOf, diffRecords} from './record-diff.js';
@@ -155,9 +155,4 @@ export class SharedTokenCache {
 
 		return readings;
 	}
-}
-
-/** Holds the event loop while somebody waits: a keyring's answer alone does not. */
-async function holding<Result>(work: () => Promise<Result>): Promise<Result> {
-	return new Flight(work, () => undefined).wait({abortSignal: undefined, timeoutMs: undefined});
 }

@@ -43,7 +43,7 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 			&& entry.clientId.toLowerCase() === criteria.clientId.toLowerCase()
 			&& realms.has((entry.realm ?? '').toLowerCase())
 			&& isContained(scopes, entry.target)
-			&& (!best || entry.expiresOn > best.expiresOn)
+			&& (!best || entry.expiresOn - clockSkewSec(entry, nowSec) > best.expiresOn - clockSkewSec(best, nowSec))
 		) {
 			best = entry;
 		}

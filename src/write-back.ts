@@ -7,7 +7,9 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {AccountEntry, CacheChange} from './backend.js';
 import type {CommitOutcome, SharedCache} from './cache.js';
 import {StoreError} from './errors.js';
-import {editsOfEviction, editsOfGrant, type Grant} from './grant-edits.js';
+import {
+	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
+} from './grant-edits.js';
 import type {CacheSource} from './locations.js';
 import {log} from './log.js';
 
@@ -40,6 +42,9 @@ export class WriteBack {
 	#retryTimer: NodeJS.Timeout | undefined;
 	#lookTimer: NodeJS.Timeout | undefined;
 	#looking: Promise<void> | undefined;
+	/** Commits that are under way, those that wait for a lock included. */
+	readonly #running = new Set<Promise<unknown>>();
+	readonly #ending = new AbortController();
 	#isClosed = false;
 
 	/** @param onWritten Called with the source's stamps from before and after a write of ours. */
@@ -50,10 +55,7 @@ export class WriteBack {
 
 	/** Returns when the grant is written, could not be, or takes too long; never fails. */
 	async write(source: CacheSource, grant: Grant): Promise<void> {
-		const patience = new AbortController();
-		const waiting = sleep(patienceMs, undefined, {ref: false, signal: patience.signal}).catch(() => undefined);
-		await Promise.race([this.#write({source, grant, failures: 0}), waiting]);
-		patience.abort();
+		await this.#patiently(this.#write({source, grant, failures: 0}));
 	}
 
 	/** Takes a refresh token that is dead out of the cache it came from. Never fails. */
@@ -73,18 +75,30 @@ export class WriteBack {
 		}
 	}
 
-	/** Ends the work in the background. What waits for another try is given up: it is in no other process's way. */
-	close(): void {
+	/** Ends the work in the background: what is being written gets a moment to be finished, what waits for another try is given up. */
+	async close(): Promise<void> {
 		this.#isClosed = true;
 		clearTimeout(this.#retryTimer);
 		clearTimeout(this.#lookTimer);
 		this.#pending = [];
 		this.#recent = [];
+		if (this.#running.size > 0) {
+			await this.#patiently(Promise.allSettled(this.#running));
+			this.#ending.abort(new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while a lock was waited for.', {op: 'lock'}));
+			await Promise.allSettled(this.#running);
+		}
+	}
+
+	async #patiently(work: Promise<unknown>): Promise<void> {
+		const patience = new AbortController();
+		const waiting = sleep(patienceMs, undefined, {ref: false, signal: patience.signal}).catch(() => undefined);
+		await Promise.race([work, waiting]);
+		patience.abort();
 	}
 
 	async #write(write: Write): Promise<void> {
 		const {source, grant} = write;
-		const outcome = await this.#commit(source, editsOfGrant(grant, false), !grant.isOwnCache);
+		const outcome = await this.#commit(source, editsOfGrant(grant, false, write.failures > 0), !grant.isOwnCache);
 		if (outcome instanceof Error) {
 			this.#retryLater({...write, failures: write.failures + 1});
 		} else if (outcome.outcome === 'written') {
@@ -99,8 +113,10 @@ export class WriteBack {
 
 	/** Failures are logged, and returned. */
 	async #commit(source: CacheSource, change: CacheChange, create: boolean): Promise<CommitOutcome | Error> {
+		const running = this.#cache.commit(source, change, {create, ref: false, signal: this.#ending.signal});
+		this.#running.add(running);
 		try {
-			const outcome = await this.#cache.commit(source, change, {create, ref: false});
+			const outcome = await running;
 			if (outcome.outcome === 'written') {
 				this.#onWritten(source, outcome.baseStamp ?? '', outcome.stamp);
 			}
@@ -113,6 +129,8 @@ export class WriteBack {
 
 			log.warning(() => `The shared token cache could not be written (${source.label}); tokens are kept in memory. ${error.message}`);
 			return error;
+		} finally {
+			this.#running.delete(running);
 		}
 	}
 
@@ -164,12 +182,29 @@ export class WriteBack {
 				continue;
 			}
 
-			if (outcome.outcome === 'written') {
-				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
-				written.stamp = outcome.stamp;
-				this.#lookIn(firstLookMs);
-			} else if (outcome.outcome === 'unchanged') {
-				written.stamp = outcome.stamp;
+			switch (outcome.outcome) {
+				case 'written': {
+					log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
+					written.stamp = outcome.stamp;
+					this.#lookIn(firstLookMs);
+
+					break;
+				}
+
+				case 'unchanged': {
+					written.stamp = outcome.stamp;
+
+					break;
+				}
+
+				case 'no-account': {
+					written.untilMs = 0;
+					// eslint-disable-next-line no-await-in-loop
+					await this.#commit(source, editsOfUndoing(grant), false);
+
+					break;
+				}
+			// No default
 			}
 		}
 	}

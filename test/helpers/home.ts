@@ -94,7 +94,10 @@ export class TestHome {
 		t.teardown(async () => {
 			await Promise.all(this.#credentials.map(async credential => credential.close()));
 			await Promise.all(this.#dispatchers.map(async dispatcher => dispatcher.destroy()));
-			rmSync(this.path, {recursive: true, force: true});
+			// A write in the background may be ending just now.
+			rmSync(this.path, {
+				recursive: true, force: true, maxRetries: 10, retryDelay: 20,
+			});
 		});
 	}
 

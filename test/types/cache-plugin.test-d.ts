@@ -22,8 +22,8 @@ declare const tokenCache: ISerializableTokenCache;
 tokenCache satisfies TokenCacheContext['tokenCache'];
 declare const wholeTokenCache: TokenCache;
 wholeTokenCache satisfies TokenCacheContext['tokenCache'];
-plugin.beforeCacheAccess(context) satisfies Promise<void>;
-plugin.afterCacheAccess(context) satisfies Promise<void>;
+await plugin.beforeCacheAccess(context) satisfies void;
+await plugin.afterCacheAccess(context) satisfies void;
 
 // A plugin for msal-node is one of ours, too.
 declare const other: ICachePlugin;

@@ -1,0 +1,379 @@
+/**
+ * One grant for all processes of a machine: services in processes of their own want one token that the cache does not have, and the
+ * embedded endpoint counts what it is asked for.
+ */
+
+import {
+	chmodSync, readdirSync, readFileSync, statSync,
+} from 'node:fs';
+import {dirname, join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import test, {type ExecutionContext} from 'ava';
+import * as faults from '../helpers/entra-faults.js';
+import {type EntraServer, type EntraServerOptions, startEntraServer} from '../helpers/entra-server.js';
+import {
+	environmentOfServer, FleetProcess, type FleetToken, HeldAnswer, lackOfWrongClocks, leaseHolders, nameTokens, until, wrongClock,
+} from '../helpers/fleet.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, type CacheSections, nowSec, refreshTokenRecord, TestHome,
+} from '../helpers/home.js';
+import {itemAttributes} from '../helpers/keyring-items.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring.js';
+import {lackOfAddon, testWhere} from '../helpers/peers.js';
+import {readInProcess} from '../helpers/reader.js';
+import {query, storage, vault} from '../helpers/written-cache.js';
+
+const refreshToken = 'FAKE-refresh-ann';
+const readOnly = {tokenCachePersistenceOptions: {readOnly: true}};
+
+/** The account, its refresh token, and an access token that expired, or another one. */
+function cacheFor(server: EntraServer, accessToken = accessTokenRecord(ann, 'FAKE-expired', -60)): CacheSections {
+	const environment = environmentOfServer(server);
+	return cacheOf({
+		accounts: [accountRecord(ann, environment)],
+		refreshTokens: [refreshTokenRecord(ann, refreshToken, environment)],
+		accessTokens: [{...accessToken, ...environment}],
+	});
+}
+
+type Stage = {server: EntraServer; home: TestHome; directory: string; cachePath: string};
+
+async function setStage(t: ExecutionContext, options: EntraServerOptions = {}, accessToken?: ReturnType<typeof accessTokenRecord>): Promise<Stage> {
+	const server = await startEntraServer({refreshTokens: {[refreshToken]: ann}, ...options});
+	t.teardown(async () => server.close());
+	const home = new TestHome(t);
+	const cachePath = home.writeSettled(cacheFor(server, accessToken));
+	return {
+		server, home, directory: dirname(cachePath), cachePath,
+	};
+}
+
+const all = async (fleet: readonly FleetProcess[], calls = 10, scope = vault) => {
+	const got = await Promise.all(fleet.map(async process => process.tokens(scope, calls)));
+	return got.flat();
+};
+
+/** Every one the token of one grant. */
+function checkAllHave(t: ExecutionContext, tokens: readonly FleetToken[], server: EntraServer, count: number): void {
+	t.deepEqual(nameTokens(tokens, server), Array.from({length: count}, () => 'access token 1'));
+}
+
+function checkNothingLeft(t: ExecutionContext, {directory}: Stage): void {
+	t.deepEqual(readdirSync(directory), ['msal.cache.nocae'], 'neither leases nor locks nor private files are left');
+}
+
+function recordsOf({cachePath}: Stage): CacheSections {
+	return JSON.parse(readFileSync(cachePath, 'utf8')) as CacheSections;
+}
+
+for (const variant of ['native', 'pure'] as const) {
+	testWhere(test.serial, [variant === 'native' ? lackOfAddon() : undefined], `8 processes with 10 calls each make one grant, ${variant}`, async t => {
+		const stage = await setStage(t);
+		const {server, home} = stage;
+		const fleet = await FleetProcess.startMany(t, 8, {home, server, options: {useNativeAddon: variant === 'native'}});
+		checkAllHave(t, await all(fleet), server, 80);
+		t.is(server.tokenRequests.length, 1);
+		checkNothingLeft(t, stage);
+		const [record] = Object.values(recordsOf(stage)['AccessToken']!);
+		t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1, 'the expired one was replaced');
+		t.is(record?.['secret'], server.grants[0]!.accessToken);
+		// Again, in processes that have nothing in memory.
+		checkAllHave(t, await all(await FleetProcess.startMany(t, 2, {home, server}), 1), server, 2);
+		t.is(server.tokenRequests.length, 1);
+	});
+
+	testWhere(test.serial, [variant === 'native' ? lackOfAddon() : undefined], `a holder that is killed in the middle of its grant is replaced at once, by one, ${variant}`, async t => {
+		const stage = await setStage(t);
+		const {server, home, directory} = stage;
+		const held = new HeldAnswer();
+		server.script(held.behaviour);
+		const fleet = await FleetProcess.startMany(t, 8, {home, server, options: {useNativeAddon: variant === 'native'}});
+		const wanted = fleet.map(process => ({process, tokens: process.tokens(vault, 10)}));
+		await held.arrived;
+		const [holder] = leaseHolders(directory);
+		const survivors = wanted.filter(({process}) => process.pid !== holder);
+		t.is(survivors.length, 7);
+		// Until all of them wait.
+		await sleep(300);
+		t.is(server.tokenRequests.length, 1);
+		const killedMs = Date.now();
+		await wanted.find(({process}) => process.pid === holder)!.process.kill();
+		await t.throwsAsync(wanted.find(({process}) => process.pid === holder)!.tokens);
+		const tokens = await Promise.all(survivors.map(async each => each.tokens));
+		checkAllHave(t, tokens.flat(), server, 70);
+		t.is(server.grants.length, 1);
+		t.is(server.tokenRequests.length, 2);
+		const takeoverMs = server.tokenRequests[1]!.receivedMs - killedMs;
+		t.log(`The next request came ${takeoverMs} ms after the kill.`);
+		t.true(takeoverMs < 5000, 'at once: a timeout would be 30 s');
+		held.letGo();
+		checkNothingLeft(t, stage);
+	});
+}
+
+test.serial('an authority that answers 503 twice is asked three times in all', async t => {
+	const stage = await setStage(t);
+	const {server, home} = stage;
+	server.script(faults.bareStatus(503), faults.bareStatus(503));
+	checkAllHave(t, await all(await FleetProcess.startMany(t, 8, {home, server})), server, 80);
+	t.is(server.grants.length, 1);
+	t.is(server.tokenRequests.length, 3);
+	checkNothingLeft(t, stage);
+});
+
+test.serial('processes with different lists of scopes in other order and case are the same request', async t => {
+	const {server, home} = await setStage(t);
+	const held = new HeldAnswer();
+	server.script(held.behaviour);
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	const first = one!.names('https://vault.azure.net/a https://vault.azure.net/b');
+	await held.arrived;
+	const second = other!.names('https://vault.azure.net/B https://vault.azure.net/a');
+	await sleep(200);
+	held.letGo();
+	t.deepEqual(await first, ['access token 1']);
+	t.deepEqual(await second, ['access token 1']);
+	t.is(server.tokenRequests.length, 1);
+});
+
+for (const offsetSec of [600, -600]) {
+	for (const isHolder of [true, false]) {
+		const title = `a process whose clock is ${Math.abs(offsetSec / 60)} min ${offsetSec > 0 ? 'ahead' : 'behind'}, and which ${isHolder ? 'makes the grant' : 'uses it'}`;
+		testWhere(test.serial, [lackOfWrongClocks()], title, async t => {
+			const stage = await setStage(t);
+			const {server, home} = stage;
+			const held = new HeldAnswer();
+			server.script(held.behaviour);
+			const right = await FleetProcess.startMany(t, 3, {home, server});
+			const wrong = await FleetProcess.start(t, {home, server, environment: wrongClock(`${offsetSec > 0 ? '+' : ''}${offsetSec}s`)});
+			const [first, ...others] = isHolder ? [wrong, ...right] : [right[0]!, wrong, ...right.slice(1)];
+			const ofFirst = first!.tokens(vault, 10);
+			await held.arrived;
+			const ofOthers = all(others);
+			await sleep(200);
+			held.letGo();
+			const tokens = [...await ofFirst, ...await ofOthers];
+			checkAllHave(t, tokens, server, 40);
+			t.is(server.tokenRequests.length, 1);
+			checkNothingLeft(t, stage);
+
+			const [record] = Object.values(recordsOf(stage)['AccessToken']!);
+			const writtenAheadSec = Number(record?.['cached_at']) - nowSec();
+			t.true(Math.abs(writtenAheadSec - (isHolder ? offsetSec : 0)) < 30, 'the clock was wrong indeed');
+			const expiresMs = server.grants[0]!.request.receivedMs + 3_600_000;
+			for (const {expiresOnMs = 0} of (isHolder ? tokens.slice(10) : [...tokens.slice(0, 10), ...tokens.slice(20)])) {
+				t.true(expiresOnMs < expiresMs + 30_000, 'nobody takes the token for good longer than it is');
+				t.true(expiresOnMs > expiresMs - 630_000);
+			}
+		});
+	}
+}
+
+testWhere(test.serial, [lackOfWrongClocks()], 'a holder that lives and does nothing is passed over, and harms nobody when it goes on', async t => {
+	const stage = await setStage(t);
+	const {server, home, directory} = stage;
+	const held = new HeldAnswer();
+	server.script(held.behaviour);
+	const stuck = await FleetProcess.start(t, {home, server});
+	const ofStuck = stuck.tokens(vault);
+	await held.arrived;
+	t.deepEqual(leaseHolders(directory), [stuck.pid]);
+	stuck.stop();
+	// Half a minute passes in a second and a half for those who wait.
+	const others = await FleetProcess.startMany(t, 3, {home, server, environment: wrongClock('+0 x20', {isMonotonicToo: true})});
+	const startMs = performance.now();
+	const tokens = await all(others);
+	t.log(`Passed over after ${Math.round(performance.now() - startMs)} ms.`);
+	checkAllHave(t, tokens, server, 30);
+	t.is(server.grants.length, 1);
+	t.is(server.tokenRequests.length, 2);
+	t.true(performance.now() - startMs > 1000, 'not at once: it might only have been slow');
+
+	held.letGo();
+	stuck.continue();
+	const [late] = await ofStuck;
+	t.is(late?.error, undefined);
+	t.is(server.grants.length, 2);
+	checkNothingLeft(t, stage);
+	const [record] = Object.values(recordsOf(stage)['AccessToken']!);
+	t.true(server.grants.some(({accessToken}) => accessToken === record?.['secret']));
+});
+
+test.serial('read-only: each process makes its own grant, none waits for another, and nothing is written', async t => {
+	const {server, home, directory, cachePath} = await setStage(t);
+	const before = {bytes: readFileSync(cachePath), names: readdirSync(directory), changedMs: statSync(directory).ctimeMs};
+	const held = Array.from({length: 4}, () => new HeldAnswer());
+	server.script(...held.map(({behaviour}) => behaviour));
+	const fleet = await FleetProcess.startMany(t, 4, {home, server, options: readOnly});
+	const got = all(fleet);
+	// None is answered before all have asked.
+	await Promise.all(held.map(async ({arrived}) => arrived));
+	for (const each of held) {
+		each.letGo();
+	}
+
+	const names = nameTokens(await got, server);
+	t.deepEqual([...new Set(names)].toSorted(), [1, 2, 3, 4].map(number => `access token ${number}`));
+	t.is(server.tokenRequests.length, 4);
+	t.deepEqual(readdirSync(directory), before.names);
+	t.is(statSync(directory).ctimeMs, before.changedMs, 'no file was made there, not even for a moment');
+	t.true(readFileSync(cachePath).equals(before.bytes));
+});
+
+test.serial('read-only processes beside one that writes wait for it, and use what it writes', async t => {
+	const stage = await setStage(t);
+	const {server, home} = stage;
+	const held = new HeldAnswer();
+	server.script(held.behaviour);
+	const writer = await FleetProcess.start(t, {home, server});
+	const readers = await FleetProcess.startMany(t, 3, {home, server, options: readOnly});
+	const ofWriter = writer.tokens(vault, 10);
+	await held.arrived;
+	const ofReaders = all(readers);
+	await sleep(300);
+	t.is(server.tokenRequests.length, 1);
+	held.letGo();
+	checkAllHave(t, [...await ofWriter, ...await ofReaders], server, 40);
+	t.is(server.tokenRequests.length, 1);
+	checkNothingLeft(t, stage);
+});
+
+test.serial('a refresh ahead of time: 4 processes make one grant, and all get its token', async t => {
+	const stage = await setStage(t, {}, accessTokenRecord(ann, 'FAKE-cached', 400, {refresh_on: String(nowSec() - 300)}));
+	const {server, home} = stage;
+	const fleet = await FleetProcess.startMany(t, 4, {home, server});
+	const got = await Promise.all(fleet.map(async process => process.ask<FleetToken[]>({do: 'newToken', scope: vault, withinMs: 15_000})));
+	for (const [first, latest] of got) {
+		t.is(first?.token, 'FAKE-cached', 'nobody waits for a refresh ahead of time');
+		t.deepEqual(nameTokens([latest!], server), ['access token 1']);
+	}
+
+	t.is(server.tokenRequests.length, 1);
+	checkNothingLeft(t, stage);
+});
+
+test.serial('a token that a clock wrote which is ahead is refreshed ahead of time like any other', async t => {
+	const aheadSec = 600;
+	const stage = await setStage(t, {}, accessTokenRecord(ann, 'FAKE-cached', aheadSec + 400, {
+		cached_at: String(nowSec() + aheadSec), refresh_on: String(nowSec() + aheadSec - 300),
+	}));
+	const {server, home} = stage;
+	const process = await FleetProcess.start(t, {home, server});
+	const [first, latest] = await process.ask<FleetToken[]>({do: 'newToken', scope: vault, withinMs: 5000});
+	t.is(first?.token, 'FAKE-cached');
+	t.deepEqual(nameTokens([latest!], server), ['access token 1']);
+	t.is(server.tokenRequests.length, 1);
+});
+
+test.serial('a refresh token that the authority calls bad leaves the cache, also one that was rotated before', async t => {
+	const stage = await setStage(t);
+	const {server, home} = stage;
+	const process = await FleetProcess.start(t, {home, server});
+	t.deepEqual(await process.names(vault), ['access token 1']);
+	t.is(Object.values(recordsOf(stage)['RefreshToken']!)[0]?.['secret'], server.grants[0]!.refreshToken);
+	server.script(faults.invalidGrant({suberror: 'bad_token'}));
+	t.regex((await process.names(storage))[0]!, /STC_INTERACTION_REQUIRED/);
+	t.is(server.tokenRequests[1]!.form.get('refresh_token'), server.grants[0]!.refreshToken);
+	t.deepEqual(Object.values(recordsOf(stage)['RefreshToken']!), []);
+	t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1);
+});
+
+test.serial('processes that want tokens for different scopes do not wait for each other', async t => {
+	const stage = await setStage(t);
+	const {server, home} = stage;
+	const held = new HeldAnswer();
+	server.script(held.behaviour);
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	const first = one!.names(vault);
+	await held.arrived;
+	t.deepEqual(await other!.names(storage), ['access token 1']);
+	held.letGo();
+	t.deepEqual(await first, ['access token 2']);
+	checkNothingLeft(t, stage);
+});
+
+test.serial('the next scope is had with the refresh token that another process was given', async t => {
+	const {server, home} = await setStage(t, {rotation: 'revoke-old'});
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	t.deepEqual(await one!.names(vault), ['access token 1']);
+	t.deepEqual(await other!.names(storage), ['access token 2']);
+	t.deepEqual(await one!.names('https://graph.microsoft.com/.default'), ['access token 3']);
+	t.deepEqual(server.grants.map(({redeemed}) => redeemed), [refreshToken, server.grants[0]!.refreshToken, server.grants[1]!.refreshToken]);
+});
+
+test.serial('a directory that cannot be written: each process makes its own grant, at once, and all have a token', async t => {
+	const {server, home, directory} = await setStage(t);
+	const isRoot = process.getuid?.() === 0;
+	const held = Array.from({length: 3}, () => new HeldAnswer());
+	server.script(...held.map(({behaviour}) => behaviour));
+	const fleet = await FleetProcess.startMany(t, 3, {home, server, uid: isRoot ? 65_534 : undefined});
+	chmodSync(home.path, 0o755);
+	chmodSync(join(directory, 'msal.cache.nocae'), 0o644);
+	chmodSync(directory, 0o555);
+	const names = readdirSync(directory);
+	const got = all(fleet);
+	await Promise.all(held.map(async ({arrived}) => arrived));
+	for (const each of held) {
+		each.letGo();
+	}
+
+	t.is(new Set(nameTokens(await got, server)).size, 3);
+	t.is(server.grants.length, 3);
+	t.deepEqual(readdirSync(directory), names);
+	chmodSync(directory, 0o755);
+});
+
+test.serial('a caller who leaves while another process holds the lease goes at once', async t => {
+	const {server, home} = await setStage(t);
+	const held = new HeldAnswer();
+	server.script(held.behaviour);
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	const first = one!.names(vault);
+	await held.arrived;
+	const [left] = await other!.tokens(vault, 1, {abortAfterMs: 300});
+	t.regex(left?.error ?? '', /^AbortError/);
+	t.true((left?.tookMs ?? 0) < 5000);
+	held.letGo();
+	t.deepEqual(await first, ['access token 1']);
+});
+
+test.serial('a request with claims is nobody else\'s, and waits for nobody', async t => {
+	const {server, home} = await setStage(t);
+	const held = new HeldAnswer();
+	server.script(held.behaviour);
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	const first = one!.names(vault);
+	await held.arrived;
+	t.deepEqual(nameTokens(await other!.tokens(vault, 1, {claims: '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'}), server), ['access token 1']);
+	held.letGo();
+	t.deepEqual(await first, ['access token 2']);
+});
+
+testWhere(test.serial, [lackOfAddon(), missingKeyring()], 'a keyring: 4 processes make one grant, and write it to Python\'s item', async t => {
+	const {server, home} = await setStage(t);
+	const keyring = await startKeyring();
+	t.teardown(async () => keyring.close());
+	const cachePath = home.writeSettled('{}');
+	const before = statSync(cachePath, {bigint: true}).mtimeNs;
+	const cache = {...cacheFor(server), unknown: {kept: [1, 2]}};
+	await keyring.store(itemAttributes.python, JSON.stringify(cache));
+	const environment = {...keyring.environment, HOME: home.path};
+	const fleet = await FleetProcess.startMany(t, 4, {home, server, environment});
+	checkAllHave(t, await all(fleet), server, 40);
+	t.is(server.tokenRequests.length, 1);
+	t.is(readFileSync(cachePath, 'utf8'), '{}', 'no token in the file');
+	t.true(statSync(cachePath, {bigint: true}).mtimeNs > before, 'the file that tells others to look at the item was touched');
+	t.deepEqual(readdirSync(dirname(cachePath)), ['msal.cache.nocae']);
+
+	const {sources} = await readInProcess({
+		variant: 'native',
+		query: {...query, environments: [environmentOfServer(server).environment]},
+		server: {port: server.port, ca: server.ca},
+		options: {},
+		requests: [],
+	}, {...environment, PATH: process.env['PATH']});
+	const item = sources.find(({label}) => label === 'keyring item of Python (msal.cache.nocae)')?.slice;
+	t.deepEqual(nameTokens((item?.accessTokens ?? []).map(({secret}) => ({token: secret, tookMs: 0})), server), ['access token 1']);
+	t.true(item?.refreshTokens.some(({secret}) => secret === server.grants[0]!.refreshToken));
+	t.deepEqual(sources.filter(({slice}) => slice && slice.accounts.length > 0).map(({label}) => label), ['keyring item of Python (msal.cache.nocae)']);
+});

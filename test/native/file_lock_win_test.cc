@@ -1,0 +1,775 @@
+// The lock file on Windows, against itself and against what the libraries that share the cache do
+// with theirs: each call of theirs is made here with the same access, share mode and disposition.
+//
+// Run without arguments it is the test and prints TAP; with arguments, a child of the test.
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "file_lock.h"
+#include "tap.h"
+#include "windows_fixture.h"
+
+using fixture::Child;
+using fixture::Directory;
+using fixture::Exists;
+using fixture::Leave;
+using fixture::List;
+using fixture::Open;
+using fixture::Read;
+using stc::FileLock;
+using stc::Status;
+using stc::StatusCode;
+using stc::UniqueHandle;
+
+namespace {
+
+// What a busy machine may add to a bound, seconds.
+constexpr double kSlack = 3;
+
+double NowSec() { return static_cast<double>(GetTickCount64()) / 1000; }
+
+std::unique_ptr<FileLock> TryLock(const std::string& path) {
+  std::unique_ptr<FileLock> lock;
+  const Status status = FileLock::TryAcquire(path, &lock);
+  EXPECT_WITH(status.ok(), status.message());
+  return lock;
+}
+
+bool IsFree(const std::string& path) { return TryLock(path) != nullptr; }
+
+// Tries until it is ours; null after `for_sec`.
+std::unique_ptr<FileLock> LockWithin(const std::string& path, double for_sec) {
+  const double end = NowSec() + for_sec;
+  do {
+    std::unique_ptr<FileLock> lock = TryLock(path);
+    if (lock != nullptr) return lock;
+    Sleep(5);
+  } while (NowSec() < end);
+  return nullptr;
+}
+
+Status FailureOf(const std::string& path) {
+  std::unique_ptr<FileLock> lock;
+  const Status status = FileLock::TryAcquire(path, &lock);
+  EXPECT(lock == nullptr);
+  return status;
+}
+
+// ---- The others, each as its library opens its lock file ----
+
+class Holder {
+ public:
+  virtual ~Holder() = default;
+  // 0, or the error that kept it out.
+  virtual DWORD Take(const std::string& path) = 0;
+  virtual void Release(const std::string& path) = 0;
+
+ protected:
+  std::string Pid() const { return std::to_string(GetCurrentProcessId()); }
+  UniqueHandle file_;
+};
+
+// Source: CrossPlatformLock of msal-node-extensions, open with "wx+"; access and share mode that
+// libuv's fs__open gives to it. Deletes before it closes.
+class NodeHolder : public Holder {
+ public:
+  DWORD Take(const std::string& path) override {
+    file_ = Open(path, FILE_GENERIC_READ | FILE_GENERIC_WRITE, stc::kShareAll, CREATE_NEW);
+    if (!file_.is_open()) return GetLastError();
+    fixture::WriteText(file_.get(), Pid());
+    return 0;
+  }
+  void Release(const std::string& path) override {
+    DeleteFileW(fixture::Wide(path).c_str());
+    file_.Close();
+  }
+};
+
+// Source: CrossPlatLock of MSAL.NET's extensions, a FileStream with FileMode.OpenOrCreate,
+// FileAccess.ReadWrite, FileShare.Read and FileOptions.DeleteOnClose.
+class DotnetHolder : public Holder {
+ public:
+  DWORD Take(const std::string& path) override {
+    file_ = Open(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ, OPEN_ALWAYS,
+                 FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE);
+    if (!file_.is_open()) return GetLastError();
+    fixture::WriteText(file_.get(), "\xEF\xBB\xBF" + Pid() + " dotnet\r\n");
+    return 0;
+  }
+  void Release(const std::string& /*path*/) override { file_.Close(); }
+};
+
+// Takes a range of the file that everybody may open.
+class RangeHolder : public Holder {
+ public:
+  RangeHolder(std::string before, std::string after, DWORD range)
+      : before_(std::move(before)), after_(std::move(after)), range_(range) {}
+  DWORD Take(const std::string& path) override {
+    file_ =
+        Open(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, OPEN_ALWAYS);
+    OVERLAPPED from = {};
+    if (!file_.is_open() ||
+        !LockFileEx(file_.get(), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, range_, 0,
+                    &from)) {
+      return GetLastError();
+    }
+    fixture::WriteText(file_.get(), before_ + Pid() + after_);
+    return 0;
+  }
+  void Release(const std::string& path) override {
+    file_.Close();
+    DeleteFileW(fixture::Wide(path).c_str());
+  }
+
+ private:
+  const std::string before_;
+  const std::string after_;
+  const DWORD range_;
+};
+
+// Source: the file lock of msal_extensions where portalocker is not installed: exclusive creation,
+// and the handle is closed at once.
+class PythonFileHolder : public Holder {
+ public:
+  DWORD Take(const std::string& path) override {
+    file_ =
+        Open(path, GENERIC_READ | GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_WRITE, CREATE_NEW);
+    if (!file_.is_open()) return GetLastError();
+    fixture::WriteText(file_.get(), Pid() + " python.exe");
+    file_.Close();
+    return 0;
+  }
+  void Release(const std::string& path) override { DeleteFileW(fixture::Wide(path).c_str()); }
+};
+
+// Ourselves.
+class OwnHolder : public Holder {
+ public:
+  DWORD Take(const std::string& path) override {
+    const Status status = FileLock::TryAcquire(path, &lock_);
+    if (!status.ok()) return static_cast<DWORD>(status.os_code());
+    return lock_ == nullptr ? ERROR_BUSY : 0;
+  }
+  void Release(const std::string& /*path*/) override { lock_.reset(); }
+
+ private:
+  std::unique_ptr<FileLock> lock_;
+};
+
+const char* const kPeers[] = {"node", "dotnet", "go", "portalocker", "java", "python-file"};
+
+std::unique_ptr<Holder> HolderOf(const std::string& kind) {
+  if (kind == "ours") return std::make_unique<OwnHolder>();
+  if (kind == "node") return std::make_unique<NodeHolder>();
+  if (kind == "dotnet") return std::make_unique<DotnetHolder>();
+  // Source: cache/internal of microsoft-authentication-extensions-for-go: the first byte.
+  if (kind == "go") return std::make_unique<RangeHolder>("{", "} go.exe", 1);
+  // Source: portalocker for Windows: 2^31 - 1 bytes.
+  if (kind == "portalocker") return std::make_unique<RangeHolder>("", " python.exe", 0x7FFFFFFF);
+  // Source: CrossProcessCacheFileLock of msal4j-persistence-extension: FileChannel.tryLock().
+  if (kind == "java") return std::make_unique<RangeHolder>("", " host", MAXDWORD);
+  return std::make_unique<PythonFileHolder>();
+}
+
+// A child that was told to take the lock file, and its answer.
+struct HoldingChild {
+  HoldingChild(const std::string& kind, const std::string& path)
+      : child({"hold", kind, path}), answer(child.Line()) {}
+  Child child;
+  std::string answer;
+};
+
+// A process id that was somebody's once.
+DWORD DeadPid() {
+  Child child({"nothing"});
+  const DWORD pid = child.pid();
+  child.Finish();
+  return pid;
+}
+
+void ExpectTaken(const std::string& path, double within_sec, double not_before_sec = 0) {
+  const double start = NowSec();
+  const std::unique_ptr<FileLock> lock = LockWithin(path, within_sec + kSlack);
+  const double took = NowSec() - start;
+  EXPECT_WITH(lock != nullptr, path);
+  EXPECT_WITH(took >= not_before_sec, std::to_string(took) + " s");
+  if (lock == nullptr) return;
+  EXPECT(lock->took_over());
+  EXPECT(lock->Check());
+}
+
+void ExpectTakenAtOnce(const std::string& path) {
+  const std::unique_ptr<FileLock> lock = TryLock(path);
+  EXPECT_WITH(lock != nullptr, path);
+  EXPECT(lock == nullptr || (lock->took_over() && lock->Check()));
+}
+
+void ExpectHeld(const std::string& path, double for_sec) {
+  const std::string before = Read(path);
+  EXPECT(LockWithin(path, for_sec) == nullptr);
+  EXPECT(Exists(path) && Read(path) == before);
+}
+
+}  // namespace
+
+// ---- One holder ----
+
+TEST(OneHolder, "one holder at a time, in one process as in two") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  std::unique_ptr<FileLock> lock = TryLock(path);
+  EXPECT(lock != nullptr && lock->Check() && !lock->took_over());
+  EXPECT(!IsFree(path));
+  EXPECT(HoldingChild("ours", path).answer == "refused " + std::to_string(ERROR_BUSY));
+  EXPECT(Read(path) == std::to_string(GetCurrentProcessId()) + " msal-shared\n");
+  lock.reset();
+  EXPECT(!Exists(path));
+  HoldingChild other("ours", path);
+  EXPECT_WITH(other.answer == "held", other.answer);
+  EXPECT(!IsFree(path));
+  EXPECT(other.child.Finish() == 0);
+  EXPECT(!Exists(path));
+  EXPECT(IsFree(path));
+  EXPECT(List(directory.path()).empty());
+}
+
+TEST(KilledHolder, "a killed holder frees at once, and its file is gone") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  for (int round = 0; round < 10; ++round) {
+    HoldingChild holder("ours", path);
+    EXPECT(holder.answer == "held" && !IsFree(path));
+    holder.child.Kill();
+    EXPECT(!Exists(path));
+    const std::unique_ptr<FileLock> lock = TryLock(path);
+    EXPECT(lock != nullptr && !lock->took_over());
+  }
+}
+
+TEST(NotInherited, "a child does not inherit the lock") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  std::unique_ptr<FileLock> lock = TryLock(path);
+  Child heir({"wait"});
+  EXPECT(heir.Line() == "waiting");
+  lock.reset();
+  EXPECT(!Exists(path));
+  EXPECT(IsFree(path));
+  EXPECT(heir.Finish() == 0);
+}
+
+TEST(NobodyDeletes, "while it is held, nobody deletes, renames or writes it") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  const std::unique_ptr<FileLock> lock = TryLock(path);
+  const std::wstring wide = fixture::Wide(path);
+  EXPECT(!DeleteFileW(wide.c_str()) && GetLastError() == ERROR_SHARING_VIOLATION);
+  EXPECT(!MoveFileExW(wide.c_str(), (wide + L"2").c_str(), 0));
+  Leave(directory.At("b"), "x");
+  EXPECT(!MoveFileExW(fixture::Wide(directory.At("b")).c_str(), wide.c_str(),
+                      MOVEFILE_REPLACE_EXISTING));
+  EXPECT(!Open(path, GENERIC_WRITE, stc::kShareAll, OPEN_EXISTING).is_open());
+  EXPECT(!Open(path, GENERIC_WRITE, stc::kShareAll, CREATE_ALWAYS).is_open());
+  EXPECT(!Open(path, DELETE, stc::kShareAll, OPEN_EXISTING).is_open());
+  EXPECT(lock->Check());
+  // Who reads, as scanners do, neither keeps it alive nor ends it.
+  UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
+  EXPECT(reader.is_open());
+  reader.Close();
+  EXPECT(lock->Check() && Exists(path));
+}
+
+TEST(Reader, "a reader that is slower than the holder does not lose the lock to two") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  std::unique_ptr<FileLock> lock = TryLock(path);
+  UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
+  lock.reset();
+  // Windows keeps the name until the reader is done, Wine may not.
+  std::unique_ptr<FileLock> next = LockWithin(path, 0.1);
+  EXPECT(next == nullptr || !IsFree(path));
+  next.reset();
+  reader.Close();
+  EXPECT(LockWithin(path, kSlack) != nullptr);
+  EXPECT(!Exists(path));
+}
+
+TEST(Touch, "touching sets the time stamp to now") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  const std::unique_ptr<FileLock> lock = TryLock(path);
+  const UniqueHandle stamp = Open(path, FILE_WRITE_ATTRIBUTES, stc::kShareAll, OPEN_EXISTING);
+  const FILETIME old = stc::FromTicks(stc::WallClockTicks() - 3600 * stc::kTicksPerSecond);
+  EXPECT(SetFileTime(stamp.get(), nullptr, nullptr, &old));
+  EXPECT(stc::WallClockTicks() - fixture::ModifiedAt(path) > 3000 * stc::kTicksPerSecond);
+  EXPECT(lock->Touch().ok());
+  EXPECT(stc::WallClockTicks() - fixture::ModifiedAt(path) < 10 * stc::kTicksPerSecond);
+}
+
+TEST(PathLeadsElsewhere, "a lock whose path leads elsewhere is lost") {
+  const Directory directory;
+  const std::wstring one = fixture::Wide(directory.At("one"));
+  EXPECT(CreateDirectoryW(one.c_str(), nullptr));
+  const std::string path = directory.At("one\\a.lockfile");
+  const std::unique_ptr<FileLock> lock = TryLock(path);
+  EXPECT(lock != nullptr && lock->Check());
+  if (lock == nullptr) return;
+  if (!MoveFileExW(one.c_str(), fixture::Wide(directory.At("other")).c_str(), 0)) {
+    // Windows forbids it. Wine does not.
+    EXPECT(lock->Check());
+    return;
+  }
+  EXPECT(!lock->Check());
+  EXPECT(CreateDirectoryW(one.c_str(), nullptr));
+  EXPECT(!lock->Check());
+  Leave(path, "1 somebody else");
+  EXPECT(!lock->Check());
+}
+
+// ---- Against the others ----
+
+TEST(OthersAreKeptOut, "what the others do while we hold is refused, whoever they are") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  std::unique_ptr<FileLock> lock = TryLock(path);
+  for (const char* const kind : kPeers) {
+    const std::string answer = HoldingChild(kind, path).answer;
+    const bool creates = kind == std::string("node") || kind == std::string("python-file");
+    EXPECT_WITH(answer == (creates ? "refused 80" : "refused 32"), kind + (": " + answer));
+    EXPECT(lock->Check());
+  }
+  lock.reset();
+  for (const char* const kind : kPeers) {
+    HoldingChild peer(kind, path);
+    EXPECT_WITH(peer.answer == "held", kind + (": " + peer.answer));
+    EXPECT(peer.child.Finish() == 0);
+    EXPECT_WITH(!Exists(path), kind);
+  }
+}
+
+TEST(OthersKeepOut, "what the others hold is theirs until they are done") {
+  const Directory directory;
+  for (const char* const kind : kPeers) {
+    const std::string path = directory.At(std::string(kind) + ".lockfile");
+    HoldingChild peer(kind, path);
+    EXPECT_WITH(peer.answer == "held", kind + (": " + peer.answer));
+    const std::string text = Read(path);
+    EXPECT_WITH(LockWithin(path, 0.5) == nullptr, kind);
+    EXPECT_WITH(Exists(path) && Read(path) == text, kind);
+    EXPECT(peer.child.Finish() == 0);
+    EXPECT_WITH(!Exists(path), kind);
+    const std::unique_ptr<FileLock> lock = TryLock(path);
+    EXPECT_WITH(lock != nullptr && !lock->took_over(), kind);
+  }
+}
+
+TEST(OldFilesOfHolders, "a file that is old is no proof while somebody has it open") {
+  const Directory directory;
+  for (const char* const kind : {"node", "dotnet", "go", "portalocker", "java", "ours"}) {
+    const std::string path = directory.At(std::string(kind) + ".lockfile");
+    HoldingChild peer(kind, path);
+    UniqueHandle stamp = Open(path, FILE_WRITE_ATTRIBUTES, stc::kShareAll, OPEN_EXISTING);
+    const FILETIME old = stc::FromTicks(stc::WallClockTicks() - 3600 * stc::kTicksPerSecond);
+    EXPECT_WITH(SetFileTime(stamp.get(), nullptr, nullptr, &old), kind);
+    stamp.Close();
+    EXPECT_WITH(!IsFree(path), kind);
+    EXPECT(peer.child.Finish() == 0);
+  }
+}
+
+TEST(OthersDie, "what the others leave when they are killed is taken over within its bound") {
+  const Directory directory;
+  for (const char* const kind : kPeers) {
+    const std::string path = directory.At(std::string(kind) + ".lockfile");
+    HoldingChild peer(kind, path);
+    EXPECT_WITH(peer.answer == "held" && !IsFree(path), kind);
+    peer.child.Kill();
+    if (kind == std::string("dotnet")) {
+      EXPECT(!Exists(path) && IsFree(path));
+    } else {
+      EXPECT_WITH(Exists(path), kind);
+      ExpectTaken(path, 0.25);
+    }
+    EXPECT_WITH(!Exists(path), kind);
+  }
+}
+
+TEST(PythonReleases, "a holder by existence alone can delete its file while we look at it") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  std::atomic<bool> is_over{false};
+  std::thread looker([&] {
+    while (!is_over) {
+      std::unique_ptr<FileLock> lock;
+      FileLock::TryAcquire(path, &lock);
+    }
+  });
+  int refused = 0;
+  int deleted = 0;
+  for (const double end = NowSec() + 1; NowSec() < end;) {
+    PythonFileHolder holder;
+    // Some are refused by the looker's own lock.
+    if (holder.Take(path) != 0) continue;
+    if (DeleteFileW(fixture::Wide(path).c_str())) {
+      ++deleted;
+    } else {
+      ++refused;
+    }
+  }
+  is_over = true;
+  looker.join();
+  EXPECT_WITH(deleted > 10, std::to_string(deleted));
+  EXPECT_WITH(refused == 0, std::to_string(refused));
+}
+
+// ---- What is left behind ----
+
+TEST(DeadWriter, "a dead writer's file") {
+  const Directory directory;
+  const std::string pid = std::to_string(DeadPid());
+  for (const std::string& text : {pid, pid + " python.exe", pid + " host"}) {
+    const std::string path = directory.At("a.lockfile");
+    Leave(path, text, 10);
+    ExpectTakenAtOnce(path);
+    Leave(path, text);
+    ExpectTaken(path, 0.25);
+  }
+  for (const std::string& text :
+       {pid + " msal-shared\n", "\xEF\xBB\xBF" + pid + " dotnet\r\n", "{" + pid + "} go.exe"}) {
+    const std::string path = directory.At("b.lockfile");
+    Leave(path, text);
+    ExpectTakenAtOnce(path);
+  }
+  EXPECT(List(directory.path()).empty());
+}
+
+TEST(LivingWriter, "a living writer's file") {
+  const Directory directory;
+  Child living({"wait"});
+  EXPECT(living.Line() == "waiting");
+  const std::string pid = std::to_string(living.pid());
+  const std::string path = directory.At("a.lockfile");
+  for (const std::string& text : {pid, pid + " python.exe"}) {
+    Leave(path, text, 50);
+    ExpectHeld(path, 1);
+    Leave(path, text, 61);
+    ExpectTakenAtOnce(path);
+  }
+  // Who holds by a handle and has none does not hold. It may be about to delete by name.
+  for (const std::string& text : {"\xEF\xBB\xBF" + pid + " dotnet\r\n", "{" + pid + "} go.exe"}) {
+    Leave(path, text, 50);
+    ExpectTaken(path, 0.25, 0.2);
+  }
+  // Ours without a handle was left by a machine that lost its power.
+  Leave(path, pid + " msal-shared\n");
+  ExpectTakenAtOnce(path);
+  EXPECT(living.Finish() == 0);
+}
+
+TEST(PureWriter, "our lock without the addon has no handle that tells: its process does") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  Leave(path, std::to_string(GetCurrentProcessId()) + " msal-shared-js\n");
+  ExpectHeld(path, 0.5);
+  Leave(path, std::to_string(DeadPid()) + " msal-shared-js\n");
+  ExpectTaken(path, 0.25);
+}
+
+TEST(ReusedPid, "a process with the number of one that died is not that one") {
+  const Directory directory;
+  // A process's number cannot be chosen: lock files for all that may come next.
+  constexpr DWORD kLast = 4096;
+  const auto path_of = [&](DWORD pid) { return directory.At(std::to_string(pid)); };
+  for (DWORD pid = 4; pid <= kLast; pid += 4) Leave(path_of(pid), std::to_string(pid));
+  Sleep(1500);
+  Child living({"wait"});
+  EXPECT(living.Line() == "waiting");
+  const std::string path = path_of(living.pid());
+  EXPECT_WITH(living.pid() <= kLast, std::to_string(living.pid()));
+  ExpectTakenAtOnce(path);
+  // Whereas what was written after its start is its own.
+  Leave(path, std::to_string(living.pid()), 10);
+  ExpectHeld(path, 0.5);
+  // Numbers are multiples of 4, and the system takes the others for the one below.
+  Leave(path, std::to_string(living.pid() + 1), 10);
+  ExpectTakenAtOnce(path);
+  EXPECT(living.Finish() == 0);
+}
+
+TEST(EndedProcess, "a process that ended is dead though somebody has a handle to it") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  Child child({"nothing"});
+  const UniqueHandle handle(OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, FALSE, child.pid()));
+  const DWORD pid = child.pid();
+  child.Finish();
+  EXPECT(handle.is_open());
+  Leave(path, std::to_string(pid), 10);
+  ExpectTakenAtOnce(path);
+}
+
+TEST(Empty, "an empty file") {
+  const Directory directory;
+  for (const std::string& text : {std::string(), std::string(4, '\0'), std::string(" \r\n")}) {
+    const std::string path = directory.At("a.lockfile");
+    Leave(path, text, 3);
+    ExpectTakenAtOnce(path);
+    Leave(path, text);
+    ExpectHeld(path, 0.1);
+    DeleteFileW(fixture::Wide(path).c_str());
+  }
+  const std::string path = directory.At("b.lockfile");
+  Leave(path, "");
+  ExpectTaken(path, 2, 1);
+}
+
+TEST(Unknown, "a file of somebody unknown") {
+  const Directory directory;
+  const std::string huge(40, '9');
+  for (const std::string& text :
+       {std::string("locked by me"), std::string("pid=12"), std::string("-1"), std::string("0"),
+        huge, huge + " msal-shared\n", std::string("0 msal-shared\n"), std::string("4294967296"),
+        std::string(10'000, 'x'), std::string("\0\x01\xFF", 3)}) {
+    const std::string path = directory.At("a.lockfile");
+    Leave(path, text, 50);
+    ExpectHeld(path, 0.1);
+    Leave(path, text, 61);
+    ExpectTakenAtOnce(path);
+  }
+}
+
+TEST(Future, "a time stamp in the future") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  constexpr double kDay = 24 * 60 * 60;
+  Leave(path, std::to_string(DeadPid()), -kDay);
+  ExpectTaken(path, 0.25);
+  Leave(path, "", -kDay);
+  ExpectTaken(path, 2, 1);
+  Leave(path, std::to_string(GetCurrentProcessId()), -kDay);
+  ExpectHeld(path, 0.5);
+}
+
+TEST(ReadOnly, "a read-only file that was left behind") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  Leave(path, std::to_string(GetCurrentProcessId()), 10);
+  SetFileAttributesW(fixture::Wide(path).c_str(), FILE_ATTRIBUTE_READONLY);
+  ExpectHeld(path, 0.1);
+  SetFileAttributesW(fixture::Wide(path).c_str(), FILE_ATTRIBUTE_NORMAL);
+  EXPECT(DeleteFileW(fixture::Wide(path).c_str()));
+  EXPECT(IsFree(path));
+}
+
+TEST(DeletePending, "a file that is being deleted") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  Leave(path, std::to_string(GetCurrentProcessId()));
+  UniqueHandle deleter = Open(path, DELETE, stc::kShareAll, OPEN_EXISTING);
+  FILE_DISPOSITION_INFO deletion = {};
+  deletion.DeleteFile = TRUE;
+  EXPECT(
+      SetFileInformationByHandle(deleter.get(), FileDispositionInfo, &deletion, sizeof deletion));
+  EXPECT(LockWithin(path, 0.2) == nullptr);
+  deleter.Close();
+  EXPECT(!Exists(path));
+  const std::unique_ptr<FileLock> lock = TryLock(path);
+  EXPECT(lock != nullptr && !lock->took_over());
+}
+
+TEST(ManyJudges, "many judge one stale file at the same time, and one gets it") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  const std::string pid = std::to_string(DeadPid());
+  int taken = 0;
+  for (int round = 0; round < 50; ++round) {
+    Leave(path, pid, 10);
+    std::atomic<int> ready{0};
+    std::atomic<int> tried{0};
+    std::atomic<int> held{0};
+    std::vector<std::thread> threads;
+    for (int index = 0; index < 8; ++index) {
+      threads.emplace_back([&] {
+        ++ready;
+        while (ready < 8) std::this_thread::yield();
+        std::unique_ptr<FileLock> lock;
+        FileLock::TryAcquire(path, &lock);
+        if (lock != nullptr) ++held;
+        ++tried;
+        while (tried < 8) std::this_thread::yield();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_WITH(held <= 1, std::to_string(held));
+    taken += held;
+    EXPECT(LockWithin(path, kSlack) != nullptr);
+  }
+  EXPECT_WITH(taken > 0, std::to_string(taken));
+  EXPECT(List(directory.path()).empty());
+}
+
+// ---- Paths ----
+
+TEST(Failures, "paths that cannot be locked") {
+  const Directory directory;
+  Status status = FailureOf(directory.At("missing\\a.lockfile"));
+  EXPECT(status.code() == StatusCode::kIo && status.os_code() == ERROR_PATH_NOT_FOUND);
+  EXPECT(status.domain() == "win32" && status.operation() == "CreateFileW");
+  EXPECT_WITH(status.message().find("Its directory is missing") != std::string::npos,
+              status.message());
+  EXPECT_WITH(status.message().find('\n') == std::string::npos, status.message());
+
+  CreateDirectoryW(fixture::Wide(directory.At("folder")).c_str(), nullptr);
+  status = FailureOf(directory.At("folder"));
+  EXPECT_WITH(status.code() == StatusCode::kIo && status.os_code() == 336, status.message());
+  EXPECT(Exists(directory.At("folder")));
+
+  for (const std::string& path : {std::string(), directory.At(std::string("a\0b", 3)),
+                                  directory.At("\xFF\xFE"), directory.At("a<b>|")}) {
+    status = FailureOf(path);
+    EXPECT_WITH(status.code() == StatusCode::kIo && status.domain() == "win32", status.message());
+  }
+  Leave(directory.At("file"), "x");
+  status = FailureOf(directory.At("file\\a.lockfile"));
+  EXPECT_WITH(status.code() == StatusCode::kIo, status.message());
+}
+
+TEST(Paths, "long paths, other alphabets and slashes") {
+  const Directory directory;
+  // A letter, a sign of three bytes, and one outside the basic plane.
+  const std::string foreign = directory.At("\xC3\xA4\xE2\x82\xAC\xF0\x9F\x94\x92.lockfile");
+  std::unique_ptr<FileLock> lock = TryLock(foreign);
+  EXPECT(lock != nullptr && lock->Check());
+  EXPECT(HoldingChild("ours", foreign).answer == "refused " + std::to_string(ERROR_BUSY));
+  EXPECT(List(directory.path()).size() == 1 && Exists(foreign));
+  lock.reset();
+  EXPECT(!Exists(foreign));
+
+  std::string deep = directory.path();
+  for (int level = 0; level < 8; ++level) {
+    deep += "\\" + std::string(60, 'd');
+    EXPECT(CreateDirectoryW(fixture::Wide(deep).c_str(), nullptr));
+  }
+  deep += "\\a.lockfile";
+  EXPECT(deep.size() > 500);
+  lock = TryLock(deep);
+  EXPECT(lock != nullptr && lock->Check());
+  EXPECT(!IsFree(deep));
+  EXPECT(HoldingChild("ours", deep).answer == "refused " + std::to_string(ERROR_BUSY));
+  lock.reset();
+  EXPECT(IsFree(deep) && !Exists(deep));
+
+  const std::string path = directory.At("a.lockfile");
+  lock = TryLock(path);
+  std::string slashes = path;
+  for (char& c : slashes) {
+    if (c == '\\') c = '/';
+  }
+  EXPECT(!IsFree(slashes));
+  EXPECT(!IsFree(directory.At(".\\folder\\..\\a.lockfile")));
+  EXPECT(!IsFree("\\\\?\\" + path));
+  EXPECT(!IsFree(directory.At("A.LockFile")));
+}
+
+// ---- Many ----
+
+TEST(Contention, "processes and threads that contend lose no update") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  const std::string counter = directory.At("counter");
+  Leave(counter, "0");
+  std::vector<Child> children;
+  for (int index = 0; index < 3; ++index) {
+    children.push_back(Child({"count", path, counter, "100"}));
+  }
+  for (Child& child : children) {
+    const std::string answer = child.Line();
+    EXPECT_WITH(answer == "counted", answer);
+    EXPECT(child.Finish() == 0);
+  }
+  EXPECT_WITH(Read(counter) == "600", Read(counter));
+  EXPECT(List(directory.path()).size() == 1);
+}
+
+TEST(KilledAtAnyMoment, "processes that are killed at any moment leave nothing that stays") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  const std::string counter = directory.At("counter");
+  Leave(counter, "0");
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Child> children;
+    for (int index = 0; index < 3; ++index) {
+      children.push_back(Child({"count", path, counter, "1000000"}));
+    }
+    Sleep(static_cast<DWORD>(50 + round * 3));
+    for (Child& child : children) child.Kill();
+    EXPECT(IsFree(path));
+    EXPECT(List(directory.path()).size() == 1);
+  }
+  EXPECT_WITH(Read(counter) != "0", "none came to hold it");
+}
+
+// ---- As a child ----
+
+namespace {
+
+// Adds one to the number in a file, `times` times in each of two threads, each time under the lock.
+int Count(const std::string& path, const std::string& counter, int times) {
+  std::atomic<bool> is_fine{true};
+  const auto count = [&] {
+    for (int turn = 0; turn < times && is_fine; ++turn) {
+      std::unique_ptr<FileLock> lock;
+      while (lock == nullptr && is_fine) {
+        if (!FileLock::TryAcquire(path, &lock).ok()) is_fine = false;
+        if (lock == nullptr) Sleep(1);
+      }
+      if (!is_fine) return;
+      const UniqueHandle file =
+          Open(counter, GENERIC_READ | GENERIC_WRITE, stc::kShareAll, OPEN_EXISTING);
+      char text[32] = {};
+      DWORD size = 0;
+      ReadFile(file.get(), text, sizeof text - 1, &size, nullptr);
+      SetFilePointer(file.get(), 0, nullptr, FILE_BEGIN);
+      fixture::WriteText(file.get(), std::to_string(std::atoi(text) + 1));
+      if (!lock->Check()) is_fine = false;
+    }
+  };
+  std::thread other(count);
+  count();
+  other.join();
+  fixture::Say(is_fine ? "counted" : "failed");
+  fixture::WaitForParent();
+  return is_fine ? 0 : 1;
+}
+
+int Hold(const std::string& kind, const std::string& path) {
+  const std::unique_ptr<Holder> holder = HolderOf(kind);
+  const DWORD error = holder->Take(path);
+  fixture::Say(error == 0 ? "held" : "refused " + std::to_string(error));
+  fixture::WaitForParent();
+  if (error == 0) holder->Release(path);
+  return 0;
+}
+
+int RunAsChild(const std::vector<std::string>& arguments) {
+  const std::string& what = arguments[0];
+  if (what == "hold" && arguments.size() == 3) return Hold(arguments[1], arguments[2]);
+  if (what == "count" && arguments.size() == 4) {
+    return Count(arguments[1], arguments[2], std::atoi(arguments[3].c_str()));
+  }
+  if (what == "wait") {
+    fixture::Say("waiting");
+    fixture::WaitForParent();
+    return 0;
+  }
+  return what == "nothing" ? 0 : 2;
+}
+
+}  // namespace
+
+int wmain(int count, wchar_t** values) {
+  const std::vector<std::string> arguments = fixture::Arguments(count, values);
+  return arguments.empty() ? tap::RunAll() : RunAsChild(arguments);
+}

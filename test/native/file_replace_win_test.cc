@@ -1,0 +1,228 @@
+// Replacing a file on Windows while others read it, each with the access and share mode of its
+// library.
+//
+// Run without arguments it is the test and prints TAP; with arguments, a child of the test.
+
+#include "file_replace.h"
+#include "tap.h"
+#include "windows_fixture.h"
+
+using fixture::Child;
+using fixture::Directory;
+using fixture::Exists;
+using fixture::Leave;
+using fixture::List;
+using fixture::Open;
+using fixture::Read;
+using stc::ReplaceFileContent;
+using stc::ReplaceMode;
+using stc::ReplaceOutcome;
+using stc::Status;
+using stc::StatusCode;
+using stc::UniqueHandle;
+
+namespace {
+
+// What a reader of each kind shares. Source: File.ReadAllBytes of .NET; the C runtime's open, which
+// Python uses, and os.Open of Go; libuv's fs__open.
+constexpr DWORD kDotnetShare = FILE_SHARE_READ;
+constexpr DWORD kPythonShare = FILE_SHARE_READ | FILE_SHARE_WRITE;
+
+bool Replace(const std::string& path, const std::vector<std::string_view>& pieces,
+             ReplaceMode mode = ReplaceMode::kRename) {
+  ReplaceOutcome outcome = ReplaceOutcome::kBusy;
+  const Status status = ReplaceFileContent(path, pieces, mode, &outcome);
+  EXPECT_WITH(status.ok(), status.message());
+  return outcome == ReplaceOutcome::kReplaced;
+}
+
+Status FailureOf(const std::string& path, ReplaceMode mode = ReplaceMode::kRename) {
+  ReplaceOutcome outcome = ReplaceOutcome::kReplaced;
+  const Status status = ReplaceFileContent(path, {"new"}, mode, &outcome);
+  EXPECT(outcome == ReplaceOutcome::kBusy);
+  return status;
+}
+
+}  // namespace
+
+TEST(Replaces, "creates, replaces and empties a file, and leaves nothing beside it") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
+    DeleteFileW(fixture::Wide(path).c_str());
+    EXPECT(Replace(path, {"first"}, mode) && Read(path) == "first");
+    EXPECT(Replace(path, {"one", "", " and ", "two"}, mode) && Read(path) == "one and two");
+    EXPECT(Replace(path, {"x"}, mode) && Read(path) == "x");
+    EXPECT(Replace(path, {std::string_view("\0\x01", 2)}, mode));
+    EXPECT(Read(path) == std::string("\0\x01", 2));
+    EXPECT(Replace(path, {}, mode) && Read(path).empty() && Exists(path));
+    EXPECT(Replace(path, {"", ""}, mode) && Read(path).empty() && Exists(path));
+    const std::string large(40 << 20, 'y');
+    EXPECT(Replace(path, {large, "z"}, mode));
+    EXPECT(Read(path) == large + "z");
+    EXPECT(List(directory.path()).size() == 1);
+  }
+}
+
+TEST(Stamps, "its time stamp is new in whole milliseconds, after now and after the old one") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
+    int64_t previous = 0;
+    for (int round = 0; round < 20; ++round) {
+      EXPECT(Replace(path, {"x"}, mode));
+      const int64_t after = stc::WallClockTicks();
+      const int64_t modified = fixture::ModifiedAt(path);
+      EXPECT(modified > after - stc::kTicksPerSecond && modified < after + stc::kTicksPerSecond);
+      EXPECT(modified >= previous + stc::kTicksPerMillisecond);
+      EXPECT(modified % stc::kTicksPerMillisecond == 0);
+      previous = modified;
+    }
+    Leave(path, "from the future", -3600);
+    previous = fixture::ModifiedAt(path);
+    EXPECT(Replace(path, {"x"}, mode));
+    // Wine keeps less than Windows of a stamp.
+    EXPECT(fixture::ModifiedAt(path) >= previous + stc::kTicksPerMillisecond);
+    EXPECT(fixture::ModifiedAt(path) < previous + stc::kTicksPerSecond);
+    DeleteFileW(fixture::Wide(path).c_str());
+  }
+}
+
+TEST(Busy, "a reader that does not share deleting is waited for by the caller") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  for (const DWORD share : {kDotnetShare, kPythonShare}) {
+    Leave(path, "old", 10);
+    const int64_t modified = fixture::ModifiedAt(path);
+    UniqueHandle reader = Open(path, GENERIC_READ, share, OPEN_EXISTING);
+    EXPECT(!Replace(path, {"new"}));
+    EXPECT(Read(path) == "old" && fixture::ModifiedAt(path) == modified);
+    EXPECT(List(directory.path()).size() == 1);
+    // Python and Go let it be written meanwhile, .NET does not.
+    EXPECT(Replace(path, {"newer"}, ReplaceMode::kInPlace) == (share == kPythonShare));
+    EXPECT(Read(path) == (share == kPythonShare ? "newer" : "old"));
+    reader.Close();
+    EXPECT(Replace(path, {"new"}) && Read(path) == "new");
+    EXPECT(List(directory.path()).size() == 1);
+  }
+}
+
+TEST(Sharing, "a reader that shares everything keeps the old content, or is waited for") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  Leave(path, "old");
+  const UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
+  // Windows replaces, Wine does not.
+  const bool is_replaced = Replace(path, {"new"});
+  EXPECT(Read(path) == (is_replaced ? "new" : "old"));
+  char text[8] = {};
+  DWORD size = 0;
+  EXPECT(ReadFile(reader.get(), text, sizeof text, &size, nullptr) &&
+         std::string(text, size) == "old");
+  EXPECT(List(directory.path()).size() == 1);
+}
+
+TEST(Failures, "what cannot be replaced stays as it is") {
+  const Directory directory;
+  for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
+    Status status = FailureOf(directory.At("missing\\msal.cache"), mode);
+    EXPECT_WITH(status.code() == StatusCode::kIo && status.os_code() == ERROR_PATH_NOT_FOUND,
+                status.message());
+    CreateDirectoryW(fixture::Wide(directory.At("folder")).c_str(), nullptr);
+    Leave(directory.At("folder\\inside"), "x");
+    status = FailureOf(directory.At("folder"), mode);
+    EXPECT_WITH(status.code() == StatusCode::kIo, status.message());
+    EXPECT(Read(directory.At("folder\\inside")) == "x");
+    EXPECT(FailureOf("", mode).code() == StatusCode::kIo);
+    EXPECT(FailureOf(directory.At("\xFF"), mode).code() == StatusCode::kIo);
+    EXPECT(List(directory.path()).size() == 1);
+  }
+}
+
+TEST(Paths, "long paths and other alphabets") {
+  const Directory directory;
+  std::string path = directory.path();
+  for (int level = 0; level < 5; ++level) {
+    path += "\\" + std::string(60, 'd') + "\xC3\xA4\xF0\x9F\x94\x92";
+    EXPECT(CreateDirectoryW(fixture::Wide(path).c_str(), nullptr));
+  }
+  const std::string file = path + "\\msal.cache";
+  EXPECT(Replace(file, {"a"}) && Replace(file, {"b"}) && Read(file) == "b");
+  EXPECT(Replace(file, {"c"}, ReplaceMode::kInPlace) && Read(file) == "c");
+  EXPECT(List(path).size() == 1);
+}
+
+TEST(Readers, "readers see the one content or the other, whole") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  const std::string contents[] = {std::string(70'000, 'a'), std::string(50'000, 'b')};
+  Leave(path, contents[0]);
+  Child reader({"read", path});
+  EXPECT(reader.Line() == "reading");
+  int replaced = 0;
+  for (int round = 0; round < 300; ++round) {
+    if (Replace(path, {contents[round % 2]})) ++replaced;
+  }
+  EXPECT(reader.Finish() == 0);
+  EXPECT_WITH(replaced > 0, std::to_string(replaced));
+  EXPECT(List(directory.path()).size() == 1);
+}
+
+TEST(Killed, "a writer that is killed leaves the one content or the other, whole") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  for (int round = 0; round < 20; ++round) {
+    Leave(path, std::string(70'000, 'a'));
+    Child writer({"write", path});
+    EXPECT(writer.Line() == "writing");
+    Sleep(static_cast<DWORD>(round));
+    writer.Kill();
+    const std::string text = Read(path);
+    EXPECT_WITH(text == std::string(70'000, 'a') || text == std::string(50'000, 'b'),
+                std::to_string(text.size()));
+  }
+}
+
+namespace {
+
+// Reads all the time, as Node does, until the parent is done. 1 if it ever saw part of a content.
+int ReadAllTheTime(const std::string& path) {
+  fixture::Say("reading");
+  const UniqueHandle parent(CreateThread(
+      nullptr, 0,
+      [](void*) -> DWORD {
+        fixture::WaitForParent();
+        return 0;
+      },
+      nullptr, 0, nullptr));
+  int seen = 0;
+  while (WaitForSingleObject(parent.get(), 0) != WAIT_OBJECT_0) {
+    const UniqueHandle file = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
+    if (!file.is_open()) continue;
+    std::string text(100'000, '\0');
+    DWORD size = 0;
+    if (!ReadFile(file.get(), text.data(), static_cast<DWORD>(text.size()), &size, nullptr))
+      return 1;
+    text.resize(size);
+    if (text != std::string(70'000, 'a') && text != std::string(50'000, 'b')) return 1;
+    ++seen;
+  }
+  return seen > 0 ? 0 : 1;
+}
+
+int WriteAllTheTime(const std::string& path) {
+  fixture::Say("writing");
+  for (int round = 1;; ++round) {
+    const std::string text = round % 2 == 0 ? std::string(70'000, 'a') : std::string(50'000, 'b');
+    ReplaceOutcome outcome = ReplaceOutcome::kBusy;
+    if (!ReplaceFileContent(path, {text}, ReplaceMode::kRename, &outcome).ok()) return 1;
+  }
+}
+
+}  // namespace
+
+int wmain(int count, wchar_t** values) {
+  const std::vector<std::string> arguments = fixture::Arguments(count, values);
+  if (arguments.empty()) return tap::RunAll();
+  return arguments[0] == "read" ? ReadAllTheTime(arguments[1]) : WriteAllTheTime(arguments[1]);
+}

@@ -1,0 +1,338 @@
+/** What a grant changes in the cache, edit by edit, and what becomes of a cache by it. */
+
+import test from 'ava';
+import type {AccountEntry, CacheChange, RefreshTokenEntry} from '../../dist/backend.js';
+import {
+	editsOfEviction, editsOfGrant, editsOfSignOut, type Grant,
+} from '../../dist/grant-edits.js';
+import {pureBackend} from '../../dist/pure.js';
+import {
+	ann, type CacheSections, clientId, homeAccountId, publicCloud, scope,
+} from '../helpers/home.js';
+import {query} from '../helpers/written-cache.js';
+
+const {environments} = query;
+const hostAlias = 'login.windows.net';
+const otherClient = '872cd9fa-d31f-45e0-9eab-6e460a02d1f1';
+const guestTenant = 'cccccccc-0000-4000-8000-0000000000cc';
+const atSec = 1_800_000_000;
+
+const account: AccountEntry = {
+	homeAccountId: homeAccountId(ann), environment: publicCloud, realm: ann.utid, localAccountId: ann.uid, username: ann.username, authorityType: 'MSSTS',
+};
+const redeemed: RefreshTokenEntry = {
+	homeAccountId: homeAccountId(ann), environment: publicCloud, clientId, familyId: '1', secret: 'FAKE-sent',
+};
+
+/** A grant as Entra gives it to a client of the family, with everything in it. */
+const grant: Grant = {
+	response: {
+		accessToken: 'FAKE-access',
+		expiresOnSec: atSec + 3600,
+		refreshOnSec: atSec + 1800,
+		extendedExpiresOnSec: atSec + 7200,
+		scope: 'https://vault.azure.net/user_impersonation',
+		refreshToken: 'FAKE-received',
+		familyId: '1',
+		idToken: 'FAKE-id',
+		clientInfo: 'FAKE-client-info',
+		tenantId: ann.utid,
+		localAccountId: ann.uid,
+		username: ann.username,
+		homeAccountId: homeAccountId(ann),
+	},
+	account,
+	environment: publicCloud,
+	environments,
+	clientId,
+	isAdfs: false,
+	scopes: [scope],
+	realm: ann.utid,
+	redeemed,
+	isOwnCache: true,
+	nowSec: atSec,
+};
+
+type Changes = Partial<Omit<Grant, 'response'>> & {response?: Partial<Grant['response']>; without?: ReadonlyArray<keyof Grant['response']>};
+
+function grantWith({response, without = [], ...rest}: Changes): Grant {
+	const fields = Object.entries({...grant.response, ...response}).filter(([name]) => !without.includes(name as keyof Grant['response']));
+	return {...grant, ...rest, response: Object.fromEntries(fields) as Grant['response']};
+}
+
+const editOf = (change: CacheChange, section: string) => {
+	const edits = change.edits.filter(edit => edit.section === section);
+	if (edits.length > 1) {
+		throw new Error(`Several edits of ${section}.`);
+	}
+
+	return edits[0];
+};
+
+/** The cache after the change, read by JSON.parse. */
+function applied(cache: CacheSections | string, change: CacheChange): CacheSections | 'no-account' {
+	const text = typeof cache === 'string' ? cache : JSON.stringify(cache);
+	const result = pureBackend.edit(Buffer.from(text), change);
+	if (result.outcome === 'no-account') {
+		return 'no-account';
+	}
+
+	return JSON.parse(result.outcome === 'changed' ? Buffer.from(result.bytes).toString('utf8') : text) as CacheSections;
+}
+
+const recordsOf = (cache: CacheSections | 'no-account', section: string) => cache === 'no-account' ? [] : Object.values(cache[section] ?? {});
+const secretsOf = (cache: CacheSections | 'no-account', section: string) => recordsOf(cache, section).map(record => record['secret']);
+
+const accountOnly: CacheSections = {Account: {a: {home_account_id: homeAccountId(ann), environment: publicCloud}}};
+
+test('a grant in an empty cache: every record as MSAL writes it', t => {
+	const id = homeAccountId(ann);
+	t.deepEqual(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), {
+		AccessToken: {
+			[`${id}-${publicCloud}-accesstoken-${clientId}-${ann.utid}-https://vault.azure.net/user_impersonation https://vault.azure.net/.default`]: {
+				credential_type: 'AccessToken',
+				home_account_id: id,
+				environment: publicCloud,
+				client_id: clientId,
+				realm: ann.utid,
+				target: 'https://vault.azure.net/user_impersonation https://vault.azure.net/.default',
+				token_type: 'Bearer',
+				secret: 'FAKE-access',
+				cached_at: '1800000000',
+				expires_on: '1800003600',
+				extended_expires_on: '1800007200',
+				refresh_on: '1800001800',
+			},
+		},
+		RefreshToken: {
+			[`${id}-${publicCloud}-refreshtoken-1--`]: {
+				credential_type: 'RefreshToken', home_account_id: id, environment: publicCloud, client_id: clientId, family_id: '1', secret: 'FAKE-received', last_modification_time: '1800000000',
+			},
+		},
+		IdToken: {
+			[`${id}-${publicCloud}-idtoken-${clientId}-${ann.utid}-`]: {
+				credential_type: 'IdToken', home_account_id: id, environment: publicCloud, client_id: clientId, realm: ann.utid, secret: 'FAKE-id',
+			},
+		},
+		Account: {
+			[`${id}-${publicCloud}-${ann.utid}`]: {
+				home_account_id: id, environment: publicCloud, realm: ann.utid, local_account_id: ann.uid, username: ann.username, authority_type: 'MSSTS', client_info: 'FAKE-client-info',
+			},
+		},
+		AppMetadata: {[`appmetadata-${publicCloud}-${clientId}`]: {client_id: clientId, environment: publicCloud, family_id: '1'}},
+	});
+});
+
+test('the cache that the account came from: an account that was signed out meanwhile stays out', t => {
+	const change = editsOfGrant(grant, false);
+	t.deepEqual(change.requiredAccount, {homeAccountId: homeAccountId(ann), environments});
+	t.is(applied('', change), 'no-account');
+	t.is(applied({Account: {a: {home_account_id: homeAccountId(ann), environment: 'login.partner.microsoftonline.cn'}}}, change), 'no-account');
+	t.deepEqual(secretsOf(applied({Account: {a: {home_account_id: homeAccountId(ann).toUpperCase(), environment: hostAlias}}}, change), 'AccessToken'), ['FAKE-access']);
+	t.is(editsOfGrant(grantWith({isOwnCache: false}), false).requiredAccount, undefined, 'another cache is where it is new');
+});
+
+test('a repair adds nothing of the account, and needs it to be there, in whichever cache', t => {
+	for (const isOwnCache of [true, false]) {
+		const change = editsOfGrant(grantWith({isOwnCache}), true);
+		t.deepEqual(change.requiredAccount, {homeAccountId: homeAccountId(ann), environments});
+		t.is(editOf(change, 'Account'), undefined);
+		t.is(editOf(change, 'IdToken')?.action, 'add', 'a newer id token of a peer stays');
+	}
+});
+
+test('a repair leaves alone what is newer, a grant does not', t => {
+	const newer = {
+		...accountOnly,
+		AccessToken: {other: {
+			...Object.fromEntries(Object.entries(editOf(editsOfGrant(grant, false), 'AccessToken')!.fill!).map(([name, json]) => [name, JSON.parse(json)])), secret: 'FAKE-newer', cached_at: String(atSec + 60), expires_on: String(atSec + 3660),
+		}},
+		RefreshToken: {other: {
+			home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, family_id: '1', secret: 'FAKE-newer', last_modification_time: String(atSec + 60),
+		}},
+	};
+	const repaired = applied(newer, editsOfGrant(grant, true));
+	t.deepEqual([...secretsOf(repaired, 'AccessToken'), ...secretsOf(repaired, 'RefreshToken')], ['FAKE-newer', 'FAKE-newer']);
+	// Its times may be those of a clock that is wrong: nothing is newer than what the authority just gave.
+	const granted = applied(newer, editsOfGrant(grant, false));
+	t.deepEqual([...secretsOf(granted, 'AccessToken'), ...secretsOf(granted, 'RefreshToken')], ['FAKE-access', 'FAKE-received']);
+});
+
+test('realm: the words organizations and common never stand in a key or a record', t => {
+	const {edits} = editsOfGrant(grantWith({isOwnCache: false}), false);
+	t.false(JSON.stringify(edits).includes('organizations'));
+	t.false(JSON.stringify(edits).includes('"common"'));
+	// Python's record for the same scopes under such a word is another record, and stays as it is.
+	const pythons = {...accountOnly, AccessToken: {python: {...recordsOf(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), 'AccessToken')[0], realm: 'organizations', secret: 'FAKE-python'}}};
+	t.deepEqual(secretsOf(applied(pythons, editsOfGrant(grant, false)), 'AccessToken').toSorted(), ['FAKE-access', 'FAKE-python']);
+});
+
+test('a guest tenant: its own access token, id token and account realm; the refresh token is the account\'s', t => {
+	const change = editsOfGrant(grantWith({realm: guestTenant, isOwnCache: false, response: {tenantId: guestTenant, localAccountId: 'guest-id'}}), false);
+	t.like(recordsOf(applied('', change), 'AccessToken')[0], {realm: guestTenant});
+	t.like(recordsOf(applied('', change), 'IdToken')[0], {realm: guestTenant});
+	t.like(recordsOf(applied('', change), 'Account')[0], {realm: guestTenant, local_account_id: 'guest-id', home_account_id: homeAccountId(ann)});
+	t.false(JSON.stringify(recordsOf(applied('', change), 'RefreshToken')).includes(guestTenant));
+	// The account's own record is not touched by it.
+	const known = {Account: {home: {...accountOnly['Account']!['a'], realm: ann.utid, username: 'kept'}}};
+	t.deepEqual(recordsOf(applied(known, change), 'Account'), Object.values(known['Account']));
+});
+
+test('target: what was granted and .default, which no authority grants by that name; what was asked where it does not say', t => {
+	const targetOf = (changes: Changes) => recordsOf(applied('', editsOfGrant(grantWith({...changes, isOwnCache: false}), false)), 'AccessToken')[0]?.['target'];
+	t.is(targetOf({}), 'https://vault.azure.net/user_impersonation https://vault.azure.net/.default');
+	t.is(targetOf({response: {scope: 'a b'}, scopes: ['a', 'b']}), 'a b');
+	t.is(targetOf({response: {scope: ' a  b '}, scopes: ['a']}), 'a b');
+	t.is(targetOf({without: ['scope'], scopes: ['a', 'b']}), 'a b');
+	t.is(targetOf({response: {scope: 'https://vault.azure.net/.default'}}), scope, 'once');
+	t.is(targetOf({response: {scope: 'x'}, scopes: ['https://vault.azure.net/.DEFAULT']}), 'x https://vault.azure.net/.DEFAULT');
+});
+
+test('an access token replaces the one for the same scopes, in whatever order and case, and under whatever key and alias', t => {
+	const old = {
+		credential_type: 'AccessToken',
+		home_account_id: homeAccountId(ann).toUpperCase(),
+		environment: hostAlias,
+		client_id: clientId.toUpperCase(),
+		realm: ann.utid,
+		target: 'HTTPS://vault.azure.net/.default https://vault.azure.net/user_impersonation',
+		token_type: 'Bearer',
+		secret: 'FAKE-old',
+		foreign: {kept: true},
+	};
+	const cache = applied({...accountOnly, AccessToken: {'any key': old}}, editsOfGrant(grant, false));
+	t.deepEqual(recordsOf(cache, 'AccessToken'), [{
+		...old, secret: 'FAKE-access', cached_at: '1800000000', expires_on: '1800003600', extended_expires_on: '1800007200', refresh_on: '1800001800',
+	}]);
+});
+
+test('an access token does not replace one that is bound to more, or is for other scopes, clients, tenants or clouds', t => {
+	const own = recordsOf(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), 'AccessToken')[0]!;
+	const others = [
+		{token_type: 'pop'}, {key_id: 'k'}, {ext_cache_key: 'e'}, {requestedClaimsHash: 'h'}, {userAssertionHash: 'u'},
+		{target: scope}, {target: `${String(own['target'])} more`}, {client_id: otherClient}, {realm: guestTenant}, {environment: 'login.microsoftonline.us'},
+	].map((difference, index) => ({...own, secret: `FAKE-other-${index}`, ...difference}));
+	const cache = applied({...accountOnly, AccessToken: Object.fromEntries(others.map((record, index) => [`key-${index}`, record]))}, editsOfGrant(grant, false));
+	t.deepEqual(secretsOf(cache, 'AccessToken').toSorted(), ['FAKE-access', ...others.map(({secret}) => secret)].toSorted());
+});
+
+test('refresh_on of an older token goes where the new one has none', t => {
+	const change = editsOfGrant(grantWith({without: ['refreshOnSec', 'extendedExpiresOnSec']}), false);
+	t.deepEqual(editOf(change, 'AccessToken')?.unset, ['refresh_on']);
+	const before = applied(accountOnly, editsOfGrant(grant, false)) as CacheSections;
+	const [record] = recordsOf(applied(before, change), 'AccessToken');
+	t.false('refresh_on' in record!);
+	t.is(record?.['extended_expires_on'], '1800003600', 'no longer than the token itself');
+	t.is(editOf(editsOfGrant(grant, false), 'AccessToken')?.unset, undefined);
+});
+
+test('a family refresh token replaces the record that was redeemed, under its library\'s key, and no other', t => {
+	const pythons = {
+		family: {
+			credential_type: 'RefreshToken', home_account_id: homeAccountId(ann), environment: publicCloud, client_id: otherClient, target: 'a b', family_id: '1', secret: 'FAKE-sent', last_modification_time: '1',
+		},
+		own: {
+			credential_type: 'RefreshToken', home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, target: 'c', family_id: '1', secret: 'FAKE-other',
+		},
+	};
+	const sent = {...redeemed, clientId: otherClient, target: 'a b'};
+	const cache = applied({...accountOnly, RefreshToken: pythons}, editsOfGrant(grantWith({redeemed: sent}), false)) as CacheSections;
+	t.deepEqual(cache['RefreshToken'], {family: {...pythons.family, secret: 'FAKE-received', last_modification_time: '1800000000'}, own: pythons.own});
+});
+
+test('the family is the answer\'s, else that of the refresh token that was sent', t => {
+	const added = (changes: Changes) => recordsOf(applied('', editsOfGrant(grantWith({...changes, isOwnCache: false}), false)), 'RefreshToken')[0];
+	t.like(added({}), {family_id: '1', client_id: clientId});
+	t.like(added({without: ['familyId']}), {family_id: '1', client_id: clientId});
+	// A token of the family that another client was given stays that client's.
+	t.like(added({without: ['familyId'], redeemed: {...redeemed, clientId: otherClient}}), {family_id: '1', client_id: otherClient});
+	const {familyId, ...withoutFamily} = redeemed;
+	t.is(familyId, '1');
+	const own = added({without: ['familyId'], redeemed: withoutFamily});
+	t.false('family_id' in own!);
+	t.is(own?.['client_id'], clientId);
+	t.is(editOf(editsOfGrant(grantWith({without: ['familyId']}), false), 'AppMetadata'), undefined, 'what the authority does not say is not written');
+});
+
+test('a client\'s own refresh token does not replace one of the family, and the other way round', t => {
+	const record = (rest: object) => ({
+		credential_type: 'RefreshToken', home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, ...rest,
+	});
+	const both = {...accountOnly, RefreshToken: {family: record({family_id: '1', secret: 'FAKE-family'}), own: record({secret: 'FAKE-own'})}};
+	const {familyId, ...withoutFamily} = redeemed;
+	t.is(familyId, '1');
+	t.deepEqual(secretsOf(applied(both, editsOfGrant(grantWith({redeemed: withoutFamily, without: ['familyId']}), false)), 'RefreshToken'), ['FAKE-family', 'FAKE-received']);
+	t.deepEqual(secretsOf(applied(both, editsOfGrant(grant, false)), 'RefreshToken'), ['FAKE-received', 'FAKE-own']);
+});
+
+test('from another library\'s cache: the primary one gets the account and its tokens, and keeps what it knows of the account', t => {
+	const change = editsOfGrant(grantWith({isOwnCache: false, redeemed: {...redeemed, environment: hostAlias, target: 'a'}}), false);
+	const known = {
+		Account: {k: {home_account_id: homeAccountId(ann), environment: hostAlias, username: 'as others have it'}},
+		RefreshToken: {r: {
+			home_account_id: homeAccountId(ann), environment: hostAlias, client_id: otherClient, family_id: 1, secret: 'FAKE-older',
+		}},
+	};
+	const cache = applied(known, change) as CacheSections;
+	t.deepEqual(cache['Account'], known.Account);
+	t.deepEqual(secretsOf(cache, 'RefreshToken'), ['FAKE-received'], 'one family refresh token for an account');
+});
+
+test('no refresh token in the answer: the one in the cache stays', t => {
+	t.is(editOf(editsOfGrant(grantWith({without: ['refreshToken']}), false), 'RefreshToken'), undefined);
+});
+
+test('no id token: an account is made of what was known, and never blanked', t => {
+	const change = editsOfGrant(grantWith({without: ['idToken', 'username', 'localAccountId', 'tenantId', 'clientInfo'], isOwnCache: false}), false);
+	t.is(editOf(change, 'IdToken'), undefined);
+	t.deepEqual(recordsOf(applied('', change), 'Account'), [{
+		home_account_id: homeAccountId(ann), environment: publicCloud, realm: ann.utid, local_account_id: ann.uid, username: ann.username, authority_type: 'MSSTS',
+	}]);
+	const {username, localAccountId, ...nameless} = account;
+	t.deepEqual([username, localAccountId], [ann.username, ann.uid]);
+	t.is(editOf(editsOfGrant(grantWith({without: ['idToken', 'username', 'localAccountId'], account: nameless}), false), 'Account'), undefined, 'an account without a name is none that others can use');
+	// With an existing one, nothing of it changes, whatever the answer says.
+	const cache = {Account: {k: {home_account_id: homeAccountId(ann), environment: hostAlias, username: 'kept', tenantProfiles: ['kept']}}};
+	t.deepEqual((applied(cache, editsOfGrant(grant, false)) as CacheSections)['Account'], cache.Account);
+});
+
+test('AD FS', t => {
+	const {authorityType, ...plain} = account;
+	t.is(authorityType, 'MSSTS');
+	const change = editsOfGrant(grantWith({
+		isAdfs: true, isOwnCache: false, environment: 'adfs.contoso.com', environments: ['adfs.contoso.com'], realm: 'adfs', account: {...plain, environment: 'adfs.contoso.com'}, without: ['familyId', 'clientInfo', 'tenantId'],
+	}), false);
+	t.like(recordsOf(applied('', change), 'Account')[0], {authority_type: 'ADFS', environment: 'adfs.contoso.com', realm: 'adfs'});
+	t.like(recordsOf(applied('', change), 'AccessToken')[0], {environment: 'adfs.contoso.com', realm: 'adfs'});
+});
+
+test('eviction takes out the one refresh token, under every key, and nothing else', t => {
+	const record = {home_account_id: homeAccountId(ann), secret: 'FAKE-dead'};
+	const cache = {RefreshToken: {
+		a: record, b: {...record, environment: hostAlias}, c: {...record, secret: 'FAKE-alive'}, d: {...record, home_account_id: 'other.tenant'},
+	}, AccessToken: {e: record}};
+	const after = applied(cache, editsOfEviction(account, 'FAKE-dead')) as CacheSections;
+	t.deepEqual(Object.keys(after['RefreshToken']!), ['c', 'd']);
+	t.deepEqual(after['AccessToken'], cache.AccessToken);
+});
+
+test('a sign-out takes all of one account, in one cloud or in all', t => {
+	const record = {home_account_id: homeAccountId(ann), environment: publicCloud};
+	const sections = ['Account', 'AccessToken', 'RefreshToken', 'IdToken'];
+	const cache = {
+		...Object.fromEntries(sections.map(section => [section, {
+			a: record, b: {...record, environment: 'login.microsoftonline.us'}, c: {...record, home_account_id: 'other.tenant'},
+		}])),
+		AppMetadata: {a: record},
+	};
+	const keysAfter = (change: CacheChange) => sections.map(section => Object.keys((applied(cache, change) as CacheSections)[section]!).join(' '));
+	t.deepEqual(keysAfter(editsOfSignOut(homeAccountId(ann).toUpperCase(), environments)), sections.map(() => 'b c'));
+	t.deepEqual(keysAfter(editsOfSignOut(homeAccountId(ann))), sections.map(() => 'c'));
+	t.deepEqual((applied(cache, editsOfSignOut(homeAccountId(ann))) as CacheSections)['AppMetadata'], cache.AppMetadata);
+});
+
+test('secrets of any characters reach the cache as they are', t => {
+	const secret = 'FAKE "\\\u0000\u2028\n' + String.fromCodePoint(0x1_F6_00);
+	const cache = applied('', editsOfGrant(grantWith({isOwnCache: false, response: {accessToken: secret, refreshToken: secret}}), false));
+	t.deepEqual([...secretsOf(cache, 'AccessToken'), ...secretsOf(cache, 'RefreshToken')], [secret, secret]);
+});

@@ -1,0 +1,183 @@
+/** The lease of a token request: who gets it, who waits for whom, and for how long. */
+
+import {
+	existsSync, readdirSync, readFileSync, statSync, writeFileSync,
+} from 'node:fs';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import test, {type ExecutionContext} from 'ava';
+import {StoreError} from '../../dist/errors.js';
+import {
+	Lease, type LeaseOptions, leasePath, takeLease,
+} from '../../dist/lease.js';
+import {backends, native} from '../helpers/backends.js';
+import {lockDirectory, LockProcess, within} from '../helpers/lock-process.js';
+
+const tryLock: LeaseOptions['tryLock'] = async paths => native.tryLock(paths);
+
+function leaseFile(t: ExecutionContext): {directory: string; path: string} {
+	const {directory} = lockDirectory(t);
+	return {directory, path: join(directory, '.00.lease')};
+}
+
+const waitFor = (path: string, rest: Partial<LeaseOptions> = {}) => takeLease({
+	path, tryLock, signal: new AbortController().signal, onlyWait: false, ...rest,
+});
+
+test('the path is beside the cache, and the same for the same request alone', t => {
+	const identity = ['msal.cache', 'nocae', 'https://login.microsoftonline.com', 'a', 'b'];
+	const path = leasePath('/h/.IdentityService/msal.cache.nocae', identity);
+	t.regex(path, /^\/h\/\.IdentityService\/\.[\da-f]{32}\.lease$/);
+	t.is(leasePath('/h/.IdentityService/msal.cache.nocae', [...identity]), path);
+	const others = [
+		...identity.map((_, index) => identity.toSpliced(index, 1, 'other')),
+		[...identity.slice(0, -2), 'ab', ''],
+		[...identity.slice(0, -2), '', 'ab'],
+		[...identity.slice(0, -2), 'ab'],
+		[...identity, ''],
+	].map(other => leasePath('/h/.IdentityService/msal.cache.nocae', other));
+	t.is(new Set([path, ...others]).size, others.length + 1);
+});
+
+for (const backend of backends) {
+	const {kind} = backend;
+	const own = {tryLock: async (paths: readonly string[]) => backend.tryLock(paths)};
+
+	test(`${kind}: one at a time, in whatever order, and nothing is left`, async t => {
+		const {directory, path} = leaseFile(t);
+		let holding = 0;
+		let most = 0;
+		await Promise.all(Array.from({length: 6}, async () => {
+			const lease = await waitFor(path, own);
+			holding++;
+			most = Math.max(most, holding);
+			await sleep(20);
+			holding--;
+			await lease!.release();
+		}));
+		t.is(most, 1);
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: a dead holder's lease is taken over at once`, async t => {
+		const {directory, path} = leaseFile(t);
+		const holder = await LockProcess.start(t, kind, path);
+		t.is(await holder.ask('lock'), 'locked');
+		const waiting = waitFor(path, own);
+		t.is(await within(waiting, 300), 'still waiting');
+		await holder.kill();
+		const lease = await within(waiting, 5000);
+		t.true(lease instanceof Lease);
+		await (lease as Lease).release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: a holder that shows no sign of life is passed over, by one after the other`, async t => {
+		const {directory, path} = leaseFile(t);
+		const holder = await LockProcess.start(t, kind, path);
+		t.is(await holder.ask('lock'), 'locked');
+		const startMs = performance.now();
+		let holding = 0;
+		let most = 0;
+		await Promise.all(Array.from({length: 4}, async () => {
+			const lease = await waitFor(path, {...own, stuckAfterMs: 500});
+			t.true(performance.now() - startMs >= 500);
+			holding++;
+			most = Math.max(most, holding);
+			await sleep(50);
+			holding--;
+			await lease!.release();
+		}));
+		t.is(most, 1);
+		t.true(performance.now() - startMs < 10_000);
+
+		// It goes on in the end, and finds another's lease.
+		const lease = await waitFor(path, own);
+		t.is(await holder.ask('unlock'), 'unlocked');
+		t.true(existsSync(path), 'the lease of the one who came after is there still');
+		await lease!.release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: a holder that lives is waited for beyond the time at which a stuck one is passed over`, async t => {
+		const {path} = leaseFile(t);
+		const lease = await waitFor(path, own);
+		const waiting = waitFor(path, {...own, stuckAfterMs: 3000});
+		t.is(await within(waiting, 5000), 'still waiting');
+		await lease!.release();
+		const next = await within(waiting, 5000);
+		t.true(next instanceof Lease);
+		await (next as Lease).release();
+	});
+
+	test(`${kind}: who only waits makes nothing, and goes on when the holder is done`, async t => {
+		const {directory, path} = leaseFile(t);
+		const before = statSync(directory, {bigint: true}).ctimeNs;
+		t.is(await waitFor(path, {...own, onlyWait: true}), undefined);
+		t.is(statSync(directory, {bigint: true}).ctimeNs, before);
+		t.is(await waitFor(join(directory, 'missing', '.00.lease'), {...own, onlyWait: true}), undefined);
+		t.false(existsSync(join(directory, 'missing')));
+
+		const lease = await waitFor(path, own);
+		const waiting = waitFor(path, {...own, onlyWait: true});
+		t.is(await within(waiting, 200), 'still waiting');
+		await lease!.release();
+		t.is(await within(waiting, 5000), undefined);
+		t.deepEqual(readdirSync(directory), []);
+	});
+}
+
+test('the directory is made, for its owner alone', async t => {
+	const {directory} = leaseFile(t);
+	const lease = await waitFor(join(directory, 'a', 'b', '.00.lease'));
+	// eslint-disable-next-line no-bitwise
+	t.is(statSync(join(directory, 'a', 'b')).mode & 0o777, 0o700);
+	await lease!.release();
+});
+
+test('where no lock file can be made, one does without', async t => {
+	const {directory, path} = leaseFile(t);
+	for (const code of ['STC_IO', 'STC_STORE_DENIED'] as const) {
+		t.is(await waitFor(path, {
+			async tryLock() {
+				throw new StoreError(code, `${path}: no`);
+			},
+		}), undefined);
+	}
+
+	writeFileSync(join(directory, 'file'), '');
+	t.is(await waitFor(join(directory, 'file', '.00.lease')), undefined);
+});
+
+test('a signal that fires ends the wait at once, with its reason', async t => {
+	const {directory, path} = leaseFile(t);
+	const reason = new Error('Nobody waits for it.');
+	await t.throwsAsync(async () => waitFor(path, {signal: AbortSignal.abort(reason)}), {is: reason});
+	t.deepEqual(readdirSync(directory), []);
+
+	const lease = await waitFor(path);
+	const leaving = new AbortController();
+	const waiting = waitFor(path, {signal: leaving.signal});
+	setTimeout(() => {
+		leaving.abort(reason);
+	}, 200);
+	const startMs = performance.now();
+	await t.throwsAsync(waiting, {is: reason});
+	t.true(performance.now() - startMs < 3000);
+	await lease!.release();
+	t.deepEqual(readdirSync(directory), []);
+});
+
+test('holders that come and go and leave nothing are not queued up behind', async t => {
+	const {path} = leaseFile(t);
+	// Somebody else is always faster.
+	const waiting = waitFor(path, {tryLock: async () => null});
+	for (const holder of ['1 msal-shared\n', '2 msal-shared\n', '']) {
+		writeFileSync(path, holder);
+		t.is(await within(waiting, 300), 'still waiting', 'the first, and the one that took over from it');
+	}
+
+	writeFileSync(path, '3 msal-shared\n');
+	t.is(await within(waiting, 5000), undefined);
+	t.is(readFileSync(path, 'utf8'), '3 msal-shared\n');
+});

@@ -1,0 +1,303 @@
+/** What grants brought, on its way to the shared cache: locks that others hold, peers that write over it, accounts that are signed out. */
+
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {mock} from 'node:test';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import test, {type ExecutionContext} from 'ava';
+import type {CacheChange} from '../../dist/backend.js';
+import {SharedCache} from '../../dist/cache.js';
+import {StoreError} from '../../dist/errors.js';
+import type {Grant} from '../../dist/grant-edits.js';
+import {plaintextFile} from '../../dist/locations.js';
+import {WriteBack} from '../../dist/write-back.js';
+import {backends, native} from '../helpers/backends.js';
+import {
+	accessTokenRecord, accountRecord, ann, bob, cacheOf, type CacheSections, clientId, homeAccountId, nowSec, publicCloud, refreshTokenRecord, scope,
+} from '../helpers/home.js';
+import {query} from '../helpers/written-cache.js';
+
+function grantOf(rest: Partial<Grant> = {}): Grant {
+	return {
+		response: {
+			accessToken: 'FAKE-access', expiresOnSec: nowSec() + 3600, scope: 'https://vault.azure.net/user_impersonation', refreshToken: 'FAKE-received', familyId: '1', idToken: 'FAKE-id', tenantId: ann.utid,
+		},
+		account: {
+			homeAccountId: homeAccountId(ann), environment: publicCloud, realm: ann.utid, localAccountId: ann.uid, username: ann.username,
+		},
+		environment: publicCloud,
+		environments: query.environments,
+		clientId,
+		isAdfs: false,
+		scopes: [scope],
+		realm: ann.utid,
+		redeemed: {
+			homeAccountId: homeAccountId(ann), environment: publicCloud, clientId, familyId: '1', secret: 'FAKE-sent',
+		},
+		isOwnCache: true,
+		nowSec: nowSec(),
+		...rest,
+	};
+}
+
+const signedIn = cacheOf({accounts: [accountRecord(ann), accountRecord(bob)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-sent'), refreshTokenRecord(bob, 'FAKE-bob')], accessTokens: [accessTokenRecord(ann, 'FAKE-expired', -60)]});
+
+class Stage {
+	readonly path: string;
+	readonly source;
+	readonly writer: WriteBack;
+	readonly written: Array<[string, string]> = [];
+
+	constructor(t: ExecutionContext, {useNativeAddon = true, lockTimeoutMs = 30_000} = {}) {
+		const directory = mkdtempSync(join(tmpdir(), 'stc-write-back-'));
+		this.path = join(directory, 'cache');
+		this.source = plaintextFile(this.path);
+		this.write(signedIn);
+		this.writer = new WriteBack(new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs, useNativeAddon}), (source, baseStamp, stamp) => {
+			t.is(source, this.source);
+			this.written.push([baseStamp, stamp]);
+		});
+		t.teardown(() => {
+			this.writer.close();
+			rmSync(directory, {recursive: true, force: true});
+		});
+	}
+
+	write(cache: CacheSections): void {
+		writeFileSync(this.path, JSON.stringify(cache));
+	}
+
+	read(): CacheSections {
+		return JSON.parse(readFileSync(this.path, 'utf8')) as CacheSections;
+	}
+
+	/** Without the records for which this is true, as a peer takes them out. */
+	remove(section: string, isRemoved: (record: Record<string, unknown>) => boolean): void {
+		const cache = this.read();
+		this.write({...cache, [section]: Object.fromEntries(Object.entries(cache[section] ?? {}).filter(([, record]) => !isRemoved(record)))});
+	}
+
+	secrets(): string[] {
+		return Object.values(this.read()).flatMap(section => Object.values(section).map(({secret}) => secret).filter(secret => secret !== undefined)).map(String).toSorted();
+	}
+}
+
+const isAnns = (record: Record<string, unknown>) => record['home_account_id'] === homeAccountId(ann);
+const all = ['FAKE-access', 'FAKE-bob', 'FAKE-id', 'FAKE-received'];
+/** Longer than until the first look at what was written. */
+const lookedMs = 1400;
+
+for (const {kind} of backends) {
+	test(`${kind}: what a grant brought is in the cache when write returns`, async t => {
+		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
+		await stage.writer.write(stage.source, grantOf());
+		t.deepEqual(stage.secrets(), all);
+		t.is(stage.written.length, 1);
+		const before = readFileSync(stage.path);
+		await sleep(lookedMs);
+		t.true(readFileSync(stage.path).equals(before), 'nothing happened, so nothing is written');
+		t.is(stage.written.length, 1);
+	});
+
+	test(`${kind}: what a peer wrote over, not having seen it, comes back by itself`, async t => {
+		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
+		await stage.writer.write(stage.source, grantOf());
+		const peers = {...signedIn, AccessToken: {theirs: accessTokenRecord(bob, 'FAKE-theirs', 3600)}};
+		stage.write(peers);
+		await sleep(lookedMs);
+		t.deepEqual(stage.secrets(), [...all, 'FAKE-theirs'].toSorted());
+		// Again, within the time in which that may happen.
+		stage.write(peers);
+		await sleep(lookedMs);
+		t.deepEqual(stage.secrets(), [...all, 'FAKE-theirs'].toSorted());
+		t.is(stage.written.length, 3);
+	});
+
+	test(`${kind}: an account that a peer signed out does not come back`, async t => {
+		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
+		await stage.writer.write(stage.source, grantOf());
+		for (const section of ['Account', 'RefreshToken', 'AccessToken', 'IdToken']) {
+			stage.remove(section, isAnns);
+		}
+
+		const after = readFileSync(stage.path);
+		await stage.writer.repair();
+		await sleep(lookedMs);
+		t.true(readFileSync(stage.path).equals(after));
+	});
+}
+
+test('a look at once, when the cache is found changed', async t => {
+	const stage = new Stage(t);
+	await stage.writer.write(stage.source, grantOf());
+	stage.write(signedIn);
+	await stage.writer.repair();
+	t.deepEqual(stage.secrets(), all);
+});
+
+test('a sign-out in several steps, the account last, in the middle of which a token is written: nothing of it stays', async t => {
+	const stage = new Stage(t);
+	// MSAL for Python takes out tokens one by one, then the account, and writes the cache each time.
+	for (const section of ['RefreshToken', 'AccessToken', 'IdToken']) {
+		stage.remove(section, isAnns);
+	}
+
+	await stage.writer.write(stage.source, grantOf());
+	stage.remove('Account', isAnns);
+	await sleep(lookedMs);
+	t.deepEqual(stage.secrets(), ['FAKE-bob']);
+});
+
+test('a sign-out in several steps, in the middle of which tokens are put back: nothing of it stays', async t => {
+	const stage = new Stage(t);
+	await stage.writer.write(stage.source, grantOf());
+	for (const section of ['RefreshToken', 'AccessToken', 'IdToken']) {
+		stage.remove(section, isAnns);
+	}
+
+	await stage.writer.repair();
+	stage.remove('Account', isAnns);
+	await sleep(lookedMs);
+	t.deepEqual(stage.secrets(), ['FAKE-bob']);
+	// Signed in anew: that is left alone.
+	stage.write({...signedIn, RefreshToken: {new: refreshTokenRecord(ann, 'FAKE-new')}});
+	await sleep(lookedMs);
+	await stage.writer.repair();
+	t.deepEqual(stage.secrets(), ['FAKE-expired', 'FAKE-new']);
+});
+
+test('a newer token of another process is not written over when ours is put back', async t => {
+	const stage = new Stage(t);
+	await stage.writer.write(stage.source, grantOf());
+	const newer = stage.read();
+	const [key] = Object.entries(newer['AccessToken']!).find(([, {secret}]) => secret === 'FAKE-access')!;
+	const [tokenKey] = Object.entries(newer['RefreshToken']!).find(([, {secret}]) => secret === 'FAKE-received')!;
+	Object.assign(newer['AccessToken']![key]!, {secret: 'FAKE-newer-access', expires_on: String(nowSec() + 3700)});
+	Object.assign(newer['RefreshToken']![tokenKey]!, {secret: 'FAKE-newer-refresh', last_modification_time: String(nowSec() + 1)});
+	stage.write(newer);
+	await stage.writer.repair();
+	await sleep(lookedMs);
+	t.deepEqual(stage.secrets(), ['FAKE-bob', 'FAKE-id', 'FAKE-newer-access', 'FAKE-newer-refresh']);
+});
+
+test('a lock that others hold: write returns soon, and the token is written when the lock is free', async t => {
+	const stage = new Stage(t);
+	const held = await native.tryLock(stage.source.lockPaths);
+	const startMs = performance.now();
+	await stage.writer.write(stage.source, grantOf());
+	const tookMs = performance.now() - startMs;
+	t.true(tookMs > 400 && tookMs < 3000);
+	t.true(stage.secrets().includes('FAKE-expired'));
+	await held!.release();
+	await sleep(300);
+	t.deepEqual(stage.secrets(), all);
+});
+
+test('eviction, whatever becomes of it, does not fail', async t => {
+	const stage = new Stage(t, {lockTimeoutMs: 100});
+	await stage.writer.evict(stage.source, grantOf().account, 'FAKE-sent');
+	t.deepEqual(stage.secrets(), ['FAKE-bob', 'FAKE-expired']);
+	const held = await native.tryLock(stage.source.lockPaths);
+	await stage.writer.evict(stage.source, grantOf().account, 'FAKE-bob');
+	await held!.release();
+	t.deepEqual(stage.secrets(), ['FAKE-bob', 'FAKE-expired']);
+});
+
+test('after close nothing is looked after', async t => {
+	const stage = new Stage(t);
+	await stage.writer.write(stage.source, grantOf());
+	stage.writer.close();
+	stage.write(signedIn);
+	await stage.writer.repair();
+	await sleep(lookedMs);
+	t.deepEqual(stage.read(), signedIn);
+});
+
+type Commit = {change: CacheChange; create: boolean | undefined};
+
+/** A cache whose commits come to what is given, one after the other. */
+function scriptedCache(...outcomes: Array<'written' | StoreError>) {
+	const commits: Commit[] = [];
+	const cache = {
+		async commit(_source: unknown, change: CacheChange, {create}: {create?: boolean}) {
+			commits.push({change, create});
+			const outcome = outcomes.shift() ?? 'written';
+			if (outcome instanceof StoreError) {
+				throw outcome;
+			}
+
+			return {
+				outcome, baseStamp: 'a', stamp: 'b', lockLost: false,
+			};
+		},
+		async stamp() {
+			return {value: 'b', readable: true};
+		},
+	};
+	return {commits, cache: cache as unknown as SharedCache};
+}
+
+const settle = async () => {
+	for (let turn = 0; turn < 20; turn++) {
+		// eslint-disable-next-line no-await-in-loop
+		await Promise.resolve();
+	}
+};
+
+test.serial('a write that failed is tried again after 30 s, 60 s and so on, and does not replace what is newer then', async t => {
+	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
+	t.teardown(() => {
+		mock.timers.reset();
+	});
+	const failure = new StoreError('STC_LOCK_TIMEOUT', 'held');
+	const {commits, cache} = scriptedCache(failure, failure);
+	const writer = new WriteBack(cache, () => undefined);
+	await writer.write(plaintextFile('/c'), grantOf({isOwnCache: false}));
+	t.is(commits.length, 1);
+	mock.timers.tick(29_000);
+	await settle();
+	t.is(commits.length, 1);
+	mock.timers.tick(1000);
+	await settle();
+	t.is(commits.length, 2);
+	mock.timers.tick(59_000);
+	await settle();
+	t.is(commits.length, 2);
+	mock.timers.tick(1000);
+	await settle();
+	t.is(commits.length, 3);
+	mock.timers.tick(3_600_000);
+	await settle();
+	t.is(commits.length, 3, 'it is written');
+	const guards = commits.map(({change}) => change.edits.filter(({unlessNewer}) => unlessNewer).map(({section}) => section).join(' '));
+	t.deepEqual(guards, ['', 'AccessToken RefreshToken', 'AccessToken RefreshToken']);
+	t.deepEqual(commits.map(({create}) => create), [true, true, true]);
+	t.true(commits[2]!.change.edits.some(({section}) => section === 'Account'), 'the account comes along where it is new');
+	writer.close();
+});
+
+test.serial('a token that expired meanwhile is not written, and after close nothing is', async t => {
+	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
+	t.teardown(() => {
+		mock.timers.reset();
+	});
+	const failure = new StoreError('STC_IO', 'no space');
+	const short = grantOf();
+	short.response.expiresOnSec = nowSec() + 20;
+	const expiring = scriptedCache(failure);
+	const writer = new WriteBack(expiring.cache, () => undefined);
+	await writer.write(plaintextFile('/c'), short);
+	mock.timers.tick(30_000);
+	await settle();
+	t.is(expiring.commits.length, 1);
+	writer.close();
+
+	const closing = scriptedCache(failure);
+	const closed = new WriteBack(closing.cache, () => undefined);
+	await closed.write(plaintextFile('/c'), grantOf());
+	closed.close();
+	mock.timers.tick(30_000);
+	await settle();
+	t.is(closing.commits.length, 1);
+});
