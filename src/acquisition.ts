@@ -235,7 +235,8 @@ export class Acquisition {
 
 			if (!await this.#hasChanged(view, true)) {
 				view.checkedMs = Date.now();
-				return view;
+				// The sources may have been read again while an old stamp was compared.
+				return this.#views.get(kind) ?? view;
 			}
 		}
 
@@ -494,7 +495,7 @@ export class Acquisition {
 	/** What the sources say now, however short ago they were looked at. */
 	async #latestView(kind: CacheKind): Promise<View> {
 		const view = this.#views.get(kind);
-		return view && !await this.#hasChanged(view, false) ? view : this.#look(kind);
+		return view && !await this.#hasChanged(view, false) && this.#views.get(kind) === view ? view : this.#look(kind);
 	}
 
 	#findCached(account: ResolvedAccount, request: TokenRequest, lifetimeSec: number): AccessTokenEntry | GrantedToken | undefined {
@@ -569,7 +570,7 @@ export class Acquisition {
 				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
 				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
 					// The next refresh token does not have to wait for a lock.
-					void this.#writer().evict(target, account.candidate.account, secret);
+					void this.#writer().evict(target, account.candidate.account, refreshToken);
 				}
 			}
 		}

@@ -9,9 +9,9 @@ export {
 	StoreError,
 	type StoreErrorDetails,
 } from './errors.js';
-export {SharedTokenCache} from './shared-token-cache.js';
-export {
-	type CachePlugin, type CachePluginOptions, createCachePlugin, type SerializableTokenCache, type TokenCacheContext,
+export {createCachePlugin, SharedTokenCache} from './shared-token-cache.js';
+export type {
+	CachePlugin, CachePluginOptions, SerializableTokenCache, TokenCacheContext,
 } from './cache-plugin.js';
 export type {
 	AbortSignalLike,

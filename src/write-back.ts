@@ -3,6 +3,7 @@
  * failed; and once more, where a peer that did not see it has overwritten it.
  */
 
+import {setMaxListeners} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {AccountEntry, CacheChange} from './backend.js';
 import type {CommitOutcome, SharedCache} from './cache.js';
@@ -51,6 +52,8 @@ export class WriteBack {
 	constructor(cache: SharedCache, onWritten: (source: CacheSource, baseStamp: string, stamp: string) => void) {
 		this.#cache = cache;
 		this.#onWritten = onWritten;
+		// As many as wait for a lock.
+		setMaxListeners(0, this.#ending.signal);
 	}
 
 	/** Returns when the grant is written, could not be, or takes too long; never fails. */
@@ -83,15 +86,16 @@ export class WriteBack {
 		this.#pending = [];
 		this.#recent = [];
 		if (this.#running.size > 0) {
-			await this.#patiently(Promise.allSettled(this.#running));
+			await this.#patiently(Promise.allSettled(this.#running), true);
 			this.#ending.abort(new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while a lock was waited for.', {op: 'lock'}));
 			await Promise.allSettled(this.#running);
 		}
 	}
 
-	async #patiently(work: Promise<unknown>): Promise<void> {
+	/** @param ref Whether waiting holds the event loop: whoever waits for a token does that already. */
+	async #patiently(work: Promise<unknown>, ref = false): Promise<void> {
 		const patience = new AbortController();
-		const waiting = sleep(patienceMs, undefined, {ref: false, signal: patience.signal}).catch(() => undefined);
+		const waiting = sleep(patienceMs, undefined, {ref, signal: patience.signal}).catch(() => undefined);
 		await Promise.race([work, waiting]);
 		patience.abort();
 	}

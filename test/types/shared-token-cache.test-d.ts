@@ -1,0 +1,38 @@
+// The cache layer: what is taken and what the compiler refuses. Compiled, never run.
+
+import {
+	type MsalCache, SharedTokenCache, type SharedTokenCacheAccount, type SharedTokenCacheOptions, type SignOutResult,
+} from '../../dist/index.mjs';
+
+const every: Required<SharedTokenCacheOptions> = {
+	cachePath: '/home/someone/cache.json',
+	tokenCachePersistenceOptions: {enabled: true, name: 'msal.cache', unsafeAllowUnencryptedStorage: true},
+	enableCae: true,
+	authorityHost: 'login.microsoftonline.us',
+	clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46',
+	lockTimeoutInMs: 30_000,
+	keyringTimeoutInMs: 10_000,
+	useNativeAddon: false,
+};
+
+const cache = new SharedTokenCache(every);
+const accounts: SharedTokenCacheAccount[] = await cache.listAccounts();
+const [account] = accounts;
+if (account) {
+	const result: SignOutResult = await cache.removeAccount(account);
+	const labels: readonly string[] = [...result.removedFrom, ...result.remainsIn];
+	console.log(labels);
+}
+
+const count: number = await cache.withCache((records: MsalCache) => Object.keys(records['AccessToken'] ?? {}).length);
+const later: string = await cache.withCache(async () => 'done');
+console.log(count, later);
+
+// @ts-expect-error: the option is the credential's.
+new SharedTokenCache({username: 'someone@contoso.com'});
+// @ts-expect-error: reading only is no use of it.
+new SharedTokenCache({tokenCachePersistenceOptions: {readOnly: true}});
+// @ts-expect-error: an account is named by its home account id.
+await cache.removeAccount({username: 'someone@contoso.com'});
+// @ts-expect-error: a merge is needed.
+await cache.withCache();
