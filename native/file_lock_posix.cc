@@ -30,7 +30,6 @@
 #include <mutex>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "errno_status.h"
@@ -67,6 +66,9 @@ constexpr double kReleasedAge = 0.25;
 constexpr double kForeignAge = 30;
 
 using Clock = std::chrono::steady_clock;
+
+// Between looks for what the dead left beside a lock file.
+constexpr std::chrono::seconds kSweepInterval{60};
 
 bool IsSame(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
@@ -458,14 +460,17 @@ class Acquisition {
   }
 
   // Deletes private files whose makers died between creating and deleting them: at the first lock
-  // of this path, and when a dead one's lock was taken over. Holding the lock is not needed for it:
-  // who lives has its private file locked.
+  // of this path, from time to time, and when a dead one's lock was taken over. Holding the lock is
+  // not needed for it: who lives has its private file locked.
   void SweepOrphans() const {
     static std::mutex mutex;
-    static std::unordered_set<std::string> swept;
+    static std::unordered_map<std::string, Clock::time_point> swept;
     {
       const std::lock_guard<std::mutex> guard(mutex);
-      if (!swept.insert(path_).second && !took_over_) return;
+      const Clock::time_point now = Clock::now();
+      const auto [entry, is_new] = swept.try_emplace(path_, now);
+      if (!is_new && !took_over_ && now - entry->second < kSweepInterval) return;
+      entry->second = now;
     }
     for (const char* suffix : {"", kGraveSuffix}) {
       ForEachTemp(path_, suffix, [](const std::string& orphan) {

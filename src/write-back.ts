@@ -41,7 +41,8 @@ export class WriteBack {
 	#pending: Write[] = [];
 	#recent: Written[] = [];
 	#retryTimer: NodeJS.Timeout | undefined;
-	#lookTimer: NodeJS.Timeout | undefined;
+	/** One for each write, so that none is put off by the next. */
+	readonly #lookTimers = new Set<NodeJS.Timeout>();
 	#looking: Promise<void> | undefined;
 	/** Commits that are under way, those that wait for a lock included. */
 	readonly #running = new Set<Promise<unknown>>();
@@ -82,7 +83,10 @@ export class WriteBack {
 	async close(): Promise<void> {
 		this.#isClosed = true;
 		clearTimeout(this.#retryTimer);
-		clearTimeout(this.#lookTimer);
+		for (const timer of this.#lookTimers) {
+			clearTimeout(timer);
+		}
+
 		this.#pending = [];
 		this.#recent = [];
 		if (this.#running.size > 0) {
@@ -164,10 +168,12 @@ export class WriteBack {
 
 	#lookIn(delayMs: number): void {
 		if (!this.#isClosed) {
-			clearTimeout(this.#lookTimer);
-			this.#lookTimer = setTimeout(() => {
+			const timer = setTimeout(() => {
+				this.#lookTimers.delete(timer);
 				void this.repair();
-			}, delayMs).unref();
+			}, delayMs);
+			timer.unref();
+			this.#lookTimers.add(timer);
 		}
 	}
 

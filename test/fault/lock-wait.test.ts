@@ -51,9 +51,13 @@ const tokenCount = (cachePath: string) => Object.keys((JSON.parse(readFileSync(c
 const cacheFiles = ['msal.cache.nocae'];
 const lockedFiles = [...cacheFiles, 'msal.cache.nocae.lockfile'];
 
-const change = (key: string) => ({edits: [{section: 'Mine', action: 'put' as const, key, set: {written: 'true'}}]});
+const change = (key: string) => ({
+	edits: [{
+		section: 'Mine', action: 'put' as const, key, set: {written: 'true'},
+	}],
+});
 
-function commitIn(cachePath: string, {useNativeAddon = true, lockTimeoutMs = 30_000, signal}: {useNativeAddon?: boolean; lockTimeoutMs?: number; signal?: AbortSignal} = {}) {
+async function commitIn(cachePath: string, {useNativeAddon = true, lockTimeoutMs = 30_000, signal}: {useNativeAddon?: boolean; lockTimeoutMs?: number; signal?: AbortSignal} = {}) {
 	const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs, useNativeAddon});
 	return cache.commit(plaintextFile(cachePath), change('k'), {...(signal && {signal})});
 }

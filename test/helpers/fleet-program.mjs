@@ -3,18 +3,14 @@
  * one a command; each is answered by one line. All lines are JSON. `fleet.ts` starts it.
  */
 
-import {createRequire} from 'node:module';
 import process from 'node:process';
 import {monitorEventLoopDelay} from 'node:perf_hooks';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {SharedTokenCacheCredential} from '../../dist/index.js';
 
-const require = createRequire(import.meta.url);
-const {SharedTokenCacheCredential} = require('../../dist/index.js');
 // What a grant needs is loaded when it is needed: here before the race, so that none of them is late.
-require('../../dist/token-client.js');
-require('../../dist/lease.js');
-require('../../dist/write-back.js');
+await Promise.all(['token-client', 'lease', 'write-back'].map(async name => import(`../../dist/${name}.js`)));
 
 const lines = createInterface({input: process.stdin})[Symbol.asyncIterator]();
 const next = async () => {

@@ -160,38 +160,38 @@ export function nameTokens(tokens: readonly FleetToken[], server: EntraServer): 
 }
 
 /** An answer that is held back until it is let go. */
-export class HeldAnswer {
+export type HeldAnswer = {
 	/** When the request is there. */
-	readonly arrived: Promise<void>;
-	#arrive: () => void = () => undefined;
-	#letGo: () => void = () => undefined;
-	readonly #free: Promise<void>;
+	arrived: Promise<void>;
+	/** Answers as usual once it is let go. */
+	behaviour: Behaviour;
+	letGo: () => void;
+};
 
-	constructor() {
-		this.arrived = new Promise(resolve => {
-			this.#arrive = resolve;
-		});
-		this.#free = new Promise(resolve => {
-			this.#letGo = resolve;
-		});
-	}
-
-	/** Answers as usual then. */
-	readonly behaviour: Behaviour = async exchange => {
-		this.#arrive();
-		await this.#free;
-		// Whoever hung up meanwhile gets no grant.
-		if (exchange.response.destroyed || exchange.response.socket?.destroyed !== false) {
-			return;
-		}
-
-		const {status, json} = exchange.answer();
-		sendJson(exchange, status, json);
+export function holdAnswer(): HeldAnswer {
+	let arrive: () => void;
+	let letGo: () => void;
+	const arrived = new Promise<void>(resolve => {
+		arrive = resolve;
+	});
+	const free = new Promise<void>(resolve => {
+		letGo = resolve;
+	});
+	return {
+		arrived,
+		async behaviour(exchange) {
+			arrive();
+			await free;
+			// Whoever hung up meanwhile gets no grant.
+			if (exchange.response.socket?.destroyed === false) {
+				const {status, json} = exchange.answer();
+				sendJson(exchange, status, json);
+			}
+		},
+		letGo() {
+			letGo();
+		},
 	};
-
-	letGo(): void {
-		this.#letGo();
-	}
 }
 
 const leasePattern = /^\.[\da-f]{32}\.lease$/;

@@ -60,7 +60,7 @@ export function lackOfAddon(): Lack {
  * Declares a test that runs where nothing is lacking. Elsewhere it is skipped, with the reason and the cure in its title; where
  * `CI` is `true`, it fails with them, so that a build server never passes by not looking.
  */
-export function testWhere(declare: TestFn, lacks: readonly Lack[], title: string, implementation: ImplementationFn<[]>): void {
+export function testWhere(declare: TestFn['serial'], lacks: readonly Lack[], title: string, implementation: ImplementationFn<[]>): void {
 	const lack = lacks.find(each => each !== undefined);
 	if (!lack) {
 		declare(title, implementation);

@@ -6,12 +6,11 @@
 import {spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import {
-	closeSync, mkdtempSync, openSync, readFileSync, rmSync,
+	closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync,
 } from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
-import type {ExecutionContext} from 'ava';
 import type {Lack} from './peers.js';
 import {runProgram} from './run-program.js';
 
@@ -32,14 +31,13 @@ export type WineResult = {
 	stderr: string;
 };
 
-/** A Windows of its own for one test, ended and removed with it. */
+/** A Windows of its own. */
 export class Wine {
-	static async start(t: ExecutionContext): Promise<Wine> {
+	static async start(): Promise<Wine> {
 		const wine = new Wine();
-		t.teardown(async () => wine.#end());
-		await runProgram('wineboot', ['--init'], {environment: wine.#environment});
-		// It stays between programs, so that none has to wait for it to start or end.
-		await runProgram('wineserver', ['--persistent'], {environment: wine.#environment});
+		// First, and to stay between programs: none has to wait for it to start or end.
+		await wine.#prepare('wineserver', '--persistent');
+		await wine.#prepare('wineboot', '--init');
 		return wine;
 	}
 
@@ -49,8 +47,10 @@ export class Wine {
 	private constructor() {
 		// Neither a display, whose absence is waited for, nor options for another Node.
 		const {DISPLAY: _display, NODE_OPTIONS: _options, ...rest} = process.env;
+		const prefix = join(this.#folder, 'prefix');
+		mkdirSync(prefix);
 		this.#environment = {
-			...rest, WINEPREFIX: join(this.#folder, 'prefix'), WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=',
+			...rest, WINEPREFIX: prefix, WINEDEBUG: '-all', WINEDLLOVERRIDES: 'mscoree,mshtml=',
 		};
 	}
 
@@ -97,12 +97,21 @@ export class Wine {
 		}
 	}
 
-	async #end(): Promise<void> {
-		// With it end all of its programs.
+	/** With all of its programs and files. */
+	async end(): Promise<void> {
 		spawnSync('wineserver', ['--kill'], {env: this.#environment, stdio: 'ignore'});
 		spawnSync('wineserver', ['--wait'], {env: this.#environment, stdio: 'ignore', timeout: 10_000});
 		rmSync(this.#folder, {
 			recursive: true, force: true, maxRetries: 5, retryDelay: 100,
 		});
+	}
+
+	async #prepare(command: string, argument: string): Promise<void> {
+		// What it leaves running in the background keeps a pipe open.
+		const child = spawn(command, [argument], {env: this.#environment, stdio: 'ignore'});
+		const [exitCode] = await once(child, 'exit') as [number | null];
+		if (exitCode !== 0) {
+			throw new Error(`${command} ${argument} ended with ${exitCode}.`);
+		}
 	}
 }

@@ -12,7 +12,7 @@ import test, {type ExecutionContext} from 'ava';
 import * as faults from '../helpers/entra-faults.js';
 import {type EntraServer, type EntraServerOptions, startEntraServer} from '../helpers/entra-server.js';
 import {
-	environmentOfServer, FleetProcess, type FleetToken, HeldAnswer, lackOfWrongClocks, leaseHolders, nameTokens, until, wrongClock,
+	environmentOfServer, FleetProcess, type FleetToken, holdAnswer, lackOfWrongClocks, leaseHolders, nameTokens, wrongClock,
 } from '../helpers/fleet.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, type CacheSections, nowSec, refreshTokenRecord, TestHome,
@@ -85,7 +85,7 @@ for (const variant of ['native', 'pure'] as const) {
 	testWhere(test.serial, [variant === 'native' ? lackOfAddon() : undefined], `a holder that is killed in the middle of its grant is replaced at once, by one, ${variant}`, async t => {
 		const stage = await setStage(t);
 		const {server, home, directory} = stage;
-		const held = new HeldAnswer();
+		const held = holdAnswer();
 		server.script(held.behaviour);
 		const fleet = await FleetProcess.startMany(t, 8, {home, server, options: {useNativeAddon: variant === 'native'}});
 		const wanted = fleet.map(process => ({process, tokens: process.tokens(vault, 10)}));
@@ -123,7 +123,7 @@ test.serial('an authority that answers 503 twice is asked three times in all', a
 
 test.serial('processes with different lists of scopes in other order and case are the same request', async t => {
 	const {server, home} = await setStage(t);
-	const held = new HeldAnswer();
+	const held = holdAnswer();
 	server.script(held.behaviour);
 	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
 	const first = one!.names('https://vault.azure.net/a https://vault.azure.net/b');
@@ -142,12 +142,12 @@ for (const offsetSec of [600, -600]) {
 		testWhere(test.serial, [lackOfWrongClocks()], title, async t => {
 			const stage = await setStage(t);
 			const {server, home} = stage;
-			const held = new HeldAnswer();
+			const held = holdAnswer();
 			server.script(held.behaviour);
 			const right = await FleetProcess.startMany(t, 3, {home, server});
 			const wrong = await FleetProcess.start(t, {home, server, environment: wrongClock(`${offsetSec > 0 ? '+' : ''}${offsetSec}s`)});
 			const [first, ...others] = isHolder ? [wrong, ...right] : [right[0]!, wrong, ...right.slice(1)];
-			const ofFirst = first!.tokens(vault, 10);
+			const ofFirst = first.tokens(vault, 10);
 			await held.arrived;
 			const ofOthers = all(others);
 			await sleep(200);
@@ -172,7 +172,7 @@ for (const offsetSec of [600, -600]) {
 testWhere(test.serial, [lackOfWrongClocks()], 'a holder that lives and does nothing is passed over, and harms nobody when it goes on', async t => {
 	const stage = await setStage(t);
 	const {server, home, directory} = stage;
-	const held = new HeldAnswer();
+	const held = holdAnswer();
 	server.script(held.behaviour);
 	const stuck = await FleetProcess.start(t, {home, server});
 	const ofStuck = stuck.tokens(vault);
@@ -202,7 +202,7 @@ testWhere(test.serial, [lackOfWrongClocks()], 'a holder that lives and does noth
 test.serial('read-only: each process makes its own grant, none waits for another, and nothing is written', async t => {
 	const {server, home, directory, cachePath} = await setStage(t);
 	const before = {bytes: readFileSync(cachePath), names: readdirSync(directory), changedMs: statSync(directory).ctimeMs};
-	const held = Array.from({length: 4}, () => new HeldAnswer());
+	const held = Array.from({length: 4}, () => holdAnswer());
 	server.script(...held.map(({behaviour}) => behaviour));
 	const fleet = await FleetProcess.startMany(t, 4, {home, server, options: readOnly});
 	const got = all(fleet);
@@ -223,7 +223,7 @@ test.serial('read-only: each process makes its own grant, none waits for another
 test.serial('read-only processes beside one that writes wait for it, and use what it writes', async t => {
 	const stage = await setStage(t);
 	const {server, home} = stage;
-	const held = new HeldAnswer();
+	const held = holdAnswer();
 	server.script(held.behaviour);
 	const writer = await FleetProcess.start(t, {home, server});
 	const readers = await FleetProcess.startMany(t, 3, {home, server, options: readOnly});
@@ -273,7 +273,7 @@ test.serial('a refresh token that the authority calls bad leaves the cache, also
 	t.is(Object.values(recordsOf(stage)['RefreshToken']!)[0]?.['secret'], server.grants[0]!.refreshToken);
 	server.script(faults.invalidGrant({suberror: 'bad_token'}));
 	t.regex((await process.names(storage))[0]!, /STC_INTERACTION_REQUIRED/);
-	t.is(server.tokenRequests[1]!.form.get('refresh_token'), server.grants[0]!.refreshToken);
+	t.is(server.tokenRequests[1]!.form.get('refresh_token'), server.grants[0]!.refreshToken ?? null);
 	t.deepEqual(Object.values(recordsOf(stage)['RefreshToken']!), []);
 	t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1);
 });
@@ -281,7 +281,7 @@ test.serial('a refresh token that the authority calls bad leaves the cache, also
 test.serial('processes that want tokens for different scopes do not wait for each other', async t => {
 	const stage = await setStage(t);
 	const {server, home} = stage;
-	const held = new HeldAnswer();
+	const held = holdAnswer();
 	server.script(held.behaviour);
 	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
 	const first = one!.names(vault);
@@ -304,7 +304,7 @@ test.serial('the next scope is had with the refresh token that another process w
 test.serial('a directory that cannot be written: each process makes its own grant, at once, and all have a token', async t => {
 	const {server, home, directory} = await setStage(t);
 	const isRoot = process.getuid?.() === 0;
-	const held = Array.from({length: 3}, () => new HeldAnswer());
+	const held = Array.from({length: 3}, () => holdAnswer());
 	server.script(...held.map(({behaviour}) => behaviour));
 	const fleet = await FleetProcess.startMany(t, 3, {home, server, uid: isRoot ? 65_534 : undefined});
 	chmodSync(home.path, 0o755);
@@ -325,7 +325,7 @@ test.serial('a directory that cannot be written: each process makes its own gran
 
 test.serial('a caller who leaves while another process holds the lease goes at once', async t => {
 	const {server, home} = await setStage(t);
-	const held = new HeldAnswer();
+	const held = holdAnswer();
 	server.script(held.behaviour);
 	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
 	const first = one!.names(vault);
@@ -339,7 +339,7 @@ test.serial('a caller who leaves while another process holds the lease goes at o
 
 test.serial('a request with claims is nobody else\'s, and waits for nobody', async t => {
 	const {server, home} = await setStage(t);
-	const held = new HeldAnswer();
+	const held = holdAnswer();
 	server.script(held.behaviour);
 	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
 	const first = one!.names(vault);

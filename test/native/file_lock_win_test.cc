@@ -351,17 +351,24 @@ TEST(OthersAreKeptOut, "what the others do while we hold is refused, whoever the
 
 TEST(OthersKeepOut, "what the others hold is theirs until they are done") {
   const Directory directory;
+  const auto path_of = [&](const std::string& kind) { return directory.At(kind + ".lockfile"); };
+  std::vector<HoldingChild> peers;
+  std::vector<std::string> texts;
   for (const char* const kind : kPeers) {
-    const std::string path = directory.At(std::string(kind) + ".lockfile");
-    HoldingChild peer(kind, path);
-    EXPECT_WITH(peer.answer == "held", kind + (": " + peer.answer));
-    const std::string text = Read(path);
-    EXPECT_WITH(LockWithin(path, 0.5) == nullptr, kind);
-    EXPECT_WITH(Exists(path) && Read(path) == text, kind);
-    EXPECT(peer.child.Finish() == 0);
-    EXPECT_WITH(!Exists(path), kind);
+    peers.emplace_back(kind, path_of(kind));
+    EXPECT_WITH(peers.back().answer == "held", kind + (": " + peers.back().answer));
+    texts.push_back(Read(path_of(kind)));
+  }
+  for (const double end = NowSec() + 1; NowSec() < end; Sleep(10)) {
+    for (const char* const kind : kPeers) EXPECT_WITH(!IsFree(path_of(kind)), kind);
+  }
+  for (size_t index = 0; index < peers.size(); ++index) {
+    const std::string path = path_of(kPeers[index]);
+    EXPECT_WITH(Exists(path) && Read(path) == texts[index], path);
+    EXPECT(peers[index].child.Finish() == 0);
+    EXPECT_WITH(!Exists(path), path);
     const std::unique_ptr<FileLock> lock = TryLock(path);
-    EXPECT_WITH(lock != nullptr && !lock->took_over(), kind);
+    EXPECT_WITH(lock != nullptr && !lock->took_over(), path);
   }
 }
 
@@ -453,7 +460,7 @@ TEST(LivingWriter, "a living writer's file") {
   const std::string path = directory.At("a.lockfile");
   for (const std::string& text : {pid, pid + " python.exe"}) {
     Leave(path, text, 50);
-    ExpectHeld(path, 1);
+    ExpectHeld(path, 0.5);
     Leave(path, text, 61);
     ExpectTakenAtOnce(path);
   }
@@ -480,7 +487,7 @@ TEST(PureWriter, "our lock without the addon has no handle that tells: its proce
 TEST(ReusedPid, "a process with the number of one that died is not that one") {
   const Directory directory;
   // A process's number cannot be chosen: lock files for all that may come next.
-  constexpr DWORD kLast = 4096;
+  constexpr DWORD kLast = 2048;
   const auto path_of = [&](DWORD pid) { return directory.At(std::to_string(pid)); };
   for (DWORD pid = 4; pid <= kLast; pid += 4) Leave(path_of(pid), std::to_string(pid));
   Sleep(1500);
@@ -698,12 +705,12 @@ TEST(KilledAtAnyMoment, "processes that are killed at any moment leave nothing t
   const std::string path = directory.At("a.lockfile");
   const std::string counter = directory.At("counter");
   Leave(counter, "0");
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 10; ++round) {
     std::vector<Child> children;
     for (int index = 0; index < 3; ++index) {
       children.push_back(Child({"count", path, counter, "1000000"}));
     }
-    Sleep(static_cast<DWORD>(50 + round * 3));
+    Sleep(static_cast<DWORD>(50 + round * 6));
     for (Child& child : children) child.Kill();
     EXPECT(IsFree(path));
     EXPECT(List(directory.path()).size() == 1);

@@ -46,7 +46,7 @@ class Directory {
     wchar_t temp[MAX_PATH];
     GetTempPathW(MAX_PATH, temp);
     path_ = stc::Narrow(temp) + "stc-" + std::to_string(GetCurrentProcessId()) + "-" +
-            std::to_string(++counter);
+            std::to_string(GetTickCount64()) + "-" + std::to_string(++counter);
     if (!CreateDirectoryW(Wide(path_).c_str(), nullptr)) std::abort();
   }
   Directory(const Directory&) = delete;

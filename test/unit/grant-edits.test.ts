@@ -81,7 +81,7 @@ function applied(cache: CacheSections | string, change: CacheChange): CacheSecti
 }
 
 const recordsOf = (cache: CacheSections | 'no-account', section: string) => cache === 'no-account' ? [] : Object.values(cache[section] ?? {});
-const secretsOf = (cache: CacheSections | 'no-account', section: string) => recordsOf(cache, section).map(record => record['secret']);
+const secretsOf = (cache: CacheSections | 'no-account', section: string) => recordsOf(cache, section).map(({secret}) => String(secret));
 
 const accountOnly: CacheSections = {Account: {a: {home_account_id: homeAccountId(ann), environment: publicCloud}}};
 
@@ -144,12 +144,16 @@ test('a repair adds nothing of the account, and needs it to be there, in whichev
 test('a repair leaves alone what is newer, a grant does not', t => {
 	const newer = {
 		...accountOnly,
-		AccessToken: {other: {
-			...Object.fromEntries(Object.entries(editOf(editsOfGrant(grant, false), 'AccessToken')!.fill!).map(([name, json]) => [name, JSON.parse(json)])), secret: 'FAKE-newer', cached_at: String(atSec + 60), expires_on: String(atSec + 3660),
-		}},
-		RefreshToken: {other: {
-			home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, family_id: '1', secret: 'FAKE-newer', last_modification_time: String(atSec + 60),
-		}},
+		AccessToken: {
+			other: {
+				...Object.fromEntries(Object.entries(editOf(editsOfGrant(grant, false), 'AccessToken')!.fill!).map(([name, json]) => [name, JSON.parse(json)])), secret: 'FAKE-newer', cached_at: String(atSec + 60), expires_on: String(atSec + 3660),
+			},
+		},
+		RefreshToken: {
+			other: {
+				home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, family_id: '1', secret: 'FAKE-newer', last_modification_time: String(atSec + 60),
+			},
+		},
 	};
 	const repaired = applied(newer, editsOfGrant(grant, true));
 	t.deepEqual([...secretsOf(repaired, 'AccessToken'), ...secretsOf(repaired, 'RefreshToken')], ['FAKE-newer', 'FAKE-newer']);
@@ -175,7 +179,7 @@ test('a guest tenant: its own access token, id token and account realm; the refr
 	t.false(JSON.stringify(recordsOf(applied('', change), 'RefreshToken')).includes(guestTenant));
 	// The account's own record is not touched by it.
 	const known = {Account: {home: {...accountOnly['Account']!['a'], realm: ann.utid, username: 'kept'}}};
-	t.deepEqual(recordsOf(applied(known, change), 'Account'), Object.values(known['Account']));
+	t.deepEqual(recordsOf(applied(known, change), 'Account'), Object.values(known.Account));
 });
 
 test('target: what was granted and .default, which no authority grants by that name; what was asked where it does not say', t => {
@@ -209,8 +213,16 @@ test('an access token replaces the one for the same scopes, in whatever order an
 test('an access token does not replace one that is bound to more, or is for other scopes, clients, tenants or clouds', t => {
 	const own = recordsOf(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), 'AccessToken')[0]!;
 	const others = [
-		{token_type: 'pop'}, {key_id: 'k'}, {ext_cache_key: 'e'}, {requestedClaimsHash: 'h'}, {userAssertionHash: 'u'},
-		{target: scope}, {target: `${String(own['target'])} more`}, {client_id: otherClient}, {realm: guestTenant}, {environment: 'login.microsoftonline.us'},
+		{token_type: 'pop'},
+		{key_id: 'k'},
+		{ext_cache_key: 'e'},
+		{requestedClaimsHash: 'h'},
+		{userAssertionHash: 'u'},
+		{target: scope},
+		{target: `${String(own['target'])} more`},
+		{client_id: otherClient},
+		{realm: guestTenant},
+		{environment: 'login.microsoftonline.us'},
 	].map((difference, index) => ({...own, secret: `FAKE-other-${index}`, ...difference}));
 	const cache = applied({...accountOnly, AccessToken: Object.fromEntries(others.map((record, index) => [`key-${index}`, record]))}, editsOfGrant(grant, false));
 	t.deepEqual(secretsOf(cache, 'AccessToken').toSorted(), ['FAKE-access', ...others.map(({secret}) => secret)].toSorted());
@@ -269,9 +281,11 @@ test('from another library\'s cache: the primary one gets the account and its to
 	const change = editsOfGrant(grantWith({isOwnCache: false, redeemed: {...redeemed, environment: hostAlias, target: 'a'}}), false);
 	const known = {
 		Account: {k: {home_account_id: homeAccountId(ann), environment: hostAlias, username: 'as others have it'}},
-		RefreshToken: {r: {
-			home_account_id: homeAccountId(ann), environment: hostAlias, client_id: otherClient, family_id: 1, secret: 'FAKE-older',
-		}},
+		RefreshToken: {
+			r: {
+				home_account_id: homeAccountId(ann), environment: hostAlias, client_id: otherClient, family_id: 1, secret: 'FAKE-older',
+			},
+		},
 	};
 	const cache = applied(known, change) as CacheSections;
 	t.deepEqual(cache['Account'], known.Account);
@@ -292,7 +306,13 @@ test('no id token: an account is made of what was known, and never blanked', t =
 	t.deepEqual([username, localAccountId], [ann.username, ann.uid]);
 	t.is(editOf(editsOfGrant(grantWith({without: ['idToken', 'username', 'localAccountId'], account: nameless}), false), 'Account'), undefined, 'an account without a name is none that others can use');
 	// With an existing one, nothing of it changes, whatever the answer says.
-	const cache = {Account: {k: {home_account_id: homeAccountId(ann), environment: hostAlias, username: 'kept', tenantProfiles: ['kept']}}};
+	const cache = {
+		Account: {
+			k: {
+				home_account_id: homeAccountId(ann), environment: hostAlias, username: 'kept', tenantProfiles: ['kept'],
+			},
+		},
+	};
 	t.deepEqual((applied(cache, editsOfGrant(grant, false)) as CacheSections)['Account'], cache.Account);
 });
 
@@ -308,9 +328,11 @@ test('AD FS', t => {
 
 test('eviction takes out the one refresh token, under every key, and nothing else', t => {
 	const record = {home_account_id: homeAccountId(ann), secret: 'FAKE-dead'};
-	const cache = {RefreshToken: {
-		a: record, b: {...record, environment: hostAlias}, c: {...record, secret: 'FAKE-alive'}, d: {...record, home_account_id: 'other.tenant'},
-	}, AccessToken: {e: record}};
+	const cache = {
+		RefreshToken: {
+			a: record, b: {...record, environment: hostAlias}, c: {...record, secret: 'FAKE-alive'}, d: {...record, home_account_id: 'other.tenant'},
+		}, AccessToken: {e: record},
+	};
 	const after = applied(cache, editsOfEviction(account, 'FAKE-dead')) as CacheSections;
 	t.deepEqual(Object.keys(after['RefreshToken']!), ['c', 'd']);
 	t.deepEqual(after['AccessToken'], cache.AccessToken);

@@ -20,7 +20,7 @@ function leaseFile(t: ExecutionContext): {directory: string; path: string} {
 	return {directory, path: join(directory, '.00.lease')};
 }
 
-const waitFor = (path: string, rest: Partial<LeaseOptions> = {}) => takeLease({
+const waitFor = async (path: string, rest: Partial<LeaseOptions> = {}) => takeLease({
 	path, tryLock, signal: new AbortController().signal, onlyWait: false, ...rest,
 });
 
@@ -130,7 +130,7 @@ for (const backend of backends) {
 test('the directory is made, for its owner alone', async t => {
 	const {directory} = leaseFile(t);
 	const lease = await waitFor(join(directory, 'a', 'b', '.00.lease'));
-	// eslint-disable-next-line no-bitwise
+
 	t.is(statSync(join(directory, 'a', 'b')).mode & 0o777, 0o700);
 	await lease!.release();
 });

@@ -1,6 +1,8 @@
 /** What grants brought, on its way to the shared cache: locks that others hold, peers that write over it, accounts that are signed out. */
 
-import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {
+	mkdtempSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs';
 import {mock} from 'node:test';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -58,8 +60,8 @@ class Stage {
 			t.is(source, this.source);
 			this.written.push([baseStamp, stamp]);
 		});
-		t.teardown(() => {
-			this.writer.close();
+		t.teardown(async () => {
+			await this.writer.close();
 			rmSync(directory, {recursive: true, force: true});
 		});
 	}
@@ -207,7 +209,7 @@ test('eviction, whatever becomes of it, does not fail', async t => {
 test('after close nothing is looked after', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
-	stage.writer.close();
+	await stage.writer.close();
 	stage.write(signedIn);
 	await stage.writer.repair();
 	await sleep(lookedMs);
@@ -240,7 +242,6 @@ function scriptedCache(...outcomes: Array<'written' | StoreError>) {
 
 const settle = async () => {
 	for (let turn = 0; turn < 20; turn++) {
-		// eslint-disable-next-line no-await-in-loop
 		await Promise.resolve();
 	}
 };
@@ -274,7 +275,7 @@ test.serial('a write that failed is tried again after 30 s, 60 s and so on, and 
 	t.deepEqual(guards, ['', 'AccessToken RefreshToken', 'AccessToken RefreshToken']);
 	t.deepEqual(commits.map(({create}) => create), [true, true, true]);
 	t.true(commits[2]!.change.edits.some(({section}) => section === 'Account'), 'the account comes along where it is new');
-	writer.close();
+	await writer.close();
 });
 
 test.serial('a token that expired meanwhile is not written, and after close nothing is', async t => {
@@ -291,12 +292,12 @@ test.serial('a token that expired meanwhile is not written, and after close noth
 	mock.timers.tick(30_000);
 	await settle();
 	t.is(expiring.commits.length, 1);
-	writer.close();
+	await writer.close();
 
 	const closing = scriptedCache(failure);
 	const closed = new WriteBack(closing.cache, () => undefined);
 	await closed.write(plaintextFile('/c'), grantOf());
-	closed.close();
+	await closed.close();
 	mock.timers.tick(30_000);
 	await settle();
 	t.is(closing.commits.length, 1);

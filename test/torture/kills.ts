@@ -1,0 +1,152 @@
+/** Kills writers at random moments, and looks after each kill what they left. */
+
+import {type ChildProcess, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {
+	existsSync, readFileSync, readdirSync, statSync,
+} from 'node:fs';
+import {basename, dirname} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {CacheBackend} from '../../dist/backend.js';
+
+export type KillReport = {
+	kills: number;
+	/** Commits that the writers told of. */
+	commits: number;
+	/** How often a kill left a lock file, and how often an unfinished new cache: without any, nothing was shown. */
+	lockFilesLeft: number;
+	unfinishedLeft: number;
+};
+
+type Pair = Record<'First' | 'Last', {pair: {number: number; padding: string}}> & {Foreign: unknown};
+
+/** A cache as a writer of that number leaves it, between sections that nobody touches. */
+export function pairCache(number: number, foreign: string): string {
+	const record = {pair: {number, padding: paddingOf(number)}};
+	return JSON.stringify({First: record, Foreign: {kept: {text: foreign}}, Last: record});
+}
+
+export async function killWriters(
+	{program, path, backend, kills, foreign, seed}: {program: string; path: string; backend: CacheBackend; kills: number; foreign: string; seed: number},
+): Promise<KillReport> {
+	const report: KillReport = {
+		kills: 0, commits: 0, lockFilesLeft: 0, unfinishedLeft: 0,
+	};
+	const random = randomFrom(seed);
+	let number = 1;
+	while (report.kills < kills) {
+		// Each life begins with the program's own start, of a millisecond or two.
+		// eslint-disable-next-line no-await-in-loop
+		const told = await killOne(program, path, number, 1 + (random() * 12));
+		report.kills++;
+		report.commits += told.length;
+		const names = readdirSync(dirname(path));
+		report.lockFilesLeft += Number(existsSync(`${path}.lockfile`));
+		report.unfinishedLeft += Number(names.some(name => name.endsWith('.tmp')));
+		const found = checkPair(path, foreign);
+		const last = told.at(-1) ?? number - 1;
+		if (found !== last && found !== last + 1) {
+			throw new Error(`After commit ${last} the cache holds ${found}.`);
+		}
+
+		number = found + 1;
+		// eslint-disable-next-line no-await-in-loop
+		await commitAtOnce(backend, path, number);
+		if (checkPair(path, foreign) !== number) {
+			throw new Error('What was written after the kill is not there.');
+		}
+
+		// Who is killed before its lock file has its name leaves a private one, for the next process to sweep.
+		const left = leftBeside(path).filter(name => !/\.lockfile\.\d+\.\d+$/.test(name));
+		if (left.length > 0) {
+			throw new Error(`Left after the next commit: ${left.join(', ')}`);
+		}
+
+		number++;
+	}
+
+	return report;
+}
+
+/** What is in the cache's directory besides. */
+export function leftBeside(path: string): string[] {
+	return readdirSync(dirname(path)).filter(name => name !== basename(path));
+}
+
+/** @returns the numbers that it said were written. */
+async function killOne(program: string, path: string, number: number, lifeMs: number): Promise<number[]> {
+	const writer: ChildProcess = spawn(program, [path, String(number)], {stdio: ['ignore', 'pipe', 'inherit']});
+	let output = '';
+	writer.stdout?.setEncoding('utf8').on('data', (text: string) => {
+		output += text;
+	});
+	const closed = once(writer, 'close') as Promise<[number | null, string | null]>;
+	await sleep(lifeMs);
+	writer.kill('SIGKILL');
+	const [, signal] = await closed;
+	if (signal !== 'SIGKILL') {
+		throw new Error('A writer ended by itself.');
+	}
+
+	// The last line may be cut.
+	return output.split('\n').slice(0, -1).map(Number);
+}
+
+/** The lock of a dead holder is free for the first who asks. */
+async function commitAtOnce(backend: CacheBackend, path: string, number: number): Promise<void> {
+	const set = {number: String(number), padding: JSON.stringify(paddingOf(number))};
+	const {outcome} = await backend.commit('plaintext', {path}, {
+		change: {
+			edits: [
+				{
+					section: 'First', action: 'put', key: 'pair', set,
+				},
+				{
+					section: 'Last', action: 'put', key: 'pair', set,
+				},
+			],
+		},
+		lockPaths: [`${path}.lockfile`, `${dirname(path)}/.lockfile`],
+		create: false,
+	}, 1000);
+	if (outcome !== 'written') {
+		throw new Error(`The first commit after a kill came to "${outcome}".`);
+	}
+}
+
+/** @returns the number of the last complete write. */
+function checkPair(path: string, foreign: string): number {
+	const {First: first, Foreign: kept, Last: last} = JSON.parse(readFileSync(path, 'utf8')) as Pair;
+	const {number, padding} = first.pair;
+	if (last.pair.number !== number || padding !== paddingOf(number) || last.pair.padding !== padding) {
+		throw new Error(`A torn write: ${number} and ${last.pair.number}.`);
+	}
+
+	if (JSON.stringify(kept) !== JSON.stringify({kept: {text: foreign}})) {
+		throw new Error('A record of others was lost.');
+	}
+
+	if (statSync(path).mode % 0o1000 !== 0o600) {
+		throw new Error('The cache is not its owner\'s alone.');
+	}
+
+	return number;
+}
+
+/** As `commit_loop.cc` makes it. */
+function paddingOf(number: number): string {
+	return 'x'.repeat((number * 7919) % 20_000);
+}
+
+/** The same sequence for the same seed. Source: Marsaglia, "Xorshift RNGs", 2003. */
+export function randomFrom(seed: number): () => number {
+	let state = (seed * 2_654_435_761) % 4_294_967_296 || 1;
+	return () => {
+		/* eslint-disable no-bitwise */
+		state ^= state << 13;
+		state ^= state >>> 17;
+		state ^= state << 5;
+		return (state >>> 0) / 4_294_967_296;
+		/* eslint-enable no-bitwise */
+	};
+}

@@ -1,0 +1,31 @@
+/** Programs made of the addon's own object files and a `main` of `test/native`, without Node. */
+
+import {execFileSync} from 'node:child_process';
+import {existsSync, readdirSync} from 'node:fs';
+import {join} from 'node:path';
+import process from 'node:process';
+import {fileURLToPath} from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const objects = join(root, 'build', 'Release', 'obj.target', 'azure_shared_token_cache', 'native');
+
+/** Why none can be made; `undefined` if one can. */
+export function missingObjects(): string | undefined {
+	return process.platform === 'linux' && existsSync(join(objects, 'commit.o')) ? undefined : 'the addon\'s object files are missing: npm run build, on Linux';
+}
+
+/**
+ * @param name Of the source, without `.cc`.
+ * @param directory Gets the program.
+ * @returns its path.
+ */
+export function buildProgram(name: string, directory: string): string {
+	const target = join(directory, name);
+	const linked = [objects, join(objects, 'stores')].flatMap(folder => readdirSync(folder)
+		.filter(file => file.endsWith('.o') && file !== 'addon.o' && existsSync(join(root, 'native', folder === objects ? '' : 'stores', file.replace(/\.o$/, '.cc'))))
+		.map(file => join(folder, file)));
+	execFileSync(process.env['CXX'] ?? 'g++', [
+		'-std=c++17', '-O1', '-I', join(root, 'native'), join(root, 'test', 'native', `${name}.cc`), ...linked, '-o', target, '-ldl', '-pthread',
+	], {stdio: ['ignore', 'ignore', 'inherit']});
+	return target;
+}
