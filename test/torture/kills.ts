@@ -26,9 +26,7 @@ export function pairCache(number: number, foreign: string): string {
 	return JSON.stringify({First: record, Foreign: {kept: {text: foreign}}, Last: record});
 }
 
-export async function killWriters(
-	{program, path, backend, kills, foreign, seed}: {program: string; path: string; backend: CacheBackend; kills: number; foreign: string; seed: number},
-): Promise<KillReport> {
+export async function killWriters({program, path, backend, kills, foreign, seed}: {program: string; path: string; backend: CacheBackend; kills: number; foreign: string; seed: number}): Promise<KillReport> {
 	const report: KillReport = {
 		kills: 0, commits: 0, lockFilesLeft: 0, unfinishedLeft: 0,
 	};
@@ -36,7 +34,7 @@ export async function killWriters(
 	let number = 1;
 	while (report.kills < kills) {
 		// Each life begins with the program's own start, of a millisecond or two.
-		// eslint-disable-next-line no-await-in-loop
+
 		const told = await killOne(program, path, number, 1 + (random() * 12));
 		report.kills++;
 		report.commits += told.length;
@@ -50,7 +48,7 @@ export async function killWriters(
 		}
 
 		number = found + 1;
-		// eslint-disable-next-line no-await-in-loop
+
 		await commitAtOnce(backend, path, number);
 		if (checkPair(path, foreign) !== number) {
 			throw new Error('What was written after the kill is not there.');
@@ -142,11 +140,9 @@ function paddingOf(number: number): string {
 export function randomFrom(seed: number): () => number {
 	let state = (seed * 2_654_435_761) % 4_294_967_296 || 1;
 	return () => {
-		/* eslint-disable no-bitwise */
 		state ^= state << 13;
 		state ^= state >>> 17;
 		state ^= state << 5;
 		return (state >>> 0) / 4_294_967_296;
-		/* eslint-enable no-bitwise */
 	};
 }

@@ -1,0 +1,246 @@
+/** Disks that fail while a cache is written: nothing is lost, the error says what to do, and the caller has its token. */
+
+import {execFile, execFileSync} from 'node:child_process';
+import {
+	chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
+} from 'node:fs';
+import {createRequire} from 'node:module';
+import {constants, tmpdir} from 'node:os';
+import {basename, dirname, join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
+import test, {type ExecutionContext} from 'ava';
+import {answerAsUsual, type EntraServer, startEntraServer} from '../helpers/entra-server.js';
+import {
+	ann, accountRecord, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+import {testWhere} from '../helpers/peers.js';
+
+const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
+
+const runFile = promisify(execFile);
+const program = fileURLToPath(new URL('../helpers/commit-program.mjs', import.meta.url));
+const faultsSource = fileURLToPath(new URL('../helpers/io-faults.c', import.meta.url));
+const {errno} = constants;
+const nobody = 65_534;
+
+const isRoot = process.getuid?.() === 0;
+const lackOfRoot = isRoot ? undefined : 'only root can do it here; run as root';
+const lackOfMounts = lackOfRoot ?? (canMount() ? undefined : 'file systems cannot be mounted here; run where they can');
+const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD is of Linux; run there';
+
+function canMount(): boolean {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-mount-'));
+	try {
+		execFileSync('mount', ['-t', 'tmpfs', 'none', directory], {stdio: 'ignore'});
+		execFileSync('umount', [directory], {stdio: 'ignore'});
+		return true;
+	} catch {
+		return false;
+	} finally {
+		rmSync(directory, {recursive: true});
+	}
+}
+
+type Answer = {outcome?: string; name?: string; code?: string; op?: string; osDomain?: string; osCode?: number; message?: string};
+
+async function commit(variant: string, path: string, {uid, environment = {}}: {uid?: number; environment?: Record<string, string>} = {}): Promise<Answer> {
+	const {stdout} = await runFile(process.execPath, [program, JSON.stringify({variant, path, uid})], {env: {...process.env, ...environment}});
+	return JSON.parse(stdout) as Answer;
+}
+
+const old = JSON.stringify({Theirs: {kept: {text: 'é'.repeat(10_000)}}});
+
+/** A directory with a cache in it, which any user may look into. */
+function cacheIn(t: ExecutionContext): string {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-disk-'));
+	chmodSync(directory, 0o755);
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	const path = join(directory, 'msal.cache.nocae');
+	writeFileSync(path, old, {mode: 0o600});
+	return path;
+}
+
+function checkIntact(t: ExecutionContext, path: string, what: string): void {
+	t.is(readFileSync(path, 'utf8'), old, what);
+	t.deepEqual(readdirSync(dirname(path)), [basename(path)], `${what}: nothing is left behind`);
+}
+
+let shim: string | undefined;
+
+test.before(() => {
+	if (process.platform === 'linux') {
+		const directory = mkdtempSync(join(tmpdir(), 'stc-shim-'));
+		shim = join(directory, 'faults.so');
+		execFileSync(process.env['CC'] ?? 'cc', ['-shared', '-fPIC', '-O1', faultsSource, '-o', shim, '-ldl']);
+	}
+});
+
+test.after.always(() => {
+	if (shim) {
+		rmSync(dirname(shim), {recursive: true});
+	}
+});
+
+for (const variant of ['native', 'pure']) {
+	for (const [call, error] of [
+		['write', errno.EIO], ['write', errno.ENOSPC], ['rename', errno.EIO], ['rename', errno.EROFS], ['futimens', errno.EIO], ['fchmod', errno.EIO],
+	] as const) {
+		testWhere(test, [lackOfLinux], `${variant}: ${call} fails with ${error}`, async t => {
+			const path = cacheIn(t);
+			const answer = await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `${call} ${error}`}});
+			t.like(answer, {
+				name: 'StoreError', code: 'STC_IO', osDomain: 'errno', osCode: error,
+			});
+			t.regex(answer.message ?? '', /msal\.cache\.nocae: .+\. [A-Z].+\.$/, 'names the file and the cure');
+			checkIntact(t, path, call);
+			t.is((await commit(variant, path)).outcome, 'written', 'once the disk is well');
+		});
+	}
+
+	testWhere(test, [lackOfLinux], `${variant}: no new cache is made where writing fails`, async t => {
+		const path = cacheIn(t);
+		rmSync(path);
+		t.is((await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `write ${errno.ENOSPC}`}})).osCode, errno.ENOSPC);
+		t.deepEqual(readdirSync(dirname(path)), []);
+	});
+
+	testWhere(test, [lackOfMounts], `${variant}: a full disk`, async t => {
+		const path = cacheIn(t);
+		const disk = join(dirname(path), 'disk');
+		mkdirSync(disk);
+		execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', disk]);
+		try {
+			const small = join(disk, basename(path));
+			writeFileSync(small, old, {mode: 0o600});
+			const answer = await commit(variant, small);
+			t.like(answer, {code: 'STC_IO', osCode: errno.ENOSPC});
+			t.regex(answer.message ?? '', /Free some disk space\.$/);
+			checkIntact(t, small, 'a full disk');
+		} finally {
+			execFileSync('umount', [disk]);
+		}
+	});
+
+	testWhere(test, [lackOfMounts], `${variant}: a disk that is mounted read-only`, async t => {
+		const path = cacheIn(t);
+		const directory = dirname(path);
+		execFileSync('mount', ['--bind', directory, directory]);
+		try {
+			execFileSync('mount', ['-o', 'remount,ro,bind', directory]);
+			const answer = await commit(variant, path);
+			t.like(answer, {code: 'STC_IO', osCode: errno.EROFS});
+			t.regex(answer.message ?? '', /readOnly/);
+			checkIntact(t, path, 'read-only');
+		} finally {
+			execFileSync('umount', [directory]);
+		}
+	});
+
+	testWhere(test, [lackOfRoot], `${variant}: a directory that belongs to another user`, async t => {
+		const path = cacheIn(t);
+		chmodSync(path, 0o644);
+		const answer = await commit(variant, path, {uid: nobody});
+		t.like(answer, {code: 'STC_STORE_DENIED', osCode: errno.EACCES});
+		t.regex(answer.message ?? '', /owner and mode\.$/);
+		checkIntact(t, path, 'denied');
+	});
+
+	testWhere(test, [lackOfRoot], `${variant}: root gives a user's cache back to the user`, async t => {
+		const path = cacheIn(t);
+		chownSync(path, nobody, nobody);
+		t.is((await commit(variant, path)).outcome, 'written');
+		t.like(statSync(path), {uid: nobody, gid: nobody});
+		t.is(statSync(path).mode % 0o1000, 0o600);
+		rmSync(path);
+		chownSync(dirname(path), nobody, nobody);
+		t.is((await commit(variant, path)).outcome, 'written');
+		t.is(statSync(path).uid, nobody, 'a new one is its directory\'s owner\'s');
+	});
+
+	testWhere(test, [lackOfRoot], `${variant}: a user cannot write another's cache in a directory that is open to all`, async t => {
+		const path = cacheIn(t);
+		chmodSync(dirname(path), 0o777);
+		chmodSync(path, 0o644);
+		t.like(await commit(variant, path, {uid: nobody}), {code: 'STC_STORE_DENIED'});
+		checkIntact(t, path, 'another\'s');
+	});
+}
+
+/** A home directory with an account whose access tokens are over. */
+async function serverFor(t: ExecutionContext): Promise<EntraServer> {
+	const server = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
+	t.teardown(async () => server.close());
+	return server;
+}
+
+async function warnings(action: () => Promise<void>): Promise<string> {
+	const lines: string[] = [];
+	const before = AzureLogger.log;
+	setLogLevel('warning');
+	AzureLogger.log = (...parts: unknown[]) => {
+		lines.push(parts.join(' '));
+	};
+
+	try {
+		await action();
+	} finally {
+		AzureLogger.log = before;
+		setLogLevel();
+	}
+
+	return lines.join('\n');
+}
+
+for (const [what, options] of [['a full disk', 'tmpfs'], ['a read-only disk', 'ro']] as const) {
+	testWhere(test.serial, [lackOfMounts], `the token is delivered all the same: ${what}`, async t => {
+		const home = new TestHome(t);
+		const server = await serverFor(t);
+		const directory = join(home.path, '.IdentityService');
+		mkdirSync(directory);
+		execFileSync('mount', options === 'tmpfs' ? ['-t', 'tmpfs', '-o', 'size=32k', 'none', directory] : ['--bind', directory, directory]);
+		try {
+			const path = home.write({
+				...cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh')]}),
+				Padding: {p: {text: 'x'.repeat(15_000)}},
+			});
+			const before = readFileSync(path);
+			if (options === 'ro') {
+				execFileSync('mount', ['-o', 'remount,ro,bind', directory]);
+			} else {
+				// No room for another of its size.
+				writeFileSync(join(directory, 'other'), 'x'.repeat(8000));
+			}
+
+			const credential = home.credential({}, server);
+			const text = await warnings(async () => {
+				t.is((await credential.getToken(scope)).token, server.grants[0]?.accessToken ?? '');
+			});
+			t.regex(text, /The shared token cache could not be written .+; tokens are kept in memory\. .+msal\.cache\.nocae/);
+			t.notRegex(text, /FAKE/);
+			t.true(readFileSync(path).equals(before));
+			t.is((await credential.getToken(scope)).token, server.grants[0]?.accessToken ?? '', 'from memory');
+			t.is(server.grants.length, 1);
+			await credential.close();
+		} finally {
+			execFileSync('umount', [directory]);
+		}
+	});
+}
+
+test.serial('the token is delivered all the same: the directory goes away during the request', async t => {
+	const home = new TestHome(t);
+	const server = await serverFor(t);
+	home.writeAccount(ann, 'FAKE-refresh');
+	const directory = join(home.path, '.IdentityService');
+	server.script(async exchange => {
+		renameSync(directory, `${directory}.away`);
+		await answerAsUsual(exchange);
+	});
+	const credential = home.credential({}, server);
+	t.is((await credential.getToken(scope)).token, server.grants[0]?.accessToken ?? '');
+	t.false(readdirSync(home.path).includes('.IdentityService'), 'it is not made again: its account is gone');
+	t.deepEqual(readdirSync(`${directory}.away`).filter(name => name.includes('.tmp')), []);
+});

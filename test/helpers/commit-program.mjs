@@ -1,0 +1,32 @@
+/**
+ * A program: one commit with the code under test, in a process of its own. Argument: JSON of {variant, path, uid?}; `uid` is the user to
+ * run as once the code is loaded. Prints the outcome, or the error's code, op and osCode, as JSON.
+ */
+
+import {dirname} from 'node:path';
+import process from 'node:process';
+import {loadNativeBackend} from '../../dist/native.js';
+import {pureBackend} from '../../dist/pure.js';
+
+const {variant, path, uid} = JSON.parse(process.argv[2]);
+const backend = variant === 'native' ? loadNativeBackend().backend : pureBackend;
+if (uid !== undefined) {
+	process.setgroups([]);
+	process.setgid(uid);
+	process.setuid(uid);
+}
+
+const change = {
+	edits: [{
+		section: 'Mine', action: 'put', key: 'k', set: {padding: JSON.stringify('x'.repeat(100_000))},
+	}],
+};
+try {
+	const {outcome} = await backend.commit('plaintext', {path}, {change, lockPaths: [`${path}.lockfile`, `${dirname(path)}/.lockfile`], create: true}, 1000);
+	console.log(JSON.stringify({outcome}));
+} catch (error) {
+	const {name, code, op, osDomain, osCode, message} = error;
+	console.log(JSON.stringify({
+		name, code, op, osDomain, osCode, message,
+	}));
+}
