@@ -151,7 +151,7 @@ export type RecordEdit = {
 	/** Fields to take out, unless `set` has them. */
 	unset?: readonly string[];
 	/** Records in which this field is a time of at least `value` (Unix seconds) are left alone, and count as a match. */
-	unlessNewer?: {field: 'expires_on' | 'last_modification_time'; value: number};
+	unlessNewer?: {field: 'cached_at' | 'expires_on' | 'last_modification_time'; value: number};
 };
 
 /** What to change in a cache; everything else survives byte for byte. */
@@ -189,7 +189,7 @@ export type CommitResult =
 		/** The stamp just before; `null`: there was no cache. */
 		baseStamp: string | null;
 		stamp: string;
-		/** A lock file was taken from us while we wrote: look soon whether the change is still there. */
+		/** A lock file was taken from us while we wrote, or a peer has written over it: look soon whether the change is still there. */
 		lockLost: boolean;
 	};
 

@@ -39,6 +39,8 @@ export type CommitOutcome = Exclude<CommitResult, {outcome: 'locked'}>;
 export type CommitOptions = {
 	/** Make the cache if there is none. Default false: the outcome is `absent`. */
 	create?: boolean;
+	/** What to commit instead, once the lock was not to be had at the first try: others may have written meanwhile. */
+	lateChange?: CacheChange;
 	/** Commit only if nothing was written since; otherwise the outcome is `changed`. A value of {@link SharedCache.stamp}. */
 	expectedStamp?: string;
 	signal?: AbortSignal;
@@ -76,22 +78,37 @@ export class SharedCache {
 
 	/** Reads one source. Never rejects: what went wrong is in the reading, for another source may do. */
 	async read(source: CacheSource, query: CacheQuery): Promise<SourceReading> {
-		// Taken before the read, so that a write in between shows as a change at the next look.
-		const signal = await signalStamp(source);
-		try {
-			const slice = await this.#readSettled(source, query);
-			return {
-				source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
-			};
-		} catch (error) {
-			if (!(error instanceof StoreError)) {
-				throw error;
-			}
+		let stamp: SourceStamp | undefined;
+		for (;;) {
+			// Taken before the read, so that a write in between shows as a change at the next look.
+			// eslint-disable-next-line no-await-in-loop
+			const signal = await signalStamp(source);
+			try {
+				// eslint-disable-next-line no-await-in-loop
+				const slice = await this.#readSettled(source, query);
+				return {
+					source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
+				};
+			} catch (error) {
+				if (!(error instanceof StoreError)) {
+					throw error;
+				}
 
-			const stamp = await this.stamp(source, error);
-			return {
-				source, slice: null, error, stamp,
-			};
+				if (stamp) {
+					return {
+						source, slice: null, error, stamp,
+					};
+				}
+
+				// What failed gave no stamp, and one that is taken now may be that of a cache which can be read: so once more.
+				// eslint-disable-next-line no-await-in-loop
+				stamp = await this.stamp(source, error);
+				if (!stamp.readable) {
+					return {
+						source, slice: null, error, stamp,
+					};
+				}
+			}
 		}
 	}
 
@@ -188,7 +205,7 @@ export class SharedCache {
 	 * @throws the reason of `signal`, if that fires while the lock is waited for.
 	 */
 	async commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome> {
-		const {create = false, expectedStamp, signal, ref} = options;
+		const {create = false, lateChange = change, expectedStamp, signal, ref} = options;
 		const {backend} = this.#backendFor(source.store);
 		const [lockPath = ''] = source.lockPaths;
 		if (create) {
@@ -197,19 +214,21 @@ export class SharedCache {
 
 		const [expectedOwn, expectedSignal] = expectedStamp?.split('|') ?? [];
 		const request = {
-			change,
 			lockPaths: source.lockPaths,
 			create,
 			...(expectedOwn !== undefined && {expectedStamp: expectedOwn === absent ? null : expectedOwn}),
 			...(source.signalPath !== undefined && {signalPath: source.signalPath}),
 		};
+		let tries = 0;
 		return waitForLock(async (): Promise<CommitOutcome | undefined> => {
+			const attempt = {...request, change: tries === 0 ? change : lateChange};
+			tries++;
 			const signalBefore = await signalStamp(source);
 			if (expectedSignal !== undefined && expectedSignal !== signalBefore) {
 				return {outcome: 'changed'};
 			}
 
-			const result = await this.#tryCommit(source, async () => backend.commit(source.store, source.at, request, this.#keyringTimeoutMs));
+			const result = await this.#tryCommit(source, async () => backend.commit(source.store, source.at, attempt, this.#keyringTimeoutMs));
 			switch (result.outcome) {
 				case 'locked': {
 					return undefined;

@@ -119,7 +119,7 @@ function accessTokenEdit({response, account, environment, environments, clientId
 			...(refreshOnSec !== undefined && {refresh_on: String(refreshOnSec)}),
 		}),
 		...(refreshOnSec === undefined && {unset: ['refresh_on']}),
-		...(isLate && {unlessNewer: {field: 'expires_on', value: expiresOnSec}}),
+		...(isLate && {unlessNewer: {field: 'cached_at', value: nowSec}}),
 	};
 }
 

@@ -3,7 +3,7 @@
  * under locks that are as strong as Node allows (`pure-lock.ts`).
  */
 
-import {constants as fileConstants, type Stats} from 'node:fs';
+import {type BigIntStats, constants as fileConstants, type Stats} from 'node:fs';
 import {
 	type FileHandle, link, lstat, open, readdir, realpath, rename, stat, unlink,
 } from 'node:fs/promises';
@@ -127,6 +127,7 @@ async function replace(
 	};
 
 	await setModified(file, state);
+	const own = await file.stat({bigint: true});
 	if (!await lock.check()) {
 		return giveUp('locked');
 	}
@@ -141,13 +142,22 @@ async function replace(
 		return giveUp('changed');
 	}
 
-	// Once more: file watchers that pass over renames see a change of the time stamp.
-	await setModified(file, state);
+	const isOwn = ({size, mtimeNs}: BigIntStats) => size === own.size && mtimeNs === own.mtimeNs;
+	let placed = await file.stat({bigint: true});
+	let isWrittenOver = !isOwn(placed);
+	if (!isWrittenOver) {
+		// Once more: file watchers that pass over renames see a change of the time stamp.
+		await setModified(file, state);
+		placed = await file.stat({bigint: true});
+		isWrittenOver = placed.size !== own.size;
+	}
+
 	return {
 		outcome: 'written',
 		baseStamp: state?.stamp ?? null,
-		stamp: stampOf(await file.stat({bigint: true})),
-		lockLost: !await lock.check(),
+		// A peer that goes by no lock may have written in place already. That is not ours, and the stamp from before is nobody's.
+		stamp: stampOf(isWrittenOver ? own : placed),
+		lockLost: !await lock.check() || isWrittenOver,
 	};
 }
 

@@ -6,7 +6,7 @@
 import {setMaxListeners} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {AccountEntry, CacheChange} from './backend.js';
-import type {CommitOutcome, SharedCache} from './cache.js';
+import type {CommitOptions, CommitOutcome, SharedCache} from './cache.js';
 import {StoreError} from './errors.js';
 import {
 	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
@@ -17,11 +17,17 @@ import {log} from './log.js';
 /** A caller waits no longer than this for its token to be written, milliseconds. */
 const patienceMs = 500;
 
-/** A peer that read the cache before we wrote writes within this time. Milliseconds. */
-const repairWindowMs = 5000;
+/**
+ * A peer that decided what to write before we wrote has written by then. Milliseconds.
+ *
+ * Source: MSAL extensions for Node 5.6, `Constants.ts`: it waits for its lock 500 times 100 ms, after it has decided not to read anew.
+ */
+const repairWindowMs = 60_000;
 
 /** When to look whether what was written is still there, milliseconds. */
 const firstLookMs = 1000;
+/** The same after that, until the window is over. */
+const laterLookMs = 10_000;
 /** The same, where our lock file was taken from us while we wrote. */
 const anxiousLookMs = 20;
 
@@ -33,7 +39,7 @@ const longestRetryMs = 600_000;
 const maxPending = 100;
 
 type Write = {source: CacheSource; grant: Grant; failures: number};
-type Written = {source: CacheSource; grant: Grant; stamp: string; untilMs: number};
+type Written = {source: CacheSource; grant: Grant; stamp: string; untilMs: number; isLookedAfter: boolean};
 
 export class WriteBack {
 	readonly #cache: SharedCache;
@@ -43,7 +49,9 @@ export class WriteBack {
 	#retryTimer: NodeJS.Timeout | undefined;
 	/** One for each write, so that none is put off by the next. */
 	readonly #lookTimers = new Set<NodeJS.Timeout>();
-	#looking: Promise<void> | undefined;
+	/** The look that is under way, or was the last; it never fails. */
+	#looking: Promise<void> = Promise.resolve();
+	#nextLook: Promise<void> | undefined;
 	/** Commits that are under way, those that wait for a lock included. */
 	readonly #running = new Set<Promise<unknown>>();
 	readonly #ending = new AbortController();
@@ -64,19 +72,18 @@ export class WriteBack {
 
 	/** Takes a refresh token that is dead out of the cache it came from. Never fails. */
 	async evict(source: CacheSource, account: AccountEntry, refreshToken: string): Promise<void> {
-		await this.#commit(source, editsOfEviction(account, refreshToken), false);
+		await this.#commit(source, editsOfEviction(account, refreshToken));
 	}
 
 	/** To be called when the cache was found to have changed: puts back what is missing of the last seconds' writes. */
 	async repair(): Promise<void> {
-		const nowMs = performance.now();
-		this.#recent = this.#recent.filter(({untilMs}) => untilMs > nowMs);
-		if (this.#recent.length > 0) {
-			this.#looking ??= this.#look().finally(() => {
-				this.#looking = undefined;
-			});
+		// A look that is under way may have passed by what happened just now: another follows it, one for all who ask meanwhile.
+		this.#nextLook ??= this.#looking.then(async () => {
+			this.#nextLook = undefined;
+			this.#looking = this.#look();
 			await this.#looking;
-		}
+		});
+		await this.#nextLook;
 	}
 
 	/** Ends the work in the background: what is being written gets a moment to be finished, what waits for another try is given up. */
@@ -106,12 +113,13 @@ export class WriteBack {
 
 	async #write(write: Write): Promise<void> {
 		const {source, grant} = write;
-		const outcome = await this.#commit(source, editsOfGrant(grant, false, write.failures > 0), !grant.isOwnCache);
+		const lateChange = editsOfGrant(grant, false, true);
+		const outcome = await this.#commit(source, write.failures > 0 ? lateChange : editsOfGrant(grant, false), {create: !grant.isOwnCache, lateChange});
 		if (outcome instanceof Error) {
 			this.#retryLater({...write, failures: write.failures + 1});
 		} else if (outcome.outcome === 'written') {
 			this.#recent.push({
-				source, grant, stamp: outcome.stamp, untilMs: performance.now() + repairWindowMs,
+				source, grant, stamp: outcome.stamp, untilMs: performance.now() + repairWindowMs, isLookedAfter: false,
 			});
 			this.#lookIn(outcome.lockLost ? anxiousLookMs : firstLookMs);
 		} else if (outcome.outcome === 'no-account') {
@@ -120,8 +128,8 @@ export class WriteBack {
 	}
 
 	/** Failures are logged, and returned. */
-	async #commit(source: CacheSource, change: CacheChange, create: boolean): Promise<CommitOutcome | Error> {
-		const running = this.#cache.commit(source, change, {create, ref: false, signal: this.#ending.signal});
+	async #commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome | Error> {
+		const running = this.#cache.commit(source, change, {...options, ref: false, signal: this.#ending.signal});
 		this.#running.add(running);
 		try {
 			const outcome = await running;
@@ -177,45 +185,87 @@ export class WriteBack {
 		}
 	}
 
+	/** One commit for all that was written to one cache for one account: in a busy moment that may be a lot. */
 	async #look(): Promise<void> {
-		for (const written of this.#recent) {
-			const {source, grant} = written;
+		// However long a lock was waited for: nothing is forgotten that was not looked after once.
+		const nowMs = performance.now();
+		this.#recent = this.#recent.filter(({untilMs, isLookedAfter}) => untilMs > nowMs || !isLookedAfter);
+		for (const group of groupByAccount(this.#recent)) {
+			// One lock, one write after the other.
 			// eslint-disable-next-line no-await-in-loop
-			const {value, readable} = await this.#cache.stamp(source);
-			if (!readable || value === written.stamp) {
-				continue;
-			}
+			await this.#lookAt(group);
+		}
 
-			// eslint-disable-next-line no-await-in-loop
-			const outcome = await this.#commit(source, editsOfGrant(grant, true), false);
-			if (outcome instanceof Error) {
-				continue;
-			}
-
-			switch (outcome.outcome) {
-				case 'written': {
-					log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
-					written.stamp = outcome.stamp;
-					this.#lookIn(firstLookMs);
-
-					break;
-				}
-
-				case 'unchanged': {
-					written.stamp = outcome.stamp;
-
-					break;
-				}
-
-				case 'no-account': {
-					written.untilMs = 0;
-					// eslint-disable-next-line no-await-in-loop
-					await this.#commit(source, editsOfUndoing(grant), false);
-
-					break;
-				}
-			// No default
-			}
+		if (this.#recent.length > 0 && this.#lookTimers.size === 0) {
+			this.#lookIn(laterLookMs);
 		}
 	}
+
+	async #lookAt(group: readonly Written[]): Promise<void> {
+		const {source} = (group[0]!);
+		const {value, readable} = await this.#cache.stamp(source);
+		if (!readable) {
+			return;
+		}
+
+		const suspects = group.filter(({stamp}) => stamp !== value);
+		const outcome = suspects.length > 0 ? await this.#commit(source, repairOf(suspects)) : undefined;
+		if (outcome instanceof Error) {
+			return;
+		}
+
+		for (const written of group) {
+			written.isLookedAfter = true;
+		}
+
+		switch (outcome?.outcome) {
+			case 'written': {
+				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
+				for (const written of suspects) {
+					written.stamp = outcome.stamp;
+				}
+
+				break;
+			}
+
+			case 'unchanged': {
+				for (const written of suspects) {
+					written.stamp = outcome.stamp;
+				}
+
+				break;
+			}
+
+			case 'no-account': {
+				for (const written of suspects) {
+					written.untilMs = 0;
+				}
+
+				await this.#commit(source, {edits: suspects.flatMap(({grant}) => editsOfUndoing(grant).edits)});
+				break;
+			}
+			// No default
+		}
+	}
+}
+
+function groupByAccount(all: readonly Written[]): Written[][] {
+	const groups = new Map<string, Written[]>();
+	for (const written of all) {
+		const key = `${written.source.label} ${written.grant.account.homeAccountId}`;
+		const group = groups.get(key);
+		if (group) {
+			group.push(written);
+		} else {
+			groups.set(key, [written]);
+		}
+	}
+
+	return [...groups.values()];
+}
+
+function repairOf(group: readonly Written[]): CacheChange {
+	// A record belongs to the first edit that matches it, so the newest comes first.
+	const changes = group.toReversed().map(({grant}) => editsOfGrant(grant, true));
+	return {...changes[0], edits: changes.flatMap(({edits}) => edits)};
 }

@@ -218,6 +218,8 @@ class Commit {
     if (!SetModified(temp.fd(), NextModified(previous))) {
       return ErrnoStatus("futimens", path_, errno);
     }
+    struct stat own;
+    if (fstat(temp.fd(), &own) != 0) return ErrnoStatus("fstat", path_, errno);
     if (!locks_->Check()) return End(CommitOutcome::kLocked);
     if (!IsUnchanged()) return End(CommitOutcome::kChanged);
     if (!Rename(temp.path())) {
@@ -225,13 +227,21 @@ class Commit {
       return ErrnoStatus("rename", path_, errno);
     }
     temp.Keep();
-    // Once more: file watchers that pass over renames see a change of the time stamp.
-    struct stat info;
-    SetModified(temp.fd(), NextModified(previous));
-    if (fstat(temp.fd(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
+    struct stat placed;
+    if (fstat(temp.fd(), &placed) != 0) return ErrnoStatus("fstat", path_, errno);
+    bool is_written_over = placed.st_size != own.st_size ||
+                           Nanoseconds(ModifiedAt(placed)) != Nanoseconds(ModifiedAt(own));
+    if (!is_written_over) {
+      // Once more: file watchers that pass over renames see a change of the time stamp.
+      SetModified(temp.fd(), NextModified(previous));
+      if (fstat(temp.fd(), &placed) != 0) return ErrnoStatus("fstat", path_, errno);
+      is_written_over = placed.st_size != own.st_size;
+    }
     result_->base_stamp = BaseStamp();
-    result_->stamp = CacheFile::StampOf(info);
-    result_->lock_lost = !locks_->Check();
+    // A peer that goes by no lock may have written in place already. That is not ours, and the
+    // stamp from before is nobody's.
+    result_->stamp = CacheFile::StampOf(is_written_over ? own : placed);
+    result_->lock_lost = !locks_->Check() || is_written_over;
     return End(CommitOutcome::kWritten);
   }
 

@@ -1,0 +1,51 @@
+// ReplaceFileContent: a file's content exchanged for another in one step, on Windows, where a file
+// that somebody has open may be in the way.
+
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_REPLACE_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_REPLACE_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "status.h"
+
+namespace stc {
+
+enum class ReplaceMode : uint8_t {
+  // A new file takes the old one's name: whoever reads sees the one or the other, and a crash
+  // leaves
+  // the one or the other.
+  kRename,
+  // The old file is written over, as the libraries that share the cache do. Readers without the
+  // lock
+  // can see half of it, a crash can leave half of it. For those cases alone in which kRename stays
+  // kBusy. The space that it takes is had before a byte changes.
+  kInPlace,
+};
+
+enum class ReplaceOutcome : uint8_t {
+  kReplaced,
+  // Somebody has the file open in a way that forbids it. Nothing changed; trying again is the
+  // caller's business, who may wait.
+  kBusy,
+};
+
+// Writes `pieces`, one after the other, to be the whole content of the file at `path`, UTF-8. The
+// file need not exist. One round, never waits. To be called under the lock that goes with the file.
+// A symbolic link stays, and what it leads to is replaced.
+//
+// The new file's permissions are inherited from its directory: in a user's profile, that user, the
+// system and administrators. Its time stamp is after the old one's and after now, by a millisecond
+// at least, so that peers take it for new which compare whole milliseconds.
+//
+// Thread-safe. Returns kStoreDenied or kIo, the latter also if the directory is missing; after that
+// the old file is as it was, and no temporary file is left, unless mode is kInPlace and writing
+// failed half way.
+Status ReplaceFileContent(const std::string& path, const std::vector<std::string_view>& pieces,
+                          ReplaceMode mode, ReplaceOutcome* outcome);
+
+}  // namespace stc
+
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_REPLACE_H_

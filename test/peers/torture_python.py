@@ -1,0 +1,43 @@
+"""A peer under torture: MSAL's real token cache and extensions for Python (file and lock), writing to one cache.
+
+Arguments: cache file, name. Prints "ready", writes until a line comes on standard input, then prints which tokens it wrote as JSON.
+"""
+
+import json
+import random
+import sys
+import threading
+import time
+
+from msal_extensions import FilePersistence, PersistedTokenCache
+
+PATH, NAME = sys.argv[1:]
+cache = PersistedTokenCache(FilePersistence(PATH))
+is_over = threading.Event()
+written = []
+failures = 0
+
+
+def wait_for_end():
+    sys.stdin.readline()
+    is_over.set()
+
+
+threading.Thread(target=wait_for_end, daemon=True).start()
+print("ready", flush=True)
+while not is_over.is_set():
+    number = len(written) + failures
+    secret = f"fake-{NAME}-{number}"
+    try:
+        cache.add({
+            "client_id": NAME,
+            "scope": [f"scope-{number}"],
+            "token_endpoint": "https://login.microsoftonline.com/organizations/oauth2/v2.0/token",
+            "response": {"access_token": secret, "expires_in": 3600, "token_type": "Bearer"},
+        })
+        written.append(secret)
+    except Exception:  # A lock that was not to be had in its 5 s, a file that a peer was writing.
+        failures += 1
+    time.sleep(0.01 + random.random() * 0.05)
+
+print(json.dumps({"written": written, "failures": failures}), flush=True)

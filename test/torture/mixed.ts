@@ -1,0 +1,248 @@
+/**
+ * Many writers on one cache: ours, MSAL's extensions for Node and Python, and somebody who deletes lock files. Says what was lost, and
+ * throws where that was our doing.
+ */
+
+import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
+import {
+	readFileSync, readdirSync, rmSync, writeFileSync,
+} from 'node:fs';
+import {basename, dirname} from 'node:path';
+import process from 'node:process';
+import {createInterface} from 'node:readline';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {fileURLToPath} from 'node:url';
+import {SharedCache} from '../../dist/cache.js';
+import {plaintextFile} from '../../dist/locations.js';
+import {debianPython, peersFolder} from '../helpers/peers.js';
+
+export type MixedPlan = {
+	path: string;
+	ours: number;
+	/** Of each of ours. */
+	updates: number;
+	/** MSAL's extensions for Node, which write what they read before they had the lock, and delete others' lock files. */
+	node: number;
+	python: number;
+	deletesLockFiles: boolean;
+};
+
+export type MixedReport = {
+	ourEntries: number;
+	/** Writes of ours that an observer saw with what was there just before: nothing was missing after any. */
+	writesSeen: number;
+	ourWrites: number;
+	/** Entries of Python that are gone at the end, of how many. With Node's extensions about, that is their doing. */
+	pythonMissing: number;
+	pythonEntries: number;
+	nodeWrites: number;
+	nodeHits: number;
+	lockFilesDeleted: number;
+	/** How often the cache was read whole and well formed, beside the writers. */
+	readings: number;
+	elapsedMs: number;
+};
+
+const account = {homeAccountId: 'uid.home', environment: 'login.microsoftonline.com', username: 'ann@contoso.com'};
+
+const foreign = {'Unknown Section': {kept: {number: 1.5, text: 'ünïcode'}}, Other: {k: {deep: [1, {a: null}]}}};
+
+/** Every token in a cache. */
+const secretsOf = (text: string) => new Set(text.match(/fake-[a-z\d]+-[\d-]+/g));
+
+export async function torture({
+	path, ours, updates, node, python, deletesLockFiles,
+}: MixedPlan): Promise<MixedReport> {
+	const startMs = performance.now();
+	writeFileSync(path, JSON.stringify({
+		Account: {a: {home_account_id: account.homeAccountId, environment: account.environment, username: account.username}},
+		...foreign,
+	}), {mode: 0o600});
+	const writers = Array.from({length: ours}, (_, index) => new Child(process.execPath, [
+		fileURLToPath(new URL('our-writer.mjs', import.meta.url)), JSON.stringify({
+			path, name: `ours${index}`, account, updates,
+		}),
+	]));
+	const nodes = Array.from({length: node}, (_, index) => new Child(process.execPath, [`${peersFolder}torture-node.mjs`, path, `node${index}`]));
+	const pythons = Array.from({length: python}, (_, index) => new Child(debianPython, [`${peersFolder}torture_python.py`, path, `python${index}`]));
+	const observer = new Observer(path, deletesLockFiles);
+	try {
+		await Promise.all([...nodes, ...pythons].map(async peer => peer.until(line => line === 'ready')));
+		await Promise.all(writers.map(async writer => writer.until(line => 'done' in (JSON.parse(line) as object))));
+		const nodeReports = (await Promise.all(nodes.map(async peer => peer.end()))).map(line => JSON.parse(line) as {hits: number; writes: number});
+		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]});
+		await observer.stopDeleting();
+		const kept = await Promise.all(writers.map(async writer => writer.end()));
+		await observer.end();
+
+		const text = readFileSync(path, 'utf8');
+		const secrets = secretsOf(text);
+		const expected = kept.flatMap(line => Object.values((JSON.parse(line) as {kept: Record<string, string>}).kept));
+		const missing = expected.filter(secret => !secrets.has(secret));
+		if (missing.length > 0) {
+			throw new Error(`${missing.length} of our ${expected.length} entries are missing: ${missing.slice(0, 30).join(', ')}. In their places: ${[...secrets].filter(secret => missing.some(each => slotOf(each) === slotOf(secret))).slice(0, 30).join(', ') || 'nothing'}.`);
+		}
+
+		for (const [section, records] of Object.entries(foreign)) {
+			if (JSON.stringify((JSON.parse(text) as Record<string, unknown>)[section]) !== JSON.stringify(records)) {
+				throw new Error(`The section ${section} is not as it was.`);
+			}
+		}
+
+		const left = readdirSync(dirname(path)).filter(name => name !== basename(path));
+		if (left.length > 0) {
+			throw new Error(`Left behind: ${left.join(', ')}`);
+		}
+
+		const writes = writers.flatMap(({lines}) => lines.map(line => JSON.parse(line) as {base?: string; stamp?: string}).filter(({stamp}) => stamp !== undefined));
+		const pythonSecrets = pythonReports.flatMap(({written}) => written);
+		return {
+			ourEntries: expected.length,
+			writesSeen: observer.checkWrites(writes as Array<{base: string; stamp: string}>),
+			ourWrites: writes.length,
+			pythonMissing: pythonSecrets.filter(secret => !secrets.has(secret)).length,
+			pythonEntries: pythonSecrets.length,
+			nodeWrites: nodeReports.reduce((sum, report) => sum + report.writes, 0),
+			nodeHits: nodeReports.reduce((sum, report) => sum + report.hits, 0),
+			lockFilesDeleted: observer.lockFilesDeleted,
+			readings: observer.readings,
+			elapsedMs: Math.round(performance.now() - startMs),
+		};
+	} finally {
+		await observer.end();
+		for (const child of [...writers, ...nodes, ...pythons]) {
+			child.kill();
+		}
+	}
+}
+
+/** Reads the cache in a loop as the package does, and remembers what each version held. */
+class Observer {
+	readings = 0;
+	lockFilesDeleted = 0;
+	readonly #versions = new Map<string, Set<string>>();
+	readonly #path: string;
+	readonly #reading: Promise<void>;
+	readonly #deleting: Promise<void>;
+	#isOver = false;
+	#isDeleting: boolean;
+	#failure: unknown;
+
+	constructor(path: string, deletesLockFiles: boolean) {
+		this.#path = path;
+		this.#isDeleting = deletesLockFiles;
+		this.#reading = this.#read().catch((error: unknown) => {
+			this.#failure = error;
+		});
+		this.#deleting = this.#deleteLockFiles();
+	}
+
+	async stopDeleting(): Promise<void> {
+		this.#isDeleting = false;
+		await this.#deleting;
+	}
+
+	async end(): Promise<void> {
+		this.#isOver = true;
+		await this.stopDeleting();
+		await this.#reading;
+		if (this.#failure) {
+			throw this.#failure as Error;
+		}
+	}
+
+	/** @returns how many writes it saw with what was there before. */
+	checkWrites(writes: ReadonlyArray<{base: string; stamp: string}>): number {
+		let seen = 0;
+		for (const {base, stamp} of writes) {
+			const before = this.#versions.get(base);
+			const after = this.#versions.get(stamp);
+			if (!before || !after) {
+				continue;
+			}
+
+			seen++;
+			const slots = new Set([...after].map(secret => slotOf(secret)));
+			const lost = [...before].filter(secret => !after.has(secret) && !slots.has(slotOf(secret)));
+			if (lost.length > 0) {
+				throw new Error(`A write of ours lost ${lost.join(', ')}.`);
+			}
+		}
+
+		return seen;
+	}
+
+	async #read(): Promise<void> {
+		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 10_000, useNativeAddon: true});
+		const source = plaintextFile(this.#path);
+		while (!this.#isOver) {
+			// eslint-disable-next-line no-await-in-loop
+			const read = await cache.readText(source);
+			if (!read || read.text === '') {
+				throw new Error('The cache was found empty.');
+			}
+
+			JSON.parse(read.text);
+			this.#versions.set(read.stamp, secretsOf(read.text));
+			this.readings++;
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(1);
+		}
+	}
+
+	async #deleteLockFiles(): Promise<void> {
+		while (this.#isDeleting) {
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(Math.random() * 60);
+			const name = `${this.#path}.lockfile`;
+			try {
+				rmSync(name);
+				this.lockFilesDeleted++;
+			} catch {
+				// There is none just now.
+			}
+		}
+	}
+}
+
+/** What a renewed token has in common with the one that it replaces: all but the number of the update. */
+function slotOf(secret: string): string {
+	return secret.startsWith('fake-ours') ? secret.replace(/-\d+$/, '') : secret;
+}
+
+class Child {
+	readonly lines: string[] = [];
+	readonly #child: ChildProcessWithoutNullStreams;
+	readonly #lines: AsyncIterator<string, undefined>;
+
+	constructor(command: string, parameters: readonly string[]) {
+		this.#child = spawn(command, parameters, {stdio: ['pipe', 'pipe', 'inherit']}) as unknown as ChildProcessWithoutNullStreams;
+		this.#lines = createInterface({input: this.#child.stdout})[Symbol.asyncIterator]() as AsyncIterator<string, undefined>;
+	}
+
+	/** Reads on until a line fits. */
+	async until(fits: (line: string) => boolean): Promise<string> {
+		for (;;) {
+			// eslint-disable-next-line no-await-in-loop
+			const {value, done} = await this.#lines.next();
+			if (done) {
+				throw new Error(`${this.#child.spawnargs[1] ?? ''} ended early.`);
+			}
+
+			this.lines.push(value);
+			if (fits(value)) {
+				return value;
+			}
+		}
+	}
+
+	/** Tells it to end. @returns its last line. */
+	async end(): Promise<string> {
+		this.#child.stdin.write('\n');
+		return this.until(line => line.startsWith('{"kept"') || line.startsWith('{"hits"') || line.startsWith('{"written"'));
+	}
+
+	kill(): void {
+		this.#child.kill('SIGKILL');
+	}
+}

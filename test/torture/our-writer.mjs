@@ -1,0 +1,73 @@
+/**
+ * The code under test under torture: writes grants back as the credential does, repairs included. Argument: JSON of {path, name, account,
+ * updates}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{base, stamp}`, then
+ * `{"done": ...}`; on a line on standard input, when no peer is left that could undo a write, it looks once more, and prints `{"kept": ...}`.
+ */
+
+import {once} from 'node:events';
+import {createRequire} from 'node:module';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+
+const load = createRequire(import.meta.url);
+const {SharedCache} = load('../../dist/cache.js');
+const {plaintextFile} = load('../../dist/locations.js');
+const {WriteBack} = load('../../dist/write-back.js');
+
+const {path, name, account, updates} = JSON.parse(process.argv[2]);
+const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 60_000, useNativeAddon: true});
+const source = plaintextFile(path);
+const print = value => {
+	process.stdout.write(`${JSON.stringify(value)}\n`);
+};
+
+let commits = 0;
+const writeBack = new WriteBack(cache, (_, base, stamp) => {
+	commits++;
+	print({base, stamp});
+});
+const slots = updates / 2;
+/** What has to be there in the end, by slot. */
+const expected = {};
+const nowSec = Math.floor(Date.now() / 1000);
+
+function grantOf(update) {
+	const slot = update % slots;
+	const scope = `https://${name}-${slot}.example/.default`;
+	const accessToken = `fake-${name}-${slot}-${update}`;
+	expected[slot] = accessToken;
+	return {
+		response: {accessToken, expiresOnSec: nowSec + 3600 + update, scope},
+		account,
+		environment: account.environment,
+		environments: [account.environment],
+		clientId: 'client',
+		isAdfs: false,
+		scopes: [scope],
+		realm: 'home',
+		redeemed: {homeAccountId: account.homeAccountId, environment: account.environment, secret: ''},
+		isOwnCache: true,
+		nowSec: nowSec + update,
+	};
+}
+
+// The work itself holds no event loop: whoever waits for a token does.
+const hold = setInterval(() => undefined, 60_000);
+for (let update = 0; update < updates; update++) {
+	const written = commits;
+	await writeBack.write(source, grantOf(update));
+	// After half a second it returns, and the write goes on behind it.
+	while (commits === written) {
+		await sleep(5);
+	}
+
+	await sleep(Math.random() * 4);
+}
+
+print({done: updates});
+await once(process.stdin, 'data');
+await writeBack.repair();
+await writeBack.close();
+clearInterval(hold);
+print({kept: expected});
+process.exit(0);

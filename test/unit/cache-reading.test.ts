@@ -1,0 +1,104 @@
+/** A reading or a commit and its stamp belong together, also where the cache is written meanwhile. */
+
+import {
+	mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {once} from 'node:events';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {Worker} from 'node:worker_threads';
+import test from 'ava';
+import {SharedCache} from '../../dist/cache.js';
+import {plaintextFile} from '../../dist/locations.js';
+import {backends} from '../helpers/backends.js';
+import {accountRecord, ann, cacheOf} from '../helpers/home.js';
+import {query} from '../helpers/written-cache.js';
+
+const longAgoSec = 1_000_000_000;
+const rounds = 400;
+
+for (const {kind} of backends) {
+	test(`${kind}: a damaged cache that is put right while it is looked at shows as changed afterwards`, async t => {
+		const directory = mkdtempSync(join(tmpdir(), 'stc-reading-'));
+		t.teardown(() => {
+			rmSync(directory, {recursive: true, force: true});
+		});
+		const path = join(directory, 'cache');
+		const source = plaintextFile(path);
+		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 1000, useNativeAddon: kind === 'native'});
+		const put = (text: string) => {
+			writeFileSync(`${path}.new`, text);
+			// Nobody is in the middle of writing it.
+			utimesSync(`${path}.new`, longAgoSec, longAgoSec);
+			renameSync(`${path}.new`, path);
+		};
+
+		const good = JSON.stringify(cacheOf({accounts: [accountRecord(ann)]}));
+		let failed = 0;
+		for (let round = 0; round < rounds; round++) {
+			put('{"Account":');
+			const reading = cache.read(source, {...query, nowSec: 0});
+			if (round % 4 > 0) {
+				await sleep(Math.random() * 2);
+			}
+
+			for (let turn = 0; turn < round % 8; turn++) {
+				await new Promise(resolve => {
+					setImmediate(resolve);
+				});
+			}
+
+			put(good);
+			const {error, stamp} = await reading;
+			if (error) {
+				failed++;
+				const now = await cache.stamp(source);
+				t.true(now.readable && (!stamp.readable || now.value !== stamp.value), `round ${round}`);
+			}
+		}
+
+		t.log(`${failed} of ${rounds} readings met the damaged cache.`);
+		t.true(failed > 0);
+	});
+}
+
+/** A thread that writes over the cache, in place and by no lock, as soon as it sees what was just written. */
+const overwriter = `
+	const {readFileSync, writeFileSync} = require('node:fs');
+	const {parentPort, workerData: {path, cache}} = require('node:worker_threads');
+	parentPort.on('message', mark => {
+		while (!readFileSync(path, 'latin1').includes(mark));
+		writeFileSync(path, cache);
+		parentPort.postMessage('done');
+	});
+`;
+
+for (const {kind} of backends) {
+	test(`${kind}: a commit that is written over at once does not take the other's writing for its own`, async t => {
+		const directory = mkdtempSync(join(tmpdir(), 'stc-reading-'));
+		const path = join(directory, 'cache');
+		const peers = JSON.stringify(cacheOf({accounts: [accountRecord(ann)]}));
+		const thread = new Worker(overwriter, {eval: true, workerData: {path, cache: peers}});
+		t.teardown(async () => {
+			await thread.terminate();
+			rmSync(directory, {recursive: true, force: true});
+		});
+		const source = plaintextFile(path);
+		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 10_000, useNativeAddon: kind === 'native'});
+		writeFileSync(path, peers);
+		for (let round = 0; round < 150; round++) {
+			const mark = `FAKE-round-${round}.`;
+			thread.postMessage(mark);
+			const overwritten = once(thread, 'message');
+			const outcome = await cache.commit(source, {
+				edits: [{
+					section: 'AccessToken', action: 'put', key: 'k', set: {secret: JSON.stringify(mark)},
+				}],
+			});
+			await overwritten;
+			t.is(outcome.outcome, 'written');
+			t.not(outcome.outcome === 'written' && outcome.stamp, (await cache.stamp(source)).value, `round ${round}`);
+		}
+	});
+}
