@@ -32,6 +32,9 @@ export async function commitFile(path: string, request: CommitRequest): Promise<
 	}
 }
 
+/** An empty file that nobody wrote for this long is what it seems. Milliseconds. */
+const settledAfterMs = 2000;
+
 type Base = {state: FileState | undefined; edited: EditResult};
 
 async function commitLocked(path: string, request: CommitRequest, lock: HeldLock): Promise<CommitResult> {
@@ -72,7 +75,7 @@ async function readBase(path: string, {change, create, expectedStamp}: CommitReq
 	let base: Base | CommitResult | null;
 	try {
 		base = await readCacheFile(path, (bytes, state) => (
-			expectedStamp !== undefined && expectedStamp !== state.stamp
+			isPerhapsTorn(state) || (expectedStamp !== undefined && expectedStamp !== state.stamp)
 				? {outcome: 'changed'}
 				: {state, edited: editCache(bytes, change, `${path}:`)}
 		));
@@ -93,6 +96,11 @@ async function readBase(path: string, {change, create, expectedStamp}: CommitReq
 	}
 
 	return create ? {state: undefined, edited: editCache(Buffer.alloc(0), change, `${path}:`)} : {outcome: 'absent'};
+}
+
+/** A peer that goes by no lock empties the file before it writes: to take that for an empty cache would be to lose all that it holds. */
+function isPerhapsTorn({stats, modifiedMs}: FileState): boolean {
+	return stats.size === 0n && Math.abs(Date.now() - modifiedMs) < settledAfterMs;
 }
 
 async function fill(file: FileHandle, path: string, state: FileState | undefined, bytes: Uint8Array): Promise<void> {
@@ -186,7 +194,9 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
  */
 async function setModified(file: FileHandle, state: FileState | undefined): Promise<void> {
 	const atMs = Math.max(Math.ceil(Date.now()), Math.ceil(state?.modifiedMs ?? 0)) + 1;
-	await file.utimes(atMs / 1000, atMs / 1000);
+	// Node cuts what a fraction of a second cannot express: half a millisecond more, so that it does not become the one before.
+	const atSec = (atMs + 0.5) / 1000;
+	await file.utimes(atSec, atSec);
 	const {mtimeMs} = await file.stat();
 	if (mtimeMs < atMs - 1) {
 		// A file system that keeps seconds, or pairs of them (FAT).

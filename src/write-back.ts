@@ -31,6 +31,12 @@ const laterLookMs = 10_000;
 /** The same, where our lock file was taken from us while we wrote. */
 const anxiousLookMs = 20;
 
+/**
+ * An account that is gone for so long was signed out. Until then it may be that a peer read the cache while another was emptying it,
+ * and wrote what little it saw. Milliseconds.
+ */
+const signedOutAfterMs = 3000;
+
 /** Pause after a failed write, doubled each time. Milliseconds. */
 const firstRetryMs = 30_000;
 const longestRetryMs = 600_000;
@@ -39,7 +45,16 @@ const longestRetryMs = 600_000;
 const maxPending = 100;
 
 type Write = {source: CacheSource; grant: Grant; failures: number};
-type Written = {source: CacheSource; grant: Grant; stamp: string; untilMs: number; isLookedAfter: boolean};
+type Written = {
+	source: CacheSource;
+	grant: Grant;
+	/** Of the cache that held it last; empty: of none. */
+	stamp: string;
+	untilMs: number;
+	isLookedAfter: boolean;
+	/** Since when its account is not there. */
+	goneSinceMs: number | undefined;
+};
 
 export class WriteBack {
 	readonly #cache: SharedCache;
@@ -117,13 +132,13 @@ export class WriteBack {
 		const outcome = await this.#commit(source, write.failures > 0 ? lateChange : editsOfGrant(grant, false), {create: !grant.isOwnCache, lateChange});
 		if (outcome instanceof Error) {
 			this.#retryLater({...write, failures: write.failures + 1});
-		} else if (outcome.outcome === 'written') {
+		} else if (outcome.outcome === 'written' || outcome.outcome === 'no-account') {
+			const nowMs = performance.now();
+			const isWritten = outcome.outcome === 'written';
 			this.#recent.push({
-				source, grant, stamp: outcome.stamp, untilMs: performance.now() + repairWindowMs, isLookedAfter: false,
+				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, isLookedAfter: false, goneSinceMs: isWritten ? undefined : nowMs,
 			});
-			this.#lookIn(outcome.lockLost ? anxiousLookMs : firstLookMs);
-		} else if (outcome.outcome === 'no-account') {
-			log.info(() => 'A token was not written to the shared cache: its account was signed out meanwhile.');
+			this.#lookIn(isWritten && outcome.lockLost ? anxiousLookMs : firstLookMs);
 		}
 	}
 
@@ -221,31 +236,38 @@ export class WriteBack {
 		switch (outcome?.outcome) {
 			case 'written': {
 				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
-				for (const written of suspects) {
-					written.stamp = outcome.stamp;
-				}
-
+				acknowledge(suspects, outcome.stamp);
 				break;
 			}
 
 			case 'unchanged': {
-				for (const written of suspects) {
-					written.stamp = outcome.stamp;
-				}
-
+				acknowledge(suspects, outcome.stamp);
 				break;
 			}
 
 			case 'no-account': {
+				const nowMs = performance.now();
 				for (const written of suspects) {
-					written.untilMs = 0;
+					written.goneSinceMs ??= nowMs;
+					if (nowMs - written.goneSinceMs > signedOutAfterMs) {
+						log.info(() => 'A token was not written to the shared cache: its account was signed out meanwhile.');
+						written.untilMs = 0;
+					}
 				}
 
+				this.#lookIn(firstLookMs);
 				await this.#commit(source, {edits: suspects.flatMap(({grant}) => editsOfUndoing(grant).edits)});
 				break;
 			}
 			// No default
 		}
+	}
+}
+
+function acknowledge(group: readonly Written[], stamp: string): void {
+	for (const written of group) {
+		written.stamp = stamp;
+		written.goneSinceMs = undefined;
 	}
 }
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <unordered_set>
@@ -33,6 +34,9 @@ namespace {
 constexpr char kTempSuffix[] = ".tmp";
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kSecond = 1'000'000'000;
+// An empty file that nobody wrote for this long is what it seems. Same as settledAfterMs in
+// src/cache.ts.
+constexpr int64_t kSettled = 2 * kSecond;
 
 // A file that goes away unless it was renamed.
 class TempFile {
@@ -143,6 +147,7 @@ class Commit {
     Sweep();
     status = CacheFile::Open(path_, &base_);
     if (!status.ok() && status.code() != StatusCode::kNotFound) return status;
+    if (IsPerhapsTorn()) return End(CommitOutcome::kChanged);
     if (request_.expected_stamp && *request_.expected_stamp != BaseStamp()) {
       return End(CommitOutcome::kChanged);
     }
@@ -175,6 +180,13 @@ class Commit {
   std::optional<std::string> BaseStamp() const {
     if (base_ == nullptr) return std::nullopt;
     return base_->stamp();
+  }
+
+  // A peer that goes by no lock empties the file before it writes. To take that for an empty cache
+  // would be to lose all that it holds.
+  bool IsPerhapsTorn() const {
+    if (base_ == nullptr || base_->info().st_size > 0) return false;
+    return std::abs(WallClockNanoseconds() - Nanoseconds(ModifiedAt(base_->info()))) < kSettled;
   }
 
   // A rename over a symbolic link would replace the link.

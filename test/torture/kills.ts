@@ -26,7 +26,9 @@ export function pairCache(number: number, foreign: string): string {
 	return JSON.stringify({First: record, Foreign: {kept: {text: foreign}}, Last: record});
 }
 
-export async function killWriters({program, path, backend, kills, foreign, seed}: {program: string; path: string; backend: CacheBackend; kills: number; foreign: string; seed: number}): Promise<KillReport> {
+export type KillPlan = {program: string; path: string; backend: CacheBackend; kills: number; foreign: string; seed: number};
+
+export async function killWriters({program, path, backend, kills, foreign, seed}: KillPlan): Promise<KillReport> {
 	const report: KillReport = {
 		kills: 0, commits: 0, lockFilesLeft: 0, unfinishedLeft: 0,
 	};

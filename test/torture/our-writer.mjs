@@ -1,6 +1,6 @@
 /**
  * The code under test under torture: writes grants back as the credential does, repairs included. Argument: JSON of {path, name, account,
- * updates}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{base, stamp}`, then
+ * updates}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{name, base, stamp}`, then
  * `{"done": ...}`; on a line on standard input, when no peer is left that could undo a write, it looks once more, and prints `{"kept": ...}`.
  */
 
@@ -24,7 +24,7 @@ const print = value => {
 let commits = 0;
 const writeBack = new WriteBack(cache, (_, base, stamp) => {
 	commits++;
-	print({base, stamp});
+	print({name, base, stamp});
 });
 const slots = updates / 2;
 /** What has to be there in the end, by slot. */
@@ -57,6 +57,7 @@ for (let update = 0; update < updates; update++) {
 	const written = commits;
 	await writeBack.write(source, grantOf(update));
 	// After half a second it returns, and the write goes on behind it.
+	// eslint-disable-next-line no-unmodified-loop-condition -- it is, by the callback.
 	while (commits === written) {
 		await sleep(5);
 	}
@@ -69,5 +70,5 @@ await once(process.stdin, 'data');
 await writeBack.repair();
 await writeBack.close();
 clearInterval(hold);
+process.stdin.destroy();
 print({kept: expected});
-process.exit(0);

@@ -1,0 +1,5 @@
+// `npm run torture`: prepares what is needed and runs the long tests. Arguments go to them.
+
+import {runPrepared} from './lib/prepared.mjs';
+
+await runPrepared('test/torture/main.ts');

@@ -1,0 +1,391 @@
+/** Commits to a plaintext cache: what both backends owe to `CacheBackend.commit`. The merge itself is in `edit.test.ts`, failing disks in `test/fault`. */
+
+import {execFileSync} from 'node:child_process';
+import {
+	chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {constants, tmpdir} from 'node:os';
+import {basename, dirname, join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {inspect} from 'node:util';
+import test, {type ExecutionContext} from 'ava';
+import type {
+	CacheBackend, CacheChange, CommitRequest, CommitResult,
+} from '../../dist/backend.js';
+import {StoreError} from '../../dist/errors.js';
+import {backends} from '../helpers/backends.js';
+
+const {errno} = constants;
+
+/** In a directory of its own; not made. */
+function cachePath(t: ExecutionContext): string {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-commit-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	return join(directory, 'msal.cache.nocae');
+}
+
+/** As if nobody had written it for a minute: an empty file that is younger may be a peer's that is about to be written. */
+function writeSettled(path: string, content: string | Uint8Array, mode = 0o600): void {
+	writeFileSync(path, content);
+	chmodSync(path, mode);
+	const atSec = Math.floor(Date.now() / 1000) - 60;
+	utimesSync(path, atSec, atSec);
+}
+
+const lockPathsOf = (path: string) => [`${path}.lockfile`, join(dirname(path), '.lockfile')];
+
+const put = (key: string, value = '"new"', section = 'Mine'): CacheChange => ({
+	edits: [{
+		section, action: 'put', key, set: {value},
+	}],
+});
+
+async function commit(backend: CacheBackend, path: string, change: CacheChange, rest: Partial<CommitRequest> = {}): Promise<CommitResult> {
+	return backend.commit('plaintext', {path}, {
+		change, lockPaths: lockPathsOf(path), create: false, ...rest,
+	}, 1000);
+}
+
+function written(t: ExecutionContext, result: CommitResult): Extract<CommitResult, {outcome: 'written'}> {
+	if (result.outcome !== 'written') {
+		return t.fail(`It came to ${result.outcome}.`);
+	}
+
+	t.false(result.lockLost);
+	return result;
+}
+
+/** Everything by which a write would show. */
+function stateOf(path: string): unknown {
+	const {ino, mode, mtimeNs, ctimeNs} = statSync(path, {bigint: true});
+	return {
+		ino, mode, mtimeNs, ctimeNs, content: readFileSync(path, 'latin1'),
+	};
+}
+
+function checkAlone(t: ExecutionContext, path: string, what?: string): void {
+	t.deepEqual(readdirSync(dirname(path)), existsSync(path) ? [basename(path)] : [], what);
+}
+
+async function errorOf(t: ExecutionContext, action: () => Promise<unknown>): Promise<StoreError> {
+	const error: unknown = await t.throwsAsync(action, {instanceOf: StoreError});
+	return error as StoreError;
+}
+
+for (const backend of backends) {
+	const {kind} = backend;
+
+	test(`${kind}: a cache is made only where that is asked for`, async t => {
+		const path = cachePath(t);
+		t.deepEqual(await commit(backend, path, put('k')), {outcome: 'absent'});
+		checkAlone(t, path);
+		const update: CacheChange = {
+			edits: [{
+				section: 'Mine', action: 'update', match: {client_id: ['x']}, set: {a: '1'},
+			}],
+		};
+		t.deepEqual(await commit(backend, path, update, {create: true}), {outcome: 'absent'}, 'nothing is no reason to make one');
+		checkAlone(t, path);
+		const {baseStamp, stamp} = written(t, await commit(backend, path, put('k'), {create: true}));
+		t.is(baseStamp, null);
+		t.is(stamp, await backend.stamp('plaintext', {path}, 1000));
+		t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {Mine: {k: {value: 'new'}}});
+		t.is(statSync(path).mode & 0o777, 0o600);
+		checkAlone(t, path);
+	});
+
+	test(`${kind}: an account that has to be there and is nowhere makes no cache`, async t => {
+		const path = cachePath(t);
+		const change = {...put('k'), requiredAccount: {homeAccountId: 'u.t', environments: ['login.microsoftonline.com']}};
+		t.deepEqual(await commit(backend, path, change, {create: true}), {outcome: 'no-account'});
+		checkAlone(t, path);
+	});
+
+	test(`${kind}: what changes nothing writes nothing`, async t => {
+		const path = cachePath(t);
+		writeSettled(path, '{ "Mine": {"k": {"value":"new"} } }', 0o644);
+		const before = stateOf(path);
+		t.deepEqual(await commit(backend, path, put('k')), {outcome: 'unchanged', stamp: (await backend.stamp('plaintext', {path}, 1000))!});
+		t.deepEqual(await commit(backend, path, {edits: []}), {outcome: 'unchanged', stamp: (await backend.stamp('plaintext', {path}, 1000))!});
+		t.deepEqual(stateOf(path), before);
+		checkAlone(t, path);
+	});
+
+	test(`${kind}: an account that was signed out stays out`, async t => {
+		const path = cachePath(t);
+		writeSettled(path, JSON.stringify({Account: {a: {home_account_id: 'U.T', environment: 'Login.MicrosoftOnline.com'}}, Mine: {}}));
+		const before = stateOf(path);
+		const require = (homeAccountId: string, environment: string) => ({...put('k'), requiredAccount: {homeAccountId, environments: [environment]}});
+		t.deepEqual(await commit(backend, path, require('other.t', 'login.microsoftonline.com')), {outcome: 'no-account'});
+		t.deepEqual(await commit(backend, path, require('u.t', 'login.windows.net')), {outcome: 'no-account'});
+		t.deepEqual(stateOf(path), before);
+		checkAlone(t, path);
+		written(t, await commit(backend, path, require('u.t', 'login.microsoftonline.com')));
+	});
+
+	test(`${kind}: a stamp that is not the expected one`, async t => {
+		const path = cachePath(t);
+		t.deepEqual(await commit(backend, path, put('k'), {create: true, expectedStamp: '1:2:3:4:5'}), {outcome: 'changed'});
+		checkAlone(t, path);
+		const {stamp: first} = written(t, await commit(backend, path, put('k'), {create: true, expectedStamp: null}));
+		const before = stateOf(path);
+		t.deepEqual(await commit(backend, path, put('l'), {create: true, expectedStamp: null}), {outcome: 'changed'});
+		t.deepEqual(stateOf(path), before);
+		const {stamp: second} = written(t, await commit(backend, path, put('l'), {expectedStamp: first}));
+		t.deepEqual(await commit(backend, path, put('m'), {expectedStamp: first}), {outcome: 'changed'});
+		t.is((await backend.stamp('plaintext', {path}, 1000))!, second);
+		t.deepEqual(await commit(backend, path, put('l'), {expectedStamp: first}), {outcome: 'changed'}, 'though it would change nothing');
+		checkAlone(t, path);
+	});
+
+	test(`${kind}: stamps are those of just before and of what was written, the same for both backends`, async t => {
+		const path = cachePath(t);
+		writeSettled(path, '{}');
+		for (let count = 0; count < 20; count++) {
+			const before = await backend.stamp('plaintext', {path}, 1000);
+			const {baseStamp, stamp} = written(t, await commit(backend, path, put(`k${count}`)));
+			t.is(baseStamp, before);
+			t.not(stamp, before!);
+			for (const other of backends) {
+				t.is(await other.stamp('plaintext', {path}, 1000), stamp);
+			}
+		}
+	});
+
+	test(`${kind}: while somebody holds either lock file`, async t => {
+		const path = cachePath(t);
+		writeSettled(path, '{}');
+		const before = stateOf(path);
+		for (const lockPath of lockPathsOf(path)) {
+			for (const holder of backends) {
+				const lock = await holder.tryLock([lockPath]);
+				const names = readdirSync(dirname(path));
+				t.deepEqual(await commit(backend, path, put('k')), {outcome: 'locked'});
+				t.deepEqual(readdirSync(dirname(path)), names, 'the one that was free is free again');
+				t.true(await lock?.check());
+				await lock?.release();
+			}
+		}
+
+		t.deepEqual(stateOf(path), before);
+		checkAlone(t, path);
+		written(t, await commit(backend, path, put('k')));
+	});
+
+	test(`${kind}: the cache becomes the owner's alone`, async t => {
+		const path = cachePath(t);
+		const old = process.umask(0);
+		try {
+			for (const mode of [0o644, 0o666, 0o777, 0o400, 0o600]) {
+				writeSettled(path, '{}', mode);
+				written(t, await commit(backend, path, put('k')));
+				t.is(statSync(path).mode & 0o7777, 0o600, mode.toString(8));
+			}
+		} finally {
+			process.umask(old);
+		}
+	});
+
+	test(`${kind}: a symbolic link stays, and what it leads to is replaced`, async t => {
+		const path = cachePath(t);
+		const elsewhere = join(dirname(path), 'else', 'where');
+		mkdirSync(elsewhere, {recursive: true});
+		const target = join(elsewhere, 'cache.json');
+		writeSettled(target, '{"Theirs":{}}');
+		symlinkSync(join('else', 'where', 'cache.json'), join(dirname(path), 'hop'));
+		symlinkSync('hop', path);
+		const {ino} = statSync(target);
+		const {baseStamp, stamp} = written(t, await commit(backend, path, put('k')));
+		t.is(readlinkSync(path), 'hop');
+		t.is(readlinkSync(join(dirname(path), 'hop')), join('else', 'where', 'cache.json'));
+		t.false(lstatSync(target).isSymbolicLink());
+		t.not(statSync(target).ino, ino);
+		t.deepEqual(JSON.parse(readFileSync(target, 'utf8')), {Theirs: {}, Mine: {k: {value: 'new'}}});
+		t.not(baseStamp, stamp);
+		t.is(stamp, (await backend.stamp('plaintext', {path}, 1000))!);
+		t.deepEqual(readdirSync(elsewhere), ['cache.json']);
+		t.deepEqual(readdirSync(dirname(path)).toSorted(), ['else', 'hop', basename(path)]);
+	});
+
+	test(`${kind}: a symbolic link that leads nowhere is not replaced`, async t => {
+		const path = cachePath(t);
+		symlinkSync('nowhere', path);
+		const {code, osCode} = await errorOf(t, async () => commit(backend, path, put('k'), {create: true}));
+		t.deepEqual({code, osCode}, {code: 'STC_IO', osCode: errno.ENOENT});
+		t.is(readlinkSync(path), 'nowhere');
+		t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
+	});
+
+	test(`${kind}: caches with nothing in them`, async t => {
+		const path = cachePath(t);
+		for (const content of ['', ' ', '\r\n\t \n', '{}', ' { } ', '{"Mine":{}}', '{"Mine":null}']) {
+			writeSettled(path, content);
+			const {baseStamp} = written(t, await commit(backend, path, put('k')));
+			t.truthy(baseStamp);
+			t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {Mine: {k: {value: 'new'}}}, JSON.stringify(content));
+			checkAlone(t, path);
+		}
+	});
+
+	test(`${kind}: an empty file is not believed while a peer may be about to fill it`, async t => {
+		const path = cachePath(t);
+		writeFileSync(path, '');
+		const before = stateOf(path);
+		t.deepEqual(await commit(backend, path, put('k')), {outcome: 'changed'});
+		t.deepEqual(await commit(backend, path, put('k'), {create: true}), {outcome: 'changed'});
+		t.deepEqual(stateOf(path), before);
+		checkAlone(t, path);
+		const nowSec = Math.floor(Date.now() / 1000);
+		utimesSync(path, nowSec - 10, nowSec - 10);
+		written(t, await commit(backend, path, put('k')));
+		writeFileSync(path, '');
+		utimesSync(path, nowSec + 3600, nowSec + 3600);
+		written(t, await commit(backend, path, put('k')));
+	});
+
+	test(`${kind}: every byte that is not changed survives, as the merge alone has it`, async t => {
+		const path = cachePath(t);
+		const contents = [
+			'{"Theirs" : {"a": 1.50, "a": -0e5, "é": "\\u00e9\\ud83d"},\r\n\t"Mine":{"k":{"other":[1 ,2]},"l":7} } \n',
+			`{"Before":"${'x'.repeat(1_500_000)}","Mine":{"k":{"value":"old","é":"缓存"}},"After":"${'y'.repeat(1_500_001)}"}`,
+			'{"AccessToken":{},"Mine":{"k":{}},"Mine":{"k":{"value":1}}}',
+		];
+		for (const content of contents) {
+			writeSettled(path, content);
+			const change = put('k', '{"a":[1.50]}');
+			const edited = backend.edit(Buffer.from(content), change);
+			written(t, await commit(backend, path, change));
+			t.true(edited.outcome === 'changed' && readFileSync(path).equals(edited.bytes), content.slice(0, 40));
+		}
+	});
+
+	const dpapi = Buffer.concat([Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'), Buffer.from('FAKE-secret')]);
+	const jwe = 'eyJhbGciOiJkaXIifQ..FAKE-secret.x.y';
+	for (const [what, content, code] of [
+		['what DPAPI encrypted', dpapi, 'STC_CACHE_FORMAT'],
+		['a JWE', jwe, 'STC_CACHE_FORMAT'],
+		['JSON that was cut', '{"AccessToken":{"k":{"secret":"FAKE-secret"', 'STC_CACHE_CORRUPT'],
+		['text behind the JSON', '{"a":{}}FAKE-secret', 'STC_CACHE_CORRUPT'],
+		['a list', '["FAKE-secret"]', 'STC_CACHE_CORRUPT'],
+		['a text', '"FAKE-secret"', 'STC_CACHE_CORRUPT'],
+		['null', 'null', 'STC_CACHE_CORRUPT'],
+		['zeros', Buffer.alloc(4096), 'STC_CACHE_CORRUPT'],
+		['what is no UTF-8', Buffer.from('{"a":"\u00FF"}', 'latin1'), 'STC_CACHE_CORRUPT'],
+	] as const) {
+		test(`${kind}: not overwritten: ${what}`, async t => {
+			const path = cachePath(t);
+			for (const rest of [{}, {create: true}]) {
+				writeSettled(path, content, 0o644);
+				const before = stateOf(path);
+				const error = await errorOf(t, async () => commit(backend, path, put('k'), rest));
+				t.is(error.code, code);
+				t.true(error.message.includes(path));
+				t.notRegex(inspect(error, {depth: 10}), /FAKE/);
+				t.deepEqual(stateOf(path), before);
+				checkAlone(t, path);
+			}
+		});
+	}
+
+	test(`${kind}: what is no file is refused and left alone`, async t => {
+		const path = cachePath(t);
+		mkdirSync(path);
+		t.like(await errorOf(t, async () => commit(backend, path, put('k'), {create: true})), {code: 'STC_IO', osDomain: 'errno', osCode: errno.EISDIR});
+		checkAlone(t, path);
+		rmSync(path, {recursive: true});
+		execFileSync('mkfifo', [path]);
+		t.like(await errorOf(t, async () => commit(backend, path, put('k'), {create: true})), {code: 'STC_IO', osDomain: 'errno', osCode: errno.EINVAL});
+		t.true(statSync(path).isFIFO());
+		checkAlone(t, path);
+	});
+
+	test(`${kind}: a directory that is gone is not made again`, async t => {
+		const path = cachePath(t);
+		rmSync(dirname(path), {recursive: true});
+		for (const create of [false, true]) {
+			const error = await errorOf(t, async () => commit(backend, path, put('k'), {create}));
+			t.like(error, {
+				code: 'STC_IO', op: 'open', osDomain: 'errno', osCode: errno.ENOENT,
+			});
+			t.regex(error.message, /directory is missing/);
+		}
+
+		t.false(existsSync(dirname(path)));
+	});
+
+	test(`${kind}: the time stamp is new for every peer`, async t => {
+		const path = cachePath(t);
+		const mtimeOf = () => statSync(path, {bigint: true}).mtimeNs;
+		writeSettled(path, '{}');
+		let last = mtimeOf();
+		for (let count = 0; count < 50; count++) {
+			const nowMs = Date.now();
+			written(t, await commit(backend, path, put(`k${count}`)));
+			const mtime = mtimeOf();
+			t.true(mtime > last);
+			// A peer that loaded the cache just before compares whole milliseconds.
+			t.true(mtime / 1_000_000n > BigInt(nowMs));
+			last = mtime;
+		}
+
+		// A clock that was set back.
+		const futureSec = Math.floor(Date.now() / 1000) + 3600;
+		utimesSync(path, futureSec, futureSec);
+		written(t, await commit(backend, path, put('after')));
+		t.true(mtimeOf() / 1_000_000n > BigInt(futureSec * 1000));
+		t.true(mtimeOf() / 1_000_000n < BigInt((futureSec * 1000) + 1000));
+	});
+
+	test(`${kind}: what writers left that died is swept, and nothing else`, async t => {
+		const path = cachePath(t);
+		writeSettled(path, '{}');
+		const orphans = [`${path}.99999999.1234567890123456789.tmp`, `${path}.1.2.tmp`];
+		const others = [`${path}.bak.tmp`, `${path}.1.tmp`, `${path}.1.2.tmp.bak`, `${path}.1.2.3.tmp`, `${path}2.1.2.tmp`, join(dirname(path), '1.2.tmp')];
+		for (const each of [...orphans, ...others]) {
+			writeFileSync(each, 'left');
+		}
+
+		written(t, await commit(backend, path, put('k')));
+		t.deepEqual(readdirSync(dirname(path)).toSorted(), [path, ...others].map(each => basename(each)).toSorted());
+	});
+
+	test(`${kind}: 20 commits at once in one process all arrive`, async t => {
+		const path = cachePath(t);
+		writeSettled(path, JSON.stringify({Theirs: {kept: 'é'.repeat(5000)}}));
+		const outcomes: Record<string, number> = {};
+		await Promise.all(Array.from({length: 20}, async (_, index) => {
+			const deadline = Date.now() + 30_000;
+			let outcome: string;
+			do {
+				({outcome} = await commit(backend, path, put(`k${index}`, String(index))));
+				outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+				await sleep(outcome === 'written' ? 0 : 1);
+			} while (outcome !== 'written' && Date.now() < deadline);
+		}));
+		t.is(outcomes['written'], 20);
+		t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {
+			Theirs: {kept: 'é'.repeat(5000)}, Mine: Object.fromEntries(Array.from({length: 20}, (_, index) => [`k${index}`, {value: index}])),
+		});
+		checkAlone(t, path);
+	});
+}
+
+test('both backends at once on one cache: everything arrives', async t => {
+	const path = cachePath(t);
+	writeSettled(path, '{"Theirs":{}}');
+	await Promise.all(Array.from({length: 20}, async (_, index) => {
+		const backend = backends[index % backends.length]!;
+		for (let round = 0; round < 5; round++) {
+			const deadline = Date.now() + 30_000;
+			while ((await commit(backend, path, put(`k${index}-${round}`, '1'))).outcome !== 'written' && Date.now() < deadline) {
+				await sleep(1);
+			}
+		}
+	}));
+	const {Mine: mine, Theirs: theirs} = JSON.parse(readFileSync(path, 'utf8')) as Record<string, object>;
+	t.is(Object.keys(mine!).length, 100);
+	t.deepEqual(theirs, {});
+	checkAlone(t, path);
+});
