@@ -237,6 +237,8 @@ export class WriteBack {
 			case 'written': {
 				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
 				acknowledge(suspects, outcome.stamp);
+				// Who did it once may do it again.
+				this.#lookIn(firstLookMs);
 				break;
 			}
 
@@ -288,6 +290,10 @@ function groupByAccount(all: readonly Written[]): Written[][] {
 
 function repairOf(group: readonly Written[]): CacheChange {
 	// A record belongs to the first edit that matches it, so the newest comes first.
-	const changes = group.toReversed().map(({grant}) => editsOfGrant(grant, true));
+	const changes = group.toReversed().map(({grant, goneSinceMs}) => {
+		const change = editsOfGrant(grant, true);
+		// Whoever brought the account back may have signed in anew, and has a refresh token of that.
+		return goneSinceMs === undefined ? change : {...change, edits: change.edits.filter(({section}) => section === 'AccessToken')};
+	});
 	return {...changes[0], edits: changes.flatMap(({edits}) => edits)};
 }

@@ -6,7 +6,7 @@ import {
 } from 'node:fs';
 import {constants, tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
+import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {inspect} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {
@@ -350,6 +350,34 @@ for (const backend of backends) {
 		written(t, await commit(backend, path, put('k')));
 		t.deepEqual(readdirSync(dirname(path)).toSorted(), [path, ...others].map(each => basename(each)).toSorted());
 	});
+
+	for (const [what, isLockTaken, outcome] of [['who thinks we are dead', false, 'changed'], ['who has taken the lock from us', true, 'locked']] as const) {
+		test(`${kind}: another writer, ${what}, sweeps the new cache before it is in place: another try`, async t => {
+			const path = cachePath(t);
+			writeSettled(path, JSON.stringify({Theirs: {kept: 'x'.repeat(40_000_000)}}));
+			const before = stateOf(path);
+			const running = {isOver: false};
+			const committing = commit(backend, path, put('k')).finally(() => {
+				running.isOver = true;
+			});
+			const isUnfinished = (name: string) => name.endsWith('.tmp');
+			let unfinished: string | undefined;
+			while (unfinished === undefined && !running.isOver) {
+				await setImmediate();
+				unfinished = readdirSync(dirname(path)).find(name => isUnfinished(name));
+			}
+
+			if (isLockTaken) {
+				rmSync(`${path}.lockfile`);
+				writeFileSync(`${path}.lockfile`, 'theirs');
+			}
+
+			rmSync(join(dirname(path), unfinished ?? 'there was none'));
+			t.deepEqual(await committing, {outcome});
+			t.deepEqual(stateOf(path), before);
+			t.deepEqual(readdirSync(dirname(path)), [basename(path), ...(isLockTaken ? [`${basename(path)}.lockfile`] : [])]);
+		});
+	}
 
 	test(`${kind}: 20 commits at once in one process all arrive`, async t => {
 		const path = cachePath(t);

@@ -25,10 +25,12 @@ import {debianPython, lackOf, testWhere} from '../helpers/peers.js';
 const require = createRequire(import.meta.url);
 const churnProgram = fileURLToPath(new URL('../helpers/lock-churn.mjs', import.meta.url));
 const noLinksSource = fileURLToPath(new URL('../helpers/lock-no-links.c', import.meta.url));
+const noKernelLocksSource = fileURLToPath(new URL('../helpers/lock-no-kernel.c', import.meta.url));
 const run = promisify(execFile);
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
 
+const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD is of Linux; run there';
 const lackOfRoot = isRoot ? undefined : 'only root can give files to another user; run: sudo npm test';
 
 /** In a container, a process that is not seen may live in another one. */
@@ -442,6 +444,42 @@ for (const {kind} of backends) {
 		t.deepEqual(await Promise.all([one.ask(`count 100 ${counter}`), other.ask(`count 100 ${counter}`)]), ['counted 100 0', 'counted 100 0']);
 		t.is(readFileSync(counter, 'utf8'), '200');
 		t.deepEqual(readdirSync(directory), []);
+	});
+
+	testWhere(test, [lackOfLinux, lackOfCompiler()], `${kind}: a file system without kernel locks`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const {directory: elsewhere} = lockDirectory(t);
+		const library = join(elsewhere, 'nolocks.so');
+		await run('cc', ['-shared', '-fPIC', '-o', library, noKernelLocksSource, '-ldl']);
+		const options = {environment: {...process.env, LD_PRELOAD: library}};
+		const [one, other] = await Promise.all([LockProcess.start(t, kind, path, options), LockProcess.start(t, kind, path, options)]);
+		t.is(await one.ask('try'), 'locked');
+		t.is(await other.ask('try'), 'held', 'whoever lives holds by the file alone');
+		t.is(await other.ask('try'), 'held');
+		t.is(await one.ask('check'), 'true');
+		t.is(await one.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory), []);
+
+		const counter = join(elsewhere, 'counter');
+		writeFileSync(counter, '0');
+		t.deepEqual(await Promise.all([one.ask(`count 50 ${counter}`), other.ask(`count 50 ${counter}`)]), ['counted 50 0', 'counted 50 0']);
+		t.is(readFileSync(counter, 'utf8'), '100');
+
+		t.is(await one.ask('try'), 'locked');
+		// Long held, by its time stamp.
+		utimesSync(path, 1, 1);
+		t.is(await other.ask('try'), 'held');
+		await one.kill();
+		const waitedFrom = Date.now();
+		let answer = 'held';
+		while (answer === 'held' && Date.now() < waitedFrom + ((5 + slackSec) * 1000)) {
+			answer = await other.ask('try');
+			await sleep(10);
+		}
+
+		t.is(answer, 'locked', 'the dead one\'s is taken over');
+		t.is(await other.ask('unlock'), 'unlocked');
+		t.deepEqual(readdirSync(directory), [], 'and what it left beside it is swept');
 	});
 }
 

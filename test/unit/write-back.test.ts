@@ -178,10 +178,26 @@ test('a sign-out in several steps, in the middle of which tokens are put back: n
 	stage.remove('Account', isAnns);
 	await sleep(lookedMs);
 	await stage.comesTo(t, ['FAKE-bob']);
-	// Signed in anew: that is left alone.
+	// Signed in anew at once: that is left alone, but for the access token, which is the same user's.
 	stage.write({...signedIn, RefreshToken: {new: refreshTokenRecord(ann, 'FAKE-new')}});
 	await sleep(lookedMs);
 	await stage.writer.repair();
+	t.deepEqual(stage.secrets(), ['FAKE-access', 'FAKE-new']);
+});
+
+test('an account that was gone for some seconds was signed out: nothing comes back with it', async t => {
+	const stage = new Stage(t);
+	await stage.writer.write(stage.source, grantOf());
+	await stage.comesTo(t, all);
+	for (const section of ['RefreshToken', 'AccessToken', 'IdToken', 'Account']) {
+		stage.remove(section, isAnns);
+	}
+
+	await stage.writer.repair();
+	await sleep(5000);
+	stage.write({...signedIn, RefreshToken: {new: refreshTokenRecord(ann, 'FAKE-new')}});
+	await stage.writer.repair();
+	await sleep(lookedMs);
 	t.deepEqual(stage.secrets(), ['FAKE-expired', 'FAKE-new']);
 });
 
