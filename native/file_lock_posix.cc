@@ -76,17 +76,25 @@ bool IsSame(const struct stat& a, const struct stat& b) {
 
 double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e9; }
 
-// Both kernel locks on the whole file. False if somebody holds one. A file system without them has
-// nobody who does.
-bool LockInKernel(int fd) {
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) return false;
+// kUnknown: the file system has no such locks (Lustre unless it was mounted with them, NFS 3
+// without its daemon), so that a holder does not show.
+enum class KernelLock { kOurs, kHeld, kUnknown };
+
+// Takes both kernel locks on the whole file.
+KernelLock LockInKernel(int fd) {
+  bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0;
+  if (!is_ours && errno == EWOULDBLOCK) return KernelLock::kHeld;
 #if defined(F_OFD_SETLK)
   struct flock whole = {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
-  if (fcntl(fd, F_OFD_SETLK, &whole) != 0 && (errno == EAGAIN || errno == EACCES)) return false;
+  if (fcntl(fd, F_OFD_SETLK, &whole) == 0) {
+    is_ours = true;
+  } else if (errno == EAGAIN || errno == EACCES) {
+    return KernelLock::kHeld;
+  }
 #endif
-  return true;
+  return is_ours ? KernelLock::kOurs : KernelLock::kUnknown;
 }
 
 // ---- How long a lock file has been as it is ----
@@ -254,9 +262,9 @@ pid_t ReadPid(std::string_view text) {
   return static_cast<pid_t>(pid);
 }
 
-// Whether a lock file that nobody holds in the kernel was left behind. `fd` is open on it, with our
-// kernel locks.
-bool IsStale(const std::string& path, int fd, const struct stat& info) {
+// Whether a lock file that nobody is seen to hold in the kernel was left behind. `fd` is open on
+// it, with our kernel locks as `kernel` says.
+bool IsStale(const std::string& path, int fd, const struct stat& info, KernelLock kernel) {
   char buffer[128];
   const ssize_t size = pread(fd, buffer, sizeof buffer, 0);
   std::string_view text(buffer, size > 0 ? static_cast<size_t>(size) : 0);
@@ -264,22 +272,27 @@ bool IsStale(const std::string& path, int fd, const struct stat& info) {
   if (text.find_first_not_of(std::string_view(" \t\r\n\0", 5)) == std::string_view::npos) {
     return age.any > kEmptyAge;
   }
-  const pid_t pid = ReadPid(text);
-  if (pid > 0 && text == std::to_string(pid) + kMarker) return true;
-  // .NET begins with a byte order mark, Go with a brace: both hold kernel locks.
+  // .NET begins with a byte order mark, Go with a brace.
   const bool is_dotnet = text.substr(0, 3) == "\xEF\xBB\xBF";
-  if (is_dotnet || text.front() == '{') {
-    const Writer writer = StateOf(ReadPid(text.substr(is_dotnet ? 3 : 1)), info);
-    return writer == Writer::kDead || age.observed > kReleasedAge;
-  }
-  switch (StateOf(pid, info)) {
+  const bool is_dotnet_or_go = is_dotnet || text.front() == '{';
+  const pid_t pid = ReadPid(is_dotnet_or_go ? text.substr(is_dotnet ? 3 : 1) : text);
+  const bool is_own = pid > 0 && text == std::to_string(pid) + kMarker;
+  // All three hold kernel locks. Where there are none, existence has to be their lock, too.
+  const bool is_released = kernel == KernelLock::kOurs && (is_own || is_dotnet_or_go);
+  if (is_released && is_own) return true;
+  const Writer writer = StateOf(pid, info);
+  if (is_released) return writer == Writer::kDead || age.observed > kReleasedAge;
+  switch (writer) {
     case Writer::kDead:
-      return age.any > (MayBeShared(fd) ? kDeadElsewhereAge : kDeadAge);
+      // File systems without kernel locks are those of many machines.
+      return age.any >
+             (kernel == KernelLock::kUnknown || MayBeShared(fd) ? kDeadElsewhereAge : kDeadAge);
     case Writer::kLiving:
     case Writer::kUnknown:
       break;
   }
-  return age.any > kLivingAge;
+  // Ours deletes its file as long as it lives.
+  return !is_own && age.any > kLivingAge;
 }
 
 // ---- The lock ----
@@ -369,13 +382,14 @@ class Acquisition {
     struct stat info;
     if (fstat(judged_.get(), &info) != 0) return Fail("fstat", errno);
     if (!S_ISREG(info.st_mode)) return Fail("open", EINVAL);
-    if (!LockInKernel(judged_.get())) {
+    const KernelLock kernel = LockInKernel(judged_.get());
+    if (kernel == KernelLock::kHeld) {
       TheObservations().Forget(path_);
       return Step::kHeld;
     }
     struct stat named;
     if (lstat(path_.c_str(), &named) != 0 || !IsSame(info, named)) return Step::kAgain;
-    if (!IsStale(path_, judged_.get(), info)) return Step::kHeld;
+    if (!IsStale(path_, judged_.get(), info, kernel)) return Step::kHeld;
     return TakeAway(info);
   }
 
@@ -422,7 +436,7 @@ class Acquisition {
       return step;
     };
     // Somebody who sweeps may be looking at it.
-    if (!LockInKernel(fd.get())) return give_up(Step::kAgain);
+    if (LockInKernel(fd.get()) == KernelLock::kHeld) return give_up(Step::kAgain);
     if (!WriteMarker(fd.get())) return give_up(Fail("write", errno));
     if (link(private_path.c_str(), path_.c_str()) == 0) {
       *lock = std::make_unique<PosixFileLock>(path_, private_path, std::move(fd), took_over_);
@@ -439,7 +453,7 @@ class Acquisition {
     if (!fd.is_open()) return errno == EEXIST ? Step::kAgain : Fail("open", errno);
     struct stat info;
     struct stat named;
-    if (!LockInKernel(fd.get()) || fstat(fd.get(), &info) != 0 ||
+    if (LockInKernel(fd.get()) == KernelLock::kHeld || fstat(fd.get(), &info) != 0 ||
         lstat(path_.c_str(), &named) != 0 || !IsSame(info, named)) {
       return Step::kAgain;
     }
@@ -461,7 +475,7 @@ class Acquisition {
 
   // Deletes private files whose makers died between creating and deleting them: at the first lock
   // of this path, from time to time, and when a dead one's lock was taken over. Holding the lock is
-  // not needed for it: who lives has its private file locked.
+  // not needed for it: who lives has its private file locked, or is named in it.
   void SweepOrphans() const {
     static std::mutex mutex;
     static std::unordered_map<std::string, Clock::time_point> swept;
@@ -475,7 +489,15 @@ class Acquisition {
     for (const char* suffix : {"", kGraveSuffix}) {
       ForEachTemp(path_, suffix, [](const std::string& orphan) {
         const UniqueFd fd(open(orphan.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-        if (fd.is_open() && LockInKernel(fd.get())) unlink(orphan.c_str());
+        if (!fd.is_open()) return;
+        const KernelLock kernel = LockInKernel(fd.get());
+        struct stat info;
+        if (kernel == KernelLock::kOurs ||
+            (kernel == KernelLock::kUnknown && fstat(fd.get(), &info) == 0 &&
+             IsStale(orphan, fd.get(), info, kernel))) {
+          unlink(orphan.c_str());
+        }
+        TheObservations().Forget(orphan);
       });
     }
   }

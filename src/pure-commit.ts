@@ -130,7 +130,8 @@ async function replace(
 	{file, state, lock}: {file: FileHandle; state: FileState | undefined; lock: HeldLock},
 ): Promise<CommitResult> {
 	const giveUp = async (outcome: 'locked' | 'changed'): Promise<CommitResult> => {
-		await unlink(temporary);
+		// Who took the lock from us may have swept it already.
+		await unlink(temporary).catch(() => undefined);
 		return {outcome};
 	};
 
@@ -169,7 +170,7 @@ async function replace(
 	};
 }
 
-/** @returns false where there was no file, and there is one now. */
+/** @returns false where there was no file, and there is one now, or where another writer has swept what was to be put in place. */
 async function putInPlace(temporary: string, path: string, isNew: boolean): Promise<boolean> {
 	if (isNew) {
 		try {
@@ -184,8 +185,17 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 		}
 	}
 
-	await rename(temporary, path);
-	return true;
+	try {
+		await rename(temporary, path);
+		return true;
+	} catch (error) {
+		// It took the lock from us just now, or the directory is gone, as the next try finds out.
+		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+			return false;
+		}
+
+		throw error;
+	}
 }
 
 /**

@@ -235,7 +235,9 @@ class Commit {
     if (!locks_->Check()) return End(CommitOutcome::kLocked);
     if (!IsUnchanged()) return End(CommitOutcome::kChanged);
     if (!Rename(temp.path())) {
-      if (errno == EEXIST) return End(CommitOutcome::kChanged);
+      // ENOENT: swept by a writer that took the lock from us just now, or with its directory, as
+      // the next try finds out.
+      if (errno == EEXIST || errno == ENOENT) return End(CommitOutcome::kChanged);
       return ErrnoStatus("rename", path_, errno);
     }
     temp.Keep();

@@ -35,7 +35,7 @@ const cacheOf = (name: string) => JSON.stringify({
 			home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', secret: `FAKE-${name}`, family_id: '1',
 		},
 	},
-	Unknown: {kept: [1.50, 'x']},
+	Unknown: {kept: [1.5, 'x']},
 });
 
 /** Renews the refresh token of an account, or adds it with its account. */
@@ -159,7 +159,11 @@ keyringTest(title('many commits at once, in two processes, all arrive'), async t
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const request = (name: string): CommitRequest => ({
-		...requestFor(keyring, name), change: {edits: Array.from({length: 3}, (_, index) => ({section: 'Extra', action: 'add' as const, key: `${name}-${index}`, set: {home_account_id: `"${name}"`}}))},
+		...requestFor(keyring, name), change: {
+			edits: Array.from({length: 3}, (_, index) => ({
+				section: 'Extra', action: 'add' as const, key: `${name}-${index}`, set: {home_account_id: `"${name}"`},
+			})),
+		},
 	});
 	const tried = async (name: string) => {
 		for (let attempt = 0; attempt < 200; attempt++) {
@@ -175,7 +179,9 @@ keyringTest(title('many commits at once, in two processes, all arrive'), async t
 	};
 
 	await Promise.all(['one', 'two', 'three'].map(async name => tried(name)));
-	const text = (await askStoreOnce(keyring.environment, {call: 'commit', at: locationOf('python'), request: request('one'), timeoutMs: 10_000})).answer;
+	const text = (await askStoreOnce(keyring.environment, {
+		call: 'commit', at: locationOf('python'), request: request('one'), timeoutMs: 10_000,
+	})).answer;
 	t.like(text, {outcome: 'unchanged'});
 	t.like((await commit(keyring, request('two'))).answer, {outcome: 'unchanged'});
 	t.like((await commit(keyring, request('three'))).answer, {outcome: 'unchanged'});

@@ -31,7 +31,7 @@ const both = cacheOf({
 
 const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as MsalCache;
 const leftovers = (home: TestHome) => readdirSync(join(home.path, '.IdentityService')).filter(name => !/^msal\.cache\.(?:no)?cae$/.test(name));
-const rejection = async (t: ExecutionContext, promise: Promise<unknown>) => await t.throwsAsync(promise, {instanceOf: StoreError}) as StoreError;
+const rejection = async (t: ExecutionContext, promise: Promise<unknown>) => (t.throwsAsync<StoreError>(promise, {instanceOf: StoreError}));
 
 for (const useNativeAddon of [true, false]) {
 	const name = useNativeAddon ? 'native' : 'pure';

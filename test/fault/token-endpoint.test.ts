@@ -344,7 +344,7 @@ test('requestOptions.timeout against a slow body; another caller with more patie
 
 test('a timeout that ends the last wait ends the request', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.noAnswer()]});
-	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 2000}}), {message: /timeout of 2000 ms/});
+	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 6000}}), {message: /timeout of 6000 ms/});
 	t.is(entra.tokenRequests.length, 1);
 	t.truthy(await credential.getToken(scope, {requestOptions: {timeout: 20_000}}));
 	t.is(entra.tokenRequests.length, 2);

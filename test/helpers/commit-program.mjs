@@ -3,12 +3,12 @@
  * run as once the code is loaded. Prints the outcome, or the error's code, op and osCode, as JSON.
  */
 
-import {dirname} from 'node:path';
+import path from 'node:path';
 import process from 'node:process';
 import {loadNativeBackend} from '../../dist/native.js';
 import {pureBackend} from '../../dist/pure.js';
 
-const {variant, path, uid} = JSON.parse(process.argv[2]);
+const {variant, path: cachePath, uid} = JSON.parse(process.argv[2]);
 const backend = variant === 'native' ? loadNativeBackend().backend : pureBackend;
 if (uid !== undefined) {
 	process.setgroups([]);
@@ -22,7 +22,7 @@ const change = {
 	}],
 };
 try {
-	const {outcome} = await backend.commit('plaintext', {path}, {change, lockPaths: [`${path}.lockfile`, `${dirname(path)}/.lockfile`], create: true}, 1000);
+	const {outcome} = await backend.commit('plaintext', {path: cachePath}, {change, lockPaths: [`${cachePath}.lockfile`, `${path.dirname(cachePath)}/.lockfile`], create: true}, 1000);
 	console.log(JSON.stringify({outcome}));
 } catch (error) {
 	const {name, code, op, osDomain, osCode, message} = error;

@@ -95,7 +95,8 @@ async function count(times, counter) {
 		}
 
 		await held.release();
-		await sleep(Math.random() * 8);
+		// Long enough for those who look four times a second to get their turns.
+		await sleep(Math.random() * 20);
 	}
 
 	return `counted ${times} ${lost}`;
