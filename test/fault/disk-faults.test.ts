@@ -11,6 +11,7 @@ import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {answerAsUsual, type EntraServer, startEntraServer} from '../helpers/entra-server.js';
+import {environmentOfServer, FleetProcess} from '../helpers/fleet.js';
 import {
 	ann, accountRecord, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
@@ -86,7 +87,7 @@ test.after.always(() => {
 
 for (const variant of ['native', 'pure']) {
 	for (const [call, error] of [
-		['write', errno.EIO], ['write', errno.ENOSPC], ['rename', errno.EIO], ['rename', errno.EROFS], ['futimens', errno.EIO], ['fchmod', errno.EIO],
+		['write', errno.EIO], ['write', errno.ENOSPC], ['rename', errno.EIO], ['rename', errno.EROFS], ['futimens', errno.EIO], ['fchmod', errno.EIO], ['read', errno.EIO],
 	] as const) {
 		testWhere(test, [lackOfLinux], `${variant}: ${call} fails with ${error}`, async t => {
 			const path = cacheIn(t);
@@ -97,6 +98,18 @@ for (const variant of ['native', 'pure']) {
 			t.regex(answer.message ?? '', /msal\.cache\.nocae: .+\. [A-Z].+\.$/, 'names the file and the cure');
 			checkIntact(t, path, call);
 			t.is((await commit(variant, path)).outcome, 'written', 'once the disk is well');
+		});
+	}
+
+	for (const error of [errno.EIO, errno.EPERM]) {
+		testWhere(test, [lackOfLinux], `${variant}: link fails with ${error}, and is not needed`, async t => {
+			const path = cacheIn(t);
+			const environment = {LD_PRELOAD: shim!, STC_FAULT: `link ${error}`};
+			t.is((await commit(variant, path, {environment})).outcome, 'written');
+			t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
+			rmSync(path);
+			t.is((await commit(variant, path, {environment})).outcome, 'written', 'a new one');
+			t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
 		});
 	}
 
@@ -119,6 +132,15 @@ for (const variant of ['native', 'pure']) {
 			t.like(answer, {code: 'STC_IO', osCode: errno.ENOSPC});
 			t.regex(answer.message ?? '', /Free some disk space\.$/);
 			checkIntact(t, small, 'a full disk');
+
+			// Not even for a lock file.
+			const filler = join(disk, 'filler');
+			execFileSync('sh', ['-c', 'cat /dev/zero > "$0" 2> /dev/null || true', filler]);
+			const last = await commit(variant, small);
+			t.like(last, {code: 'STC_IO', op: 'write', osCode: errno.ENOSPC});
+			t.regex(last.message ?? '', /Free some disk space\.$/);
+			rmSync(filler);
+			checkIntact(t, small, 'a disk that is full to the last byte');
 		} finally {
 			execFileSync('umount', [disk]);
 		}
@@ -243,4 +265,42 @@ test.serial('the token is delivered all the same: the directory goes away during
 	t.is((await credential.getToken(scope)).token, server.grants[0]?.accessToken ?? '');
 	t.false(readdirSync(home.path).includes('.IdentityService'), 'it is not made again: its account is gone');
 	t.deepEqual(readdirSync(`${directory}.away`).filter(name => name.includes('.tmp')), []);
+});
+
+/** A credential in a process of its own, with a disk that fails in that process alone. */
+async function checkDelivered(t: ExecutionContext, options: {uid?: number; environment?: Record<string, string>}, cure: RegExp): Promise<void> {
+	const home = new TestHome(t);
+	const server = await serverFor(t);
+	const record = environmentOfServer(server);
+	const path = home.writeSettled(cacheOf({accounts: [accountRecord(ann, record)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh', record)]}));
+	const before = readFileSync(path);
+	const process = await FleetProcess.start(t, {
+		home, server, ...options, environment: {...options.environment, AZURE_LOG_LEVEL: 'warning'},
+	});
+	if (options.uid !== undefined) {
+		chmodSync(home.path, 0o755);
+		chmodSync(dirname(path), 0o755);
+		chmodSync(path, 0o644);
+	}
+
+	t.deepEqual(await process.names(scope), ['access token 1']);
+	t.deepEqual(await process.names(scope), ['access token 1'], 'from memory');
+	t.is(await process.ask({do: 'close'}), 'closed');
+	const errors = await process.errors();
+	t.regex(errors, /The shared token cache could not be written .+; tokens are kept in memory\. .+msal\.cache\.nocae/);
+	t.regex(errors, cure);
+	t.notRegex(errors, /FAKE/);
+	t.is(server.grants.length, 1);
+	t.true(readFileSync(path).equals(before));
+	t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
+}
+
+for (const call of ['write', 'rename', 'futimens']) {
+	testWhere(test.serial, [lackOfLinux], `the token is delivered all the same: ${call} fails`, async t => {
+		await checkDelivered(t, {environment: {LD_PRELOAD: shim!, STC_FAULT: `${call} ${errno.EIO}`}}, /Check the file and its file system\./);
+	});
+}
+
+testWhere(test.serial, [lackOfRoot], 'the token is delivered all the same: the directory belongs to another user', async t => {
+	await checkDelivered(t, {uid: nobody}, /Run as the user who signed in, or correct the file's owner and mode\./);
 });

@@ -114,6 +114,12 @@ export class FleetProcess {
 		return nameTokens(await this.tokens(scope, calls), this.#server);
 	}
 
+	/** Ends its input. @returns what it said on standard error. */
+	async errors(): Promise<string> {
+		await this.end();
+		return this.#stderr;
+	}
+
 	/** A live process that does nothing any more. */
 	stop(): void {
 		this.#child.kill('SIGSTOP');

@@ -1,6 +1,7 @@
 /*
  * Preloaded: a disk that fails. STC_FAULT is "<call> <errno>": that call fails with it for files whose name ends in ".tmp" (the new
- * cache), or holds ".lockfile." (a private lock file) for "link". A write fails after half of its bytes, as on a disk that fills up.
+ * cache), for "read" in ".nocae" (the old one), and for "link" with whatever. A write fails after half of its bytes, as on a disk that
+ * fills up.
  */
 
 #define _GNU_SOURCE
@@ -19,20 +20,24 @@ static int fault_of(const char* call) {
   return fault != NULL && strncmp(fault, call, size) == 0 && fault[size] == ' ' ? atoi(fault + size) : 0;
 }
 
-static int is_new_cache(const char* path) {
+static int ends_with(const char* path, const char* end) {
   const size_t size = strlen(path);
-  return size > 4 && strcmp(path + size - 4, ".tmp") == 0;
+  return size > strlen(end) && strcmp(path + size - strlen(end), end) == 0;
 }
 
-static int is_open_on_new_cache(int fd) {
+static int is_new_cache(const char* path) { return ends_with(path, ".tmp"); }
+
+static int is_open_on(int fd, const char* end) {
   char link[64];
   char path[4096];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   const ssize_t size = readlink(link, path, sizeof path - 1);
   if (size <= 0) return 0;
   path[size] = '\0';
-  return is_new_cache(path);
+  return ends_with(path, end);
 }
+
+static int is_open_on_new_cache(int fd) { return is_open_on(fd, ".tmp"); }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -74,6 +79,22 @@ int fchmod(int fd, mode_t mode) {
 }
 
 int link(const char* from, const char* to) {
-  FAIL_IF("link", strstr(from, ".lockfile.") != NULL);
+  FAIL_IF("link", 1);
   return REAL(link)(from, to);
+}
+
+ssize_t read(int fd, void* data, size_t size) {
+  FAIL_IF("read", is_open_on(fd, ".nocae"));
+  return REAL(read)(fd, data, size);
+}
+
+/* Programs with large files call the second one. */
+ssize_t pread(int fd, void* data, size_t size, off_t offset) {
+  FAIL_IF("read", is_open_on(fd, ".nocae"));
+  return REAL(pread)(fd, data, size, offset);
+}
+
+ssize_t pread64(int fd, void* data, size_t size, off64_t offset) {
+  FAIL_IF("read", is_open_on(fd, ".nocae"));
+  return REAL(pread64)(fd, data, size, offset);
 }

@@ -4,6 +4,7 @@ Arguments: cache file, name. Prints "ready", writes until a line comes on standa
 """
 
 import json
+import logging
 import random
 import sys
 import threading
@@ -16,6 +17,18 @@ cache = PersistedTokenCache(FilePersistence(PATH))
 is_over = threading.Event()
 written = []
 failures = 0
+starved = 0
+
+
+class Counter(logging.Handler):
+    """Counts how often the lock file could not be made in 5 s: whatever file is there is locked then, deleted or not."""
+
+    def emit(self, record):
+        global starved
+        starved += "failed to create lock file" in record.getMessage()
+
+
+logging.getLogger("msal_extensions").addHandler(Counter())
 
 
 def wait_for_end():
@@ -40,4 +53,4 @@ while not is_over.is_set():
         failures += 1
     time.sleep(0.01 + random.random() * 0.05)
 
-print(json.dumps({"written": written, "failures": failures}), flush=True)
+print(json.dumps({"written": written, "failures": failures, "starved": starved}), flush=True)

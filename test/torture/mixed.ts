@@ -23,6 +23,8 @@ export type MixedPlan = {
 	ours: number;
 	/** Of each of ours. */
 	updates: number;
+	/** Longest pause between them. Default 4. */
+	pauseMs?: number;
 	/** MSAL's extensions for Node, which write what they read before they had the lock, and delete others' lock files. */
 	/** The first of them writes, too: two that delete each other's lock files and write in place leave the cache torn for good. */
 	node: number;
@@ -38,6 +40,8 @@ export type MixedReport = {
 	/** Entries of Python that are gone at the end, of how many. With Node's extensions about, that is their doing. */
 	pythonMissing: number;
 	pythonEntries: number;
+	/** How often Python did not get its lock in time, and went on with a lock on whatever file was there. */
+	pythonStarved: number;
 	nodeWrites: number;
 	nodeHits: number;
 	lockFilesDeleted: number;
@@ -64,7 +68,7 @@ const foreign = {'Unknown Section': {kept: {number: 1.5, text: 'ünïcode'}}, Ot
 const secretsOf = (text: string) => new Set(text.match(/fake-[a-z\d]+-[\d-]+/g));
 
 export async function torture({
-	path, ours, updates, node, python, deletesLockFiles,
+	path, ours, updates, pauseMs = 4, node, python, deletesLockFiles,
 }: MixedPlan): Promise<MixedReport> {
 	const startMs = performance.now();
 	writeFileSync(path, JSON.stringify({
@@ -73,7 +77,7 @@ export async function torture({
 	}), {mode: 0o600});
 	const writers = Array.from({length: ours}, (_, index) => new Child(process.execPath, [
 		fileURLToPath(new URL('our-writer.mjs', import.meta.url)), JSON.stringify({
-			path, name: `ours${index}`, account, updates,
+			path, name: `ours${index}`, account, updates, pauseMs,
 		}),
 	]));
 	const nodes = Array.from({length: node}, (_, index) => new Child(process.execPath, [`${peersFolder}torture-node.mjs`, path, `node${index}`, JSON.stringify({Account: accounts}), String(index === 0)]));
@@ -83,7 +87,7 @@ export async function torture({
 		await Promise.all([...nodes, ...pythons].map(async peer => peer.until(line => line === 'ready')));
 		await Promise.all(writers.map(async writer => writer.until(line => 'done' in (JSON.parse(line) as object))));
 		const nodeReports = (await Promise.all(nodes.map(async peer => peer.end()))).map(line => JSON.parse(line) as {hits: number; writes: number});
-		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]});
+		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]; starved: number});
 		await observer.stopDeleting();
 		const kept = await Promise.all(writers.map(async writer => writer.end()));
 		await observer.end();
@@ -115,6 +119,7 @@ export async function torture({
 			ourWrites: writes.length,
 			pythonMissing: pythonSecrets.filter(secret => !secrets.has(secret)).length,
 			pythonEntries: pythonSecrets.length,
+			pythonStarved: pythonReports.reduce((sum, {starved}) => sum + starved, 0),
 			nodeWrites: nodeReports.reduce((sum, report) => sum + report.writes, 0),
 			nodeHits: nodeReports.reduce((sum, report) => sum + report.hits, 0),
 			lockFilesDeleted: observer.lockFilesDeleted,

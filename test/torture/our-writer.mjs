@@ -1,6 +1,6 @@
 /**
  * The code under test under torture: writes grants back as the credential does, repairs included. Argument: JSON of {path, name, account,
- * updates}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{name, base, stamp}`, then
+ * updates, pauseMs}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{name, base, stamp}`, then
  * `{"done": ...}`; on a line on standard input, when no peer is left that could undo a write, it looks once more, and prints `{"kept": ...}`.
  */
 
@@ -14,7 +14,7 @@ const {SharedCache} = load('../../dist/cache.js');
 const {plaintextFile} = load('../../dist/locations.js');
 const {WriteBack} = load('../../dist/write-back.js');
 
-const {path, name, account, updates} = JSON.parse(process.argv[2]);
+const {path, name, account, updates, pauseMs} = JSON.parse(process.argv[2]);
 const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 60_000, useNativeAddon: true});
 const source = plaintextFile(path);
 const print = value => {
@@ -62,7 +62,7 @@ for (let update = 0; update < updates; update++) {
 		await sleep(5);
 	}
 
-	await sleep(Math.random() * 4);
+	await sleep(Math.random() * pauseMs);
 }
 
 print({done: updates});
