@@ -3,6 +3,7 @@
 Arguments: cache file, name. Prints "ready", writes until a line comes on standard input, then prints which tokens it wrote as JSON.
 """
 
+import base64
 import json
 import logging
 import random
@@ -13,6 +14,7 @@ import time
 from msal_extensions import FilePersistence, PersistedTokenCache
 
 PATH, NAME = sys.argv[1:]
+CLIENT_INFO = base64.urlsafe_b64encode(b'{"uid": "uid", "utid": "home"}').decode().rstrip("=")
 cache = PersistedTokenCache(FilePersistence(PATH))
 is_over = threading.Event()
 written = []
@@ -46,7 +48,10 @@ while not is_over.is_set():
             "client_id": NAME,
             "scope": [f"scope-{number}"],
             "token_endpoint": "https://login.microsoftonline.com/organizations/oauth2/v2.0/token",
-            "response": {"access_token": secret, "expires_in": 3600, "token_type": "Bearer"},
+            # With whom the token is for, so that the account is written each time, too, as after any token request.
+            "response": {
+                "access_token": secret, "expires_in": 3600, "token_type": "Bearer", "client_info": CLIENT_INFO,
+            },
         })
         written.append(secret)
     except Exception:  # A lock that was not to be had in its 5 s, a file that a peer was writing.

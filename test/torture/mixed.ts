@@ -50,6 +50,8 @@ export type MixedReport = {
 	 * the user who puts a copy back.
 	 */
 	tornByPeers: number;
+	/** How often it was found empty for two seconds, in the middle of such a write. */
+	emptyByPeers: number;
 	/** How often the cache was read whole and well formed, beside the writers. */
 	readings: number;
 	elapsedMs: number;
@@ -124,6 +126,7 @@ export async function torture({
 			nodeHits: nodeReports.reduce((sum, report) => sum + report.hits, 0),
 			lockFilesDeleted: observer.lockFilesDeleted,
 			tornByPeers: observer.tornByPeers,
+			emptyByPeers: observer.emptyByPeers,
 			readings: observer.readings,
 			elapsedMs: Math.round(performance.now() - startMs),
 		};
@@ -140,6 +143,7 @@ class Observer {
 	readings = 0;
 	lockFilesDeleted = 0;
 	tornByPeers = 0;
+	emptyByPeers = 0;
 	readonly #versions = new Map<string, Set<string>>();
 	readonly #path: string;
 	readonly #reading: Promise<void>;
@@ -212,8 +216,14 @@ class Observer {
 				continue;
 			}
 
-			if (!read || read.text === '') {
-				throw new Error('The cache was found empty.');
+			if (!read) {
+				throw new Error('The cache is gone.');
+			}
+
+			if (read.text === '') {
+				// A peer that writes in place was stopped by the scheduler between emptying the file and filling it.
+				this.emptyByPeers++;
+				continue;
 			}
 
 			JSON.parse(read.text);
