@@ -8,7 +8,7 @@ import type {SharedTokenCacheAccount} from './types.js';
 
 /**
  * @param clientId Whose refresh tokens make an account usable, besides the family's.
- * @throws {CredentialUnavailableError} when no cache could be read and at least one is there.
+ * @throws {CredentialUnavailableError} when no cache could be read, and a store that may hold one failed.
  */
 export function listAccounts(readings: readonly SourceReading[], clientId: string): SharedTokenCacheAccount[] {
 	const accounts = new Map<string, SharedTokenCacheAccount>();

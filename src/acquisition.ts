@@ -75,6 +75,15 @@ type ResolvedAccount = {
 /** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
 const badToken = 'bad_token';
 
+/**
+ * What was refused to a request is asked again after this time, for administrators and networks change what no cache tells. Source:
+ * MSAL for .NET, `UiRequiredProvider`. Milliseconds.
+ */
+const requestRefusedMs = 120_000;
+
+/** Refusals remembered at the most: claims differ each time. */
+const maxRefused = 100;
+
 /** A keyring that stalls is not looked at more often than this in the background, milliseconds. */
 const stalledStoreCheckMs = 30_000;
 
@@ -92,6 +101,9 @@ const tellingErrors: readonly ErrorCode[] = [
 	'STC_STORE_TIMEOUT',
 ];
 
+/** A cache is there, and cannot be made sense of. A keyring that is locked may as well hold none. */
+const damages: ReadonlySet<ErrorCode> = new Set(['STC_CACHE_CORRUPT', 'STC_CACHE_FORMAT', 'STC_CACHE_CHANGED', 'STC_STORE_DENIED', 'STC_IO']);
+
 export class Acquisition {
 	readonly #cache: SharedCache;
 	readonly #granted = new GrantedTokens();
@@ -100,7 +112,7 @@ export class Acquisition {
 	readonly #views = new Map<CacheKind, View>();
 	readonly #looking = new Map<CacheKind, Promise<View>>();
 	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
-	readonly #refused = new Map<string, GrantRefusal>();
+	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
 	readonly #onChanged: () => void;
 	#client: TokenClient | undefined;
 	#writeBack: WriteBack | undefined;
@@ -124,9 +136,9 @@ export class Acquisition {
 		return this.#generation;
 	}
 
-	/** When the sources were last looked at, Unix milliseconds. */
+	/** When the sources of both kinds, as far as they are in use, had all been looked at. Unix milliseconds. */
 	get checkedMs(): number {
-		return Math.max(0, ...[...this.#views.values()].map(view => view.checkedMs));
+		return this.#views.size === 0 ? 0 : Math.min(...[...this.#views.values()].map(view => view.checkedMs));
 	}
 
 	/**
@@ -229,7 +241,9 @@ export class Acquisition {
 	async #currentView(kind: CacheKind): Promise<View> {
 		const view = this.#views.get(kind);
 		if (view) {
-			if (Date.now() - view.checkedMs < this.#settings.cacheCheckIntervalMs) {
+			// Negative after the clock was set back.
+			const ageMs = Date.now() - view.checkedMs;
+			if (ageMs >= 0 && ageMs < this.#settings.cacheCheckIntervalMs) {
 				return view;
 			}
 
@@ -283,10 +297,12 @@ export class Acquisition {
 			return view;
 		}
 
-		if (outcome instanceof Error && isUnreadable(outcome) && !(previous.outcome instanceof Error)) {
-			// A locked keyring or a damaged file is no sign-out: what was read before is used until it can be read again.
-			log.warning(() => `${outcome.message} What was read before is used on.`);
-			view.outcome = previous.outcome;
+		const known = previous.outcome;
+		if (!(known instanceof Error) && !isSameAccount(outcome, known) && wasUnread(known.source, readings)) {
+			// A locked keyring or a damaged file is no sign-out, and no reason to take another account: what was read before is used
+			// until it can be read again.
+			log.warning(() => `${known.source.label} cannot be read now. What was read before is used on.`);
+			view.outcome = known;
 			return view;
 		}
 
@@ -340,6 +356,11 @@ export class Acquisition {
 			}
 		}
 
+		// Whose token it is to be nobody said, and the caches that say it are damaged: no other cache's account is taken in its place.
+		if (!this.#namesAccount() && readings.some(({error}) => error !== undefined && damages.has(error.code))) {
+			return this.#explainFailure(failed, readings);
+		}
+
 		for (const source of extra) {
 			// eslint-disable-next-line no-await-in-loop
 			const reading = await this.#readUnlessDown(source, query, readings);
@@ -351,6 +372,12 @@ export class Acquisition {
 		}
 
 		return this.#explainFailure(failed, readings);
+	}
+
+	/** Whether the options say which account is meant, so that any cache's will do. */
+	#namesAccount(): boolean {
+		const {username, tenantId, record, enableGuestTenantAuthentication} = this.#settings;
+		return username !== undefined || record !== undefined || (tenantId !== undefined && !enableGuestTenantAuthentication);
 	}
 
 	/** Once the service itself is missing or stalls, its other items need not be tried. */
@@ -436,9 +463,13 @@ export class Acquisition {
 			}
 
 			const cached = this.#findCached(view.outcome, request, minimumLifetimeSec);
-			return cached && livesLonger(cached, replaced)
-				? toAcquired(cached, generation)
-				: toAcquired(await this.#redeem(view.outcome, request, target, signal), generation);
+			if (cached && livesLonger(cached, replaced)) {
+				return toAcquired(cached, generation);
+			}
+
+			const granted = await this.#redeem(view.outcome, request, target, signal);
+			// Its own challenge is what made this grant's generation old.
+			return toAcquired(granted, request.claims !== undefined && this.#generation === generation + 1 ? this.#generation : generation);
 		} finally {
 			await lease?.release();
 		}
@@ -495,7 +526,13 @@ export class Acquisition {
 	/** What the sources say now, however short ago they were looked at. */
 	async #latestView(kind: CacheKind): Promise<View> {
 		const view = this.#views.get(kind);
-		return view && !await this.#hasChanged(view, false) && this.#views.get(kind) === view ? view : this.#look(kind);
+		if (view && !await this.#hasChanged(view, false) && this.#views.get(kind) === view) {
+			return view;
+		}
+
+		// A look that is under way may have passed by what another process wrote just now.
+		await this.#looking.get(kind);
+		return this.#look(kind);
 	}
 
 	#findCached(account: ResolvedAccount, request: TokenRequest, lifetimeSec: number): AccessTokenEntry | GrantedToken | undefined {
@@ -506,7 +543,7 @@ export class Acquisition {
 		const {kind} = account.source;
 		// A source of both kinds may hold tokens that no CAE request should get, and no others.
 		const fitsKind = kind === request.kind || (kind === undefined && request.kind === 'nocae');
-		return findAccessToken([...this.#granted.ofKind(request.kind), ...(fitsKind ? account.accessTokens : [])], {
+		const criteria = {
 			account: account.candidate.account,
 			clientId: this.#settings.clientId,
 			environments: this.#settings.authority.environments,
@@ -514,7 +551,14 @@ export class Acquisition {
 			tenantId: request.tenantId ?? this.#ownTenant(),
 			nowSec: Math.floor(Date.now() / 1000),
 			lifetimeSec,
-		});
+		};
+		const granted = this.#granted.ofKind(request.kind);
+		const cached = fitsKind ? account.accessTokens : [];
+		// What a challenge made worthless may expire later than what answered it. Of several the last one expires last.
+		const sinceMs = findAccessToken(this.#granted.challengesOfKind(request.kind), criteria)?.sentMs;
+		return sinceMs === undefined
+			? findAccessToken([...granted, ...cached], criteria)
+			: findAccessToken([...granted.filter(({sentMs}) => sentMs >= sinceMs), ...cached.filter(({cachedAt = 0}) => cachedAt * 1000 >= sinceMs)], criteria);
 	}
 
 	/** The tenant that the options ask tokens of, where they do; otherwise the account's own is meant. */
@@ -531,6 +575,7 @@ export class Acquisition {
 	async #redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantedToken> {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? this.#ownTenant() ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
+		signal.throwIfAborted();
 		const client = this.#tokenClient();
 		let refusal: GrantRefusal | undefined;
 		for (const entry of account.candidate.refreshTokens) {
@@ -541,12 +586,13 @@ export class Acquisition {
 
 			const refreshToken = this.#granted.currentRefreshToken(secret);
 			const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
-			const known = this.#refused.get(keys.token) ?? this.#refused.get(keys.request);
+			const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
 			if (known) {
-				refusal = known;
+				refusal = known.refusal;
 				continue;
 			}
 
+			const sentMs = Date.now();
 			try {
 				// Each refusal decides whether the next refresh token is needed.
 				// eslint-disable-next-line no-await-in-loop
@@ -558,7 +604,7 @@ export class Acquisition {
 				);
 				// eslint-disable-next-line no-await-in-loop
 				return await this.#keep(response, account, request, {
-					tenant, refreshToken, entry, target,
+					tenant, refreshToken, entry, target, sentMs,
 				});
 			} catch (error) {
 				if ((error as Error).name !== 'GrantRefusal') {
@@ -566,7 +612,7 @@ export class Acquisition {
 				}
 
 				refusal = error as GrantRefusal;
-				this.#refused.set(refusal.isTokenDead ? keys.token : keys.request, refusal);
+				this.#remember(refusal.isTokenDead ? keys.token : keys.request, refusal);
 				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
 				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
 					// The next refresh token does not have to wait for a lock.
@@ -578,11 +624,21 @@ export class Acquisition {
 		throw explainRefusal(refusal, request);
 	}
 
+	#remember(key: string, refusal: GrantRefusal): void {
+		this.#refused.delete(key);
+		if (this.#refused.size >= maxRefused) {
+			const [oldest] = this.#refused.keys();
+			this.#refused.delete(oldest ?? '');
+		}
+
+		this.#refused.set(key, {refusal, untilMs: refusal.isTokenDead ? Number.POSITIVE_INFINITY : performance.now() + requestRefusedMs});
+	}
+
 	async #keep(
 		response: TokenResponse,
 		account: ResolvedAccount,
 		request: TokenRequest,
-		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined},
+		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; sentMs: number},
 	): Promise<GrantedToken> {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
@@ -591,6 +647,7 @@ export class Acquisition {
 		const accessToken: GrantedToken = {
 			kind: request.kind,
 			source: 'grant',
+			sentMs: sent.sentMs,
 			homeAccountId,
 			environment: authority.host,
 			clientId,
@@ -603,7 +660,13 @@ export class Acquisition {
 			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
 		};
 		this.#granted.keep(accessToken, sent.refreshToken, response.refreshToken);
-		if (sent.target) {
+		if (request.claims !== undefined) {
+			this.#granted.keepChallenge(accessToken);
+			// What was asked for before is served to those who wait for it, and to nobody else.
+			this.#generation++;
+		}
+
+		if (sent.target && !this.#granted.isOutdated(accessToken)) {
 			const grant: Grant = {
 				response,
 				account: account.candidate.account,
@@ -691,7 +754,12 @@ function isStoreDown(error: StoreError | undefined): boolean {
 	return error?.code === 'STC_STORE_UNAVAILABLE' || error?.code === 'STC_STORE_TIMEOUT' || error?.code === 'STC_ADDON_MISSING';
 }
 
-/** The sources could not be read, in contrast to: were read, and have no such account. */
-function isUnreadable(error: CredentialUnavailableError): boolean {
-	return error.code !== 'STC_NO_ACCOUNT' && error.code !== 'STC_AMBIGUOUS_ACCOUNT' && error.code !== 'STC_CACHE_NOT_FOUND';
+function isSameAccount(outcome: View['outcome'], {candidate}: ResolvedAccount): boolean {
+	return !(outcome instanceof Error) && outcome.candidate.account.homeAccountId === candidate.account.homeAccountId;
+}
+
+/** The source could not be read, in contrast to: was read, or is not there, and so has no such account any more. */
+function wasUnread(source: CacheSource, readings: readonly SourceReading[]): boolean {
+	const reading = readings.find(({source: {label}}) => label === source.label);
+	return reading ? reading.error !== undefined : readings.some(({source: {store}, error}) => store === source.store && isStoreDown(error));
 }

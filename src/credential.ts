@@ -4,6 +4,7 @@ import {listAccounts} from './account-list.js';
 import type {TokenRequest} from './acquisition.js';
 import {type ErrorCode, invalidArgument} from './errors.js';
 import {Flight, toAbortError} from './flight.js';
+import {holding} from './holding.js';
 import {log} from './log.js';
 import {TokenMemo} from './memo.js';
 import {readSettings, type Settings} from './options.js';
@@ -54,6 +55,7 @@ export class SharedTokenCacheCredential {
 		this.#cacheCheckIntervalMs = this.#settings.cacheCheckIntervalMs;
 		this.#memo = TokenMemo.for(this.#settings);
 		this.#hot = this.#memo.hot;
+		abandoned.register(this, this.#memo, this);
 	}
 
 	/**
@@ -91,7 +93,7 @@ export class SharedTokenCacheCredential {
 	/**
 	 * The accounts of all shared caches that can be read here, without secrets.
 	 *
-	 * @throws {CredentialUnavailableError} when no cache could be read and at least one is there.
+	 * @throws {CredentialUnavailableError} when no cache could be read, and a store that may hold one failed.
 	 */
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
@@ -105,7 +107,9 @@ export class SharedTokenCacheCredential {
 	async close(): Promise<void> {
 		if (!this.#isClosed) {
 			this.#isClosed = true;
-			await this.#memo.release();
+			abandoned.unregister(this);
+			// What is being written is waited for without a hold of its own.
+			await holding(async () => this.#memo.release());
 		}
 	}
 
@@ -123,7 +127,7 @@ export class SharedTokenCacheCredential {
 		}
 
 		const hotKey = request.tenantId === undefined ? joinScopes(scopes) : tenantHotKey(request.tenantId, list);
-		const token = request.claims === undefined ? this.#hot[request.kind].get(hotKey) : undefined;
+		const token = request.claims === undefined ? this.#memo.hotTokenFor(hotKey, request) : undefined;
 		const nowMs = Date.now();
 		if (token && nowMs < token.serveUntilMs) {
 			this.#memo.maintain(token, hotKey, nowMs);
@@ -179,28 +183,33 @@ export class SharedTokenCacheCredential {
 	}
 }
 
+/** Credentials that nobody closed, and nobody can use any longer: they keep no connection open for those that are still in use. */
+const abandoned = new FinalizationRegistry<TokenMemo>(memo => {
+	void memo.release();
+});
+
 /** Whether a hit may be served without reading the options any further. */
 function isPlain(options: GetTokenOptions): boolean {
 	return typeof options === 'object'
 		&& options !== null
 		&& options.requestOptions === undefined
-		&& !options.claims
+		&& (options.claims === undefined || options.claims === '')
 		&& !options.tenantId
 		&& options.proofOfPossessionOptions === undefined
 		&& !options.abortSignal?.aborted;
 }
 
 function hotKeyOf(scopes: string[]): string {
-	return Array.isArray(scopes) && scopes.length === 1 ? String(scopes[0]) : joinScopes(scopes);
+	return Array.isArray(scopes) && scopes.length === 1 ? scopes[0]! : joinScopes(scopes);
 }
 
+/** Of what is refused further on, something that no hit has. */
 function joinScopes(scopes: string | string[]): string {
-	return Array.isArray(scopes) ? scopes.join(' ') : scopes;
+	return Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string') ? scopes.join(' ') : scopes as string;
 }
 
-/** No scope holds a line break, so these keys meet no other. */
 function tenantHotKey(tenantId: string, scopes: string[]): string {
-	return `${tenantId.toLowerCase()}\n${scopes.join(' ')}`;
+	return `${tenantId.toLowerCase()} ${scopes.join(' ')}`;
 }
 
 /** Source: RFC 6749, 3.3, `scope-token`. */

@@ -158,9 +158,17 @@ export function needsUser(response: ErrorResponse): boolean {
  */
 const requestSuberrors: ReadonlySet<string> = new Set(['basic_action', 'additional_action', 'message_only', 'consent_required', 'protection_policy_required']);
 
+/**
+ * The same where there is no suberror: the user is not assigned to the resource, is blocked from it, has to do more for it, or has not consented.
+ * Source: Microsoft identity platform, "Microsoft Entra authentication and authorization error codes".
+ */
+const requestErrorCodes: ReadonlySet<number> = new Set([50_005, 50_076, 50_079, 50_105, 50_158, 53_000, 53_001, 53_002, 53_003, 53_004, 65_001, 65_002, 65_004, 90_094]);
+
 /** Whether the refresh token itself is dead, so that it need not be sent again for anything. */
 export function isRefreshTokenDead(response: ErrorResponse): boolean {
-	return response.error === 'invalid_grant' && !requestSuberrors.has(response.suberror ?? '');
+	return response.error === 'invalid_grant'
+		&& !requestSuberrors.has(response.suberror ?? '')
+		&& (Boolean(response.suberror) || !response.errorCodes?.some(code => requestErrorCodes.has(code)));
 }
 
 /** The AADSTS number with its name, as people look it up, or the OAuth error. */

@@ -4,7 +4,21 @@ import type {AccessTokenEntry} from './backend.js';
 import type {CacheKind} from './locations.js';
 
 /** A token that a grant of this process brought. */
-export type GrantedToken = AccessTokenEntry & {kind: CacheKind; source: 'grant'};
+export type GrantedToken = AccessTokenEntry & {
+	kind: CacheKind;
+	source: 'grant';
+	/** When it was asked for, Unix milliseconds. */
+	sentMs: number;
+};
+
+/** A challenge that a grant answered: tokens that were asked for before it are worthless. As an entry, so that it is matched like one. */
+type Challenge = AccessTokenEntry & {kind: CacheKind; sentMs: number};
+
+/** A challenge outlives the tokens that it made worthless: those of continuous access evaluation live up to 28 hours. Seconds. */
+const challengeLifeSec = 48 * 3600;
+
+/** Challenges remembered at the most. */
+const maxChallenges = 100;
 
 /** Granted tokens kept in memory at the most; the oldest go first. */
 const maxGrantedTokens = 1000;
@@ -14,12 +28,31 @@ const maxRotatedTokens = 100;
 
 export class GrantedTokens {
 	#granted: GrantedToken[] = [];
+	#challenges: Challenge[] = [];
 	/** Refresh tokens that grants of this process rotated: the cached one to its newest descendant. */
 	readonly #rotated = new Map<string, string>();
 
 	/** Access tokens for requests of one kind. */
 	ofKind(kind: CacheKind): GrantedToken[] {
 		return this.#granted.filter(token => token.kind === kind);
+	}
+
+	/** Challenges to requests of one kind that have been answered. */
+	challengesOfKind(kind: CacheKind): Challenge[] {
+		return this.#challenges.filter(challenge => challenge.kind === kind);
+	}
+
+	/** To be called with what answers a claims challenge. */
+	keepChallenge({secret: _secret, ...token}: GrantedToken): void {
+		this.#challenges = [
+			...this.#challenges.filter(challenge => !replaces(token, challenge)).slice(1 - maxChallenges),
+			{...token, secret: '', expiresOn: (token.sentMs / 1000) + challengeLifeSec},
+		];
+	}
+
+	/** Whether a token answers a request that was sent before a challenge, and so is worthless by now. */
+	isOutdated(token: GrantedToken): boolean {
+		return this.#challenges.some(challenge => replaces(token, challenge) && challenge.sentMs > token.sentMs);
 	}
 
 	/** The newest descendant of a cached refresh token, as far as this process knows. */
@@ -33,23 +66,31 @@ export class GrantedTokens {
 	 */
 	keep(accessToken: GrantedToken, sent: string, received: string | undefined): void {
 		const nowSec = Date.now() / 1000;
-		this.#granted = [
-			...this.#granted.filter(token => token.expiresOn > nowSec && !replaces(accessToken, token)).slice(1 - maxGrantedTokens),
-			accessToken,
-		];
+		// Of two requests under way at once the older one may be answered last.
+		if (!this.#granted.some(token => replaces(accessToken, token) && token.sentMs > accessToken.sentMs)) {
+			this.#granted = [
+				...this.#granted.filter(token => token.expiresOn > nowSec && !replaces(accessToken, token)).slice(1 - maxGrantedTokens),
+				accessToken,
+			];
+		}
+
 		if (received && received !== sent) {
-			const [cached] = [...this.#rotated].find(([, current]) => current === sent) ?? [sent];
-			this.#rotated.delete(cached);
-			this.#rotated.set(cached, received);
-			if (this.#rotated.size > maxRotatedTokens) {
-				const [oldest] = this.#rotated.keys();
-				this.#rotated.delete(oldest ?? '');
+			// The cache may hold any of its ancestors, for not every one of them could be written.
+			for (const ancestor of [sent, ...[...this.#rotated].filter(([, current]) => current === sent).map(([cached]) => cached)]) {
+				this.#rotated.delete(ancestor);
+				this.#rotated.set(ancestor, received);
+			}
+
+			for (const oldest of [...this.#rotated.keys()].slice(0, -maxRotatedTokens)) {
+				this.#rotated.delete(oldest);
 			}
 		}
 	}
 }
 
-function replaces(token: GrantedToken, other: GrantedToken): boolean {
+type Slot = Omit<AccessTokenEntry, 'secret'> & {kind: CacheKind};
+
+function replaces(token: Slot, other: Slot): boolean {
 	return token.kind === other.kind
 		&& token.homeAccountId === other.homeAccountId
 		&& token.environment === other.environment

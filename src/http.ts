@@ -85,7 +85,7 @@ export class HttpClient {
 		}, attemptTimeoutMs);
 		timer.unref();
 		try {
-			return await this.#exchange(request, attempt.signal);
+			return await unlessAborted(this.#exchange(request, attempt.signal), attempt.signal);
 		} catch (error) {
 			signal.throwIfAborted();
 			throw attempt.signal.aborted ? timeout : toHttpFailure(error);
@@ -118,6 +118,24 @@ export class HttpClient {
 			sentMs,
 		};
 	}
+}
+
+/** undici heeds a signal only once the request has a connection, which a proxy or a busy dispatcher may never give it. */
+export async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+	return new Promise((resolve, reject) => {
+		const onAbort = () => {
+			reject(signal.reason as Error);
+		};
+
+		if (signal.aborted) {
+			onAbort();
+		}
+
+		signal.addEventListener('abort', onAbort, {once: true});
+		work.finally(() => {
+			signal.removeEventListener('abort', onAbort);
+		}).then(resolve, reject);
+	});
 }
 
 async function readBody({body}: UndiciResponse): Promise<string> {
@@ -174,6 +192,7 @@ type Undici = {
 	Agent: DispatcherClass;
 	ProxyAgent: DispatcherClass;
 	EnvHttpProxyAgent: DispatcherClass;
+	Pool: new(origin: unknown, options: object) => OwnDispatcher;
 	buildConnector(options: object): Connect;
 };
 
@@ -185,11 +204,11 @@ function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatc
 	// The proxy agents need methods that undici's main file adds to every dispatcher.
 	if (proxy) {
 		const token = proxy.username === undefined ? {} : {token: `Basic ${Buffer.from(`${proxy.username}:${proxy.password ?? ''}`).toString('base64')}`};
-		return new (wholeUndici().ProxyAgent)({uri: `${proxy.host}:${proxy.port}`, ...token});
+		return new (wholeUndici().ProxyAgent)({uri: `${proxy.host}:${proxy.port}`, ...token, ...releasedPools()});
 	}
 
 	if (['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some(name => process.env[name])) {
-		return new (wholeUndici().EnvHttpProxyAgent)();
+		return new (wholeUndici().EnvHttpProxyAgent)(releasedPools());
 	}
 
 	const Agent = fromUndici('undici/lib/dispatcher/agent.js', undici => undici.Agent);
@@ -202,6 +221,27 @@ function release(socket: Socket): Socket {
 	socket.unref();
 	socket.ref = () => socket;
 	return socket;
+}
+
+/** Options of undici's proxy agents: the connections to the proxy, and those through it, are released like all others. */
+function releasedPools(): object {
+	const {Pool, buildConnector} = wholeUndici();
+	// Hosts that NO_PROXY names are connected to without one.
+	const factory = (origin: unknown, {connect = buildConnector({timeout: connectTimeoutMs}), ...options}: {connect?: Connect}) => new Pool(origin, {
+		...options,
+		async connect(target: object, callback: ConnectCallback) {
+			// The tunnel's own connect function gives its socket to the callback alone.
+			const socket = connect(target, (error, connected) => {
+				callback(error, connected && release(connected));
+			}) as Partial<Socket> | Promise<void> | undefined;
+			if (socket && 'unref' in socket) {
+				release(socket as Socket);
+			}
+
+			return socket;
+		},
+	});
+	return {factory, clientFactory: factory};
 }
 
 function wholeUndici(): Undici {

@@ -179,19 +179,16 @@ async function stateOf(path: string): Promise<string | undefined> {
 
 /** Removes a stuck holder's lease. One waiter at a time, so that none removes the lease of the one who came after. */
 async function takeAway(path: string, judged: string, tryLock: LeaseOptions['tryLock']): Promise<void> {
-	const turn = await tryLock([`${path}.stuck`]);
-	if (!turn) {
-		return;
-	}
-
+	let turn: HeldLock | null = null;
 	try {
-		if (await stateOf(path) === judged) {
+		turn = await tryLock([`${path}.stuck`]);
+		if (turn && await stateOf(path) === judged) {
 			log.warning(() => 'The process that holds the lease of the token request shows no sign of life; it is taken over.');
 			await unlink(path);
 		}
 	} catch (error) {
 		log.info(() => `The lease of a stuck process could not be removed: ${(error as Error).message}`);
 	} finally {
-		await turn.release();
+		await turn?.release();
 	}
 }

@@ -44,6 +44,9 @@ const longestJitterMs = 30_000;
 const firstBackoffMs = 30_000;
 const longestBackoffMs = 600_000;
 
+/** Clocks are corrected by so much all the time. Milliseconds. */
+const toleratedClockStepMs = 10_000;
+
 /** Tokens kept for one kind of request at the most: scopes come from callers, and may not fill the memory. */
 const maxHotTokens = 1000;
 
@@ -64,13 +67,15 @@ export class TokenMemo {
 		return memo;
 	}
 
-	/** By the caller's scopes (and tenant) as written, so that a hit needs one look-up. */
+	/** By the caller's scopes as written, so that a hit needs one look-up. */
 	readonly hot: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
 	/** When the cache was last looked at, Unix milliseconds. */
 	checkedMs = 0;
 	readonly acquisition: Acquisition;
 	readonly #key: string;
 	readonly #checkIntervalMs: number;
+	/** The same for requests that name a tenant, which are looked up once their arguments are checked. */
+	readonly #hotOfTenants: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
 	readonly #flights = new Map<string, Flight<HotToken>>();
 	#isChecking = false;
 	#users = 0;
@@ -91,8 +96,18 @@ export class TokenMemo {
 		return token.promise;
 	}
 
+	/** A token for a request without claims that is in memory. */
+	hotTokenFor(hotKey: string, request: TokenRequest): HotToken | undefined {
+		return this.#hotFor(request).get(hotKey);
+	}
+
 	/** What a hit leaves to be done: a look at the cache, a refresh ahead of time. Returns at once; never fails. */
 	maintain(token: HotToken, hotKey: string, nowMs: number): void {
+		if (nowMs < this.checkedMs - toleratedClockStepMs) {
+			// The clock was set back, and by how much the tokens' times are wrong is judged where they are matched.
+			this.#forget();
+		}
+
 		if (nowMs - this.checkedMs >= this.#checkIntervalMs || nowMs < this.checkedMs) {
 			this.checkedMs = nowMs;
 			void this.#check();
@@ -151,7 +166,14 @@ export class TokenMemo {
 			return;
 		}
 
-		const hot = this.hot[token.request.kind];
+		const {kind, claims} = token.request;
+		if (claims !== undefined) {
+			// What the challenge made worthless may stand there under other spellings of the same request.
+			this.hot[kind].clear();
+			this.#hotOfTenants[kind].clear();
+		}
+
+		const hot = this.#hotFor(token.request);
 		hot.delete(hotKey);
 		if (hot.size >= maxHotTokens) {
 			const [oldest] = hot.keys();
@@ -161,9 +183,15 @@ export class TokenMemo {
 		hot.set(hotKey, token);
 	}
 
+	#hotFor({kind, tenantId}: TokenRequest): Map<string, HotToken> {
+		return (tenantId === undefined ? this.hot : this.#hotOfTenants)[kind];
+	}
+
 	#forget(): void {
-		this.hot.cae.clear();
-		this.hot.nocae.clear();
+		for (const hot of [this.hot, this.#hotOfTenants]) {
+			hot.cae.clear();
+			hot.nocae.clear();
+		}
 	}
 
 	async #check(): Promise<void> {
@@ -190,6 +218,8 @@ export class TokenMemo {
 				throw new Error('The authority gave no newer token.');
 			}
 
+			// A token that is born into its last minutes is not refreshed for each call.
+			next.refreshFromMs = Math.max(next.refreshFromMs, Date.now() + firstBackoffMs);
 			this.#keep(hotKey, next);
 		} catch (error) {
 			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
@@ -227,7 +257,8 @@ function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort,
 	return {
 		promise: Promise.resolve(issueAccessToken(token, expiresOnMs, refreshOnMs)),
 		// While the authority is down, callers are not made to wait for it again and again.
-		serveUntilMs: isLastResort ? expiresOnMs : expiresOnMs - leastServedLifeMs,
+		// Half of what is left, where that is less: a token that lives shorter than a minute is not fetched again for each call.
+		serveUntilMs: isLastResort ? expiresOnMs : expiresOnMs - Math.min(leastServedLifeMs, Math.max(0, expiresOnMs - Date.now()) / 2),
 		refreshFromMs: isLastResort ? Date.now() + firstBackoffMs : refreshFromMs + jitterMs,
 		failures: isLastResort ? 1 : 0,
 		expiresOnSec,

@@ -246,7 +246,15 @@ function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | u
 		throw invalidArgument('proxyOptions.host must be a host with its scheme, such as "http://proxy.example".');
 	}
 
-	return {...proxy, port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535)};
+	// By name, because they decide which credentials share their memory, and a stranger's field may be anything.
+	const username = optionalString(proxy.username, 'proxyOptions.username');
+	const password = optionalString(proxy.password, 'proxyOptions.password');
+	return {
+		host: proxy.host,
+		port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535),
+		...(username !== undefined && {username}),
+		...(password !== undefined && {password}),
+	};
 }
 
 function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {

@@ -15,7 +15,7 @@ import {
 	type TokenResponse,
 } from './grant-response.js';
 import {
-	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
+	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings, unlessAborted,
 } from './http.js';
 import {log} from './log.js';
 import {packageName, packageVersion} from './version.js';
@@ -65,7 +65,7 @@ const maxThrottleMs = 3_600_000;
 export class TokenClient {
 	readonly #settings: TokenClientSettings;
 	readonly #http: HttpClient;
-	/** When requests of one kind may be sent again, Unix milliseconds. */
+	/** When requests of one kind may be sent again, by `performance.now()`. */
 	readonly #throttledUntilMs = new Map<string, number>();
 	#discovery: Promise<void> | undefined;
 
@@ -80,7 +80,7 @@ export class TokenClient {
 	 * @throws the reason of `signal`, if that fired.
 	 */
 	async redeem(request: RedeemRequest, signal: AbortSignal): Promise<TokenResponse> {
-		await this.#checkAuthority();
+		await unlessAborted(this.#checkAuthority(), signal);
 		const correlationId = randomUUID();
 		const answer = await this.#sendWithRetries(
 			{
@@ -164,7 +164,7 @@ export class TokenClient {
 			const isLasting = outcome instanceof HttpFailure && (outcome.kind === 'certificate' || outcome.kind === 'too-large');
 			if (isLasting || attempt >= maxRetries || pauseMs > maxRetryDelayMs) {
 				if (askedMs !== undefined) {
-					this.#throttledUntilMs.set(key, Date.now() + Math.min(askedMs, maxThrottleMs));
+					this.#throttledUntilMs.set(key, performance.now() + Math.min(askedMs, maxThrottleMs));
 				}
 
 				throw this.#toError(outcome, {
@@ -199,7 +199,8 @@ export class TokenClient {
 			return;
 		}
 
-		const waitMs = untilMs - Date.now();
+		// No more than was asked for, should the clock have been set back.
+		const waitMs = untilMs - performance.now();
 		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
 			throw new AuthenticationError(
 				'STC_TOKEN_REQUEST_FAILED',

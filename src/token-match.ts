@@ -64,7 +64,7 @@ export function clockSkewSec({cachedAt = 0}: AccessTokenEntry, nowSec: number): 
 function realmsOf({account, tenantId}: TokenCriteria): Set<string> {
 	const realms = tenantId
 		? [tenantId]
-		: [homeTenantOf(account.homeAccountId) ?? '', account.realm ?? '', organizationsTenant, 'common'];
+		: [homeTenantOf(account.homeAccountId) ?? account.realm ?? '', organizationsTenant, 'common'];
 	return new Set(realms.map(realm => realm.toLowerCase()));
 }
 

@@ -154,12 +154,9 @@ export class WriteBack {
 
 			return outcome;
 		} catch (error) {
-			if (!(error instanceof StoreError)) {
-				throw error;
-			}
-
-			log.warning(() => `The shared token cache could not be written (${source.label}); tokens are kept in memory. ${error.message}`);
-			return error;
+			const failure = error instanceof StoreError ? error : new StoreError('STC_IO', 'An unexpected error.', {op: 'commit'}, {cause: error});
+			log.warning(() => `The shared token cache could not be written (${source.label}); tokens are kept in memory. ${(error as Error).message}`);
+			return failure;
 		} finally {
 			this.#running.delete(running);
 		}
@@ -237,7 +234,11 @@ export class WriteBack {
 			case 'written': {
 				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
 				acknowledge(suspects, outcome.stamp);
-				// Who did it once may do it again.
+				// Who did it once may do it again, and others may have read what it left.
+				for (const written of suspects) {
+					written.untilMs = performance.now() + repairWindowMs;
+				}
+
 				this.#lookIn(firstLookMs);
 				break;
 			}

@@ -5,6 +5,7 @@ import {
 } from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {inspect} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {CredentialUnavailableError} from '../../dist/errors.js';
 import {SharedTokenCacheCredential} from '../../dist/index.js';
@@ -13,6 +14,7 @@ import {startEntraServer} from '../helpers/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {until} from '../helpers/until.js';
 
 const annWithToken = (secret: string, lifeSec = 3600) => cacheOf({
 	accounts: [accountRecord(ann)],
@@ -27,18 +29,6 @@ const files = {
 	dotnet: '.local/share/.IdentityService/msal.cache.nocae',
 	gcm: '.local/.IdentityService/msal.cache',
 };
-
-/** Waits until `condition` holds; a test that waits in vain fails at its next assertion. */
-async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
-	const endMs = Date.now() + timeoutMs;
-	while (Date.now() < endMs) {
-		if (await condition()) {
-			return;
-		}
-
-		await sleep(10);
-	}
-}
 
 for (const useNativeAddon of [true, false]) {
 	const variant = useNativeAddon ? 'native' : 'pure';
@@ -378,6 +368,53 @@ test('both forms of the constructor, supported(), close() and await using', asyn
 	const disposed = new SharedTokenCacheCredential();
 	await disposed[Symbol.asyncDispose]();
 	await t.throwsAsync(disposed.getToken(scope), {message: /the credential is closed/});
+});
+
+test('what a hit would not look at is refused all the same once the token is in memory', async t => {
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-home', 3600), accessTokenRecord(ann, 'FAKE-guest', 3600, {realm: bob.utid})],
+	}));
+	const credential = home.credential();
+	const cases: Array<[unknown, unknown]> = [
+		[[[scope]], undefined],
+		[`${bob.utid}\n${scope}`, undefined],
+		[`\n${bob.utid}\n${scope}`, undefined],
+		[{toString: () => scope}, undefined],
+		[[{toString: () => scope}], undefined],
+		[[Object.create(null)], undefined],
+		[[Symbol('scope'), scope], undefined],
+		[scope, {claims: null}],
+		[scope, {claims: 0}],
+	];
+	for (const state of ['cold', 'warm']) {
+		for (const [scopes, options] of cases) {
+			// Rejects, and never throws in the caller's face.
+			const error = await t.throwsAsync(credential.getToken(scopes as string, options as object), {instanceOf: TypeError}, `${state}: ${inspect([scopes, options])}`);
+			t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
+		}
+
+		t.is((await credential.getToken(scope)).token, 'FAKE-home');
+		t.is((await credential.getToken(scope, {tenantId: bob.utid})).token, 'FAKE-guest');
+	}
+});
+
+test('a token of a tenant where the user is a guest does not pass for one of home', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+	t.teardown(async () => entra.close());
+	for (const tenantId of [ann.utid, undefined]) {
+		const home = new TestHome(t);
+		home.write(cacheOf({
+			accounts: [accountRecord(ann, {realm: bob.utid, local_account_id: 'guest'}), accountRecord(ann)],
+			refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+			accessTokens: [accessTokenRecord(ann, 'FAKE-guest', 5000, {realm: bob.utid})],
+		}));
+		t.not((await home.credential({...(tenantId && {tenantId})}, entra).getToken(scope)).token, 'FAKE-guest');
+	}
+
+	t.is(entra.grants.length, 2);
 });
 
 test('closing one credential leaves its twin alone', async t => {

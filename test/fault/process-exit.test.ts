@@ -3,6 +3,8 @@
 import {execFile} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
 import {join} from 'node:path';
+import {type AddressInfo, createServer} from 'node:net';
+import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import * as faults from '../helpers/entra-faults.js';
@@ -10,10 +12,13 @@ import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {LockProcess} from '../helpers/lock-process.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
 const refreshToken = 'FAKE-refresh-ann';
+/** Gives a module a `require`, so that one program text does for both kinds: only a module ends with code 13 when it waits in vain. */
+const requireInModules = `data:text/javascript,${encodeURIComponent(`import {createRequire} from 'node:module'; globalThis.require = createRequire(${JSON.stringify(fileURLToPath(root))});`)}`;
 
 async function entraServer(t: ExecutionContext, delayMs = 0): Promise<EntraServer> {
 	const server = await startEntraServer({refreshTokens: {[refreshToken]: ann}, delayMs});
@@ -22,16 +27,20 @@ async function entraServer(t: ExecutionContext, delayMs = 0): Promise<EntraServe
 }
 
 /** Runs a program with a credential for `server` and returns its output and how long it lived. It is ended after 20 s. */
-async function program(home: TestHome, server: EntraServer, code: string) {
+async function program(home: TestHome, server: EntraServer, code: string, {flags = [], environment = {}}: {flags?: string[]; environment?: Record<string, string>} = {}) {
 	const authorityPath = join(home.path, 'authority.pem');
 	writeFileSync(authorityPath, server.ca);
 	const startMs = Date.now();
-	const {stdout} = await run(process.execPath, ['--eval', `
+	const {stdout} = await run(process.execPath, [...flags, '--eval', `
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
 		const credential = new SharedTokenCacheCredential({authorityHost: '${server.origin}', retryOptions: {maxRetries: 0}});
 		const getToken = () => credential.getToken('${scope}');
 		${code}
-	`], {cwd: root, timeout: 20_000, env: {PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath}});
+	`], {
+		cwd: root, timeout: 20_000, env: {
+			PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, ...environment,
+		},
+	});
 	return {stdout, elapsedMs: Date.now() - startMs};
 }
 
@@ -99,4 +108,80 @@ test('a caller who leaves lets the process go', async t => {
 	`);
 	t.is(stdout.trim(), 'AbortError');
 	t.true(elapsedMs < 10_000);
+});
+
+const callFor1500Ms = `
+	const until = Date.now() + 1500;
+	let token;
+	while (Date.now() < until) {
+		({token} = await getToken());
+		await new Promise(resolve => setTimeout(resolve, 20));
+	}
+`;
+
+test('a refresh in the background that hangs at a proxy does not hold the process', async t => {
+	const server = await entraServer(t);
+	let connections = 0;
+	const proxy = createServer(() => {
+		connections++;
+	});
+	await new Promise<void>(resolve => {
+		proxy.listen(0, '127.0.0.1', resolve);
+	});
+	t.teardown(() => {
+		proxy.close();
+	});
+	const environment = {HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`};
+	const {stdout, elapsedMs} = await program(homeWith(t, server, nowSec() - 300), server, `(async () => { ${callFor1500Ms} console.log(token); })();`, {environment});
+	t.is(stdout.trim(), 'FAKE-cached');
+	t.true(connections > 0);
+	t.true(elapsedMs < 10_000);
+});
+
+test('close() is waited for, while a refresh in the background hangs', async t => {
+	const server = await entraServer(t);
+	server.scriptAll(faults.noAnswer());
+	const {stdout} = await program(homeWith(t, server, nowSec() - 300), server, `${callFor1500Ms} await credential.close(); console.log('closed');`, {flags: ['--input-type=module', '--import', requireInModules]});
+	t.is(stdout.trim(), 'closed');
+	t.is(server.tokenRequests.length, 1);
+});
+
+test('close() is waited for, while what was granted waits for a lock', async t => {
+	const server = await entraServer(t);
+	const home = homeWith(t, server, undefined);
+	const holder = await LockProcess.start(t, 'native', join(home.path, '.IdentityService/msal.cache.nocae.lockfile'));
+	t.is(await holder.ask('lock'), 'locked');
+	const {stdout} = await program(home, server, 'await getToken(); await credential.close(); console.log(\'closed\');', {flags: ['--input-type=module', '--import', requireInModules]});
+	t.is(stdout.trim(), 'closed');
+});
+
+test('a credential that was forgotten instead of closed does not keep the connections of its twin', async t => {
+	const server = await entraServer(t);
+	const {stdout} = await program(homeWith(t, server, undefined), server, `
+		const {readdirSync, readlinkSync} = require('node:fs');
+		const isSocket = descriptor => {
+			try {
+				return readlinkSync('/proc/self/fd/' + descriptor).startsWith('socket:');
+			} catch {
+				return false;
+			}
+		};
+		const sockets = () => readdirSync('/proc/self/fd').filter(isSocket).length;
+		(async () => {
+			let forgotten = new SharedTokenCacheCredential({authorityHost: '${server.origin}', retryOptions: {maxRetries: 0}});
+			await forgotten.getToken('${scope}');
+			forgotten = undefined;
+			for (let round = 0; round < 20; round++) {
+				gc();
+				await new Promise(resolve => setTimeout(resolve, 20));
+			}
+			const before = sockets();
+			await credential.close();
+			for (let round = 0; sockets() === before && round < 100; round++) {
+				await new Promise(resolve => setTimeout(resolve, 20));
+			}
+			console.log(before - sockets());
+		})();
+	`, {flags: ['--expose-gc']});
+	t.is(stdout.trim(), '1');
 });

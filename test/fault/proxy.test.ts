@@ -1,16 +1,18 @@
 /** Proxies, by environment and by option: the token request goes through a real CONNECT proxy on loopback, TLS end to end. */
 
 import {execFile} from 'node:child_process';
-import {writeFileSync} from 'node:fs';
+import {readdirSync, writeFileSync} from 'node:fs';
 import {createServer, type Server} from 'node:http';
-import {type AddressInfo, connect} from 'node:net';
+import {type AddressInfo, connect, createServer as createTcpServer} from 'node:net';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
+import {loopbackDispatcher} from '../helpers/dispatcher.js';
 import {startEntraServer} from '../helpers/entra-server.js';
 import {
 	accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {until} from '../helpers/until.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
@@ -83,4 +85,60 @@ test('proxyOptions, with a password', async t => {
 		},
 	}));
 	t.deepEqual(tunnels, [`Basic ${Buffer.from('ann:FAKE-password').toString('base64')}`]);
+});
+
+/** Takes connections and says nothing. */
+async function startSilentServer(t: ExecutionContext): Promise<{port: number; connections: number}> {
+	const server = createTcpServer(socket => {
+		started.connections++;
+		t.teardown(() => socket.destroy());
+	});
+	const started = {port: 0, connections: 0};
+	await new Promise<void>(resolve => {
+		server.listen(0, '127.0.0.1', resolve);
+	});
+	t.teardown(() => {
+		server.close();
+	});
+	started.port = (server.address() as AddressInfo).port;
+	return started;
+}
+
+const leasesIn = (home: TestHome) => readdirSync(join(home.path, '.IdentityService')).filter(name => name.endsWith('.lease'));
+
+test('a proxy that says nothing: who waits no longer leaves no lease behind, and the next process is not held up', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
+	t.teardown(async () => entra.close());
+	const proxy = await startSilentServer(t);
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh');
+	const stalled = home.credential({proxyOptions: {host: 'http://127.0.0.1', port: proxy.port}, retryOptions: {maxRetries: 0}});
+	await t.throwsAsync(stalled.getToken(scope, {requestOptions: {timeout: 1000}}), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
+	t.true(proxy.connections > 0);
+	await until(() => leasesIn(home).length === 0);
+	t.is((await home.credential({}, entra).getToken(scope)).token, entra.grants[0]!.accessToken);
+});
+
+test('a proxy that says nothing: a request ends after its 30 s', async t => {
+	t.timeout(90_000);
+	const proxy = await startSilentServer(t);
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh');
+	const stalled = home.credential({proxyOptions: {host: 'http://127.0.0.1', port: proxy.port}, retryOptions: {maxRetries: 0}});
+	const startMs = performance.now();
+	await t.throwsAsync(stalled.getToken(scope), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
+	t.true(performance.now() - startMs < 60_000);
+});
+
+test('instance discovery that gets no answer: who waits no longer leaves no lease behind', async t => {
+	const silent = await startSilentServer(t);
+	const home = new TestHome(t);
+	const environment = 'login.new-cloud.example';
+	home.write(cacheOf({accounts: [accountRecord(ann, {environment})], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh', {environment})]}));
+	const dispatcher = loopbackDispatcher({port: silent.port, ca: ''});
+	t.teardown(async () => dispatcher.destroy());
+	const credential = home.credential({authorityHost: environment, dispatcher});
+	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 500}}), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
+	t.true(silent.connections > 0);
+	await until(() => leasesIn(home).length === 0);
 });

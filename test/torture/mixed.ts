@@ -145,6 +145,8 @@ class Observer {
 	tornByPeers = 0;
 	emptyByPeers = 0;
 	readonly #versions = new Map<string, Set<string>>();
+	/** Stamps of the cache when it was torn or empty. */
+	readonly #broken = new Set<string>();
 	readonly #path: string;
 	readonly #reading: Promise<void>;
 	readonly #deleting: Promise<void>;
@@ -179,6 +181,10 @@ class Observer {
 	checkWrites(writes: readonly Write[]): number {
 		let seen = 0;
 		for (const {name, base, stamp} of writes) {
+			if (this.#broken.has(stamp)) {
+				throw new Error('A write of ours was found torn or empty.');
+			}
+
 			const before = this.#versions.get(base);
 			const after = this.#versions.get(stamp);
 			if (!before || !after) {
@@ -210,9 +216,14 @@ class Observer {
 					throw error;
 				}
 
-				this.tornByPeers++;
-				writeFileSync(`${this.#path}.copy`, last, {mode: 0o600});
-				renameSync(`${this.#path}.copy`, this.#path);
+				const torn = await this.#tornStamp(cache);
+				if (torn !== undefined) {
+					this.tornByPeers++;
+					this.#broken.add(torn);
+					writeFileSync(`${this.#path}.copy`, last, {mode: 0o600});
+					renameSync(`${this.#path}.copy`, this.#path);
+				}
+
 				continue;
 			}
 
@@ -223,6 +234,7 @@ class Observer {
 			if (read.text === '') {
 				// A peer that writes in place was stopped by the scheduler between emptying the file and filling it.
 				this.emptyByPeers++;
+				this.#broken.add(read.stamp);
 				continue;
 			}
 
@@ -233,6 +245,22 @@ class Observer {
 
 			await sleep(1);
 		}
+	}
+
+	/** @returns the stamp of what is there now; `undefined` if it is well again, or being written. */
+	async #tornStamp(cache: SharedCache): Promise<string | undefined> {
+		const source = plaintextFile(this.#path);
+		const {value} = await cache.stamp(source);
+		const text = readFileSync(this.#path, 'utf8');
+		try {
+			JSON.parse(text);
+			return undefined;
+		} catch {
+			// Its message would quote the text.
+		}
+
+		const after = await cache.stamp(source);
+		return after.value === value ? value : undefined;
 	}
 
 	async #deleteLockFiles(): Promise<void> {

@@ -69,8 +69,10 @@ test('realm: without a tenant the account\'s own, under each name that libraries
 		t.true(fits({realm}), realm);
 	}
 
-	t.true(fits({realm: 'guest'}, {account: {...criteria.account, realm: 'guest'}}));
 	t.false(fits({realm: 'guest'}));
+	t.false(fits({realm: 'guest'}, {account: {...criteria.account, realm: 'guest'}}), 'the record of a guest account says where else it is known');
+	const account = {...criteria.account, homeAccountId: 'without-a-tenant', realm: 'adfs'};
+	t.true(fits({realm: 'adfs', homeAccountId: 'without-a-tenant'}, {account}));
 });
 
 test('realm: with a tenant that one only', t => {

@@ -311,6 +311,34 @@ test.serial('a write that failed is tried again after 30 s, 60 s and so on, and 
 	await writer.close();
 });
 
+test.serial('what was written over late is looked after for a minute from then, because others may have read what was there', async t => {
+	mock.timers.enable({apis: ['setTimeout']});
+	const startMs = performance.now();
+	let elapsedMs = 0;
+	const clock = mock.method(performance, 'now', () => startMs + elapsedMs);
+	t.teardown(() => {
+		mock.timers.reset();
+		clock.mock.restore();
+	});
+	const {commits, cache} = scriptedCache();
+	let stamp = 'b';
+	const writer = new WriteBack({...cache, stamp: async () => ({value: stamp, readable: true})} as unknown as SharedCache, () => undefined);
+	await writer.write(plaintextFile('/c'), grantOf());
+	for (const [atMs, expected] of [[59_000, 2], [118_000, 3], [177_000, 4]] as const) {
+		elapsedMs = atMs;
+		stamp = `a peer's ${atMs}`;
+		await writer.repair();
+		t.is(commits.length, expected, `after ${atMs} ms`);
+		stamp = 'b';
+	}
+
+	elapsedMs = 300_000;
+	stamp = 'a peer\'s';
+	await writer.repair();
+	t.is(commits.length, 4, 'nobody wrote over it for two minutes');
+	await writer.close();
+});
+
 test.serial('a token that expired meanwhile is not written, and after close nothing is', async t => {
 	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
 	t.teardown(() => {

@@ -1,0 +1,85 @@
+/** Clocks that are set while a credential is in use. Serial, because each test sets the clock of the whole process. */
+
+import {setTimeout as sleep} from 'node:timers/promises';
+import test from 'ava';
+import type {AuthenticationError} from '../../dist/errors.js';
+import * as faults from '../helpers/entra-faults.js';
+import {startEntraServer} from '../helpers/entra-server.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+import {until} from '../helpers/until.js';
+
+const realNow = Date.now;
+const clock = {aheadMs: 0};
+Date.now = () => realNow() + clock.aheadMs;
+const hourMs = 3_600_000;
+
+test.afterEach.always(() => {
+	clock.aheadMs = 0;
+});
+
+test.serial('set back: a token got by the wrong clock is not served beyond its life', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 3600});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh-ann');
+	const credential = home.credential({cacheCheckIntervalInMs: 50}, entra);
+	clock.aheadMs = 2 * hourMs;
+	const first = await credential.getToken(scope);
+	clock.aheadMs = 0;
+	await credential.getToken(scope);
+	clock.aheadMs = 65 * 60_000;
+	const later = await credential.getToken(scope);
+	t.not(later.token, first.token);
+	t.is(later.token, entra.grants.at(-1)!.accessToken);
+});
+
+test.serial('set back: a cache that was looked at by the wrong clock is looked at again', async t => {
+	const home = new TestHome(t);
+	const credential = home.credential({cacheCheckIntervalInMs: 50});
+	clock.aheadMs = hourMs;
+	await t.throwsAsync(credential.getToken(scope), {name: 'CredentialUnavailableError'});
+	clock.aheadMs = 0;
+	home.writeSettled(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')], accessTokens: [accessTokenRecord(ann, 'FAKE-cached', 3000)]}));
+	await until(async () => {
+		try {
+			return (await credential.getToken(scope)).token === 'FAKE-cached';
+		} catch {
+			return false;
+		}
+	});
+	t.is((await credential.getToken(scope)).token, 'FAKE-cached');
+});
+
+test.serial('set back: an authority that asked to be left alone for 100 s is left alone no longer', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh-ann');
+	const credential = home.credential({retryOptions: {maxRetries: 0, maxRetryDelayInMs: 10}}, entra);
+	clock.aheadMs = 24 * hourMs;
+	entra.script(faults.throttled(100));
+	const failure = async () => t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+	await failure();
+	clock.aheadMs = 0;
+	const {retryAfterInMs} = await failure();
+	t.true(retryAfterInMs !== undefined && retryAfterInMs <= 100_000, String(retryAfterInMs));
+	t.is(entra.tokenRequests.length, 1);
+});
+
+test.serial('a jump of hours, as after a sleep: the next call waits for a new token', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 3600});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh-ann');
+	const credential = home.credential({cacheCheckIntervalInMs: 50}, entra);
+	const first = await credential.getToken(scope);
+	clock.aheadMs = 8 * hourMs;
+	const second = await credential.getToken(scope);
+	t.not(second.token, first.token);
+	t.true(second.expiresOnTimestamp > Date.now());
+	await sleep(100);
+	t.is((await credential.getToken(scope)).token, second.token);
+	t.is(entra.grants.length, 2);
+});
