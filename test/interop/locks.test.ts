@@ -126,21 +126,15 @@ for (const backend of backends) {
 			const theirs = peerProcess.ask(`count ${counter}`);
 			const answers = await Promise.all(ours.map(async process => process.ask(`count 200 ${counter}`)));
 			writeFileSync(`${counter}.stop`, '');
-			const answer = await theirs.catch((error: unknown) => {
-				if (kind !== 'python') {
-					throw error;
-				}
-
-				return String(error);
-			});
-			if (!answer.startsWith('counted')) {
-				// After 5 s without its turn it opens whatever file is there and waits for that one's lock, deleted or not.
-				t.log(`python went on without the lock: ${answer.split('\n').at(-2) ?? ''}`);
-				return;
+			const [, outcome, count] = /^(counted|starved) (\d+)$/.exec(await theirs) ?? [];
+			if (outcome === 'starved') {
+				// On a machine that is busy enough. What it counted until then counts.
+				t.is(kind, 'python');
+				t.log('python got no turn for 5 s, and went on without the lock');
+			} else {
+				t.true(Number(count) > 0, 'the peer had its turns');
 			}
 
-			const [, count] = /^counted (\d+)$/.exec(answer) ?? [];
-			t.true(Number(count) > 0, 'the peer had its turns');
 			const lost = 400 + Number(count) - Number(readFileSync(counter, 'utf8'));
 			t.log(`${count} by ${kind}, ${lost} lost, ours: ${answers.join(', ')}`);
 			if (!peer.takesDeletedFiles) {
