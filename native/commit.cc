@@ -9,10 +9,13 @@ Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held)
   *is_held = false;
   for (const std::string& path : paths) {
     std::unique_ptr<FileLock> lock;
-    Status status = FileLock::TryAcquire(path, &lock);
+    if (!locks_.empty()) lock = locks_.front()->TryExtend(path);
     if (lock == nullptr) {
-      Release();
-      return status;
+      Status status = FileLock::TryAcquire(path, &lock);
+      if (lock == nullptr) {
+        Release();
+        return status;
+      }
     }
     locks_.push_back(std::move(lock));
   }

@@ -28,6 +28,10 @@ class FileLock {
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
+  // Takes the lock of another path in the same directory along, for less than TryAcquire costs.
+  // Freed before this one. nullptr if that is not possible, whatever the reason: TryAcquire tells.
+  virtual std::unique_ptr<FileLock> TryExtend(const std::string& /*path*/) { return nullptr; }
+
   // Whether the lock file still is ours. One that a peer deleted is put back. False: somebody else
   // has it now, and the lock is lost for good.
   virtual bool Check() = 0;

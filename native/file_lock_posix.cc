@@ -297,22 +297,69 @@ bool IsStale(const std::string& path, int fd, const struct stat& info, KernelLoc
 
 // ---- The lock ----
 
+// Deletes private files whose makers died between creating and deleting them: at the first lock
+// of this path, from time to time, and when a dead one's lock was taken over. Holding the lock is
+// not needed for it: who lives has its private file locked, or is named in it.
+void SweepOrphans(const std::string& path, bool took_over) {
+  static std::mutex mutex;
+  static std::unordered_map<std::string, Clock::time_point> swept;
+  {
+    const std::lock_guard<std::mutex> guard(mutex);
+    const Clock::time_point now = Clock::now();
+    const auto [entry, is_new] = swept.try_emplace(path, now);
+    if (!is_new && !took_over && now - entry->second < kSweepInterval) return;
+    entry->second = now;
+  }
+  for (const char* suffix : {"", kGraveSuffix}) {
+    ForEachTemp(path, suffix, [](const std::string& orphan) {
+      const UniqueFd fd(open(orphan.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+      if (!fd.is_open()) return;
+      const KernelLock kernel = LockInKernel(fd.get());
+      struct stat info;
+      if (kernel == KernelLock::kOurs ||
+          (kernel == KernelLock::kUnknown && fstat(fd.get(), &info) == 0 &&
+           IsStale(orphan, fd.get(), info, kernel))) {
+        unlink(orphan.c_str());
+      }
+      TheObservations().Forget(orphan);
+    });
+  }
+}
+
 class PosixFileLock : public FileLock {
  public:
   PosixFileLock(std::string path, std::string private_path, UniqueFd fd, bool took_over)
       : path_(std::move(path)),
         private_path_(std::move(private_path)),
-        fd_(std::move(fd)),
+        fd_(std::make_shared<UniqueFd>(std::move(fd))),
         took_over_(took_over) {
-    fstat(fd_.get(), &identity_);
+    fstat(fd_->get(), &identity_);
   }
+
+  // One more name of the same inode.
+  PosixFileLock(std::string path, const PosixFileLock& first)
+      : path_(std::move(path)),
+        private_path_(first.private_path_),
+        is_extension_(true),
+        fd_(first.fd_),
+        took_over_(false),
+        identity_(first.identity_) {}
 
   ~PosixFileLock() override {
     struct stat now;
     // First, so that no peer finds it free while it still is there.
     if (lstat(path_.c_str(), &now) == 0 && IsSame(now, identity_)) unlink(path_.c_str());
-    fd_.Close();
+    if (is_extension_) return;
+    fd_->Close();
     if (!private_path_.empty()) unlink(private_path_.c_str());
+  }
+
+  // A third of the work on the file system is making and freeing an inode: 20 KB are written in
+  // 0.6 instead of 0.7 ms.
+  std::unique_ptr<FileLock> TryExtend(const std::string& path) override {
+    if (private_path_.empty() || link(private_path_.c_str(), path.c_str()) != 0) return nullptr;
+    SweepOrphans(path, false);
+    return std::make_unique<PosixFileLock>(path, *this);
   }
 
   bool Check() override {
@@ -323,7 +370,7 @@ class PosixFileLock : public FileLock {
   }
 
   Status Touch() override {
-    if (futimens(fd_.get(), nullptr) != 0) return ErrnoStatus("futimens", path_, errno);
+    if (futimens(fd_->get(), nullptr) != 0) return ErrnoStatus("futimens", path_, errno);
     return Status::Ok();
   }
 
@@ -333,7 +380,9 @@ class PosixFileLock : public FileLock {
   const std::string path_;
   // The inode's other name, from which it is linked again; empty where links are not possible.
   const std::string private_path_;
-  UniqueFd fd_;
+  // Whether the private name and the kernel locks are another's to free.
+  const bool is_extension_ = false;
+  const std::shared_ptr<UniqueFd> fd_;
   const bool took_over_;
   struct stat identity_ = {};
 };
@@ -356,7 +405,7 @@ class Acquisition {
         TheObservations().Forget(path_);
         // It may be the other name of an orphan, which would seem to be locked by somebody.
         judged_.Close();
-        SweepOrphans();
+        SweepOrphans(path_, took_over_);
         break;
       }
     }
@@ -471,35 +520,6 @@ class Acquisition {
     const ssize_t written = pwrite(fd, text.data(), text.size(), 0);
     if (written >= 0 && static_cast<size_t>(written) != text.size()) errno = ENOSPC;
     return written == static_cast<ssize_t>(text.size());
-  }
-
-  // Deletes private files whose makers died between creating and deleting them: at the first lock
-  // of this path, from time to time, and when a dead one's lock was taken over. Holding the lock is
-  // not needed for it: who lives has its private file locked, or is named in it.
-  void SweepOrphans() const {
-    static std::mutex mutex;
-    static std::unordered_map<std::string, Clock::time_point> swept;
-    {
-      const std::lock_guard<std::mutex> guard(mutex);
-      const Clock::time_point now = Clock::now();
-      const auto [entry, is_new] = swept.try_emplace(path_, now);
-      if (!is_new && !took_over_ && now - entry->second < kSweepInterval) return;
-      entry->second = now;
-    }
-    for (const char* suffix : {"", kGraveSuffix}) {
-      ForEachTemp(path_, suffix, [](const std::string& orphan) {
-        const UniqueFd fd(open(orphan.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-        if (!fd.is_open()) return;
-        const KernelLock kernel = LockInKernel(fd.get());
-        struct stat info;
-        if (kernel == KernelLock::kOurs ||
-            (kernel == KernelLock::kUnknown && fstat(fd.get(), &info) == 0 &&
-             IsStale(orphan, fd.get(), info, kernel))) {
-          unlink(orphan.c_str());
-        }
-        TheObservations().Forget(orphan);
-      });
-    }
   }
 
   const std::string& path_;

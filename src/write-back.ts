@@ -67,6 +67,8 @@ export class WriteBack {
 	/** The look that is under way, or was the last; it never fails. */
 	#looking: Promise<void> = Promise.resolve();
 	#nextLook: Promise<void> | undefined;
+	/** Whether the next look begins with what waits for another try. */
+	#retriesFirst = false;
 	/** Commits that are under way, those that wait for a lock included. */
 	readonly #running = new Set<Promise<unknown>>();
 	readonly #ending = new AbortController();
@@ -90,15 +92,13 @@ export class WriteBack {
 		await this.#commit(source, editsOfEviction(account, refreshToken));
 	}
 
-	/** To be called when the cache was found to have changed: puts back what is missing of the last seconds' writes. */
+	/**
+	 * To be called when the cache was found to have changed: puts back what is missing of the last minute's writes, and tries again what
+	 * could not be written, because what stood in the way may be gone.
+	 */
 	async repair(): Promise<void> {
-		// A look that is under way may have passed by what happened just now: another follows it, one for all who ask meanwhile.
-		this.#nextLook ??= this.#looking.then(async () => {
-			this.#nextLook = undefined;
-			this.#looking = this.#look();
-			await this.#looking;
-		});
-		await this.#nextLook;
+		this.#retriesFirst = true;
+		await this.#lookOnceMore();
 	}
 
 	/** Ends the work in the background: what is being written gets a moment to be finished, what waits for another try is given up. */
@@ -169,12 +169,13 @@ export class WriteBack {
 
 		this.#pending = [...this.#pending.slice(1 - maxPending), write];
 		this.#retryTimer ??= setTimeout(() => {
-			this.#retryTimer = undefined;
 			void this.#retry();
 		}, Math.min(firstRetryMs * (2 ** (write.failures - 1)), longestRetryMs)).unref();
 	}
 
 	async #retry(): Promise<void> {
+		clearTimeout(this.#retryTimer);
+		this.#retryTimer = undefined;
 		const pending = this.#pending;
 		this.#pending = [];
 		for (const write of pending) {
@@ -190,15 +191,30 @@ export class WriteBack {
 		if (!this.#isClosed) {
 			const timer = setTimeout(() => {
 				this.#lookTimers.delete(timer);
-				void this.repair();
+				void this.#lookOnceMore();
 			}, delayMs);
 			timer.unref();
 			this.#lookTimers.add(timer);
 		}
 	}
 
+	async #lookOnceMore(): Promise<void> {
+		// A look that is under way may have passed by what happened just now: another follows it, one for all who ask meanwhile.
+		this.#nextLook ??= this.#looking.then(async () => {
+			this.#nextLook = undefined;
+			this.#looking = this.#look();
+			await this.#looking;
+		});
+		await this.#nextLook;
+	}
+
 	/** One commit for all that was written to one cache for one account: in a busy moment that may be a lot. */
 	async #look(): Promise<void> {
+		if (this.#retriesFirst) {
+			this.#retriesFirst = false;
+			await this.#retry();
+		}
+
 		// However long a lock was waited for: nothing is forgotten that was not looked after once.
 		const nowMs = performance.now();
 		this.#recent = this.#recent.filter(({untilMs, isLookedAfter}) => untilMs > nowMs || !isLookedAfter);

@@ -10,15 +10,14 @@ import {SharedCache} from '../../dist/cache.js';
 import type {StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/locations.js';
 import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
-import {
-	environmentOfServer, FleetProcess, nameTokens, until,
-} from '../helpers/fleet.js';
+import {environmentOfServer, FleetProcess, nameTokens} from '../helpers/fleet.js';
 import {
 	accountRecord, ann, cacheOf, type CacheSections, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 import {LockProcess, within} from '../helpers/lock-process.js';
 import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
 import {storage} from '../helpers/written-cache.js';
+import {until} from '../helpers/until.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
@@ -103,8 +102,8 @@ for (const variant of variants) {
 		t.deepEqual(readdirSync(directory), lockedFiles);
 		const blockedMs = await service.ask<number>({do: 'longestBlockMs'});
 		t.is(await holder.ask('unlock'), 'unlocked');
-		await until('the tokens are written', () => tokenCount(cachePath) === 2, 5000);
-		await until('nothing is left', () => readdirSync(directory).length === 1, 5000);
+		await until(() => tokenCount(cachePath) === 2, 5000);
+		await until(() => readdirSync(directory).length === 1, 5000);
 		t.deepEqual(readdirSync(directory), cacheFiles);
 		t.is(server.tokenRequests.length, 2);
 		t.log(`Longest block of the event loop: ${blockedMs.toFixed(1)} ms.`);

@@ -8,7 +8,6 @@ import {
 import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
-import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
 import type {GetTokenOptions, SharedTokenCacheCredentialOptions} from '../../dist/types.js';
@@ -205,18 +204,6 @@ const leasePattern = /^\.[\da-f]{32}\.lease$/;
 /** Who holds the lease of a token request in this directory: the process ids in the lease files. */
 export function leaseHolders(directory: string): number[] {
 	return readdirSync(directory).filter(name => leasePattern.test(name)).map(name => Number.parseInt(readFileSync(join(directory, name), 'utf8'), 10));
-}
-
-/** Looks again and again until it is so. */
-export async function until(what: string, condition: () => boolean, timeoutMs = 20_000): Promise<void> {
-	const endMs = performance.now() + timeoutMs;
-	while (!condition()) {
-		if (performance.now() > endMs) {
-			throw new Error(`It never came to this: ${what}.`);
-		}
-
-		await sleep(5);
-	}
 }
 
 const faketimeLibrary = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(name => `/usr/lib/${name}/faketime/libfaketime.so.1`).find(path => existsSync(path));

@@ -5,13 +5,13 @@ import {setTimeout as sleep} from 'node:timers/promises';
  *
  * @throws when it does not within `timeoutMs`.
  */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
 	const endMs = performance.now() + timeoutMs;
 	while (!await condition()) {
 		if (performance.now() > endMs) {
 			throw new Error(`Waited in vain for ${timeoutMs} ms until ${condition.toString()}`);
 		}
 
-		await sleep(10);
+		await sleep(5);
 	}
 }

@@ -10,7 +10,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
 import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
-import {holdAnswer, until} from '../helpers/fleet.js';
+import {holdAnswer} from '../helpers/fleet.js';
 import {
 	ann, bob, type CacheSections, homeAccountId, TestHome,
 } from '../helpers/home.js';
@@ -22,6 +22,7 @@ import {readInProcess} from '../helpers/reader.js';
 import {
 	environmentOf, namer, nameTokens, query, storage, vault,
 } from '../helpers/written-cache.js';
+import {until} from '../helpers/until.js';
 
 const scopeOf = (name: string) => `https://${name}.example/.default`;
 const refreshTokenOfBob = 'FAKE-refresh-bob';
@@ -53,6 +54,13 @@ async function startPython(t: ExecutionContext, {entra, home, cachePath}: Stage)
 const read = (cachePath: string) => JSON.parse(readFileSync(cachePath, 'utf8')) as CacheSections;
 const token = async (credential: SharedTokenCacheCredential, scope: string) => (await credential.getToken(scope)).token;
 
+/** A token, once it is in the cache: on a machine that is busy a caller has it before. */
+async function writtenToken(credential: SharedTokenCacheCredential, scope: string, cachePath: string): Promise<string> {
+	const given = await token(credential, scope);
+	await until(() => readFileSync(cachePath, 'utf8').includes(given));
+	return given;
+}
+
 for (const variant of ['native', 'pure'] as const) {
 	const lacks = [lackOf('msal-python'), variant === 'native' ? lackOfAddon() : undefined];
 
@@ -61,7 +69,7 @@ for (const variant of ['native', 'pure'] as const) {
 		const {entra, home, cachePath, name} = stage;
 		const python = await startPython(t, stage);
 		const credential = home.credential({useNativeAddon: variant === 'native'}, entra);
-		t.is(name(await token(credential, vault)), 'access token 2');
+		t.is(name(await writtenToken(credential, vault, cachePath)), 'access token 2');
 		t.is(name(entra.grants[1]!.redeemed), 'refresh token 1');
 
 		t.is(name(await python.silent(ann.username, vault)), 'access token 2');
@@ -70,7 +78,7 @@ for (const variant of ['native', 'pure'] as const) {
 		// Only the last refresh token is good.
 		t.is(name(await python.silent(ann.username, storage)), 'access token 3');
 		t.is(name(entra.grants[2]!.redeemed), 'refresh token 2');
-		t.is(name(await token(credential, scopeOf('third'))), 'access token 4');
+		t.is(name(await writtenToken(credential, scopeOf('third'), cachePath)), 'access token 4');
 		t.is(name(entra.grants[3]!.redeemed), 'refresh token 3');
 		t.is(name(await token(credential, storage)), 'access token 3', 'its access token, without a request');
 		t.is(name(await python.silent(ann.username, scopeOf('third'))), 'access token 4');
@@ -89,14 +97,14 @@ for (const variant of ['native', 'pure'] as const) {
 		entra.script(itsAnswer.behaviour);
 		const its = python.silent(ann.username, storage, true);
 		await itsAnswer.arrived;
-		t.is(name(await token(credential, vault)), 'access token 2');
+		t.is(name(await writtenToken(credential, vault, cachePath)), 'access token 2');
 		itsAnswer.letGo();
 		t.is(name(await its), 'access token 3');
 		t.is(name(await python.silent(ann.username, vault)), 'access token 2');
 
 		const ourAnswer = holdAnswer();
 		entra.script(ourAnswer.behaviour);
-		const ours = token(credential, scopeOf('ours'));
+		const ours = writtenToken(credential, scopeOf('ours'), cachePath);
 		await ourAnswer.arrived;
 		t.is(name(await python.silent(ann.username, scopeOf('its'))), 'access token 4');
 		ourAnswer.letGo();
@@ -252,5 +260,5 @@ test('a peer that goes by no lock writes over ours again and again: it comes bac
 
 	t.true(readFileSync(cachePath, 'utf8').includes(given));
 	home.write(before);
-	await until('it is there again', () => readFileSync(cachePath, 'utf8').includes(given), 5000);
+	await until(() => readFileSync(cachePath, 'utf8').includes(given), 5000);
 });

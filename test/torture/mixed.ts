@@ -91,6 +91,8 @@ export async function torture({
 		const nodeReports = (await Promise.all(nodes.map(async peer => peer.end()))).map(line => JSON.parse(line) as {hits: number; writes: number});
 		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]; starved: number});
 		await observer.stopDeleting();
+		// Should a peer have left the cache torn, somebody has to put a copy back before anything can be written.
+		await observer.seesCacheWhole();
 		const kept = await Promise.all(writers.map(async writer => writer.end()));
 		await observer.end();
 
@@ -166,6 +168,15 @@ class Observer {
 	async stopDeleting(): Promise<void> {
 		this.#isDeleting = false;
 		await this.#deleting;
+	}
+
+	/** Waits until it has read the cache whole, from now on. */
+	async seesCacheWhole(): Promise<void> {
+		// One reading may be under way already.
+		const enough = this.readings + 2;
+		while (this.readings < enough && !this.#failure) {
+			await sleep(10);
+		}
 	}
 
 	async end(): Promise<void> {

@@ -339,6 +339,23 @@ test.serial('what was written over late is looked after for a minute from then, 
 	await writer.close();
 });
 
+test.serial('a write that failed is tried again as soon as the cache has changed, and its waiting time is over then', async t => {
+	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
+	t.teardown(() => {
+		mock.timers.reset();
+	});
+	const {commits, cache} = scriptedCache(new StoreError('STC_CACHE_CORRUPT', 'torn'));
+	const writer = new WriteBack(cache, () => undefined);
+	await writer.write(plaintextFile('/c'), grantOf());
+	t.is(commits.length, 1);
+	await writer.repair();
+	t.is(commits.length, 2);
+	mock.timers.tick(120_000);
+	await settle();
+	t.is(commits.length, 2, 'it is written');
+	await writer.close();
+});
+
 test.serial('a token that expired meanwhile is not written, and after close nothing is', async t => {
 	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
 	t.teardown(() => {
