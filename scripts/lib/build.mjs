@@ -42,9 +42,9 @@ export async function buildAddon() {
 	return ['compiled', tools].filter(Boolean).join(', ');
 }
 
-/** Compiles `src/` to `dist/` and removes what no source makes any more. */
+/** Compiles `src/` to `dist/`, puts what every program loads into one file, and removes what no source makes any more. */
 export async function buildDist() {
-	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json']);
+	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', 'scripts/lib/bundle.mjs']);
 	if (isStamped('dist', hash) && fs.existsSync(path.join(dist, 'index.js'))) {
 		return 'unchanged';
 	}
@@ -56,6 +56,12 @@ export async function buildDist() {
 	}
 
 	const emitted = new Set([...stdout.matchAll(/^TSFILE: (?<file>.*)$/gm)].map(match => path.resolve(match.groups.file)));
+	// Packages are not installed yet when this file is loaded.
+	const {bundle} = await import('./bundle.mjs');
+	for (const file of await bundle(dist)) {
+		emitted.add(file);
+	}
+
 	for (const name of fs.readdirSync(dist, {recursive: true})) {
 		const file = path.join(dist, name);
 		if (!emitted.has(file) && fs.statSync(file).isFile()) {
