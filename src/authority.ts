@@ -34,12 +34,26 @@ const otherWellKnownHosts: ReadonlySet<string> = new Set([
 	'login.sovcloud-identity.sg',
 ]);
 
+/** What {@link parseAuthority} would make of the default, without the 0.4 ms that the first URL of a process costs. */
+const publicCloud: Authority = Object.freeze({
+	origin: `https://${defaultAuthorityHost}`,
+	host: defaultAuthorityHost,
+	environments: aliasGroups[0]!,
+	isAdfs: false,
+	isWellKnown: true,
+	isLoopback: false,
+});
+
 /**
  * @param text Host or URL; `https://` is added where there is no scheme.
  * @param optionName Where it comes from, for the error text.
  * @throws `STC_INVALID_ARGUMENT` for anything but an https authority (http for a loopback address).
  */
 export function parseAuthority(text: string, optionName: string): Authority {
+	if (text === defaultAuthorityHost) {
+		return publicCloud;
+	}
+
 	const example = `Use a host such as "${defaultAuthorityHost}" or its https URL.`;
 	let url: URL;
 	try {

@@ -11,6 +11,10 @@ test('host or URL, any case, with trailing slashes', t => {
 	}
 });
 
+test('the default, which is not parsed, is what parsing makes of it', t => {
+	t.deepEqual(parse('login.microsoftonline.com'), parse('https://login.microsoftonline.com/'));
+});
+
 test('aliases, the authority\'s own name first', t => {
 	t.deepEqual(parse('login.windows.net').environments, ['login.windows.net', 'login.microsoftonline.com', 'login.microsoft.com', 'sts.windows.net']);
 	t.deepEqual(parse('login.chinacloudapi.cn').environments, ['login.chinacloudapi.cn', 'login.partner.microsoftonline.cn']);
