@@ -5,7 +5,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {rollup} from 'rollup';
+import {rollup} from '@rollup/wasm-node';
 import ts from 'typescript';
 import {fromRoot} from './paths.mjs';
 
