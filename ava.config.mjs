@@ -1,6 +1,7 @@
 // Each test file runs in a process of its own: the addon keeps process-wide state, and several tests end processes.
 export default {
-	files: ['test/**/*.test.ts'],
+	// Those for Windows run under Wine: scripts/test-windows.mjs.
+	files: ['test/**/*.test.ts', '!test/windows/**'],
 	extensions: {ts: 'module'},
 	nodeArguments: ['--import=tsx'],
 	workerThreads: false,

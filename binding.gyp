@@ -28,7 +28,10 @@
             "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"
           ],
           # nodelete: a worker that ends would unload the addon from under a thread that still waits for a keyring.
-          "ldflags": ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,nodelete", "-Wl,--no-undefined-version", "-pthread"],
+          "ldflags": [
+            "-Wl,--version-script=<(module_root_dir)/native/exports_linux.map", "-Wl,--no-undefined-version",
+            "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,nodelete", "-pthread"
+          ],
           "libraries": ["-ldl"]
         }],
         ["OS!='linux'", {"include_dirs": ["<(napi_headers)"]}],
@@ -39,8 +42,11 @@
             "MACOSX_DEPLOYMENT_TARGET": "11.0",
             "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
             "GCC_OPTIMIZATION_LEVEL": "3",
-            "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow"]
-          }
+            "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow"],
+            "OTHER_CPLUSPLUSFLAGS": ["-fstack-protector-strong"],
+            "OTHER_LDFLAGS": ["-Wl,-exported_symbols_list,<(module_root_dir)/native/exports_mac.txt"]
+          },
+          "libraries": ["-framework CoreFoundation", "-framework Security"]
         }],
         ["OS=='win'", {
           "msvs_settings": {
@@ -48,7 +54,8 @@
               "ExceptionHandling": 1,
               "AdditionalOptions": ["/std:c++17", "/W4", "/guard:cf", "/sdl"]
             }
-          }
+          },
+          "libraries": ["-lcrypt32", "-ladvapi32"]
         }],
         ["warnings_as_errors==1 and OS=='linux'", {"cflags_cc": ["-Werror"]}]
       ]

@@ -121,6 +121,13 @@ const config = [
 			'import-x/no-anonymous-default-export': 'off',
 		},
 	},
+	{
+		files: ['test/windows/**/*.test.ts'],
+		rules: {
+			// They run in another AVA: scripts/test-windows.mjs.
+			'ava/no-ignored-test-files': 'off',
+		},
+	},
 ];
 
 export default config;

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "file_lock.h"
+#include "file_state_win.h"
 #include "wide_path.h"
 #include "win32_status.h"
 #include "windows_api.h"
@@ -49,42 +50,10 @@ constexpr double kReleasedAge = 0.25;
 // A file in the user's directory that the user may not open.
 constexpr double kForeignAge = 30;
 
-// Some SDKs do not name it. Source: ERROR_DIRECTORY_NOT_SUPPORTED in winerror.h of the Windows SDK.
-constexpr DWORD kDirectoryNotSupported = 336;
-
 using Clock = std::chrono::steady_clock;
 
 double Seconds(int64_t ticks) {
   return static_cast<double>(ticks) / static_cast<double>(kTicksPerSecond);
-}
-
-// Which file it is, and since when it is as it is.
-struct FileState {
-  DWORD volume = 0;
-  uint64_t index = 0;
-  // 0 where the file system does not tell.
-  int64_t modified = 0;
-  // Last change of anything about the file, which cannot be set in passing as `modified` can.
-  int64_t changed = 0;
-  DWORD attributes = 0;
-};
-
-bool IsSame(const FileState& a, const FileState& b) {
-  return a.volume == b.volume && a.index == b.index;
-}
-
-bool StateOf(HANDLE file, FileState* state) {
-  BY_HANDLE_FILE_INFORMATION info;
-  if (!GetFileInformationByHandle(file, &info)) return false;
-  state->volume = info.dwVolumeSerialNumber;
-  state->index = (uint64_t{info.nFileIndexHigh} << 32) | info.nFileIndexLow;
-  state->modified = Ticks(info.ftLastWriteTime);
-  state->attributes = info.dwFileAttributes;
-  FILE_BASIC_INFO basic;
-  if (GetFileInformationByHandleEx(file, FileBasicInfo, &basic, sizeof basic)) {
-    state->changed = basic.ChangeTime.QuadPart;
-  }
-  return true;
 }
 
 // ---- How long a lock file has been as it is ----
@@ -100,7 +69,7 @@ class Observations {
     const Clock::time_point now = Clock::now();
     const auto [seen, is_new] = seen_.try_emplace(path, Seen{state, now});
     if (!is_new &&
-        (!IsSame(seen->second.state, state) || seen->second.state.modified != state.modified)) {
+        (!IsSameFile(seen->second.state, state) || seen->second.state.modified != state.modified)) {
       seen->second = {state, now};
     }
     return std::chrono::duration<double>(now - seen->second.since).count();
@@ -241,7 +210,8 @@ class WindowsFileLock : public FileLock {
                                          nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
                                          nullptr));
     FileState state;
-    return is_known_ && named.is_open() && StateOf(named.get(), &state) && IsSame(state, identity_);
+    return is_known_ && named.is_open() && StateOf(named.get(), &state) &&
+           IsSameFile(state, identity_);
   }
 
   Status Touch() override {

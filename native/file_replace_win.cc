@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <utility>
 
 #include "file_replace.h"
@@ -7,12 +8,12 @@
 #include "wide_path.h"
 #include "win32_status.h"
 #include "windows_api.h"
+// Behind the others: it needs what they include.
+#include <aclapi.h>
 
 namespace stc {
 
 namespace {
-
-constexpr char kTempSuffix[] = ".tmp";
 
 // A full disk can show first as a short write.
 bool WriteAll(HANDLE file, std::string_view data) {
@@ -49,12 +50,19 @@ int64_t ModifiedAt(const std::wstring& path) {
   return Ticks(data.ftLastWriteTime);
 }
 
+// Sets a time stamp that every peer takes for new, and gives the state that the file then has.
 // `previous`: of the file before, or 0.
-bool StampAfter(HANDLE file, int64_t previous) {
+bool StampAfter(HANDLE file, int64_t previous, FileState* state) {
   const int64_t now = WallClockTicks() + kTicksPerMillisecond - 1;
   const int64_t whole = now - now % kTicksPerMillisecond;
-  const FILETIME time = FromTicks(std::max(whole, previous) + kTicksPerMillisecond);
-  return SetFileTime(file, nullptr, nullptr, &time) != 0;
+  const int64_t wanted = std::max(whole, previous) + kTicksPerMillisecond;
+  const FILETIME time = FromTicks(wanted);
+  if (!SetFileTime(file, nullptr, nullptr, &time) || !StateOf(file, state)) return false;
+  if (state->modified >= wanted - kTicksPerMillisecond) return true;
+  // A file system that keeps seconds, or pairs of them (FAT).
+  constexpr int64_t kPair = 2 * kTicksPerSecond;
+  const FILETIME coarse = FromTicks((wanted / kPair + 1) * kPair);
+  return SetFileTime(file, nullptr, nullptr, &coarse) && StateOf(file, state);
 }
 
 bool IsInUse(DWORD error) {
@@ -69,6 +77,44 @@ bool IsInUse(DWORD error) {
     default:
       return false;
   }
+}
+
+struct LocalFreer {
+  void operator()(void* memory) const { LocalFree(memory); }
+};
+
+// Whether somebody gave the file permissions of its own, instead of those of its directory.
+bool HasOwnPermissions(PSECURITY_DESCRIPTOR descriptor, const ACL& list) {
+  SECURITY_DESCRIPTOR_CONTROL control = 0;
+  DWORD revision = 0;
+  if (GetSecurityDescriptorControl(descriptor, &control, &revision) &&
+      (control & SE_DACL_PROTECTED) != 0) {
+    return true;
+  }
+  for (DWORD index = 0; index < list.AceCount; ++index) {
+    void* entry = nullptr;
+    if (GetAce(const_cast<ACL*>(&list), index, &entry) &&
+        (static_cast<ACE_HEADER*>(entry)->AceFlags & INHERITED_ACE) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Gives `file` the permissions that somebody gave to the file at `path`. What cannot be read of
+// them, for instance because there is no file, is left as it is. An error, or ERROR_SUCCESS.
+DWORD CopyPermissions(const std::wstring& path, HANDLE file) {
+  ACL* list = nullptr;
+  PSECURITY_DESCRIPTOR read = nullptr;
+  if (GetNamedSecurityInfoW(path.c_str(), SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, nullptr,
+                            nullptr, &list, nullptr, &read) != ERROR_SUCCESS) {
+    return ERROR_SUCCESS;
+  }
+  const std::unique_ptr<void, LocalFreer> descriptor(read);
+  if (list == nullptr || !HasOwnPermissions(descriptor.get(), *list)) return ERROR_SUCCESS;
+  return SetSecurityInfo(file, SE_FILE_OBJECT,
+                         DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, nullptr,
+                         nullptr, list, nullptr);
 }
 
 // As rename of POSIX systems: the old file may be open, if it is shared with those who delete, and
@@ -92,8 +138,9 @@ bool RenameOver(const std::wstring& from, const std::wstring& to) {
 
 class Replacement {
  public:
-  Replacement(const std::string& path, const std::vector<std::string_view>& pieces)
-      : path_(path), pieces_(pieces) {}
+  Replacement(const std::string& path, const std::vector<std::string_view>& pieces,
+              const ReplaceConditions& conditions, PlacedFile* placed)
+      : path_(path), pieces_(pieces), conditions_(conditions), placed_(placed) {}
 
   Status Run(ReplaceMode mode, ReplaceOutcome* outcome) {
     *outcome = ReplaceOutcome::kBusy;
@@ -101,7 +148,9 @@ class Replacement {
     if (status.ok()) status = Resolve();
     if (!status.ok()) return status;
     previous_ = ModifiedAt(target_);
-    return mode == ReplaceMode::kRename ? Rename(outcome) : Overwrite(outcome);
+    // What is not there is in nobody's hands.
+    return mode == ReplaceMode::kRename || conditions_.must_be_new ? Rename(outcome)
+                                                                   : Overwrite(outcome);
   }
 
  private:
@@ -131,48 +180,91 @@ class Replacement {
     return Status::Ok();
   }
 
+  bool MayReplace() const { return !conditions_.may_replace || conditions_.may_replace(); }
+
   Status Rename(ReplaceOutcome* outcome) {
     std::wstring temp;
-    const std::string temp_name = TempName(Narrow(target_), kTempSuffix);
+    const std::string temp_name = TempName(Narrow(target_), kReplacementSuffix);
     Status status = WidenPath(temp_name, &temp);
     if (!status.ok()) return status;
-    UniqueHandle file(CreateFileW(temp.c_str(), GENERIC_WRITE, 0, nullptr, CREATE_NEW,
-                                  FILE_ATTRIBUTE_NORMAL, nullptr));
+    UniqueHandle file(CreateFileW(temp.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | WRITE_DAC, 0,
+                                  nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr));
     if (!file.is_open()) return Fail("CreateFileW", GetLastError());
-    if (!WriteAll(file.get(), pieces_)) {
+    // A handle that counts for no share mode, so that it is in nobody's way.
+    UniqueHandle observer(CreateFileW(temp.c_str(), FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES,
+                                      kShareAll, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
+                                      nullptr));
+    // Before there is anything to read in it.
+    const DWORD error = CopyPermissions(target_, file.get());
+    if (!observer.is_open()) {
+      status = Fail("CreateFileW", GetLastError());
+    } else if (error != ERROR_SUCCESS) {
+      status = Fail("SetSecurityInfo", error);
+    } else if (!WriteAll(file.get(), pieces_)) {
       status = Fail("WriteFile", GetLastError());
-    } else if (!StampAfter(file.get(), previous_)) {
-      status = Fail("SetFileTime", GetLastError());
     } else {
-      // A handle that counts for no share mode, so that it is in nobody's way.
-      const UniqueHandle stamp(CreateFileW(temp.c_str(), FILE_WRITE_ATTRIBUTES, kShareAll, nullptr,
-                                           OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+      // Closing sets time stamps, too.
       file.Close();
-      status = Move(temp, outcome);
-      // Once more: file watchers that pass over renames see a change of the time stamp.
-      if (*outcome == ReplaceOutcome::kReplaced && stamp.is_open()) {
-        StampAfter(stamp.get(), previous_);
-      }
+      status = Place(temp, observer.get(), outcome);
     }
     file.Close();
+    observer.Close();
     if (*outcome != ReplaceOutcome::kReplaced) DeleteFileW(temp.c_str());
     return status;
   }
 
+  // `observer`: open on `temp`.
+  Status Place(const std::wstring& temp, HANDLE observer, ReplaceOutcome* outcome) {
+    FileState own;
+    if (!StampAfter(observer, previous_, &own)) return Fail("SetFileTime", GetLastError());
+    if (!MayReplace()) {
+      *outcome = ReplaceOutcome::kRefused;
+      return Status::Ok();
+    }
+    Status status = Move(temp, outcome);
+    if (*outcome != ReplaceOutcome::kReplaced) return status;
+    placed_->state = own;
+    FileState now;
+    // Both would fail only where the file is out of reach now: then nothing more can be said of it.
+    placed_->is_written_over = !StateOf(observer, &now) || !IsSameContent(now, own);
+    if (placed_->is_written_over) return Status::Ok();
+    // Once more: file watchers that pass over renames see a change of the time stamp.
+    StampAfter(observer, previous_, &now);
+    // As a reader will see it.
+    const UniqueHandle named(CreateFileW(target_.c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
+                                         OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+    FileState seen;
+    placed_->is_written_over = !named.is_open() || !StateOf(named.get(), &seen) ||
+                               !IsSameFile(seen, own) || seen.size != own.size;
+    if (!placed_->is_written_over) placed_->state = seen;
+    return Status::Ok();
+  }
+
   Status Move(const std::wstring& temp, ReplaceOutcome* outcome) const {
-    if (MoveFileExW(temp.c_str(), target_.c_str(), MOVEFILE_REPLACE_EXISTING) != 0) {
+    const DWORD flags = conditions_.must_be_new ? 0 : MOVEFILE_REPLACE_EXISTING;
+    if (MoveFileExW(temp.c_str(), target_.c_str(), flags) != 0) {
       *outcome = ReplaceOutcome::kReplaced;
       return Status::Ok();
     }
     const DWORD error = GetLastError();
+    switch (error) {
+      case ERROR_ALREADY_EXISTS:
+      case ERROR_FILE_EXISTS:
+      // Swept by a writer that took the lock from us just now, or with its directory.
+      case ERROR_FILE_NOT_FOUND:
+        *outcome = ReplaceOutcome::kRefused;
+        return Status::Ok();
+      default:
+        break;
+    }
     if (!IsInUse(error)) return Fail("MoveFileExW", error);
     // Readers that share deleting stay with the old file. Not every file system can do that: then
     // what the other call said counts.
-    if (RenameOver(temp, target_)) *outcome = ReplaceOutcome::kReplaced;
+    if (!conditions_.must_be_new && RenameOver(temp, target_)) *outcome = ReplaceOutcome::kReplaced;
     return Status::Ok();
   }
 
-  Status Overwrite(ReplaceOutcome* outcome) const {
+  Status Overwrite(ReplaceOutcome* outcome) {
     UniqueHandle file(CreateFileW(target_.c_str(), GENERIC_READ | GENERIC_WRITE, kShareAll, nullptr,
                                   OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr));
     if (!file.is_open()) {
@@ -180,6 +272,10 @@ class Replacement {
       // Here it means what it says.
       if (error != ERROR_ACCESS_DENIED && IsInUse(error)) return Status::Ok();
       return Fail("CreateFileW", error);
+    }
+    if (!MayReplace()) {
+      *outcome = ReplaceOutcome::kRefused;
+      return Status::Ok();
     }
     int64_t size = 0;
     for (const std::string_view piece : pieces_) size += static_cast<int64_t>(piece.size());
@@ -190,13 +286,18 @@ class Replacement {
     }
     if (!WriteAll(file.get(), pieces_)) return Fail("WriteFile", GetLastError());
     if (!SetEnd(file.get(), size)) return Fail("SetFileInformationByHandle", GetLastError());
-    if (!StampAfter(file.get(), previous_)) return Fail("SetFileTime", GetLastError());
+    if (!StampAfter(file.get(), previous_, &placed_->state)) {
+      return Fail("SetFileTime", GetLastError());
+    }
+    placed_->is_written_over = placed_->state.size != size;
     *outcome = ReplaceOutcome::kReplaced;
     return Status::Ok();
   }
 
   const std::string& path_;
   const std::vector<std::string_view>& pieces_;
+  const ReplaceConditions& conditions_;
+  PlacedFile* const placed_;
   std::wstring target_;
   int64_t previous_ = 0;
 };
@@ -204,8 +305,9 @@ class Replacement {
 }  // namespace
 
 Status ReplaceFileContent(const std::string& path, const std::vector<std::string_view>& pieces,
-                          ReplaceMode mode, ReplaceOutcome* outcome) {
-  return Replacement(path, pieces).Run(mode, outcome);
+                          ReplaceMode mode, const ReplaceConditions& conditions,
+                          ReplaceOutcome* outcome, PlacedFile* placed) {
+  return Replacement(path, pieces, conditions, placed).Run(mode, outcome);
 }
 
 }  // namespace stc

@@ -1,20 +1,23 @@
 #include "secure_bytes.h"
 
-#include <atomic>
 #include <cstring>
 #include <utility>
+
+#if defined(_WIN32)
+#include "windows_api.h"
+#endif
 
 namespace stc {
 
 void Wipe(void* data, size_t size) {
   if (size == 0) return;
+#if defined(_WIN32)
+  SecureZeroMemory(data, size);
+#else
   std::memset(data, 0, size);
   // The compiler has to believe that somebody reads the zeros, or it drops them before a free.
   // (Writing through a volatile pointer does that too, byte by byte: for the window of a small
   // cache that took longer than reading it.)
-#if defined(_MSC_VER)
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-#else
   __asm__ __volatile__("" : : "r"(data) : "memory");
 #endif
 }

@@ -27,6 +27,9 @@ constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELE
 constexpr auto kFileDispositionInfoEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(21);
 constexpr auto kFileRenameInfoEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(22);
 
+// Some SDKs do not name it. Source: ERROR_DIRECTORY_NOT_SUPPORTED in winerror.h of the Windows SDK.
+constexpr DWORD kDirectoryNotSupported = 336;
+
 // What SYSTEMTIME and FILETIME count: 100 ns since 1601.
 constexpr int64_t kTicksPerMillisecond = 10'000;
 constexpr int64_t kTicksPerSecond = 1000 * kTicksPerMillisecond;

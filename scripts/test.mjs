@@ -40,6 +40,15 @@ async function prepare(name, action) {
 	return isReady;
 }
 
+/** @param {import('./lib/ava.mjs').Tally} result */
+function add(result) {
+	tally.passed += result.passed;
+	tally.failed += result.failed;
+	tally.skipped += result.skipped;
+	failures.push(...result.failures);
+	skips.push(...result.skips);
+}
+
 async function testEverything() {
 	console.log('Preparing');
 	if (!await prepare('npm packages', installPackages)) {
@@ -66,12 +75,12 @@ async function testEverything() {
 	}
 
 	console.log('\nTests');
-	const result = await runAva(avaArguments);
-	tally.passed += result.passed;
-	tally.failed += result.failed;
-	tally.skipped += result.skipped;
-	failures.push(...result.failures);
-	skips.push(...result.skips);
+	add(await runAva(avaArguments));
+	if (avaArguments.length === 0 && isContinuousIntegration) {
+		console.log('\nWindows');
+		const {testWindows} = await import('./test-windows.mjs');
+		add(await testWindows());
+	}
 
 	if (avaArguments.length === 0) {
 		console.log('\nTypes');

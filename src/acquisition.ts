@@ -500,8 +500,9 @@ export class Acquisition {
 
 	async #takeLease(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<Lease | undefined> {
 		const {authority, clientId, cacheName} = this.#settings;
-		const file = this.#sources(request.kind).primary.find(({store}) => store === 'plaintext');
-		if (!file?.at.path) {
+		// Beside the cache file, or where one would be: a keyring's signal file is in the same directory.
+		const path = this.#sources(request.kind).primary.map(({at, signalPath}) => at.path ?? signalPath).findLast(each => each !== undefined);
+		if (path === undefined) {
 			return undefined;
 		}
 
@@ -516,7 +517,7 @@ export class Acquisition {
 			...request.scopes.map(scope => scope.toLowerCase()).toSorted(),
 		];
 		return takeLease({
-			path: leasePath(file.at.path, identity.map(part => part.toLowerCase())),
+			path: leasePath(path, identity.map(part => part.toLowerCase())),
 			tryLock: async paths => this.#cache.tryLock(paths),
 			signal,
 			onlyWait: target === undefined,

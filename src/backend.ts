@@ -5,12 +5,15 @@
  * `null` means "we looked and nothing is there". A rejection means "we could not look".
  */
 
-/** Where a cache's bytes are kept: a file as MSAL writes it, or an item of the Secret Service. */
-export type StoreName = 'plaintext' | 'libsecret';
+/** Where a cache's bytes are kept: a file as MSAL writes it, a file that Windows encrypted, or an item of the Secret Service. */
+export type StoreName = 'plaintext' | 'dpapi' | 'libsecret';
+
+/** The stores whose caches are files: written by several libraries in place, so that a reader may meet a write. */
+export const fileStores: ReadonlySet<StoreName> = new Set(['plaintext', 'dpapi']);
 
 /** Which cache of a store. A store ignores the fields that it does not use. */
 export type StoreLocation = {
-	/** Absolute path of the cache file (`plaintext`). */
+	/** Absolute path of the cache file (`plaintext`, `dpapi`). */
 	path?: string;
 	/** `xdg:schema` of the item (`libsecret`). */
 	schema?: string;

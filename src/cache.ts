@@ -9,8 +9,8 @@ import {constants as osConstants} from 'node:os';
 import {dirname} from 'node:path';
 import {promisify} from 'node:util';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {
-	CacheBackend, CacheChange, CacheQuery, CacheSlice, CacheText, CommitResult, HeldLock, StoreName,
+import {
+	type CacheBackend, type CacheChange, type CacheQuery, type CacheSlice, type CacheText, type CommitResult, fileStores, type HeldLock, type StoreName,
 } from './backend.js';
 import {StoreError} from './errors.js';
 import type {CacheSource} from './locations.js';
@@ -62,6 +62,9 @@ const readLockTimeoutMs = 2000;
 
 /** What a file holds that only signals that a keyring item changed: nothing, or `{}`. Bytes. */
 const signalFileSize = 2;
+
+/** Source: ERROR_PATH_NOT_FOUND of winerror.h, Windows SDK. */
+const pathNotFound = 3;
 
 const absent = 'absent';
 
@@ -115,7 +118,7 @@ export class SharedCache {
 	/** The cheap change test. Never rejects. */
 	async stamp(source: CacheSource, knownError?: StoreError): Promise<SourceStamp> {
 		// A keyring that just failed would fail again, perhaps after another deadline.
-		if (knownError && source.store !== 'plaintext') {
+		if (knownError && !fileStores.has(source.store)) {
 			return {value: knownError.code, readable: false};
 		}
 
@@ -276,7 +279,7 @@ export class SharedCache {
 				// One look after the other: each decides whether another is needed.
 				// eslint-disable-next-line no-await-in-loop
 				const reading = await read();
-				if (!reading || reading.sizeBytes > 0 || source.store !== 'plaintext' || !isRecent(reading.modifiedMs)) {
+				if (!reading || reading.sizeBytes > 0 || !fileStores.has(source.store) || !isRecent(reading.modifiedMs)) {
 					return reading;
 				}
 			} catch (error) {
@@ -385,7 +388,7 @@ function loadBackend(useNativeAddon: boolean | undefined): Backends {
 }
 
 async function isPerhapsTorn(error: unknown, {store, at}: CacheSource): Promise<boolean> {
-	if (!(error instanceof StoreError) || store !== 'plaintext') {
+	if (!(error instanceof StoreError) || !fileStores.has(store)) {
 		return false;
 	}
 
@@ -449,5 +452,8 @@ async function makeDirectory(path: string): Promise<void> {
 
 /** The lock file cannot be made where the directory is not: there is no cache, either. */
 function isMissingDirectory(error: unknown): boolean {
-	return error instanceof StoreError && error.osDomain === 'errno' && error.osCode === osConstants.errno.ENOENT;
+	return error instanceof StoreError && (
+		(error.osDomain === 'errno' && error.osCode === osConstants.errno.ENOENT)
+		|| (error.osDomain === 'win32' && error.osCode === pathNotFound)
+	);
 }

@@ -37,4 +37,11 @@ export type {
 	TracingContext,
 } from './index.js';
 
-loadLoggerWith(async () => import('@azure/logger'));
+loadLoggerWith(async () => {
+	// Within `try`, bundlers take it for what it is: optional.
+	try {
+		return await import('@azure/logger');
+	} catch {
+		return undefined;
+	}
+});

@@ -63,6 +63,10 @@ export function cacheSources(kind: CacheKind, settings: LocationSettings): Cache
 			return {primary: [plaintext(settings, `.${kind}`)], extra: otherSuffixes(kind).map(suffix => plaintext(settings, suffix))};
 		}
 
+		case 'win32': {
+			return {primary: [dpapi(settings, `.${kind}`)], extra: otherSuffixes(kind).map(suffix => dpapi(settings, suffix))};
+		}
+
 		default: {
 			return {primary: [], extra: []};
 		}
@@ -88,6 +92,11 @@ function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources
 
 function plaintext({home, cacheName}: LocationSettings, suffix: string): CacheSource {
 	return withJavasLock(file(join(home, directory, cacheName + suffix), suffix));
+}
+
+/** Every library's, in one place: the cache of .NET, Visual Studio, Azure PowerShell, Python, Node, Java and, without a suffix, Go. */
+function dpapi({dataHome, cacheName}: LocationSettings, suffix: string): CacheSource {
+	return {...withJavasLock(file(join(dataHome, directory, cacheName + suffix), suffix)), store: 'dpapi'};
 }
 
 /** A file that a program named, which programs in every language may write. */

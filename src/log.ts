@@ -23,7 +23,16 @@ let waiting: Array<{level: LogLevel; line: LogLine}> = [];
  */
 let findLoggerModule = async (): Promise<unknown> => {
 	const isLoaded = Object.keys(require.cache).some(path => /[/\\]@azure[/\\]logger[/\\]/.test(path));
-	return isLoaded || process.env['AZURE_LOG_LEVEL'] ? require('@azure/logger') as unknown : undefined;
+	if (!isLoaded && !process.env['AZURE_LOG_LEVEL']) {
+		return undefined;
+	}
+
+	// Within `try`, bundlers take it for what it is: optional.
+	try {
+		return require('@azure/logger') as unknown;
+	} catch {
+		return undefined;
+	}
 };
 
 /**

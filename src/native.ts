@@ -6,23 +6,24 @@
 import {
 	closeSync, existsSync, openSync, readSync,
 } from 'node:fs';
-import {join} from 'node:path';
-import type {
-	AccessTokenEntry,
-	AccountEntry,
-	AppMetadataEntry,
-	CacheBackend,
-	CacheChange,
-	CacheQuery,
-	CacheSlice,
-	CacheText,
-	CommitRequest,
-	CommitResult,
-	EditResult,
-	HeldLock,
-	RefreshTokenEntry,
-	StoreLocation,
-	StoreName,
+import {join, sep} from 'node:path';
+import {
+	type AccessTokenEntry,
+	type AccountEntry,
+	type AppMetadataEntry,
+	type CacheBackend,
+	type CacheChange,
+	type CacheQuery,
+	type CacheSlice,
+	type CacheText,
+	type CommitRequest,
+	type CommitResult,
+	type EditResult,
+	fileStores,
+	type HeldLock,
+	type RefreshTokenEntry,
+	type StoreLocation,
+	type StoreName,
 } from './backend.js';
 import {type ErrorCode, oneLine, StoreError} from './errors.js';
 
@@ -173,7 +174,7 @@ class NativeBackend implements CacheBackend {
 	 * waits for a turn gives up at its own deadline. A file is read at once.
 	 */
 	async #inTurn<Result>(store: StoreName, timeoutMs: number, call: (leftMs: number) => Promise<Result>): Promise<Result> {
-		if (store === 'plaintext') {
+		if (fileStores.has(store)) {
 			return call(timeoutMs);
 		}
 
@@ -275,61 +276,119 @@ export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError
 
 let loaded: {backend?: CacheBackend; error?: StoreError} | undefined;
 
-/** Loads the first of `paths` that is an addon of the right kind. */
-export function load(paths: readonly string[]): {backend?: CacheBackend; error?: StoreError} {
-	const failures: string[] = [];
+/** Loads the first of `paths` that is an addon of the right kind. `open` gives what a file exports, and throws if it cannot. */
+export function load(paths: readonly string[], open: (path: string) => unknown = openAddon): {backend?: CacheBackend; error?: StoreError} {
+	const failures = paths.length === 0 ? ['this bundle is an ES module and has no __dirname, so there is nowhere to look'] : [];
 	for (const path of paths) {
+		if (!existsSync(path)) {
+			failures.push(`${path} is missing`);
+			continue;
+		}
+
 		try {
-			const addon = require(path) as NativeAddon;
+			const addon = open(path) as NativeAddon;
 			if (addon.apiVersion === apiVersion) {
 				return {backend: new NativeBackend(addon)};
 			}
 
 			failures.push(`${path} is of another version of this package`);
 		} catch (error) {
-			const {code, message} = error as NodeJS.ErrnoException;
-			failures.push(code === 'MODULE_NOT_FOUND' ? `${path} is missing` : `${path} does not load: ${oneLine(message)}`);
+			failures.push(`${path} does not load: ${oneLine((error as Error).message)}`);
 		}
 	}
 
 	return {
 		error: new StoreError(
 			'STC_ADDON_MISSING',
-			`No native addon for ${process.platform}-${process.arch}${libc()}: ${failures.join('; ')}. Reinstall the package; if it has no binary for this platform, build one in a clone with npm run build.`,
+			`No native addon for ${targetName()}: ${failures.join('; ')}. ${advice()}`,
 			{op: 'load'},
 		),
 	};
 }
 
-/** Every place that a binary for this machine can be at, best first. No environment variable has a say in it. */
-function candidates(): string[] {
-	const root = join(__dirname, '..');
-	const target = join(root, 'prebuilds', `${process.platform}-${process.arch}`, 'azure-shared-token-cache');
-	return [
-		`${target}${libc()}.node`,
-		// A build of a clone.
-		join(root, 'build', 'Release', 'azure_shared_token_cache.node'),
-	];
+/**
+ * By `dlopen` and not by `require`: bundlers would take the latter for a module of theirs, and a single executable's loads nothing but
+ * Node's own modules.
+ */
+function openAddon(path: string): unknown {
+	const holder = {exports: {}};
+	process.dlopen(holder, path);
+	return holder.exports;
 }
 
-/** The suffix that tells the two C libraries of Linux apart, as prebuildify writes it. */
-function libc(): '' | '.glibc' | '.musl' {
-	if (process.platform !== 'linux') {
-		return '';
+/** What there are binaries for, with their names in `prebuilds/`, which are prebuildify's. */
+const binaries: Readonly<Record<string, string>> = {
+	'darwin-arm64': 'azure-shared-token-cache.node',
+	'darwin-x64': 'azure-shared-token-cache.node',
+	'linux-arm64 (glibc)': 'azure-shared-token-cache.glibc.node',
+	'linux-arm64 (musl)': 'azure-shared-token-cache.musl.node',
+	'linux-x64 (glibc)': 'azure-shared-token-cache.glibc.node',
+	'linux-x64 (musl)': 'azure-shared-token-cache.musl.node',
+	'win32-arm64': 'azure-shared-token-cache.node',
+	'win32-x64': 'azure-shared-token-cache.node',
+};
+
+/** This machine, as {@link binaries} names it. */
+function targetName(): string {
+	return `${process.platform}-${process.arch}${process.platform === 'linux' ? ` (${libc()})` : ''}`;
+}
+
+/** Every place that a binary for this machine can be at, best first. No environment variable has a say in it. */
+function candidates(): string[] {
+	const places: string[] = [];
+	if (typeof __dirname === 'undefined') {
+		return places;
 	}
 
+	const root = join(__dirname, '..');
+	// A build of a clone, which no installed package has. It is younger than whatever else is there.
+	const build = join(root, 'build', 'Release', 'azure_shared_token_cache.node');
+	const isBuilt = existsSync(build);
+	if (isBuilt) {
+		places.push(build);
+	}
+
+	const binary = binaries[targetName()];
+	if (binary !== undefined) {
+		const directory = `${process.platform}-${process.arch}`;
+		const installed = join(root, 'prebuilds', directory, binary);
+		// Electron cannot load from within its archives, and puts binaries beside them.
+		const unpacked = installed.replace(`.asar${sep}`, `.asar.unpacked${sep}`);
+		if (unpacked !== installed) {
+			places.push(unpacked);
+		}
+
+		// The last is for bundles: `__dirname` is then the bundle's folder, and `prebuilds/` was copied there.
+		places.push(installed, join(__dirname, 'prebuilds', directory, binary));
+	}
+
+	if (!isBuilt) {
+		places.push(build);
+	}
+
+	return places;
+}
+
+function advice(): string {
+	return binaries[targetName()] === undefined
+		? 'The package has no binary for this platform. Build one in a clone with npm run build; until then, only plaintext caches can be read.'
+		: 'Reinstall the package. If the program was bundled, leave this package out of the bundle, or copy its folder prebuilds beside it. In a clone: npm run build.';
+}
+
+/** The C library that Node was linked for, on Linux. */
+function libc(): 'glibc' | 'musl' {
 	// Where musl's loader is missing, as on nearly every machine, that settles it in 0.02 ms; process.report would take 4 ms.
 	// Where it is there, a machine may still have both, and the loader that Node itself was linked for is what counts.
 	const loader = `/lib/ld-musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`;
 	if (!existsSync(loader)) {
-		return '.glibc';
+		return 'glibc';
 	}
 
 	try {
-		return beginningOf(process.execPath).includes(loader) ? '.musl' : '.glibc';
+		return beginningOf(process.execPath).includes(loader) ? 'musl' : 'glibc';
 	} catch {
 		// A binary that may be run and not read: of what is left, the likelier.
-		return '.musl';
+		return 'musl';
 	}
 }
 

@@ -28,7 +28,7 @@ export type Settings = {
 	readonly unsafeAllowUnencryptedStorage: boolean;
 	/** The user's home directory, absolute. */
 	readonly home: string;
-	/** `$XDG_DATA_HOME`, or its default. .NET keeps its caches there. */
+	/** `$XDG_DATA_HOME`, on Windows `%LOCALAPPDATA%`, or its default. .NET keeps its caches there; on Windows, every library does. */
 	readonly dataHome: string;
 	readonly cacheCheckIntervalMs: number;
 	readonly lockTimeoutMs: number;
@@ -106,7 +106,7 @@ export function readSettings(
 	const home = homedir();
 	if (!isAbsolute(home)) {
 		// Below a relative path anybody's directory could pass for the user's.
-		throw invalidArgument('The environment variable HOME must be an absolute path: the home directory of the user who signed in.');
+		throw invalidArgument(`The environment variable ${process.platform === 'win32' ? 'USERPROFILE' : 'HOME'} must be an absolute path: the home directory of the user who signed in.`);
 	}
 
 	return Object.freeze({
@@ -124,7 +124,7 @@ export function readSettings(
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
 		...persistence,
 		home,
-		dataHome: absoluteOr(environment['XDG_DATA_HOME'], join(home, '.local', 'share')),
+		dataHome: readDataHome(home, environment),
 		cacheCheckIntervalMs: milliseconds(options.cacheCheckIntervalInMs, 'cacheCheckIntervalInMs', 1000, 0),
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
@@ -314,6 +314,12 @@ function wholeNumber(value: unknown, name: string, byDefault: number, least: num
 	}
 
 	return number;
+}
+
+function readDataHome(home: string, environment: Readonly<Record<string, string | undefined>>): string {
+	return process.platform === 'win32'
+		? absoluteOr(environment['LOCALAPPDATA'], join(home, 'AppData', 'Local'))
+		: absoluteOr(environment['XDG_DATA_HOME'], join(home, '.local', 'share'));
 }
 
 /** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */

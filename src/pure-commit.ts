@@ -8,6 +8,7 @@ import {
 	type FileHandle, link, lstat, open, readdir, realpath, rename, stat, unlink,
 } from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {
 	CommitRequest, CommitResult, EditResult, HeldLock,
 } from './backend.js';
@@ -185,18 +186,32 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 		}
 	}
 
-	try {
-		await rename(temporary, path);
-		return true;
-	} catch (error) {
-		// It took the lock from us just now, or the directory is gone, as the next try finds out.
-		if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-			return false;
-		}
+	for (let tries = 1; ; tries++) {
+		try {
+			// eslint-disable-next-line no-await-in-loop
+			await rename(temporary, path);
+			return true;
+		} catch (error) {
+			const {code = ''} = error as NodeJS.ErrnoException;
+			// It took the lock from us just now, or the directory is gone, as the next try finds out.
+			if (code === 'ENOENT') {
+				return false;
+			}
 
-		throw error;
+			if (process.platform !== 'win32' || !inUseCodes.has(code) || tries === renameTries) {
+				throw error;
+			}
+
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(renamePauseMs);
+		}
 	}
 }
+
+/** What Windows says where somebody has the file open, as readers do for a moment. */
+const inUseCodes: ReadonlySet<string> = new Set(['EACCES', 'EBUSY', 'EPERM']);
+const renameTries = 20;
+const renamePauseMs = 5;
 
 /**
  * Sets a time stamp that every peer takes for new: some compare whole milliseconds with the time at which they loaded the cache,

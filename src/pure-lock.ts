@@ -10,6 +10,9 @@
  * Keeps us out: every peer that leaves its process id in the file, which is all of them, as long as that process lives, for 60 s at
  * most. Not seen is who locks a file in the kernel and writes nothing into it: that is empty, and left behind after 2 s.
  *
+ * On Windows we hold .NET out besides, which shares its lock file with readers alone, and Python and Go keep us out by the range
+ * that they lock.
+ *
  * The process's death frees the lock, because its number tells. The end of a worker thread alone does not: then it is 60 s, too.
  */
 
@@ -150,6 +153,8 @@ class LockFile {
 	}
 }
 
+const isWindows = process.platform === 'win32';
+
 /** What a look at the lock file came to. `again`: it changed while we looked. */
 type Finding = 'free' | 'held' | 'again' | {stale: LockFileInfo};
 
@@ -202,13 +207,8 @@ async function examine(path: string): Promise<Finding> {
 				return examineForeign(path);
 			}
 
-			case 'EBUSY': {
-				// Windows: somebody has it open and shares it with nobody.
-				return 'held';
-			}
-
 			default: {
-				throw toStoreError(error, 'open', path);
+				return heldIfInUse(error, 'open', path);
 			}
 		}
 	}
@@ -220,21 +220,42 @@ async function examine(path: string): Promise<Finding> {
 			throw ioError('open', path, osConstants.errno[what], what);
 		}
 
-		const {buffer, bytesRead} = await orStoreError('read', path, file.read(Buffer.alloc(128), 0, 128, 0));
-		return await isStale(path, info, buffer.subarray(0, bytesRead)) ? {stale: info} : 'held';
+		const content = Buffer.alloc(128);
+		let size: number;
+		try {
+			({bytesRead: size} = await file.read(content, 0, content.length, 0));
+		} catch (error) {
+			return heldIfInUse(error, 'read', path);
+		}
+
+		return await isStale(path, info, content.subarray(0, size)) ? {stale: info} : 'held';
 	} finally {
 		await file.close();
 	}
 }
 
-/** It is not ours to open, but the directory is. */
-async function examineForeign(path: string): Promise<Finding> {
-	const info = await orAbsent(path, lstat(path, {bigint: true}));
-	if (!info) {
-		return 'again';
+/**
+ * What Windows says of a file that somebody has open and shares with nobody, has locked a range of, or has deleted while another has
+ * it open.
+ */
+const inUseCodes: ReadonlySet<string | undefined> = new Set(['EACCES', 'EBUSY', 'EPERM']);
+
+function heldIfInUse(error: unknown, op: string, path: string): 'held' {
+	if (isWindows && inUseCodes.has(codeOf(error))) {
+		return 'held';
 	}
 
-	return isForeignStale(path, info) ? {stale: info} : 'held';
+	throw toStoreError(error, op, path);
+}
+
+/** It is not ours to open, but the directory is. */
+async function examineForeign(path: string): Promise<Finding> {
+	try {
+		const info = await lstat(path, {bigint: true});
+		return isForeignStale(path, info) ? {stale: info} : 'held';
+	} catch (error) {
+		return codeOf(error) === 'ENOENT' ? 'again' : heldIfInUse(error, 'lstat', path);
+	}
 }
 
 /**
@@ -261,8 +282,10 @@ async function takeAway(path: string, judged: LockFileInfo): Promise<'free' | 'h
 			return 'again';
 		}
 
-		await orAbsent(path, unlink(path), 'unlink');
+		await unlink(path);
 		return 'free';
+	} catch (error) {
+		return codeOf(error) === 'ENOENT' ? 'free' : heldIfInUse(error, 'unlink', path);
 	} finally {
 		await deletePrivate(claim);
 	}
@@ -291,8 +314,8 @@ async function create(path: string): Promise<LockFile | undefined> {
 		await written.file.close();
 		await deletePrivate(privatePath);
 		const code = codeOf(error);
-		// ENOENT: the private file was swept away, or the directory.
-		return code === 'EEXIST' || code === 'ENOENT' ? undefined : createInPlace(path);
+		// ENOENT: the private file was swept away, or the directory. EPERM on Windows: the one before is being deleted.
+		return code === 'EEXIST' || code === 'ENOENT' || (isWindows && code === 'EPERM') ? undefined : createInPlace(path);
 	}
 }
 

@@ -12,6 +12,7 @@
 
 #include "../base64.h"
 #include "../memory_source.h"
+#include "../secret_source.h"
 #include "../secret_store.h"
 #include "file_commit_posix.h"
 #include "libsecret_api_linux.h"
@@ -189,34 +190,6 @@ class Items {
   GList* list_ = nullptr;
 };
 
-class KeyringSource : public ByteSource {
- public:
-  KeyringSource(SecureBytes bytes, std::string stamp, double modified_ms)
-      : bytes_(std::move(bytes)), stamp_(std::move(stamp)), modified_ms_(modified_ms) {}
-
-  std::string_view Whole(bool* whole) const override {
-    *whole = true;
-    return bytes_.view();
-  }
-  Status Read(char* /*buffer*/, size_t /*capacity*/, size_t* size) override {
-    *size = 0;
-    return Status::Ok();
-  }
-  Status Fetch(uint64_t offset, size_t size, char* buffer) override {
-    std::memcpy(buffer, bytes_.data() + offset, size);
-    return Status::Ok();
-  }
-  // The service hands out whole items.
-  Status Verify() override { return Status::Ok(); }
-  const std::string& stamp() const override { return stamp_; }
-  double modified_ms() const override { return modified_ms_; }
-
- private:
-  const SecureBytes bytes_;
-  const std::string stamp_;
-  const double modified_ms_;
-};
-
 enum class Fit { kNo, kYes, kPerhaps };
 
 // Whether an item, which the service found by its attributes, is the one that `at` means.
@@ -263,7 +236,7 @@ class LibsecretStore : public SecretStore {
     SecureBytes secret;
     status = SecretOf(*api, item, &secret);
     if (!status.ok()) return status;
-    *source = std::make_unique<KeyringSource>(
+    *source = std::make_unique<SecretSource>(
         Decode(secret.view()), StampOf(*api, item),
         static_cast<double>(api->secret_item_get_modified(item)) * 1e3);
     return Status::Ok();

@@ -30,6 +30,26 @@ export async function installBuildTools() {
 	return install(missing);
 }
 
+/**
+ * Installs packages that are known by a command or a file of theirs.
+ *
+ * @param {Record<string, string>} signOf Package -> command on the path, or absolute path of a file.
+ * @returns {Promise<string>} What was done.
+ * @throws {StepFailure} where only the user can do that, with the command.
+ */
+export async function installPackagesOfDebian(signOf) {
+	const missing = Object.keys(signOf).filter(name => !(path.isAbsolute(signOf[name]) ? fs.existsSync(signOf[name]) : isOnPath(signOf[name])));
+	if (missing.length === 0) {
+		return 'present';
+	}
+
+	if (!isRoot || !isOnPath('apt-get')) {
+		throw new StepFailure(`missing: ${missing.map(name => signOf[name]).join(', ')}. On Debian and Ubuntu: sudo ${installCommand(missing)}`);
+	}
+
+	return install(missing);
+}
+
 /** The packages for the tests, by purpose. */
 export function testPackages() {
 	const groups = JSON.parse(fs.readFileSync(fromRoot('test', 'helpers', 'debian-packages.json'), 'utf8'));

@@ -14,6 +14,8 @@ using fixture::Leave;
 using fixture::List;
 using fixture::Open;
 using fixture::Read;
+using stc::PlacedFile;
+using stc::ReplaceConditions;
 using stc::ReplaceFileContent;
 using stc::ReplaceMode;
 using stc::ReplaceOutcome;
@@ -31,14 +33,21 @@ constexpr DWORD kPythonShare = FILE_SHARE_READ | FILE_SHARE_WRITE;
 bool Replace(const std::string& path, const std::vector<std::string_view>& pieces,
              ReplaceMode mode = ReplaceMode::kRename) {
   ReplaceOutcome outcome = ReplaceOutcome::kBusy;
-  const Status status = ReplaceFileContent(path, pieces, mode, &outcome);
+  PlacedFile placed;
+  const Status status = ReplaceFileContent(path, pieces, mode, {}, &outcome, &placed);
   EXPECT_WITH(status.ok(), status.message());
-  return outcome == ReplaceOutcome::kReplaced;
+  if (outcome != ReplaceOutcome::kReplaced) return false;
+  stc::FileState seen;
+  const UniqueHandle file = Open(path, FILE_READ_ATTRIBUTES, stc::kShareAll, OPEN_EXISTING);
+  EXPECT(!placed.is_written_over && StateOf(file.get(), &seen));
+  EXPECT_WITH(StampOf(placed.state) == StampOf(seen), StampOf(placed.state));
+  return true;
 }
 
 Status FailureOf(const std::string& path, ReplaceMode mode = ReplaceMode::kRename) {
   ReplaceOutcome outcome = ReplaceOutcome::kReplaced;
-  const Status status = ReplaceFileContent(path, {"new"}, mode, &outcome);
+  PlacedFile placed;
+  const Status status = ReplaceFileContent(path, {"new"}, mode, {}, &outcome, &placed);
   EXPECT(outcome == ReplaceOutcome::kBusy);
   return status;
 }
@@ -120,6 +129,62 @@ TEST(Sharing, "a reader that shares everything keeps the old content, or is wait
   EXPECT(ReadFile(reader.get(), text, sizeof text, &size, nullptr) &&
          std::string(text, size) == "old");
   EXPECT(List(directory.path()).size() == 1);
+}
+
+TEST(Conditions, "what must be new replaces nothing, and who is asked last can forbid it") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  ReplaceOutcome outcome = ReplaceOutcome::kBusy;
+  PlacedFile placed;
+  ReplaceConditions is_new;
+  is_new.must_be_new = true;
+  for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
+    EXPECT(ReplaceFileContent(path, {"first"}, mode, is_new, &outcome, &placed).ok());
+    EXPECT(outcome == ReplaceOutcome::kReplaced && Read(path) == "first");
+    EXPECT(ReplaceFileContent(path, {"second"}, mode, is_new, &outcome, &placed).ok());
+    EXPECT(outcome == ReplaceOutcome::kRefused && Read(path) == "first");
+
+    int asked = 0;
+    ReplaceConditions forbidden;
+    forbidden.may_replace = [&] {
+      ++asked;
+      EXPECT(Read(path) == "first");
+      return false;
+    };
+    EXPECT(ReplaceFileContent(path, {"third"}, mode, forbidden, &outcome, &placed).ok());
+    EXPECT(outcome == ReplaceOutcome::kRefused && Read(path) == "first" && asked == 1);
+    EXPECT(List(directory.path()).size() == 1);
+
+    ReplaceConditions late;
+    late.may_replace = [&] {
+      Leave(path, "of somebody else");
+      return true;
+    };
+    DeleteFileW(fixture::Wide(path).c_str());
+    late.must_be_new = true;
+    EXPECT(ReplaceFileContent(path, {"fourth"}, mode, late, &outcome, &placed).ok());
+    EXPECT(outcome == ReplaceOutcome::kRefused && Read(path) == "of somebody else");
+    EXPECT(List(directory.path()).size() == 1);
+    DeleteFileW(fixture::Wide(path).c_str());
+  }
+}
+
+TEST(Swept, "a new content that is swept away before it is in place does no harm") {
+  const Directory directory;
+  const std::string path = directory.At("msal.cache");
+  Leave(path, "old");
+  ReplaceOutcome outcome = ReplaceOutcome::kBusy;
+  PlacedFile placed;
+  ReplaceConditions swept;
+  swept.may_replace = [&] {
+    for (const std::string& name : List(directory.path())) {
+      if (name != "msal.cache") DeleteFileW(fixture::Wide(directory.At(name)).c_str());
+    }
+    return true;
+  };
+  EXPECT(ReplaceFileContent(path, {"new"}, ReplaceMode::kRename, swept, &outcome, &placed).ok());
+  // Wine renames a file that is being deleted, Windows does not.
+  EXPECT(Read(path) == (outcome == ReplaceOutcome::kReplaced ? "new" : "old"));
 }
 
 TEST(Failures, "what cannot be replaced stays as it is") {
@@ -215,7 +280,10 @@ int WriteAllTheTime(const std::string& path) {
   for (int round = 1;; ++round) {
     const std::string text = round % 2 == 0 ? std::string(70'000, 'a') : std::string(50'000, 'b');
     ReplaceOutcome outcome = ReplaceOutcome::kBusy;
-    if (!ReplaceFileContent(path, {text}, ReplaceMode::kRename, &outcome).ok()) return 1;
+    PlacedFile placed;
+    if (!ReplaceFileContent(path, {text}, ReplaceMode::kRename, {}, &outcome, &placed).ok()) {
+      return 1;
+    }
   }
 }
 

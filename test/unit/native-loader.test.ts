@@ -4,16 +4,20 @@ import {execFile} from 'node:child_process';
 import {
 	cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync,
 } from 'node:fs';
+import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
-import test from 'ava';
+import test, {type ExecutionContext} from 'ava';
 import type {StoreError} from '../../dist/errors.js';
 import {load, loadNativeBackend} from '../../dist/native.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
+const require = createRequire(import.meta.url);
+/** A binary for this machine, whichever way it was made. */
+const binary = join(root, 'build', 'Release', 'azure_shared_token_cache.node');
 
 test('the addon loads, once', t => {
 	const {backend, error} = loadNativeBackend();
@@ -22,6 +26,12 @@ test('the addon loads, once', t => {
 	t.deepEqual(backend?.stores, process.platform === 'linux' ? ['libsecret', 'plaintext'] : ['plaintext']);
 	t.is(loadNativeBackend().backend, backend);
 });
+
+function openBinary(path: string): unknown {
+	const holder = {exports: {}};
+	process.dlopen(holder, path);
+	return holder.exports;
+}
 
 test('nothing fits: every file is named with its reason, and the cure', t => {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-loader-'));
@@ -33,12 +43,12 @@ test('nothing fits: every file is named with its reason, and the cure', t => {
 	const other = join(directory, 'other.cjs');
 	writeFileSync(broken, 'not\na binary');
 	writeFileSync(other, 'module.exports = {apiVersion: 999};');
-	const {backend, error} = load([missing, broken, other]);
+	const {backend, error} = load([missing, broken, other], path => path === other ? require(path) : openBinary(path));
 	t.is(backend, undefined);
 	t.is(error?.code, 'STC_ADDON_MISSING');
 	t.regex(error?.message ?? '', new RegExp(`^No native addon for ${process.platform}-${process.arch}`));
 	t.true(error?.message.includes(`${missing} is missing`));
-	t.true(error?.message.includes(`${broken} does not load`));
+	t.regex(error?.message ?? '', /broken\.node does not load: .+; /);
 	t.true(error?.message.includes(`${other} is of another version`));
 	t.regex(error?.message ?? '', /npm run build/);
 	t.notRegex(error?.message ?? '', /\n/);
@@ -66,7 +76,7 @@ test('calls to a keyring are made one at a time, in order; whoever waits gives u
 			},
 		};
 	`);
-	const {backend, error} = load([path]);
+	const {backend, error} = load([path], require);
 	t.is(error, undefined);
 	const ended: string[] = [];
 	const ask = async (store: 'libsecret' | 'plaintext', delayMs: number, timeoutMs: number) => {
@@ -99,11 +109,16 @@ test('calls to a keyring are made one at a time, in order; whoever waits gives u
 	t.like(file, {code: '', timeoutMs: 10_000});
 });
 
-test('a package without a binary reads a plaintext cache, says so in one line, and names what an encrypted one needs', async t => {
+function makeDirectory(t: ExecutionContext): string {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-loader-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
+	return directory;
+}
+
+/** A package as it is installed, without a binary, and a plaintext cache with one token. */
+function installWithoutBinary(directory: string): void {
 	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
 	const cachePath = join(directory, '.IdentityService');
 	mkdirSync(cachePath);
@@ -121,20 +136,104 @@ test('a package without a binary reads a plaintext cache, says so in one line, a
 			},
 		},
 	}));
-	const program = (options: string) => `
+}
+
+/** Asks for a token with these options, after `before`, a statement. */
+async function ask(directory: string, options: string, {home = directory, before = ''}: {home?: string; before?: string} = {}) {
+	const program = `
+		${before}
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
 		new SharedTokenCacheCredential(${options}).getToken('scope/.default').then(({token}) => console.log(token), ({name, code, message}) => console.log(name, code, message));
 	`;
-	const call = async (options: string, home: string) => run(process.execPath, ['--eval', program(options)], {cwd: directory, env: {PATH: process.env['PATH'] ?? '', HOME: home, AZURE_LOG_LEVEL: 'warning'}});
-	const served = await call('{}', directory);
+	return run(process.execPath, ['--eval', program], {cwd: directory, env: {PATH: process.env['PATH'] ?? '', HOME: home, AZURE_LOG_LEVEL: 'warning'}});
+}
+
+test('a package without a binary reads a plaintext cache, says so in one line, and names what an encrypted one needs', async t => {
+	const directory = makeDirectory(t);
+	installWithoutBinary(directory);
+	const served = await ask(directory, '{}');
 	t.is(served.stdout.trim(), 'FAKE-access');
 	t.is(served.stderr.trim().split('\n').length, 1);
 	t.regex(served.stderr, /azure:azure-shared-token-cache:warning The native addon could not be loaded; plaintext caches are read by the pure-JS variant.*is missing/);
-	const nothing = await call('{}', join(directory, 'elsewhere'));
+	const nothing = await ask(directory, '{}', {home: join(directory, 'elsewhere')});
 	t.regex(nothing.stdout, /^CredentialUnavailableError STC_ADDON_MISSING .*keyring item of Python.*No native addon for .*build\/Release/);
-	const required = await call('{useNativeAddon: true}', directory);
+	const required = await ask(directory, '{useNativeAddon: true}');
 	t.regex(required.stdout, /^CredentialUnavailableError STC_ADDON_MISSING /);
-	const declined = await call('{useNativeAddon: false}', directory);
+	const declined = await ask(directory, '{useNativeAddon: false}');
 	t.is(declined.stdout.trim(), 'FAKE-access');
 	t.is(declined.stderr, '');
+});
+
+for (const [machine, before, named, cure] of [
+	['of a supported platform', '', new RegExp(`No native addon for ${process.platform}-${process.arch}`), /Reinstall the package\. If the program was bundled/],
+	['of an unknown CPU', 'Object.defineProperty(process, "arch", {value: "riscv64"});', /No native addon for [a-z\d]+-riscv64/, /has no binary for this platform\. Build one in a clone with npm run build/],
+] as const) {
+	test(`a machine ${machine} without a binary: plaintext is served, and for the rest the error has platform, files and cure`, async t => {
+		const directory = makeDirectory(t);
+		installWithoutBinary(directory);
+		const served = await ask(directory, '{}', {before});
+		t.is(served.stdout.trim(), 'FAKE-access');
+		const {stdout} = await ask(directory, '{useNativeAddon: true}', {before, home: join(directory, 'elsewhere')});
+		t.regex(stdout, /^CredentialUnavailableError STC_ADDON_MISSING /);
+		t.regex(stdout, named);
+		t.regex(stdout, cure);
+		if (before === '') {
+			t.true(stdout.includes(`${join(directory, 'prebuilds', ...placeOfBinary())} is missing`));
+			t.true(stdout.includes(`${join(directory, 'dist', 'prebuilds', ...placeOfBinary())} is missing`));
+		}
+
+		t.true(stdout.includes(`${join(directory, 'build', 'Release', 'azure_shared_token_cache.node')} is missing`));
+		if (process.platform === 'linux') {
+			t.regex(stdout, /No native addon for linux-\w+ \((?:glibc|musl)\)/);
+		}
+	});
+}
+
+/** Below `prebuilds/`. */
+function placeOfBinary(): [string, string] {
+	const {header} = process.report.getReport() as {header: {glibcVersionRuntime?: string}};
+	const libc = header.glibcVersionRuntime === undefined ? '.musl' : '.glibc';
+	return [`${process.platform}-${process.arch}`, `azure-shared-token-cache${process.platform === 'linux' ? libc : ''}.node`];
+}
+
+for (const [title, modules, place] of [
+	['a package as installed', 'dist', 'prebuilds'],
+	['a bundle with the folder beside it', 'bundle', 'bundle/prebuilds'],
+	['an archive of Electron with its binaries beside it', 'app.asar/node_modules/package/dist', 'app.asar.unpacked/node_modules/package/prebuilds'],
+] as const) {
+	test(`the binary is found in ${title}`, async t => {
+		const directory = makeDirectory(t);
+		cpSync(join(root, 'dist'), join(directory, modules), {recursive: true});
+		const file = join(directory, place, ...placeOfBinary());
+		mkdirSync(dirname(file), {recursive: true});
+		cpSync(binary, file);
+		const {stdout} = await run(process.execPath, ['--print', `
+			const {backend, error} = require('./${modules}/native.js').loadNativeBackend();
+			[backend?.kind, error?.message, Object.keys(require.cache).filter(name => name.endsWith('.node')), process.report.getReport().sharedObjects.filter(name => name.endsWith('.node'))].join();
+		`], {cwd: directory});
+		t.is(stdout.trim(), `native,,,${file}`);
+	});
+}
+
+test('in a clone, what was compiled there comes first', async t => {
+	const directory = makeDirectory(t);
+	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
+	const built = join(directory, 'build', 'Release', 'azure_shared_token_cache.node');
+	for (const file of [built, join(directory, 'prebuilds', ...placeOfBinary())]) {
+		mkdirSync(dirname(file), {recursive: true});
+		cpSync(binary, file);
+	}
+
+	const {stdout} = await run(process.execPath, ['--print', 'require(\'./dist/native.js\').loadNativeBackend(); process.report.getReport().sharedObjects.filter(name => name.endsWith(\'.node\')).join()'], {cwd: directory});
+	t.is(stdout.trim(), built);
+});
+
+test('where Node may not load addons, that is said', async t => {
+	const directory = makeDirectory(t);
+	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
+	const file = join(directory, 'prebuilds', ...placeOfBinary());
+	mkdirSync(dirname(file), {recursive: true});
+	cpSync(binary, file);
+	const {stdout} = await run(process.execPath, ['--no-addons', '--print', 'require(\'./dist/native.js\').loadNativeBackend().error.message'], {cwd: directory});
+	t.true(stdout.includes(`${file} does not load: Cannot load native addon because loading addons is disabled.`), stdout);
 });

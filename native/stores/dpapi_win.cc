@@ -1,0 +1,188 @@
+// Caches on Windows: a file that DPAPI encrypted for its user. Every MSAL library keeps its caches
+// so: for the current user, without further entropy. Source: ProtectedData of .NET with
+// DataProtectionScope.CurrentUser; MSAL extensions for Python, Node, Go and Java.
+
+#include "../secret_source.h"
+#include "../secret_store.h"
+#include "../wide_path.h"
+#include "../win32_status.h"
+#include "cache_file_win.h"
+#include "file_commit_win.h"
+// Behind the others: it needs what they include.
+#include <wincrypt.h>
+
+namespace stc {
+
+namespace {
+
+// Never a prompt, which a service would wait for without an end.
+constexpr DWORD kFlags = CRYPTPROTECT_UI_FORBIDDEN;
+
+// ERROR_FILE_NOT_FOUND as an HRESULT, which newer versions of Windows give.
+constexpr DWORD kFileNotFoundResult = 0x80070002;
+
+// What Windows allocated, wiped before it is freed.
+class Blob {
+ public:
+  Blob() = default;
+  Blob(const Blob&) = delete;
+  Blob& operator=(const Blob&) = delete;
+  ~Blob() {
+    if (blob_.pbData == nullptr) return;
+    SecureZeroMemory(blob_.pbData, blob_.cbData);
+    LocalFree(blob_.pbData);
+  }
+
+  DATA_BLOB* out() { return &blob_; }
+  SecureBytes Copy() const {
+    SecureBytes bytes(blob_.cbData);
+    if (blob_.cbData > 0) std::memcpy(bytes.data(), blob_.pbData, blob_.cbData);
+    return bytes;
+  }
+
+ private:
+  DATA_BLOB blob_ = {};
+};
+
+DATA_BLOB BlobOf(SecureBytes* bytes) {
+  // The calls do not write there, whatever their parameters' types say.
+  return {static_cast<DWORD>(bytes->size()), reinterpret_cast<BYTE*>(bytes->data())};
+}
+
+Status DpapiStatus(StatusCode code, const char* operation, const std::string& path, DWORD error,
+                   const char* what) {
+  return Status(code, operation, "win32", error, path + ": " + what);
+}
+
+// Whether an error is about what a blob holds: a number that was damaged names no algorithm, size
+// or version that there is.
+bool IsAboutBytes(DWORD error) {
+  // The codes of cryptographic providers. Source: winerror.h of the Windows SDK, NTE_*.
+  const bool is_of_provider = (error & 0xFFFFFF00) == 0x80090000;
+  return is_of_provider || error == ERROR_INVALID_DATA || error == ERROR_INVALID_PARAMETER;
+}
+
+// What DPAPI says when a blob cannot be opened or made, with the cure.
+Status FailureOf(const char* operation, const std::string& path, DWORD error) {
+  switch (error) {
+    case static_cast<DWORD>(NTE_BAD_KEY_STATE):
+    case static_cast<DWORD>(NTE_BAD_KEY):
+      return DpapiStatus(
+          StatusCode::kStoreDenied, operation, path, error,
+          "encrypted by another user or on another machine, or before an administrator set this "
+          "user's password anew. Run as the user who signed in; if that is so, delete the file "
+          "and sign in again.");
+    // The user's keys are in the profile.
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_NO_SUCH_LOGON_SESSION:
+    case kFileNotFoundResult:
+      return DpapiStatus(
+          StatusCode::kStoreUnavailable, operation, path, error,
+          "the keys of this user are out of reach, because the user's profile is not loaded. Load "
+          "it, for instance with loadUserProfile of an application pool or LOGON_WITH_PROFILE, or "
+          "use another credential.");
+    case static_cast<DWORD>(SEC_E_DELEGATION_REQUIRED):
+      return DpapiStatus(
+          StatusCode::kStoreUnavailable, operation, path, error,
+          "this session has no credentials that open the user's keys, as one over the network "
+          "does. Log on at the machine or with delegated credentials.");
+    case static_cast<DWORD>(NTE_SILENT_CONTEXT):
+    case ERROR_PASSWORD_RESTRICTION:
+      return DpapiStatus(StatusCode::kStoreLocked, operation, path, error,
+                         "encrypted so that Windows wants to ask the user first. Delete the file "
+                         "and sign in again.");
+    default:
+      break;
+  }
+  if (IsAboutBytes(error)) {
+    return DpapiStatus(
+        StatusCode::kCacheCorrupt, operation, path, error,
+        "DPAPI does not open it: it was damaged, or encrypted by another user or on another "
+        "machine. Run as the user who signed in; if that is so, delete the file and sign in "
+        "again.");
+  }
+  return Win32Status(operation, path, error);
+}
+
+Status FormatStatus(const std::string& path, const char* what) {
+  return Status(StatusCode::kCacheFormat, "sniff", "", 0, path + ": " + what);
+}
+
+// Names what stands there instead of a blob, if it is something known.
+Status Sniff(const std::string& path, std::string_view bytes) {
+  // A blob begins with version 1, and each other format with a printable character.
+  const size_t first = bytes.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || bytes[first] == '{') {
+    return FormatStatus(path,
+                        "a plaintext cache where one encrypted with DPAPI is expected. Delete "
+                        "or move it, and sign in again.");
+  }
+  // Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
+  if (bytes.substr(first, 3) == "eyJ") {
+    return FormatStatus(path,
+                        "encrypted as a JWE where DPAPI is expected. Delete or move it, and "
+                        "sign in again.");
+  }
+  return Status::Ok();
+}
+
+class DpapiEncoding : public CacheEncoding {
+ public:
+  Status Decode(const std::string& path, SecureBytes* bytes) const override {
+    Status status = Sniff(path, bytes->view());
+    if (!status.ok()) return status;
+    DATA_BLOB encrypted = BlobOf(bytes);
+    Blob plain;
+    if (!CryptUnprotectData(&encrypted, nullptr, nullptr, nullptr, nullptr, kFlags, plain.out())) {
+      return FailureOf("CryptUnprotectData", path, GetLastError());
+    }
+    *bytes = plain.Copy();
+    return Status::Ok();
+  }
+
+  Status Encode(const std::string& path, SecureBytes* bytes) const override {
+    DATA_BLOB plain = BlobOf(bytes);
+    Blob encrypted;
+    if (!CryptProtectData(&plain, nullptr, nullptr, nullptr, nullptr, kFlags, encrypted.out())) {
+      return FailureOf("CryptProtectData", path, GetLastError());
+    }
+    *bytes = encrypted.Copy();
+    return Status::Ok();
+  }
+};
+
+class DpapiStore : public SecretStore {
+ public:
+  const char* name() const override { return "dpapi"; }
+
+  Status Open(const StoreLocation& at, const CallLimits& /*limits*/,
+              std::unique_ptr<ByteSource>* source) const override {
+    std::unique_ptr<CacheFile> file;
+    Status status = CacheFile::Open(at.path, &file);
+    if (!status.ok()) return status;
+    SecureBytes bytes;
+    status = file->ReadWhole(&bytes);
+    // An empty file is an empty cache: some libraries make one as a signal.
+    if (status.ok() && bytes.size() > 0) status = DpapiEncoding().Decode(at.path, &bytes);
+    if (!status.ok()) return status;
+    *source = std::make_unique<SecretSource>(std::move(bytes), file->stamp(), file->modified_ms());
+    return Status::Ok();
+  }
+
+  Status Stamp(const StoreLocation& at, const CallLimits& /*limits*/,
+               std::string* stamp) const override {
+    return CacheFile::Stamp(at.path, stamp);
+  }
+
+  Status Commit(const StoreLocation& at, const CommitRequest& request, const CallLimits& /*limits*/,
+                LockSet* locks, CommitResult* result) const override {
+    return CommitFile(at.path, DpapiEncoding(), request, locks, result);
+  }
+};
+
+REGISTER_STORE(DpapiStore, 0);
+
+}  // namespace
+
+}  // namespace stc

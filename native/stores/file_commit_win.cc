@@ -1,0 +1,205 @@
+#include "file_commit_win.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "../cache_editor.h"
+#include "../file_replace.h"
+#include "../memory_source.h"
+#include "../temp_name.h"
+#include "../wide_path.h"
+#include "cache_file_win.h"
+
+namespace stc {
+
+namespace {
+
+// An empty file that nobody wrote for this long is what it seems. Same as settledAfterMs in
+// src/cache.ts.
+constexpr int64_t kSettled = 2 * kTicksPerSecond;
+
+// Files that readers kept from being replaced, and for how long. Kept per process: who waits
+// between tries is the caller.
+class BusyFiles {
+ public:
+  // After so many tries and so long it is no reader that comes and goes.
+  ReplaceMode ModeFor(const std::string& path) {
+    constexpr int kTries = 20;
+    constexpr std::chrono::milliseconds kDuration{100};
+    // What is older was another writing.
+    constexpr std::chrono::seconds kForgotten{10};
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = files_.find(path);
+    if (found == files_.end()) return ReplaceMode::kRename;
+    const auto age = Clock::now() - found->second.since;
+    if (age > kForgotten) {
+      files_.erase(found);
+      return ReplaceMode::kRename;
+    }
+    return found->second.tries >= kTries && age >= kDuration ? ReplaceMode::kInPlace
+                                                             : ReplaceMode::kRename;
+  }
+
+  void Add(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++files_.try_emplace(path, Busy{0, Clock::now()}).first->second.tries;
+  }
+
+  void Remove(const std::string& path) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    files_.erase(path);
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Busy {
+    int tries;
+    Clock::time_point since;
+  };
+
+  std::mutex mutex_;
+  std::unordered_map<std::string, Busy> files_;
+};
+
+BusyFiles& TheBusyFiles() {
+  static BusyFiles files;
+  return files;
+}
+
+class Commit {
+ public:
+  Commit(const std::string& path, const CacheEncoding& encoding, const CommitRequest& request,
+         LockSet* locks, CommitResult* result)
+      : path_(path), encoding_(encoding), request_(request), locks_(locks), result_(result) {}
+
+  Status Run() {
+    Sweep();
+    Status status = Load();
+    if (status.code() == StatusCode::kCacheChanged) return End(CommitOutcome::kChanged);
+    if (!status.ok()) return status;
+    if (IsPerhapsTorn()) return End(CommitOutcome::kChanged);
+    if (request_.expected_stamp && *request_.expected_stamp != base_stamp_) {
+      return End(CommitOutcome::kChanged);
+    }
+    if (!base_stamp_ && !request_.create) return End(CommitOutcome::kAbsent);
+    if (text_.size() > 0) status = encoding_.Decode(path_, &text_);
+    if (!status.ok()) return status;
+    MemorySource source(text_.view());
+    EditPlan plan;
+    status = PlanEdits(&source, request_.change, &plan);
+    if (!status.ok()) return status;
+    switch (plan.outcome) {
+      case EditOutcome::kNoAccount:
+        return End(CommitOutcome::kNoAccount);
+      case EditOutcome::kUnchanged:
+        if (!base_stamp_) return End(CommitOutcome::kAbsent);
+        result_->stamp = *base_stamp_;
+        return End(CommitOutcome::kUnchanged);
+      case EditOutcome::kChanged:
+        break;
+    }
+    text_ = plan.Assemble(text_.view());
+    status = encoding_.Encode(path_, &text_);
+    return status.ok() ? Replace() : status;
+  }
+
+ private:
+  Status End(CommitOutcome outcome) {
+    result_->outcome = outcome;
+    return Status::Ok();
+  }
+
+  // Deletes what writers left that died: such files live only while the lock is held, and it is
+  // ours.
+  void Sweep() const {
+    static std::mutex mutex;
+    static std::unordered_set<std::string> swept;
+    {
+      const std::lock_guard<std::mutex> guard(mutex);
+      if (!swept.insert(path_).second && !locks_->took_over()) return;
+    }
+    ForEachTemp(path_, kReplacementSuffix, [](const std::string& orphan) {
+      std::wstring wide;
+      if (WidenPath(orphan, &wide).ok()) DeleteFileW(wide.c_str());
+    });
+  }
+
+  // Reads the bytes that the file has now. None, and no stamp, if there is no file.
+  Status Load() {
+    std::unique_ptr<CacheFile> file;
+    Status status = CacheFile::Open(path_, &file);
+    if (status.code() == StatusCode::kNotFound) return Status::Ok();
+    if (!status.ok()) return status;
+    base_stamp_ = file->stamp();
+    base_ = file->state();
+    return file->ReadWhole(&text_);
+  }
+
+  // A peer that goes by no lock empties the file before it writes. To take that for an empty cache
+  // would be to lose all that it holds.
+  bool IsPerhapsTorn() const {
+    return base_stamp_ && base_.size == 0 && std::abs(WallClockTicks() - base_.modified) < kSettled;
+  }
+
+  Status Replace() {
+    CommitOutcome refusal = CommitOutcome::kChanged;
+    ReplaceConditions conditions;
+    conditions.must_be_new = !base_stamp_;
+    // The last look: a peer that goes by no lock may have written.
+    conditions.may_replace = [this, &refusal] {
+      refusal = locks_->Check() ? CommitOutcome::kChanged : CommitOutcome::kLocked;
+      return refusal == CommitOutcome::kChanged && IsUnchanged();
+    };
+    ReplaceOutcome outcome = ReplaceOutcome::kBusy;
+    PlacedFile placed;
+    Status status = ReplaceFileContent(path_, {text_.view()}, TheBusyFiles().ModeFor(path_),
+                                       conditions, &outcome, &placed);
+    if (!status.ok()) return status;
+    switch (outcome) {
+      case ReplaceOutcome::kBusy:
+        TheBusyFiles().Add(path_);
+        return End(CommitOutcome::kLocked);
+      case ReplaceOutcome::kRefused:
+        return End(refusal);
+      case ReplaceOutcome::kReplaced:
+        break;
+    }
+    TheBusyFiles().Remove(path_);
+    result_->base_stamp = base_stamp_;
+    result_->stamp = StampOf(placed.state);
+    result_->lock_lost = !locks_->Check() || placed.is_written_over;
+    return End(CommitOutcome::kWritten);
+  }
+
+  bool IsUnchanged() const {
+    std::string stamp;
+    const Status status = CacheFile::Stamp(path_, &stamp);
+    if (!base_stamp_) return status.code() == StatusCode::kNotFound;
+    return status.ok() && stamp == *base_stamp_;
+  }
+
+  const std::string& path_;
+  const CacheEncoding& encoding_;
+  const CommitRequest& request_;
+  LockSet* const locks_;
+  CommitResult* const result_;
+  std::optional<std::string> base_stamp_;
+  FileState base_;
+  // The file's bytes, then the cache's text, then the new file's bytes.
+  SecureBytes text_;
+};
+
+}  // namespace
+
+Status CommitFile(const std::string& path, const CacheEncoding& encoding,
+                  const CommitRequest& request, LockSet* locks, CommitResult* result) {
+  return Commit(path, encoding, request, locks, result).Run();
+}
+
+}  // namespace stc

@@ -1,0 +1,113 @@
+/** Runs the unit and the conformance suite under one of the platforms. */
+
+import fs from 'node:fs';
+import path from 'node:path';
+import {run} from './run.mjs';
+import {StepFailure} from './steps.mjs';
+import {TapReader} from './tap.mjs';
+
+/** What has nothing to do with the binary and where it runs: this repository's scripts. */
+const ofScripts = new Set(['unit/scripts.test', 'unit/check-prebuilds.test']);
+
+const keyring = ['conformance/libsecret.test', 'conformance/libsecret-commit.test'];
+
+/** Half a minute each, on any CPU. */
+const slow = ['conformance/edit.test', 'unit/write-back.test'];
+
+/** What shows the addon at work, in half a minute of an emulator. */
+const ofAddon = ['conformance/commit.test', 'conformance/locks.test', 'conformance/scan.test', 'unit/lease.test'];
+
+/**
+ * What each stand-in leaves out beside that; the native runs have all of it.
+ *
+ * - The keyring: its library is this machine's, and fits neither an older C library nor another CPU.
+ * - For time: thousands of random edits, and waiting for peers.
+ * - In an emulator, all but the suites of the addon: the rest takes minutes (27 MB caches).
+ * - Under Bun, what needs Node itself: `os.homedir()` does not follow `HOME` there, `process.report` has no shared objects, and strings
+ *   are longer.
+ *
+ * @type {Record<string, {only?: string[], leftOut?: string[]}>}
+ */
+const limits = {
+	'glibc-2.31': {leftOut: [...keyring, ...slow]},
+	'linux-arm64': {only: ofAddon},
+	'musl-x64': {
+		leftOut: [
+			...keyring,
+			...slow,
+			'conformance/challenges.test',
+			'conformance/credential.test',
+			'conformance/shared-token-cache.test',
+			'unit/native-loader.test',
+			'unit/options.test',
+			'unit/pure.test',
+			'unit/tracing.test',
+		],
+	},
+	'musl-arm64': {only: ofAddon},
+};
+
+function isWanted(suite, {name}) {
+	const {only, leftOut = []} = limits[name] ?? {};
+	return !ofScripts.has(suite) && (only === undefined || only.includes(suite)) && !leftOut.includes(suite);
+}
+
+/**
+ * @param {import('./platforms.mjs').Platform} platform
+ * @param {string} tree
+ * @returns {Promise<{version: string, passed: number, skipped: number, failures: string[]}>}
+ */
+export async function runSuites(platform, tree) {
+	const {code, stdout, output} = await run(platform.command, ['--version']);
+	if (code !== 0) {
+		throw new StepFailure(`${platform.command} ends with ${code}`, output);
+	}
+
+	const extension = platform.isNative ? '.ts' : '.js';
+	const files = ['unit', 'conformance'].flatMap(folder => fs.readdirSync(path.join(tree, 'test', folder)).map(name => `${folder}/${name}`))
+		.filter(name => name.endsWith(`.test${extension}`) && isWanted(name.slice(0, -3), platform))
+		.map(name => path.join('test', name));
+	const result = {
+		version: stdout.trim(), passed: 0, skipped: 0, failures: [],
+	};
+	const add = (reader, exitCode, name) => {
+		result.passed += reader.count('passed');
+		result.skipped += reader.count('skipped');
+		for (const {title, outcome, diagnosis} of reader.tests) {
+			if (outcome === 'failed') {
+				result.failures.push(`${title}${diagnosis.length > 0 ? `\n      ${diagnosis.slice(0, 12).join('\n      ')}` : ''}`);
+			}
+		}
+
+		const unreported = reader.unreported(exitCode);
+		if (unreported) {
+			result.failures.push(`${name}: ${unreported.reason}`);
+		}
+	};
+
+	if (platform.isNative) {
+		const ended = await run(platform.command, [path.join(tree, 'node_modules', 'ava', 'entrypoints', 'cli.mjs'), '--tap', ...files], {cwd: tree});
+		add(read(ended.stdout), ended.code, 'ava');
+		return result;
+	}
+
+	// Two at a time: most of an emulated file's time is one CPU's.
+	const waiting = files.values();
+	await Promise.all([0, 1].map(async () => {
+		for (const file of waiting) {
+			const ended = await run(platform.command, [path.join('test', 'platforms', 'run-file.mjs'), file, platform.command], {cwd: tree});
+			const reader = read(ended.stdout);
+			add(reader, ended.code, `${file}${reader.isComplete ? '' : `\n${ended.output.slice(-2000)}`}`);
+		}
+	}));
+	return result;
+}
+
+function read(text) {
+	const reader = new TapReader();
+	for (const line of text.split('\n')) {
+		reader.readLine(line);
+	}
+
+	return reader;
+}

@@ -1,0 +1,175 @@
+/** What a released binary has to be, by target. */
+
+import {MalformedBinary} from './bytes.mjs';
+import {readElf} from './elf.mjs';
+import {readMacho} from './macho.mjs';
+import {readPe} from './pe.mjs';
+import {oldestMacos} from './targets.mjs';
+
+/** What Node asks an addon for. Nothing else may be seen of it, lest it meets another library's symbol of the same name. */
+const entryPoints = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
+
+const largestBytes = 500_000;
+
+/**
+ * Those of Enterprise Linux 8, the oldest that Node's own binaries run on.
+ * Source: https://github.com/nodejs/node/blob/v20.x/BUILDING.md, "Official binary platforms and toolchains"; GCC, "ABI Policy and Guidelines".
+ */
+const newestVersions = {
+	GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0',
+};
+
+/** glibc's parts, under either CPU's loader; libstdc++ and libgcc, which every Node needs as well. */
+const glibcLibraries = /^(?:lib(?:c|m|dl|pthread|rt)\.so\.\d|ld-linux-[\w-]+\.so\.\d|libstdc\+\+\.so\.6|libgcc_s\.so\.1)$/;
+const macosLibraries = new Set([
+	'/usr/lib/libSystem.B.dylib',
+	'/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation',
+	'/System/Library/Frameworks/Security.framework/Versions/A/Security',
+]);
+/** Parts of every Windows 10; the C run-time library since then is one of them. */
+const windowsLibraries = /^(?:kernel32|advapi32|crypt32|ntdll|ole32|shell32|bcrypt)\.dll$|^api-ms-win-crt-[\w-]+\.dll$/;
+
+/** Compilers leave calls to these, for tools that nobody has linked. */
+const optionalImports = new Set(['__gmon_start__', '_ITM_deregisterTMCloneTable', '_ITM_registerTMCloneTable', '__cxa_finalize', '__cxa_thread_atexit_impl']);
+
+/**
+ * @param {import('./targets.mjs').Target} target
+ * @param {Buffer} bytes
+ * @param {{nodeApi: Set<string>, privatePaths?: string[]}} context `nodeApi`: what every supported Node exports. `privatePaths`: what
+ * must not be found inside.
+ * @returns {{findings: string[], asksFor: string}} `asksFor`: the newest that it needs of the system.
+ */
+export function examine(target, bytes, {nodeApi, privatePaths = []}) {
+	const findings = [];
+	const refuse = (isWrong, finding) => {
+		if (isWrong) {
+			findings.push(finding);
+		}
+	};
+
+	let asksFor = '';
+	try {
+		asksFor = rules[target.system](target, bytes, {refuse, nodeApi});
+	} catch (error) {
+		if (!(error instanceof MalformedBinary)) {
+			throw error;
+		}
+
+		findings.push(`cannot be read: ${error.message}`);
+	}
+
+	refuse(bytes.length > largestBytes, `${bytes.length} bytes, more than ${largestBytes}`);
+	for (const path of privatePaths) {
+		refuse(bytes.includes(path), `it holds a path of the machine that built it: ${path}`);
+	}
+
+	return {findings, asksFor};
+}
+
+const rules = {
+	linux(target, bytes, {refuse, nodeApi}) {
+		const elf = readElf(bytes);
+		checkArch(target, elf.arch, refuse);
+		checkExports(elf.exports, refuse);
+		refuse(!elf.isLibrary, 'it is not a shared library');
+		refuse(!elf.bindsNow || !elf.hasReadOnlyRelocations, 'symbols are not bound, and sealed, when it is loaded');
+		refuse(!elf.staysLoaded, 'it may be unloaded, under threads that still run');
+		refuse(elf.hasSearchPath, 'it has a search path for libraries');
+		refuse(elf.hasExecutableStack, 'it asks for a stack that is executable');
+		refuse(!elf.isStripped, 'it is not stripped');
+		checkNodeApi(elf.imports.map(({name}) => name), nodeApi, refuse);
+		return target.libc === 'musl' ? checkMusl(elf, refuse) : checkGlibc(elf, refuse);
+	},
+
+	mac(target, bytes, {refuse, nodeApi}) {
+		const macho = readMacho(bytes);
+		checkArch(target, macho.arch, refuse);
+		checkExports(macho.exports.map(name => name.replace(/^_/, '')), refuse);
+		refuse(!macho.isBundle, 'it is not a bundle');
+		refuse(macho.oldestMacos !== oldestMacos, `it is for macOS ${macho.oldestMacos}, not ${oldestMacos}`);
+		refuse(macho.hasSearchPath, 'it has a search path for libraries');
+		refuse(!macho.isStripped, 'it is not stripped');
+		refuse(macho.signatureFault !== undefined, `${macho.signatureFault}`);
+		for (const library of macho.libraries) {
+			refuse(!macosLibraries.has(library), `it needs ${library}`);
+		}
+
+		for (const {name, library} of macho.binds) {
+			const isOfHost = nodeApi.has(name.replace(/^_/, ''));
+			refuse(isOfHost ? library !== 'flat lookup' : !macosLibraries.has(library), `${name} is looked for in ${library}`);
+		}
+
+		checkNodeApi(macho.binds.map(({name}) => name.replace(/^_/, '')), nodeApi, refuse);
+		return `macOS ${macho.oldestMacos}`;
+	},
+
+	win(target, bytes, {refuse}) {
+		const pe = readPe(bytes);
+		checkArch(target, pe.arch, refuse);
+		checkExports(pe.exports, refuse);
+		refuse(!pe.isRelocatable, 'its address is not random');
+		refuse(pe.hasExecutableData, 'its data is executable');
+		refuse(pe.holdsTime, 'it holds the time at which it was linked');
+		refuse(!pe.isStripped, 'it is not stripped');
+		for (const library of pe.libraries) {
+			refuse(!windowsLibraries.test(library), `it needs ${library}`);
+		}
+
+		return 'Windows 10';
+	},
+};
+
+function checkArch({arch}, found, refuse) {
+	refuse(found !== arch, `it is for ${found}, not ${arch}`);
+}
+
+function checkExports(found, refuse) {
+	const missing = entryPoints.filter(name => !found.includes(name));
+	const more = found.filter(name => !entryPoints.includes(name));
+	refuse(missing.length > 0, `it does not export ${missing.join(', ')}`);
+	refuse(more.length > 0, `it exports ${more.slice(0, 5).join(', ')}${more.length > 5 ? ` and ${more.length - 5} more` : ''}`);
+}
+
+function checkNodeApi(imports, nodeApi, refuse) {
+	const unknown = imports.filter(name => /^(?:napi|node_api)_/.test(name) && !nodeApi.has(name));
+	refuse(unknown.length > 0, `not every supported Node has ${unknown.join(', ')}`);
+	refuse(!imports.some(name => nodeApi.has(name)), 'it calls nothing of Node-API');
+}
+
+function checkGlibc({needed, imports, versions}, refuse) {
+	for (const library of needed) {
+		refuse(!glibcLibraries.test(library), `it needs ${library}`);
+	}
+
+	for (const {name, library, version} of imports) {
+		refuse(version !== undefined && isTooNew(version), `${name} of ${library} asks for ${version}`);
+		// A symbol of glibc always has a version. Without one, and not of Node, nobody may have it.
+		refuse(version === undefined && !/^(?:napi|node_api)_/.test(name) && !optionalImports.has(name), `nobody is named who has ${name}`);
+	}
+
+	refuse(!needed.some(library => library.startsWith('libc.so.')), 'it does not need glibc');
+	const ofGlibc = versions.filter(version => version.startsWith('GLIBC_')).toSorted(compareVersions);
+	return ofGlibc.length === 0 ? '' : ofGlibc.at(-1).replace('GLIBC_', 'glibc ');
+}
+
+function checkMusl({needed, versions}, refuse) {
+	for (const library of needed) {
+		refuse(library !== 'libc.so', `it needs ${library}`);
+	}
+
+	refuse(!needed.includes('libc.so'), 'it does not need musl');
+	refuse(versions.length > 0, `musl has no symbol versions, such as ${versions[0]}`);
+	return 'musl';
+}
+
+function isTooNew(version) {
+	const [, name, number] = /^(?<name>[A-Z]+)_(?<number>[\d.]+)$/.exec(version) ?? [];
+	return newestVersions[name] === undefined || compareVersions(number, newestVersions[name]) > 0;
+}
+
+function compareVersions(left, right) {
+	const numbers = text => text.replace(/^\D+/, '').split('.').map(Number);
+	const [a, b] = [numbers(left), numbers(right)];
+	const index = a.findIndex((number, position) => number !== (b[position] ?? 0));
+	return index === -1 ? a.length - b.length : a[index] - (b[index] ?? 0);
+}

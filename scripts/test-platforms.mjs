@@ -1,0 +1,90 @@
+// `npm run test:platforms`: the released binaries of Linux, each under the runtimes that it is for. One binary for Node 20, 22, 24 and
+// 26; arm64 in an emulator; musl under Bun, because npm has no Node for it; and an old glibc. `-- --only musl-x64`, any number of times,
+// runs those alone. What the stand-ins leave out is listed in lib/platform-suites.mjs. The last line is the sum.
+
+import fs from 'node:fs';
+import process from 'node:process';
+import {parseArgs} from 'node:util';
+import {buildTarget} from './lib/cross-build.mjs';
+import {installPackagesOfDebian} from './lib/debian.mjs';
+import {runSuites} from './lib/platform-suites.mjs';
+import {makeTree} from './lib/platform-tree.mjs';
+import {debianPackages, installRuntimes, platforms as allPlatforms} from './lib/platforms.mjs';
+import {step} from './lib/steps.mjs';
+import {prebuildOf, targets as allTargets} from './lib/targets.mjs';
+import {installToolchain} from './lib/toolchain.mjs';
+
+const {values} = parseArgs({options: {only: {type: 'string', multiple: true, default: []}}});
+const platforms = allPlatforms.filter(({name}) => values.only.length === 0 || values.only.includes(name));
+const tally = {passed: 0, failed: 0, skipped: 0};
+const failures = [];
+
+async function prepare(name, action) {
+	const {outcome} = await step(name, action);
+	if (outcome !== 'passed') {
+		tally.failed++;
+		failures.push(name);
+	}
+
+	return outcome === 'passed';
+}
+
+async function testPlatforms() {
+	const targets = allTargets.filter(({name}) => platforms.some(({target}) => target === name));
+	if (!await prepare('toolchain', installToolchain) || !await prepare('runtimes', installRuntimes) || !await prepare('Debian packages', () => installPackagesOfDebian(debianPackages))) {
+		return;
+	}
+
+	for (const target of targets) {
+		if (!fs.existsSync(prebuildOf(target)) && !await prepare(target.name, () => buildTarget(target))) {
+			return;
+		}
+	}
+
+	const trees = new Map();
+	for (const {target, isNative, name, prepare: prepareRuntime} of platforms) {
+		await prepare(name, prepareRuntime);
+		const key = `${target} ${isNative}`;
+		if (!trees.has(key)) {
+			trees.set(key, await makeTree(targets.find(each => each.name === target), {isNative}));
+		}
+	}
+
+	console.log();
+	// Two at a time: many tests wait for something.
+	const waiting = platforms.values();
+	await Promise.all([0, 1].map(async () => {
+		for (const platform of waiting) {
+			await testOn(platform, trees.get(`${platform.target} ${platform.isNative}`));
+		}
+	}));
+}
+
+async function testOn(platform, tree) {
+	const {outcome, reason} = await step(platform.name, async () => {
+		const result = await runSuites(platform, tree);
+		tally.passed += result.passed;
+		tally.failed += result.failures.length;
+		tally.skipped += result.skipped;
+		failures.push(...result.failures.map(failure => `${platform.name}: ${failure}`));
+		return `${result.version}: ${result.passed} passed, ${result.failures.length} failed, ${result.skipped} skipped`;
+	});
+	if (outcome !== 'passed') {
+		tally.failed++;
+		failures.push(`${platform.name}: ${reason}`);
+	}
+}
+
+if (platforms.length > 0) {
+	await testPlatforms();
+} else {
+	console.error(`No such platform. Platforms: ${allPlatforms.map(({name}) => name).join(', ')}.`);
+}
+
+if (failures.length > 0) {
+	console.log(`\nFailed\n${failures.map(each => `  ${each}`).join('\n')}`);
+}
+
+const {passed, failed, skipped} = tally;
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);

@@ -1,0 +1,260 @@
+/** Caches that DPAPI encrypts, read and written by the addon. */
+
+import {Buffer} from 'node:buffer';
+import {
+	closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {homedir, tmpdir} from 'node:os';
+import {join} from 'node:path';
+import process from 'node:process';
+import {inspect, isDeepStrictEqual} from 'node:util';
+import test, {type ExecutionContext} from 'ava';
+import type {CacheChange, CacheQuery} from '../../dist/backend.js';
+import type {StoreError} from '../../dist/errors.js';
+import {stampOf} from '../../dist/pure-file.js';
+import {pureBackend} from '../../dist/pure.js';
+import {native} from '../helpers/backends.js';
+import {
+	buildCache, builtClientId, builtEnvironment, cacheSizes,
+} from '../helpers/cache-builder.js';
+
+const nowSec = 1_800_000_000;
+const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
+const emptySlice = {
+	sizeBytes: 0, accounts: [], refreshTokens: [], accessTokens: [],
+};
+
+function directory(t: ExecutionContext): string {
+	const path = mkdtempSync(join(tmpdir(), 'stc-dpapi-'));
+	t.teardown(() => {
+		rmSync(path, {recursive: true, force: true});
+	});
+	return path;
+}
+
+const put = (secret: string): CacheChange => ({
+	edits: [{
+		section: 'RefreshToken', action: 'put', key: 'key', set: {home_account_id: '"u.t"', environment: JSON.stringify(builtEnvironment), secret: JSON.stringify(secret)},
+	}],
+});
+
+async function commit(path: string, change: CacheChange, rest: {create?: boolean; expectedStamp?: string | null} = {}) {
+	return native.commit('dpapi', {path}, {
+		change, lockPaths: [`${path}.lockfile`, join(path, '..', '.lockfile')], create: true, ...rest,
+	}, 10_000);
+}
+
+const read = async (path: string) => native.read('dpapi', {path}, 10_000);
+const settle = (path: string) => {
+	utimesSync(path, nowSec, nowSec);
+};
+
+/** What reading a file that holds `bytes` comes to: its text, or the code of the error. */
+async function outcomeOf(path: string, bytes: Uint8Array): Promise<{text?: string; code?: string; error?: StoreError}> {
+	writeFileSync(path, bytes);
+	try {
+		const {text = ''} = await read(path) ?? {};
+		return {text};
+	} catch (error) {
+		const {code} = error as StoreError;
+		return {code, error: error as StoreError};
+	}
+}
+
+test('the stores of Windows, the encrypted one first', t => {
+	t.deepEqual(native.stores, ['dpapi', 'plaintext']);
+	t.deepEqual(pureBackend.stores, ['plaintext']);
+});
+
+test('a cache that is made, read, changed, and left as it is', async t => {
+	const path = join(directory(t), 'msal.cache.nocae');
+	t.deepEqual(await commit(path, put('FAKE-one'), {create: false}), {outcome: 'absent'});
+	t.is(await read(path), null);
+	t.is(await native.stamp('dpapi', {path}, 1000), null);
+	const made = await commit(path, put('FAKE-one'));
+	t.like(made, {outcome: 'written', baseStamp: null, lockLost: false});
+	const bytes = readFileSync(path);
+	// Version 1, and then the provider.
+	t.deepEqual([...bytes.subarray(0, 4)], [1, 0, 0, 0]);
+	t.false(bytes.includes('FAKE-one') || bytes.includes('RefreshToken') || bytes.includes(Buffer.from('FAKE-one', 'utf16le')));
+	const first = await read(path);
+	t.is((JSON.parse(first?.text ?? '') as {RefreshToken: {key: {secret: string}}}).RefreshToken.key.secret, 'FAKE-one');
+	t.is(first?.stamp, made.outcome === 'written' ? made.stamp : '');
+	t.true(Math.abs((first?.modifiedMs ?? 0) - Date.now()) < 60_000);
+
+	t.deepEqual(await commit(path, put('FAKE-one')), {outcome: 'unchanged', stamp: first?.stamp});
+	const changed = await commit(path, put('FAKE-two'));
+	t.like(changed, {outcome: 'written', baseStamp: first?.stamp, lockLost: false});
+	t.regex((await read(path))?.text ?? '', /FAKE-two/);
+	t.deepEqual(await commit(path, put('FAKE-three'), {expectedStamp: first?.stamp ?? ''}), {outcome: 'changed'});
+	t.deepEqual(await commit(path, put('FAKE-three'), {expectedStamp: null}), {outcome: 'changed'});
+	t.deepEqual(readdirSync(join(path, '..')), ['msal.cache.nocae']);
+});
+
+for (const store of ['dpapi', 'plaintext'] as const) {
+	test(`${store}: a stamp is what Node's stat makes it, after each commit`, async t => {
+		const path = join(directory(t), 'cache');
+		for (let round = 0; round < 5; round++) {
+			const result = await native.commit(store, {path}, {change: put(`FAKE-${round}`), lockPaths: [`${path}.lockfile`], create: true}, 1000);
+			const stamp = stampOf(statSync(path, {bigint: true}));
+			t.is(result.outcome === 'written' ? result.stamp : result.outcome, stamp);
+
+			t.is(await native.stamp(store, {path}, 1000), stamp);
+
+			t.is((await native.query(store, {path}, query, 1000))?.stamp, stamp);
+		}
+	});
+
+	test(`${store}: what is no file, and what is below none`, async t => {
+		const home = directory(t);
+		const refusal = await t.throwsAsync<StoreError>(native.read(store, {path: home}, 1000));
+		t.like(refusal, {code: 'STC_IO', osDomain: 'win32', op: 'CreateFileW'});
+		writeFileSync(join(home, 'file'), '');
+		for (const path of [join(home, 'no', 'such', 'directory'), join(home, 'file', 'below'), join(home, 'absent')]) {
+			t.is(await native.read(store, {path}, 1000), null);
+		}
+
+		const path = join(home, 'missing', 'cache');
+		const failing = native.commit(store, {path}, {change: put('FAKE'), lockPaths: [`${path}.lockfile`], create: true}, 1000);
+		const failure = await t.throwsAsync<StoreError>(failing);
+		t.like(failure, {code: 'STC_IO', osDomain: 'win32', osCode: 3});
+		t.false(existsSync(join(home, 'missing')));
+	});
+
+	test(`${store}: while a reader keeps the file from being replaced, another try; after many, it is written over`, async t => {
+		const path = join(directory(t), 'cache');
+		const write = async (secret: string) => native.commit(store, {path}, {change: put(secret), lockPaths: [`${path}.lockfile`], create: true}, 1000);
+		await write('FAKE-old');
+		const reader = openSync(path, 'r');
+		let tries = 0;
+		let outcome: string;
+		const startMs = performance.now();
+		do {
+			tries++;
+
+			({outcome} = await write('FAKE-new'));
+		} while (outcome === 'locked' && tries < 10_000);
+
+		closeSync(reader);
+		t.is(outcome, 'written');
+		// Windows replaces a file that is shared as Node shares it at once.
+		t.true(tries === 1 || (tries > 20 && performance.now() - startMs >= 100), `${tries}`);
+		t.regex((await native.read(store, {path}, 1000))?.text ?? '', /FAKE-new/);
+		t.is((await write('FAKE-newer')).outcome, 'written');
+		t.deepEqual(readdirSync(join(path, '..')), ['cache']);
+	});
+}
+
+test('a cache of 1.4 MB in a directory of any script, scanned', async t => {
+	const home = join(directory(t), 'Zoë 名前 😀', '.IdentityService');
+	mkdirSync(home, {recursive: true});
+	const path = join(home, 'msal.cache.nocae');
+	const large = buildCache({...cacheSizes.M, nowSec, unicodeNames: true});
+	const sections = JSON.parse(large.text) as Record<string, Record<string, Record<string, unknown>>>;
+	const edits = Object.entries(sections).flatMap(([section, records]) => Object.entries(records).map(([key, record]) => ({
+		section, action: 'put' as const, key, set: Object.fromEntries(Object.entries(record).map(([name, value]) => [name, JSON.stringify(value)])),
+	})));
+	t.like(await commit(path, {edits}), {outcome: 'written'});
+	t.true(isDeepStrictEqual(JSON.parse((await read(path))?.text ?? ''), sections));
+	const wanted = large.accounts[7]!;
+	const slice = await native.query('dpapi', {path}, {...query, username: wanted.username, homeTenantId: wanted.tenantId}, 10_000);
+	t.true(isDeepStrictEqual(slice?.accessTokens.map(({secret}) => secret).toSorted(), wanted.accessTokens.toSorted()));
+	const slices = await Promise.all(Array.from({length: 40}, async () => native.query('dpapi', {path}, query, 10_000)));
+	t.true(slices.every(each => each?.accounts.length === large.accounts.length));
+});
+
+test('an empty file is an empty cache, once it is not new any longer', async t => {
+	const path = join(directory(t), 'cache');
+	writeFileSync(path, '');
+	t.like(await native.query('dpapi', {path}, query, 1000), emptySlice);
+	t.deepEqual(await commit(path, put('FAKE')), {outcome: 'changed'}, 'somebody may be writing it');
+	settle(path);
+	t.like(await commit(path, put('FAKE')), {outcome: 'written'});
+});
+
+test('what is no blob is another format, and is not overwritten', async t => {
+	const path = join(directory(t), 'cache');
+	for (const text of ['{}', '{"RefreshToken":{"key":{"secret":"FAKE-quoted"}}}', ' \r\n', 'eyJhbGciOiJkaXIifQ.FAKE-quoted']) {
+		const {code, error} = await outcomeOf(path, Buffer.from(text));
+		t.is(code, 'STC_CACHE_FORMAT');
+		t.regex(error?.message ?? '', /DPAPI.*sign in again/);
+		t.true(error?.message.startsWith(path));
+		t.notRegex(inspect(error, {depth: 5}), /FAKE|quoted/);
+
+		await t.throwsAsync(commit(path, put('FAKE')), {code: 'STC_CACHE_FORMAT'});
+		t.is(readFileSync(path, 'utf8'), text);
+	}
+});
+
+test('a blob where plaintext is expected is another format, in both variants', async t => {
+	const path = join(directory(t), 'cache');
+	// The beginning of every blob of a real Windows.
+	writeFileSync(path, Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'));
+	for (const backend of [native, pureBackend]) {
+		await t.throwsAsync(backend.query('plaintext', {path}, query, 1000), {code: 'STC_CACHE_FORMAT', message: /DPAPI/});
+	}
+
+	await t.throwsAsync(pureBackend.query('dpapi', {path}, query, 1000), {code: 'STC_ADDON_MISSING', message: /native addon/});
+});
+
+test('a blob that was cut or tampered with gives an error with its cure, and never another text; it is not overwritten', async t => {
+	const path = join(directory(t), 'cache');
+	await commit(path, put('FAKE-quoted'));
+	const whole = readFileSync(path);
+	const {text = ''} = await outcomeOf(path, whole);
+	t.regex(text, /FAKE-quoted/);
+	let refused = 0;
+	const damaged = [
+		...Array.from({length: whole.length}, (_, size) => whole.subarray(0, size)).filter(bytes => bytes.length > 0 && bytes.length % 3 === 0),
+		...Array.from({length: Math.ceil(whole.length / 3)}, (_, index) => {
+			const bytes = Buffer.from(whole);
+
+			bytes[index * 3]! ^= 0x41;
+			return bytes;
+		}),
+		Buffer.from('FAKE-quoted'),
+		Buffer.alloc(300, 1),
+	];
+	for (const bytes of damaged) {
+		const outcome = await outcomeOf(path, bytes);
+		if (outcome.text === text) {
+			// A byte of what is not covered, such as the description.
+			continue;
+		}
+
+		refused++;
+		t.is(outcome.code, 'STC_CACHE_CORRUPT');
+		t.like(outcome.error, {
+			op: 'CryptUnprotectData', store: 'dpapi', osDomain: 'win32',
+		});
+		t.regex(outcome.error?.message ?? '', /sign in again/);
+		t.notRegex(inspect(outcome.error, {depth: 5}), /FAKE|quoted/);
+
+		await t.throwsAsync(commit(path, put('FAKE')), {code: 'STC_CACHE_CORRUPT'});
+		t.true(readFileSync(path).equals(bytes));
+	}
+
+	t.true(refused > damaged.length / 2, `${refused} of ${damaged.length}`);
+});
+
+test('a blob of another user gives an error that says so', async t => {
+	const path = join(directory(t), 'cache');
+	const {error} = await outcomeOf(path, readFileSync(process.env['STC_OTHER_USERS_BLOB']!));
+	// Windows tells it from a damaged one, Wine does not.
+	t.true(error?.code === 'STC_STORE_DENIED' || error?.code === 'STC_CACHE_CORRUPT', String(error));
+	t.regex(error?.message ?? '', /another user.*Run as the user who signed in/);
+	t.notRegex(inspect(error, {depth: 5}), /FAKE/);
+});
+
+test('what a writer that was killed left beside the cache is swept by the next', async t => {
+	const path = join(directory(t), 'cache');
+	writeFileSync(`${path}.4.17.tmp`, 'FAKE');
+	writeFileSync(`${path}.mine.tmp`, 'mine');
+	await commit(path, put('FAKE'));
+	t.deepEqual(readdirSync(join(path, '..')).toSorted(), ['cache', 'cache.mine.tmp']);
+});
+
+test('the home directory is that of Windows', t => {
+	t.regex(homedir(), /^[A-Z]:\\/);
+	t.is(process.env['LOCALAPPDATA']?.toLowerCase(), join(homedir(), 'AppData', 'Local').toLowerCase());
+});

@@ -1,0 +1,118 @@
+/** Lock files between processes on Windows: of the addon, of the pure-JS variant, and of Microsoft's library for Node. */
+
+import {
+	closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync,
+} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import process from 'node:process';
+import test from 'ava';
+import {backends, native} from '../helpers/backends.js';
+import {lockDirectory, LockProcess, lockWithin} from '../helpers/lock-process.js';
+import {until} from '../helpers/until.js';
+
+function codeOf(attempt: () => unknown): string {
+	try {
+		attempt();
+		return 'it did';
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code ?? '';
+	}
+}
+
+for (const backend of backends) {
+	const {kind} = backend;
+
+	test(`${kind}: the lock file names the process; release leaves nothing`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const lock = await backend.tryLock([path]);
+		t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} msal-shared(?:-js)?\n$`));
+		t.true(await lock?.check());
+		await lock?.release();
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: another process is kept out, and gets it at once when the holder is killed`, async t => {
+		for (const other of ['native', 'pure'] as const) {
+			const {directory, path} = lockDirectory(t);
+
+			const holder = await LockProcess.start(t, other, path);
+			t.is(await holder.ask('try'), 'locked');
+			t.is(await backend.tryLock([path]), null);
+			await holder.kill();
+			const lock = await lockWithin(backend, path, 5000);
+			t.truthy(lock, other);
+			await lock?.release();
+			await until(() => readdirSync(directory).length === 0 || other === 'pure');
+		}
+	});
+
+	test(`${kind}: a lock that a Node peer holds by its file's existence is left to it while it is young`, async t => {
+		const {path} = lockDirectory(t);
+		const peer = openSync(path, 'wx+');
+		writeFileSync(peer, String(process.pid));
+		t.is(await backend.tryLock([path]), null);
+		closeSync(peer);
+		t.is(await backend.tryLock([path]), null, 'closed, and not deleted yet');
+		unlinkSync(path);
+		const lock = await backend.tryLock([path]);
+		t.truthy(lock);
+		await lock?.release();
+	});
+
+	test(`${kind}: what the dead left is taken over`, async t => {
+		const {directory, path} = lockDirectory(t);
+		// Numbers of processes are multiples of 4 on Windows, so that nobody has this one.
+		for (const text of ['', '999999999', '{999999999', '\uFEFF999999999']) {
+			writeFileSync(path, text);
+			utimesSync(path, 1000, 1000);
+
+			const lock = await lockWithin(backend, path, 10_000);
+			t.truthy(lock, text);
+			await lock?.release();
+		}
+
+		t.deepEqual(readdirSync(directory), []);
+	});
+
+	test(`${kind}: a directory, and a directory that is missing, are errors`, async t => {
+		const {directory} = lockDirectory(t);
+		await t.throwsAsync(backend.tryLock([join(directory, 'missing', 'x')]), {code: 'STC_IO'});
+		await t.throwsAsync(backend.tryLock([directory]), {code: 'STC_IO'});
+		t.true(statSync(directory).isDirectory());
+	});
+}
+
+test('native: nobody deletes a lock file that is held, nor creates it', async t => {
+	const {path} = lockDirectory(t);
+	const lock = await native.tryLock([path]);
+	const codes = [() => {
+		unlinkSync(path);
+	}, () => openSync(path, 'wx+'), () => {
+		writeFileSync(path, 'mine');
+	}].map(attempt => codeOf(attempt));
+	t.deepEqual(codes, ['EBUSY', codes[1], 'EBUSY']);
+	t.true(codes[1] === 'EEXIST' || codes[1] === 'EBUSY', codes[1]);
+	t.true(await lock?.check());
+	await lock?.release();
+});
+
+for (const kinds of [['native', 'native'], ['pure', 'pure'], ['native', 'pure']] as const) {
+	test.serial(`two processes, ${kinds.join(' and ')}, count without losing a turn`, async t => {
+		const directory = mkdtempSync(join(tmpdir(), 'stc-count-'));
+		t.teardown(() => {
+			rmSync(directory, {
+				recursive: true, force: true, maxRetries: 10, retryDelay: 50,
+			});
+		});
+		const path = join(directory, 'cache.lockfile');
+		const counter = join(directory, 'counter');
+		writeFileSync(counter, '0');
+		const processes = await Promise.all(kinds.map(async kind => LockProcess.start(t, kind, path)));
+		const times = 40;
+		const answers = await Promise.all(processes.map(async each => each.ask(`count ${times} ${counter}`)));
+		t.deepEqual(answers, processes.map(() => `counted ${times} 0`));
+		t.is(readFileSync(counter, 'utf8'), String(times * processes.length));
+		t.deepEqual(readdirSync(directory), ['counter']);
+	});
+}

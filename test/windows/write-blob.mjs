@@ -1,0 +1,18 @@
+/** A program: writes a cache that DPAPI encrypts for whoever runs it. Argument: the file. */
+
+import process from 'node:process';
+import {loadNativeBackend} from '../../dist/native.js';
+
+const [path] = process.argv.slice(2);
+const {backend, error} = loadNativeBackend();
+if (!backend) {
+	throw error;
+}
+
+await backend.commit('dpapi', {path}, {
+	change: {
+		edits: [{
+			section: 'RefreshToken', action: 'put', key: 'key', set: {secret: '"FAKE-of-another"'},
+		}],
+	}, lockPaths: [`${path}.lockfile`], create: true,
+}, 10_000);
