@@ -1,7 +1,9 @@
+import process from 'node:process';
+
 // Each test file runs in a process of its own: the addon keeps process-wide state, and several tests end processes.
 export default {
-	// Those for Windows run under Wine: scripts/test-windows.mjs.
-	files: ['test/**/*.test.ts', '!test/windows/**'],
+	// Those for Windows run under Wine: scripts/test-windows.mjs. Those for released binaries need them: scripts/test-platforms.mjs.
+	files: process.env.STC_TEST_PLATFORMS ? ['test/platforms/*.test.ts'] : ['test/**/*.test.ts', '!test/windows/**', '!test/platforms/**'],
 	extensions: {ts: 'module'},
 	nodeArguments: ['--import=tsx'],
 	workerThreads: false,

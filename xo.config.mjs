@@ -122,9 +122,9 @@ const config = [
 		},
 	},
 	{
-		files: ['test/windows/**/*.test.ts'],
+		files: ['test/windows/**/*.test.ts', 'test/platforms/*.test.ts'],
 		rules: {
-			// They run in another AVA: scripts/test-windows.mjs.
+			// They run in another AVA: scripts/test-windows.mjs, scripts/test-platforms.mjs.
 			'ava/no-ignored-test-files': 'off',
 		},
 	},

@@ -1,17 +1,19 @@
 // `npm run test:platforms`: the released binaries of Linux, each under the runtimes that it is for. One binary for Node 20, 22, 24 and
 // 26; arm64 in an emulator; musl under Bun, because npm has no Node for it; and an old glibc. `-- --only musl-x64`, any number of times,
-// runs those alone. What the stand-ins leave out is listed in lib/platform-suites.mjs. The last line is the sum.
+// runs those alone; without it, all eight binaries are built, and examined as before a release. What the stand-ins leave out is listed in lib/platform-suites.mjs. The last line is the sum.
 
-import fs from 'node:fs';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
+import {runAva} from './lib/ava.mjs';
+import {buildDist} from './lib/build.mjs';
 import {buildTarget} from './lib/cross-build.mjs';
 import {installPackagesOfDebian} from './lib/debian.mjs';
 import {runSuites} from './lib/platform-suites.mjs';
 import {makeTree} from './lib/platform-tree.mjs';
 import {debianPackages, installRuntimes, platforms as allPlatforms} from './lib/platforms.mjs';
+import {installPackages} from './lib/npm.mjs';
 import {step} from './lib/steps.mjs';
-import {prebuildOf, targets as allTargets} from './lib/targets.mjs';
+import {targets as allTargets} from './lib/targets.mjs';
 import {installToolchain} from './lib/toolchain.mjs';
 
 const {values} = parseArgs({options: {only: {type: 'string', multiple: true, default: []}}});
@@ -30,15 +32,28 @@ async function prepare(name, action) {
 }
 
 async function testPlatforms() {
-	const targets = allTargets.filter(({name}) => platforms.some(({target}) => target === name));
+	const isEverything = values.only.length === 0;
+	const targets = allTargets.filter(({name}) => isEverything || platforms.some(({target}) => target === name));
+	if (!await prepare('npm packages', installPackages) || !await prepare('dist', buildDist)) {
+		return;
+	}
+
 	if (!await prepare('toolchain', installToolchain) || !await prepare('runtimes', installRuntimes) || !await prepare('Debian packages', () => installPackagesOfDebian(debianPackages))) {
 		return;
 	}
 
 	for (const target of targets) {
-		if (!fs.existsSync(prebuildOf(target)) && !await prepare(target.name, () => buildTarget(target))) {
+		if (!await prepare(target.name, () => buildTarget(target))) {
 			return;
 		}
+	}
+
+	if (isEverything) {
+		const result = await runAva([], {env: {STC_TEST_PLATFORMS: '1'}});
+		tally.passed += result.passed;
+		tally.failed += result.failed;
+		tally.skipped += result.skipped;
+		failures.push(...result.failures);
 	}
 
 	const trees = new Map();

@@ -5,8 +5,8 @@
  * `null` means "we looked and nothing is there". A rejection means "we could not look".
  */
 
-/** Where a cache's bytes are kept: a file as MSAL writes it, a file that Windows encrypted, or an item of the Secret Service. */
-export type StoreName = 'plaintext' | 'dpapi' | 'libsecret';
+/** Where a cache's bytes are kept: a file as MSAL writes it, a file that Windows encrypted, an item of the macOS Keychain or of the Secret Service. */
+export type StoreName = 'plaintext' | 'dpapi' | 'keychain' | 'libsecret';
 
 /** The stores whose caches are files: written by several libraries in place, so that a reader may meet a write. */
 export const fileStores: ReadonlySet<StoreName> = new Set(['plaintext', 'dpapi']);
@@ -17,7 +17,7 @@ export type StoreLocation = {
 	path?: string;
 	/** `xdg:schema` of the item (`libsecret`). */
 	schema?: string;
-	/** Attributes that the item must carry with these values (`libsecret`). */
+	/** Attributes that the item must carry with these values (`libsecret`); `service` and `account` of the item (`keychain`). */
 	attributes?: Readonly<Record<string, string>>;
 	/** Attributes that the item must not carry: tells two languages' items apart where one's attributes include the other's. */
 	absentAttributes?: readonly string[];

@@ -49,6 +49,7 @@ const defaultCacheName = 'msal.cache';
 const clientAttribute = 'MsalClientID';
 const dotnetAttribute = 'Microsoft.Developer.IdentityService';
 const service = 'Microsoft.Developer.IdentityService';
+const keychainAccount = 'MSALCache';
 /** What Go, Visual Studio and older libraries call the other-than-CAE cache: no suffix at all. */
 const noSuffix = '';
 
@@ -60,7 +61,7 @@ export function cacheSources(kind: CacheKind, settings: LocationSettings): Cache
 		}
 
 		case 'darwin': {
-			return {primary: [plaintext(settings, `.${kind}`)], extra: otherSuffixes(kind).map(suffix => plaintext(settings, suffix))};
+			return macosSources(kind, settings);
 		}
 
 		case 'win32': {
@@ -71,6 +72,61 @@ export function cacheSources(kind: CacheKind, settings: LocationSettings): Cache
 			return {primary: [], extra: []};
 		}
 	}
+}
+
+function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources {
+	const suffix = `.${kind}`;
+	const others = otherSuffixes(kind);
+	const suffixes = [suffix, ...others];
+	return {
+		primary: [sharedKeychainItem(kind, settings), plaintext(settings, suffix)],
+		extra: [
+			...others.map(other => plaintext(settings, other)),
+			...suffixes.map(each => dotnetKeychainItem(settings, each)),
+			...[kind, otherKind(kind)].map(each => javaKeychainItem(each)),
+			...suffixes.map(each => goKeychainItem(settings, each)),
+			...suffixes.map(each => dotnetPlaintext(settings, each)),
+			gcmPlaintext(settings),
+		],
+	};
+}
+
+/**
+ * The Keychain item of Python, Node, Git Credential Manager and older .NET: one for every name and kind of cache. Each of them locks by
+ * the name of a file of its own, so all of those are taken.
+ */
+function sharedKeychainItem(kind: CacheKind, {home, cacheName}: LocationSettings): CacheSource {
+	const files = [`${cacheName}.nocae`, `${cacheName}.cae`, cacheName].map(name => join(home, directory, name));
+	return {
+		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', undefined),
+		signalPath: join(home, directory, `${cacheName}.${kind}`),
+		lockPaths: files.map(path => lockPathOf(path)),
+	};
+}
+
+function dotnetKeychainItem({cacheName}: LocationSettings, suffix: string): CacheSource {
+	const name = cacheName + suffix;
+	return keychainItem(service, name, `Keychain item of .NET (${name})`, kindOf(suffix));
+}
+
+function javaKeychainItem(kind: CacheKind): CacheSource {
+	return keychainItem(service, `${keychainAccount}.${kind}`, `Keychain item of Java (${kind})`, kind);
+}
+
+/** Go has service and account the other way round. */
+function goKeychainItem({cacheName}: LocationSettings, suffix: string): CacheSource {
+	const name = cacheName + suffix;
+	return keychainItem(name, keychainAccount, `Keychain item of Go (${name})`, kindOf(suffix));
+}
+
+function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined): CacheSource {
+	return {
+		store: 'keychain', at: {attributes: {service: itemService, account}}, label, kind, lockPaths: [],
+	};
+}
+
+function kindOf(suffix: string): CacheKind | undefined {
+	return suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind;
 }
 
 function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources {
@@ -127,7 +183,7 @@ function gcmPlaintext({home}: LocationSettings): CacheSource {
 
 function file(path: string, suffix: string): CacheSource {
 	return {
-		store: 'plaintext', at: {path}, label: path, kind: suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind, lockPaths: [lockPathOf(path)],
+		store: 'plaintext', at: {path}, label: path, kind: kindOf(suffix), lockPaths: [lockPathOf(path)],
 	};
 }
 

@@ -11,10 +11,9 @@
 #include <utility>
 
 #include "../base64.h"
-#include "../memory_source.h"
+#include "../item_commit.h"
 #include "../secret_source.h"
 #include "../secret_store.h"
-#include "file_commit_posix.h"
 #include "libsecret_api_linux.h"
 
 namespace stc {
@@ -258,7 +257,7 @@ class LibsecretStore : public SecretStore {
                 LockSet* locks, CommitResult* result) const override;
 
  private:
-  class KeyringCommit;
+  class Item;
 
   static Status Prepare(const LibsecretApi** api) {
     if (!HasSessionBus()) {
@@ -353,95 +352,51 @@ class LibsecretStore : public SecretStore {
   }
 };
 
-// One read, comparison and write of an item. Only items that hold the text as it is are written:
-// those of .NET and Java are theirs.
-class LibsecretStore::KeyringCommit {
+// An item as CommitItem writes it. Only items that hold the text as it is are written: those of
+// .NET and Java are theirs.
+class LibsecretStore::Item : public KeyringItem {
  public:
-  KeyringCommit(const LibsecretApi& api, const StoreLocation& at, const CommitRequest& request,
-                const CallLimits& limits, LockSet* locks, CommitResult* result)
-      : api_(api),
-        at_(at),
-        request_(request),
-        limits_(limits),
-        locks_(locks),
-        result_(result),
-        items_(api) {}
+  Item(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits)
+      : api_(api), at_(at), limits_(limits), items_(api) {}
 
-  Status Run() {
-    SecureBytes old;
-    Status status = Load(&old);
-    if (!status.ok()) return status;
-    const std::optional<std::string> base_stamp =
-        item_ == nullptr ? std::nullopt : std::make_optional(StampOf(api_, item_));
-    if (request_.expected_stamp && *request_.expected_stamp != base_stamp) {
-      return End(CommitOutcome::kChanged);
-    }
-    if (item_ == nullptr && !request_.create) return End(CommitOutcome::kAbsent);
-    MemorySource source(old.view());
-    EditPlan plan;
-    status = PlanEdits(&source, request_.change, &plan);
-    if (!status.ok()) return status;
-    if (plan.outcome == EditOutcome::kNoAccount) return End(CommitOutcome::kNoAccount);
-    if (plan.outcome == EditOutcome::kUnchanged) {
-      if (!base_stamp) return End(CommitOutcome::kAbsent);
-      result_->stamp = *base_stamp;
-      return End(CommitOutcome::kUnchanged);
-    }
-    if (!locks_->Check()) return End(CommitOutcome::kLocked);
-    // The last look before the write: a peer that goes by no lock may have written.
-    const bool was_there = item_ != nullptr;
-    SecureBytes again;
-    status = Load(&again);
-    if (!status.ok()) return status;
-    if ((item_ != nullptr) != was_there || again.view() != old.view()) {
-      return End(CommitOutcome::kChanged);
-    }
-    status = Write(plan.Assemble(old.view()));
-    if (status.ok() && !request_.signal_path.empty()) {
-      status = TouchSignalFile(request_.signal_path);
-    }
-    if (!status.ok()) return status;
-    status = Find(api_, at_, limits_, 0, &items_, &item_);
-    if (!status.ok()) return status;
-    result_->base_stamp = base_stamp;
-    result_->stamp = StampOf(api_, item_);
-    result_->lock_lost = !locks_->Check();
-    return End(CommitOutcome::kWritten);
+  Status Load(SecureBytes* text, std::string* stamp) override {
+    Status status = Find(api_, at_, limits_, kSecretSearchLoadSecrets, &items_, &item_);
+    if (status.ok()) status = SecretOf(api_, item_, text);
+    if (status.ok()) *stamp = StampOf(api_, item_);
+    return status;
+  }
+
+  Status Replace(const SecureBytes& text) override {
+    return WithValue(text, [this](SecretValue* value) {
+      return CallService(api_, limits_, "secret_item_set_secret_sync",
+                         [&](GCancellable* cancellable, GError** error) {
+                           api_.secret_item_set_secret_sync(item_, value, cancellable, error);
+                         });
+    });
+  }
+
+  Status Create(const SecureBytes& text) override {
+    return WithValue(text, [this](SecretValue* value) { return CreateAnywhere(value); });
+  }
+
+  Status Stamp(std::string* stamp) override {
+    Status status = Find(api_, at_, limits_, 0, &items_, &item_);
+    if (status.ok()) *stamp = StampOf(api_, item_);
+    return status;
   }
 
  private:
-  Status End(CommitOutcome outcome) {
-    result_->outcome = outcome;
-    return Status::Ok();
-  }
-
-  // Finds the item and what it holds; nullptr and nothing if there is none.
-  Status Load(SecureBytes* secret) {
-    Status status = Find(api_, at_, limits_, kSecretSearchLoadSecrets, &items_, &item_);
-    if (status.code() == StatusCode::kNotFound) {
-      item_ = nullptr;
-      return Status::Ok();
-    }
-    return status.ok() ? SecretOf(api_, item_, secret) : status;
-  }
-
-  Status Write(const SecureBytes& text) {
+  template <typename Function>
+  Status WithValue(const SecureBytes& text, Function function) {
     // libsecret keeps its copy in memory that is not swapped, and wipes it.
     SecretValue* const value =
         api_.secret_value_new(text.data(), static_cast<ptrdiff_t>(text.size()), "text/plain");
-    Status status = item_ == nullptr ? Create(value) : Replace(value);
+    Status status = function(value);
     api_.secret_value_unref(value);
     return status;
   }
 
-  Status Replace(SecretValue* value) {
-    return CallService(api_, limits_, "secret_item_set_secret_sync",
-                       [&](GCancellable* cancellable, GError** error) {
-                         api_.secret_item_set_secret_sync(item_, value, cancellable, error);
-                       });
-  }
-
-  Status Create(SecretValue* value) {
+  Status CreateAnywhere(SecretValue* value) {
     SecretCollection* collection = nullptr;
     constexpr char kOperation[] = "secret_collection_for_alias_sync";
     Status status =
@@ -494,10 +449,7 @@ class LibsecretStore::KeyringCommit {
 
   const LibsecretApi& api_;
   const StoreLocation& at_;
-  const CommitRequest& request_;
   const CallLimits& limits_;
-  LockSet* const locks_;
-  CommitResult* const result_;
   Items items_;
   SecretItem* item_ = nullptr;
 };
@@ -508,7 +460,8 @@ Status LibsecretStore::Commit(const StoreLocation& at, const CommitRequest& requ
   const LibsecretApi* api = nullptr;
   Status status = Prepare(&api);
   if (!status.ok()) return status;
-  return KeyringCommit(*api, at, request, limits, locks, result).Run();
+  Item item(*api, at, limits);
+  return CommitItem(request, &item, locks, result);
 }
 
 REGISTER_STORE(LibsecretStore, 0);

@@ -13,12 +13,12 @@ import {TapReader} from './tap.mjs';
 
 /**
  * @param {string[]} args Test files and flags for AVA.
- * @param {{cwd?: string, isQuiet?: boolean}} [options] `cwd`: where the tests and AVA's configuration are.
+ * @param {{cwd?: string, isQuiet?: boolean, env?: object}} [options] `cwd`: where the tests and AVA's configuration are. `env`: variables besides.
  * @returns {Promise<Tally>}
  */
-export async function runAva(args, {cwd = root, isQuiet = false} = {}) {
+export async function runAva(args, {cwd = root, isQuiet = false, env = {}} = {}) {
 	const print = isQuiet ? () => undefined : console.log;
-	const child = spawn(process.execPath, [tool.ava, '--tap', ...args], {cwd, stdio: ['ignore', 'pipe', isQuiet ? 'ignore' : 'inherit']});
+	const child = spawn(process.execPath, [tool.ava, '--tap', ...args], {cwd, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', isQuiet ? 'ignore' : 'inherit']});
 	const closed = new Promise((resolve, reject) => {
 		child.on('error', reject);
 		child.on('close', (code, signal) => {

@@ -80,7 +80,7 @@ test('the tarball holds what users need and nothing else', t => {
 		/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|TROUBLESHOOTING\.md)$/,
 		/^dist\/[a-z\d-]+\.(?:js|d\.ts)$/,
 		/^dist\/index\.(?:mjs|d\.mts)$/,
-		/^prebuilds\/(?:darwin|linux|win32)-(?:x64|arm64)\/[^/]+\.node$/,
+		/^prebuilds\/(?:SHA256SUMS|(?:darwin|linux|win32)-(?:x64|arm64)\/[^/]+\.node)$/,
 	];
 	t.deepEqual(files.filter(file => !intended.some(pattern => pattern.test(file))), []);
 	for (const needed of ['package.json', 'dist/index.js', 'dist/index.mjs', 'dist/index.d.ts', 'dist/index.d.mts']) {

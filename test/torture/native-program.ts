@@ -17,15 +17,16 @@ export function missingObjects(): string | undefined {
 /**
  * @param name Of the source, without `.cc`.
  * @param directory Gets the program.
+ * @param others Sources besides, relative to the package.
  * @returns its path.
  */
-export function buildProgram(name: string, directory: string): string {
+export function buildProgram(name: string, directory: string, others: readonly string[] = []): string {
 	const target = join(directory, name);
 	const linked = [objects, join(objects, 'stores')].flatMap(folder => readdirSync(folder)
 		.filter(file => file.endsWith('.o') && file !== 'addon.o' && existsSync(join(root, 'native', folder === objects ? '' : 'stores', file.replace(/\.o$/, '.cc'))))
 		.map(file => join(folder, file)));
 	execFileSync(process.env['CXX'] ?? 'g++', [
-		'-std=c++17', '-O1', '-I', join(root, 'native'), join(root, 'test', 'native', `${name}.cc`), ...linked, '-o', target, '-ldl', '-pthread',
+		'-std=c++17', '-O1', '-Wall', '-Wextra', '-Wshadow', '-Werror', '-I', join(root, 'native'), '-I', join(root, 'test', 'native'), join(root, 'test', 'native', `${name}.cc`), ...others.map(file => join(root, file)), ...linked, '-o', target, '-ldl', '-pthread',
 	], {stdio: ['ignore', 'ignore', 'inherit']});
 	return target;
 }

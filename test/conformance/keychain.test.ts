@@ -1,0 +1,63 @@
+/**
+ * The Keychain store of macOS, compiled for this machine and linked with a stand-in for Apple's frameworks (`test/native/keychain_stand_in`):
+ * its logic, not macOS. Each case is a line of TAP.
+ */
+
+import {spawnSync} from 'node:child_process';
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import test from 'ava';
+import {cacheSources} from '../../dist/locations.js';
+import {testWhere} from '../helpers/peers.js';
+import {buildProgram, missingObjects} from '../torture/native-program.js';
+
+testWhere(test, [missingObjects()], 'items: read, written in place, raced, asked about, out of memory; no object leaks', t => {
+	t.timeout(120_000);
+	const directory = mkdtempSync(join(tmpdir(), 'stc-keychain-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	const program = buildProgram('keychain_test', directory, ['test/native/keychain_stand_in.cc', 'native/stores/keychain_mac.cc']);
+	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 60_000});
+	for (const line of stdout.split('\n').filter(each => /^(?:not ok|ok|#)/.test(each))) {
+		t.log(line);
+	}
+
+	t.is(signal, null);
+	t.is(status, 0);
+	t.regex(stdout, /^1\.\.\d\d$/m);
+	t.notRegex(stdout, /^not ok/m);
+});
+
+test('where macOS keeps the caches of each language, in which order', t => {
+	const settings = {
+		platform: 'darwin' as const, home: '/Users/ann', dataHome: '/Users/ann/.local/share', cacheName: 'msal.cache',
+	};
+	const {primary, extra} = cacheSources('nocae', settings);
+	const describe = ({at: {path, attributes}}: (typeof primary)[number]) => path ?? `${attributes?.['service'] ?? ''}/${attributes?.['account'] ?? ''}`;
+	const ours = 'Microsoft.Developer.IdentityService';
+	t.deepEqual(primary.map(source => describe(source)), [`${ours}/MSALCache`, '/Users/ann/.IdentityService/msal.cache.nocae']);
+	t.deepEqual(extra.map(source => describe(source)), [
+		'/Users/ann/.IdentityService/msal.cache.cae',
+		'/Users/ann/.IdentityService/msal.cache',
+		`${ours}/msal.cache.nocae`,
+		`${ours}/msal.cache.cae`,
+		`${ours}/msal.cache`,
+		`${ours}/MSALCache.nocae`,
+		`${ours}/MSALCache.cae`,
+		'msal.cache.nocae/MSALCache',
+		'msal.cache.cae/MSALCache',
+		'msal.cache/MSALCache',
+		'/Users/ann/.local/share/.IdentityService/msal.cache.nocae',
+		'/Users/ann/.local/share/.IdentityService/msal.cache.cae',
+		'/Users/ann/.local/share/.IdentityService/msal.cache',
+		'/Users/ann/.local/.IdentityService/msal.cache',
+	]);
+	// One item for all names: whoever writes it locks by a file of its own name.
+	t.deepEqual(primary[0]!.lockPaths, [...['nocae', 'cae'].map(kind => `/Users/ann/.IdentityService/msal.cache.${kind}.lockfile`), '/Users/ann/.IdentityService/msal.cache.lockfile']);
+	t.deepEqual(primary[0]!.lockPaths, cacheSources('cae', settings).primary[0]!.lockPaths, 'the same order for every kind, so that two writers do not wait for each other');
+	t.is(primary[0]!.signalPath, '/Users/ann/.IdentityService/msal.cache.nocae');
+	t.is(primary[0]!.kind, undefined);
+	t.true(extra.filter(({store}) => store === 'keychain').every(({lockPaths}) => lockPaths.length === 0), 'they are only read');
+});

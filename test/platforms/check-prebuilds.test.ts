@@ -1,0 +1,252 @@
+/**
+ * The gates that binaries pass before release, on the real ones and on copies that are damaged in one way each. Whether the flags of a
+ * build from source are those of the release.
+ */
+
+import {execFile} from 'node:child_process';
+import {
+	cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync,
+} from 'node:fs';
+import {createRequire} from 'node:module';
+import {tmpdir} from 'node:os';
+import {dirname, join} from 'node:path';
+import {promisify} from 'node:util';
+import {fileURLToPath} from 'node:url';
+import test from 'ava';
+import {compilerFlags, linkerFlags} from '../../scripts/lib/native-flags.mjs';
+import {examine} from '../../scripts/lib/prebuild-rules.mjs';
+import {prebuildOf, targets} from '../../scripts/lib/targets.mjs';
+import {type Lack, testWhere} from '../helpers/peers.js';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const toolchain = join(root, 'tools', 'cross', 'node_modules');
+
+type Target = (typeof targets)[number];
+
+function targetNamed(name: string): Target {
+	const target = targets.find(each => each.name === name);
+	if (!target) {
+		throw new Error(`no target ${name}`);
+	}
+
+	return target;
+}
+
+function lackOfPrebuild({name, file}: Target): Lack {
+	return existsSync(join(root, 'prebuilds', file)) && existsSync(join(toolchain, 'node-api-headers'))
+		? undefined
+		: `prebuilds/${file} is not built; npm run prebuild -- --target ${name}`;
+}
+
+/** What Node-API is, as the script has it. */
+function nodeApi(): Set<string> {
+	const {symbols} = createRequire(join(toolchain, 'x.js'))('node-api-headers') as {symbols: Record<string, {js_native_api_symbols: string[]; node_api_symbols: string[]}>};
+	const {js_native_api_symbols: engine = [], node_api_symbols: node = []} = symbols['v8'] ?? {};
+	return new Set([...engine, ...node]);
+}
+
+const read = (target: Target) => readFileSync(prebuildOf(target));
+const findingsOf = (target: Target, bytes: Buffer, privatePaths: string[] = []) => examine(target, bytes, {nodeApi: nodeApi(), privatePaths}).findings;
+
+/** A copy with other bytes in place of the first, or of each, occurrence of a text. They have to be as many. */
+function withText(bytes: Buffer, before: string, after: string, {each = false} = {}): Buffer {
+	if (Buffer.byteLength(before, 'latin1') !== Buffer.byteLength(after, 'latin1')) {
+		throw new Error('not as long');
+	}
+
+	const copy = Buffer.from(bytes);
+	const first = copy.indexOf(before, 0, 'latin1');
+	if (first === -1) {
+		throw new Error(`${before} does not occur`);
+	}
+
+	for (let at = first; at !== -1; at = each ? copy.indexOf(before, at + 1, 'latin1') : -1) {
+		copy.write(after, at, 'latin1');
+	}
+
+	return copy;
+}
+
+function withByte(bytes: Buffer, at: number, value: number): Buffer {
+	const copy = Buffer.from(bytes);
+	copy[at] = value;
+	return copy;
+}
+
+for (const target of targets) {
+	testWhere(test, [lackOfPrebuild(target)], `${target.name}: nothing to object to in what is released`, t => {
+		t.deepEqual(findingsOf(target, read(target), [root.replace(/\/$/, ''), 'node_modules']), []);
+	});
+
+	testWhere(test, [lackOfPrebuild(target)], `${target.name}: common damage is found`, t => {
+		const bytes = read(target);
+		for (const other of targets.filter(each => each !== target)) {
+			t.not(findingsOf(other, bytes).length, 0, `taken for ${other.name}`);
+		}
+
+		t.regex(findingsOf(target, Buffer.concat([bytes, Buffer.alloc(500_000)])).join('\n'), /\d+ bytes, more than 500000/);
+		t.deepEqual(findingsOf(target, bytes, ['napi_register_module']).filter(finding => finding.includes('it holds a path')).length, 1);
+		t.regex(findingsOf(target, withText(bytes, '\0napi_register_module_v1'.slice(target.system === 'mac' ? 1 : 0), '\0napi_register_module_v9'.slice(target.system === 'mac' ? 1 : 0))).join('\n'), target.system === 'mac' ? /./ : /does not export napi_register_module_v1/);
+	});
+
+	testWhere(test, [lackOfPrebuild(target)], `${target.name}: whatever is cut off or flipped, the check ends with findings or none`, t => {
+		const bytes = read(target);
+		for (let length = 0; length < bytes.length; length = length < 512 ? length + 7 : Math.ceil(length * 1.07)) {
+			// What is cut off at the end may be names of sections, which no loader reads. The beginning always matters.
+			const findings = findingsOf(target, bytes.subarray(0, length));
+			t.true(length > bytes.length * 0.9 || findings.length > 0, `${length} bytes`);
+		}
+
+		let state = 1;
+		const random = (below: number) => {
+			state = (state * 48_271) % 2_147_483_647;
+			return state % below;
+		};
+
+		for (let round = 0; round < 300; round++) {
+			const copy = Buffer.from(bytes);
+			for (let flips = 1 + random(4); flips > 0; flips--) {
+				copy[random(random(2) === 0 ? 4096 : copy.length)] = random(256);
+			}
+
+			t.true(Array.isArray(findingsOf(target, copy)));
+		}
+	});
+}
+
+// Mostly names: in all three formats they stand as text, and a change of one keeps everything else in place.
+const damages: ReadonlyArray<[title: string, target: string, damage: (bytes: Buffer) => Buffer, finding: RegExp]> = [
+	['another CPU', 'linux-x64-glibc', bytes => withByte(bytes, 18, 183), /it is for arm64, not x64/],
+	['one more export', 'linux-x64-glibc', bytes => withText(bytes, '\0node_api_module_get_api_version_v1', '\0operator_new_operator_delete_xxxxx'), /it exports operator_new/],
+	['a glibc that is too new', 'linux-x64-glibc', bytes => withText(bytes, 'GLIBC_2.17', 'GLIBC_2.29'), /asks for GLIBC_2\.29/],
+	['a library of no system', 'linux-x64-glibc', bytes => withText(bytes, 'libpthread.so.0', 'libcrypto9.so.3'), /it needs libcrypto9\.so\.3/],
+	['a Node-API function that old Nodes lack', 'linux-x64-glibc', bytes => withText(bytes, '\0napi_create_function', '\0node_api_create_xxxx'), /not every supported Node has node_api_create_xxxx/],
+	['a symbol that nobody has', 'linux-arm64-glibc', bytes => withText(bytes, '\0napi_create_function', '\0XXXX_create_function'), /nobody is named who has XXXX_create_function/],
+	['a musl binary that needs glibc', 'linux-x64-musl', bytes => withText(bytes, '\0libc.so\0', '\0libm.so\0'), /it needs libm\.so/],
+	['no nodelete', 'linux-x64-glibc', bytes => withDynamicEntry(bytes, 0x6F_FF_FF_FB, 1), /it may be unloaded/],
+	['lazy binding', 'linux-x64-musl', bytes => withDynamicEntry(withDynamicEntry(bytes, 0x6F_FF_FF_FB, 8), 30, 0), /symbols are not bound/],
+	['another macOS', 'darwin-arm64', bytes => withMinimum(bytes, 14), /it is for macOS 14\.0, not 11\.0/],
+	['a page that was changed after it was signed', 'darwin-arm64', bytes => withByte(bytes, 0x50_00, (bytes[0x50_00] ?? 0) ^ 1), /page 5 does not have the hash/],
+	['a framework that is not named', 'darwin-x64', bytes => withText(bytes, 'Security.framework/Versions/A/Security', 'Sekurity.framework/Versions/A/Sekurity'), /it needs .*Sekurity/],
+	['a function that no Node has', 'darwin-x64', bytes => withText(bytes, '_napi_create_function', '_napi_create_funktion', {each: true}), /_napi_create_funktion is looked for in flat lookup/],
+	['an export too many', 'darwin-arm64', bytes => withText(bytes, 'api_register_module_v1', 'api_register_module_v2', {each: true}), /exports napi_register_module_v2/],
+	['an import from node.exe', 'win32-x64', bytes => withText(bytes, 'KERNEL32.dll', 'node.exe\0\0\0\0'), /it needs node\.exe/],
+	['a C++ library that is not there', 'win32-x64', bytes => withText(bytes, 'KERNEL32.dll', 'libgcc_s.dll'), /it needs libgcc_s\.dll/],
+	['the time of the build', 'win32-x64', bytes => withByte(bytes, secondStampAt(bytes) + 8, 2), /it holds the time[^]*it is not stripped/],
+	['another CPU', 'win32-arm64', bytes => withByte(bytes, bytes.readUInt32LE(60) + 4, 0x4C), /it is for machine/],
+];
+
+for (const [title, name, damage, finding] of damages) {
+	const target = targetNamed(name);
+	testWhere(test, [lackOfPrebuild(target)], `${name}: refused with ${title}`, t => {
+		t.regex(findingsOf(target, damage(read(target))).join('\n'), finding);
+	});
+}
+
+/** ELF: another value for a tag of the dynamic segment. */
+function withDynamicEntry(bytes: Buffer, tag: number, value: number): Buffer {
+	const wanted = Buffer.alloc(8);
+	wanted.writeBigUInt64LE(BigInt(tag));
+	const copy = Buffer.from(bytes);
+	const headers = Number(copy.readBigUInt64LE(32));
+	for (let index = 0; index < copy.readUInt16LE(56); index++) {
+		const header = headers + (index * 56);
+		if (copy.readUInt32LE(header) === 2) {
+			const start = Number(copy.readBigUInt64LE(header + 8));
+			for (let at = start; at < start + Number(copy.readBigUInt64LE(header + 32)); at += 16) {
+				if (copy.subarray(at, at + 8).equals(wanted)) {
+					copy.writeBigUInt64LE(BigInt(value), at + 8);
+				}
+			}
+		}
+	}
+
+	return copy;
+}
+
+/** PE: where the debug entry has what the header has for its time. */
+function secondStampAt(bytes: Buffer): number {
+	const first = bytes.readUInt32LE(60) + 8;
+	return bytes.indexOf(bytes.subarray(first, first + 4), first + 4);
+}
+
+/** Mach-O: another oldest system in LC_BUILD_VERSION. */
+function withMinimum(bytes: Buffer, major: number): Buffer {
+	const copy = Buffer.from(bytes);
+	let at = 32;
+	while (copy.readUInt32LE(at) !== 0x32) {
+		at += copy.readUInt32LE(at + 4);
+	}
+
+	copy.writeUInt32LE(major * 65_536, at + 12);
+	return copy;
+}
+
+const onLinux = targetNamed('linux-x64-glibc');
+testWhere(test, [lackOfPrebuild(onLinux)], 'the command refuses what is missing or of no target, and writes sums of a whole set alone', async t => {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-prebuilds-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	cpSync(join(root, 'scripts'), join(directory, 'scripts'), {recursive: true});
+	symlinkSync(join(root, 'tools'), join(directory, 'tools'));
+	const put = ({file}: Target, from: string) => {
+		mkdirSync(dirname(join(directory, 'prebuilds', file)), {recursive: true});
+		cpSync(from, join(directory, 'prebuilds', file));
+	};
+
+	put(onLinux, prebuildOf(onLinux));
+	const check = async (...flags: string[]) => {
+		try {
+			return {code: 0, ...await run(process.execPath, ['scripts/check-prebuilds.mjs', ...flags], {cwd: directory})};
+		} catch (error) {
+			return error as {code: number; stdout: string; stderr: string};
+		}
+	};
+
+	const one = await check('--only', onLinux.name);
+	t.is(one.code, 0, one.stdout);
+	t.regex(one.stdout, /^linux-x64-glibc +\d+ bytes {2}glibc 2\.1\d +[\da-f]{64}$/m);
+	const sums = join(directory, 'prebuilds', 'SHA256SUMS');
+	t.false(existsSync(sums));
+
+	writeFileSync(sums, 'of an earlier set');
+	const all = await check();
+	t.is(all.code, 1);
+	t.is(all.stdout.match(/it is missing/g)?.length, targets.length - 1);
+	t.false(existsSync(sums));
+
+	writeFileSync(join(directory, 'prebuilds', 'linux-x64', 'other.node'), '');
+	t.regex((await check('--only', onLinux.name)).stdout, /prebuilds\/linux-x64\/other\.node: of no target/);
+
+	const unknown = await check('--only', 'beos-ppc');
+	t.is(unknown.code, 2);
+	t.regex(unknown.stderr, /No such target: beos-ppc\. Targets: linux-x64-glibc, /);
+});
+
+test('a build from source and a release are compiled alike', t => {
+	const text = readFileSync(join(root, 'binding.gyp'), 'utf8').replaceAll(/^\s*#.*$/gm, '');
+	const flagsIn = (key: string) => [...text.matchAll(new RegExp(String.raw`"${key}": \[(?<list>[^\]]*)\]`, 'g'))]
+		.flatMap(({groups}) => [...(groups?.['list'] ?? '').matchAll(/"(?<flag>[^"]+)"/g)].map(match => match.groups?.['flag'] ?? ''))
+		.filter(flag => flag.startsWith('-') && !['-isystem', '-Werror', '-pthread'].includes(flag));
+	const release = compilerFlags(onLinux);
+	for (const flag of flagsIn('cflags_cc')) {
+		t.true(release.includes(flag), `${flag} is in binding.gyp alone`);
+	}
+
+	const linker = new Set(linkerFlags(onLinux).map(flag => flag.replace('native/', '')));
+	for (const flag of flagsIn('ldflags')) {
+		t.true(linker.has(flag.replace('<(module_root_dir)/native/', '')), `${flag} is in binding.gyp alone`);
+	}
+
+	const defines = /"defines": \[(?<list>[^\]]*)\]/.exec(text)?.groups?.['list'] ?? '';
+	const names = [...defines.matchAll(/"(?<name>[^"]+)"/g)].map(match => match.groups?.['name']);
+	t.true(names.length >= 3);
+	for (const name of names) {
+		t.true(release.includes(`-D${name}`), `${name} is defined in binding.gyp alone`);
+	}
+
+	t.regex(text, /"MACOSX_DEPLOYMENT_TARGET": "11\.0"/);
+	t.true(compilerFlags(targetNamed('darwin-arm64')).includes('aarch64-macos.11.0'));
+});
