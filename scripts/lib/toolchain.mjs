@@ -16,7 +16,7 @@ import {StepFailure} from './steps.mjs';
 const folder = fromRoot('tools', 'cross');
 const packages = path.join('tools', 'cross', 'node_modules');
 
-/** zig. Its package for this machine is one that the launcher's package lists as optional. */
+/** zig. Its packages for other machines are left out: binaries are built on linux-x64. */
 export const zig = fromRoot(packages, '@zigc', `${process.platform}-${process.arch}`, 'bin', 'zig');
 
 export const zigLibrary = path.join(packages, '@zigc', 'lib');
