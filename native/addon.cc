@@ -24,6 +24,9 @@
 #include "cache_scanner.h"
 #include "cancellation.h"
 #include "commit.h"
+#if defined(__linux__)
+#include "kernel_key.h"
+#endif
 #include "memory_source.h"
 #include "secret_store.h"
 #include "status.h"
@@ -812,6 +815,21 @@ Napi::Value SetEntryMakers(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+#if defined(__linux__)
+// A system call of microseconds: no job.
+Napi::Value ReadKey(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  SecureBytes payload;
+  const Status status = ReadKernelKey(ToPath(info[0]), &payload);
+  if (status.code() == StatusCode::kNotFound) return env.Null();
+  if (!status.ok()) return ToJs(env, status);
+  // One that the caller wipes.
+  Napi::Uint8Array bytes = Napi::Uint8Array::New(env, payload.size());
+  if (payload.size() > 0) std::memcpy(bytes.Data(), payload.data(), payload.size());
+  return bytes;
+}
+#endif
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["apiVersion"] = kApiVersion;
   Napi::Array stores = Napi::Array::New(env);
@@ -833,6 +851,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Napi::Function::New<StartPoolTask<LockCallTask<LockCall::kTouch>>>(env, "touchLock");
   exports["releaseLock"] =
       Napi::Function::New<StartPoolTask<LockCallTask<LockCall::kRelease>>>(env, "releaseLock");
+#if defined(__linux__)
+  exports["readKey"] = Napi::Function::New<ReadKey>(env, "readKey");
+#endif
   return exports;
 }
 

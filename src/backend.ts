@@ -5,15 +5,15 @@
  * `null` means "we looked and nothing is there". A rejection means "we could not look".
  */
 
-/** Where a cache's bytes are kept: a file as MSAL writes it, a file that Windows encrypted, an item of the macOS Keychain or of the Secret Service. */
-export type StoreName = 'plaintext' | 'dpapi' | 'keychain' | 'libsecret';
+/** Where a cache's bytes are kept: a file as MSAL writes it, a file that Windows or Go encrypted, an item of the macOS Keychain or of the Secret Service. */
+export type StoreName = 'plaintext' | 'dpapi' | 'jwe' | 'keychain' | 'libsecret';
 
 /** The stores whose caches are files: written by several libraries in place, so that a reader may meet a write. */
-export const fileStores: ReadonlySet<StoreName> = new Set(['plaintext', 'dpapi']);
+export const fileStores: ReadonlySet<StoreName> = new Set(['plaintext', 'dpapi', 'jwe']);
 
 /** Which cache of a store. A store ignores the fields that it does not use. */
 export type StoreLocation = {
-	/** Absolute path of the cache file (`plaintext`, `dpapi`). */
+	/** Absolute path of the cache file (`plaintext`, `dpapi`, `jwe`). */
 	path?: string;
 	/** `xdg:schema` of the item (`libsecret`). */
 	schema?: string;

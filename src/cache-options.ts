@@ -40,8 +40,12 @@ export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice 
 	}
 
 	// The environment's user and tenant are about the credential.
-	const {XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST} = process.env;
-	const settings = readSettings(rest, {XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST});
+	const {
+		XDG_CACHE_HOME, XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST,
+	} = process.env;
+	const settings = readSettings(rest, {
+		XDG_CACHE_HOME, XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST,
+	});
 	const kind = enableCae ? 'cae' : 'nocae';
 	if (cachePath !== undefined) {
 		const source = namedFile(cachePath, settings);

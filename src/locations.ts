@@ -41,6 +41,7 @@ export type LocationSettings = {
 	platform: NodeJS.Platform;
 	home: string;
 	dataHome: string;
+	cacheHome: string;
 	cacheName: string;
 };
 
@@ -142,6 +143,8 @@ function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources
 			javaItem(settings),
 			keytarItem(settings),
 			gcmPlaintext(settings),
+			goFile(settings, kind),
+			goFile(settings, otherKind(kind)),
 		],
 	};
 }
@@ -185,6 +188,11 @@ function file(path: string, suffix: string): CacheSource {
 	return {
 		store: 'plaintext', at: {path}, label: path, kind: kindOf(suffix), lockPaths: [lockPathOf(path)],
 	};
+}
+
+/** Go's encrypted file, whose name has no suffix for requests without CAE. */
+function goFile({cacheHome, cacheName}: LocationSettings, kind: CacheKind): CacheSource {
+	return {...file(join(cacheHome, directory, kind === 'cae' ? `${cacheName}.cae` : cacheName), `.${kind}`), store: 'jwe'};
 }
 
 /** Python names the item's schema after the cache file. */

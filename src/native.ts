@@ -47,6 +47,8 @@ type NativeAddon = {
 	releaseLock(lock: NativeLock): Promise<void>;
 	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
 	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
+	/** The payload of a key of the kernel. Linux alone has it. */
+	readKey?(description: string): Uint8Array | NativeFailure | null;
 };
 
 /** Opaque. Garbage collection releases it as a last resort. */
@@ -111,10 +113,14 @@ class NativeBackend implements CacheBackend {
 	constructor(addon: NativeAddon) {
 		addon.setEntryMakers(...entryMakers);
 		this.#addon = addon;
-		this.stores = addon.stores;
+		this.stores = addon.readKey ? [...addon.stores, 'jwe'] : addon.stores;
 	}
 
 	async query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null> {
+		if (store === 'jwe') {
+			return goCaches().queryGoCache(at, query, (bytes, each) => this.scan(bytes, each), description => this.#readKey(description));
+		}
+
 		// Made before the call, because the addon answers when the caller's stack is gone.
 		const stack = captureStack();
 		try {
@@ -125,6 +131,10 @@ class NativeBackend implements CacheBackend {
 	}
 
 	async stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null> {
+		if (store === 'jwe') {
+			return goCaches().stampGoCache(at);
+		}
+
 		const stack = captureStack();
 		try {
 			return await this.#inTurn(store, timeoutMs, async leftMs => this.#addon.stamp(store, at, leftMs));
@@ -134,6 +144,10 @@ class NativeBackend implements CacheBackend {
 	}
 
 	async read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null> {
+		if (store === 'jwe') {
+			return goCaches().readGoCache(at, description => this.#readKey(description));
+		}
+
 		const stack = captureStack();
 		try {
 			return await this.#inTurn(store, timeoutMs, async leftMs => this.#addon.read(store, at, leftMs));
@@ -169,6 +183,15 @@ class NativeBackend implements CacheBackend {
 		return orThrow(this.#addon.edit(bytes, change));
 	}
 
+	#readKey(description: string): Uint8Array | null {
+		const key = this.#addon.readKey?.(description) ?? null;
+		if (key && !(key instanceof Uint8Array)) {
+			throw toStoreError(key, captureStack(), 'jwe', {});
+		}
+
+		return key;
+	}
+
 	/**
 	 * Calls the keyring once at a time: each call takes threads of its own, and a service that stalls stalls for all of them. Whoever
 	 * waits for a turn gives up at its own deadline. A file is read at once.
@@ -197,6 +220,11 @@ class NativeBackend implements CacheBackend {
 			end?.();
 		}
 	}
+}
+
+/** Loaded where such a cache is looked for, which is where no other has the account. */
+function goCaches() {
+	return require('./go-cache.js') as typeof import('./go-cache.js');
 }
 
 class AddonLock implements HeldLock {

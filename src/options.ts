@@ -30,6 +30,8 @@ export type Settings = {
 	readonly home: string;
 	/** `$XDG_DATA_HOME`, on Windows `%LOCALAPPDATA%`, or its default. .NET keeps its caches there; on Windows, every library does. */
 	readonly dataHome: string;
+	/** `$XDG_CACHE_HOME`, or its default. Go keeps its caches there. */
+	readonly cacheHome: string;
 	readonly cacheCheckIntervalMs: number;
 	readonly lockTimeoutMs: number;
 	readonly keyringTimeoutMs: number;
@@ -125,6 +127,7 @@ export function readSettings(
 		...persistence,
 		home,
 		dataHome: readDataHome(home, environment),
+		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], join(home, '.cache')),
 		cacheCheckIntervalMs: milliseconds(options.cacheCheckIntervalInMs, 'cacheCheckIntervalInMs', 1000, 0),
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),

@@ -32,7 +32,7 @@ testWhere(test, [missingObjects()], 'items: read, written in place, raced, asked
 
 test('where macOS keeps the caches of each language, in which order', t => {
 	const settings = {
-		platform: 'darwin' as const, home: '/Users/ann', dataHome: '/Users/ann/.local/share', cacheName: 'msal.cache',
+		platform: 'darwin' as const, home: '/Users/ann', dataHome: '/Users/ann/.local/share', cacheHome: '/Users/ann/.cache', cacheName: 'msal.cache',
 	};
 	const {primary, extra} = cacheSources('nocae', settings);
 	const describe = ({at: {path, attributes}}: (typeof primary)[number]) => path ?? `${attributes?.['service'] ?? ''}/${attributes?.['account'] ?? ''}`;

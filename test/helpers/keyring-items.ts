@@ -33,7 +33,7 @@ export function encodeItem(kind: ItemKind, cache: string): string {
 /** Where the package itself looks for that item. */
 export function locationOf(kind: ItemKind): StoreLocation {
 	const {primary, extra} = cacheSources('nocae', {
-		platform: 'linux', home: '/h', dataHome: '/d', cacheName: 'msal.cache',
+		platform: 'linux', home: '/h', dataHome: '/d', cacheHome: '/c', cacheName: 'msal.cache',
 	});
 	const labels: Record<ItemKind, string> = {
 		dotnet: 'keyring item of .NET',

@@ -39,6 +39,7 @@ async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]>
 		platform: process.platform,
 		home,
 		dataHome: join(home, '.local', 'share'),
+		cacheHome: join(home, '.cache'),
 		cacheName: 'msal.cache',
 	});
 	const reports: SourceReport[] = [];

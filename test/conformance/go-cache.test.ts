@@ -1,0 +1,112 @@
+/** Go's encrypted cache on Linux, with a real key in the kernel. The file is made here by the rules that `src/go-cache.ts` names. */
+
+import {spawnSync} from 'node:child_process';
+import {createCipheriv, createHmac, randomBytes} from 'node:crypto';
+import {basename} from 'node:path';
+import test, {type ExecutionContext} from 'ava';
+import type {CredentialUnavailableError} from '../../dist/errors.js';
+import {decrypt} from '../../dist/go-cache.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+import {
+	debianPython, type Lack, lackOfAddon, peersFolder, testWhere,
+} from '../helpers/peers.js';
+
+const cache = JSON.stringify(cacheOf({
+	accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh')], accessTokens: [accessTokenRecord(ann, 'FAKE-go', 3600)],
+}));
+
+const header = Buffer.from('{"alg":"dir","enc":"A128CBC-HS256","kid":"123"}').toString('base64url');
+
+function encrypt(text: string, key: Buffer): string {
+	const iv = randomBytes(16);
+	const cipher = createCipheriv('aes-128-cbc', key.subarray(16, 32), iv);
+	const ciphertext = Buffer.concat([cipher.update(text), cipher.final()]);
+	const tag = createHmac('sha256', key.subarray(0, 16)).update(iv).update(ciphertext).update(Buffer.alloc(8)).digest().subarray(0, 16);
+	return [header, '', ...[iv, ciphertext, tag].map(part => part.toString('base64url'))].join('.');
+}
+
+function kernelKey(...parameters: string[]) {
+	const {status, stderr, error} = spawnSync(debianPython, [`${peersFolder}kernel_key.py`, ...parameters], {encoding: 'utf8'});
+	return status === 0 ? undefined : error?.message ?? stderr.trim();
+}
+
+function lackOfKernelKeys(): Lack {
+	const name = `stc-probe-${process.pid}`;
+	const failure = kernelKey('add', name, '00') ?? kernelKey('remove', name);
+	return failure && `the kernel's keyrings are closed here: ${failure}`;
+}
+
+/** A cache name of its own, because keys belong to the user and not to a test's home. */
+function putKey(t: ExecutionContext, key: Buffer): string {
+	const name = `stc-test-${process.pid}-${randomBytes(4).toString('hex')}`;
+	t.is(kernelKey('add', name, key.toString('hex')), undefined);
+	t.teardown(() => {
+		kernelKey('remove', name);
+	});
+	return name;
+}
+
+const lacks = [lackOfAddon(), lackOfKernelKeys()];
+
+testWhere(test, lacks, 'a cached token out of Go\'s cache; a damaged one is told of; without its key it counts as none', async t => {
+	const home = new TestHome(t);
+	// As Go stores it: a zero follows.
+	const key = Buffer.concat([randomBytes(32), Buffer.alloc(1)]);
+	const name = putKey(t, key);
+	const path = home.writeSettled(encrypt(cache, key), `.cache/.IdentityService/${name}`);
+	t.is(basename(path), name);
+	const options = {useNativeAddon: true, tokenCachePersistenceOptions: {name}};
+	t.is((await home.credential(options).getToken(scope)).token, 'FAKE-go');
+	const [account] = await home.credential(options).listAccounts();
+	t.is(account?.source, path);
+
+	const whole = encrypt(cache, key);
+	for (const damaged of [whole.slice(0, -30), `${whole.slice(0, 200)}AAAA${whole.slice(204)}`]) {
+		home.writeSettled(damaged, `.cache/.IdentityService/${name}`);
+		const error = await t.throwsAsync<CredentialUnavailableError>(home.credential({...options, cacheCheckIntervalInMs: 1}).getToken(scope), {name: 'CredentialUnavailableError'});
+		t.is(error.code, 'STC_CACHE_CORRUPT');
+		t.true(error.message.includes(path));
+		t.notRegex(error.message, /FAKE|\n/);
+	}
+
+	home.writeSettled('{"Account":{}}', `.cache/.IdentityService/${name}`);
+	t.is((await t.throwsAsync<CredentialUnavailableError>(home.credential({...options, cacheCheckIntervalInMs: 2}).getToken(scope))).code, 'STC_CACHE_FORMAT');
+
+	home.writeSettled(whole, `.cache/.IdentityService/${name}`);
+	kernelKey('remove', name);
+	const {code} = await t.throwsAsync<CredentialUnavailableError>(home.credential({...options, cacheCheckIntervalInMs: 3}).getToken(scope));
+	t.true(['STC_CACHE_NOT_FOUND', 'STC_STORE_UNAVAILABLE'].includes(code), code);
+});
+
+testWhere(test, lacks, 'a request with CAE uses Go\'s other file', async t => {
+	const home = new TestHome(t);
+	const key = randomBytes(32);
+	const name = putKey(t, key);
+	t.is(kernelKey('add', `${name}.cae`, key.toString('hex')), undefined);
+	t.teardown(() => {
+		kernelKey('remove', `${name}.cae`);
+	});
+	home.writeSettled(encrypt(cache, key), `.cache/.IdentityService/${name}.cae`);
+	const credential = home.credential({useNativeAddon: true, tokenCachePersistenceOptions: {name}});
+	t.is((await credential.getToken(scope, {enableCae: true})).token, 'FAKE-go');
+});
+
+test('what is no such object, cut at any place, or changed anywhere is refused', t => {
+	const key = randomBytes(32);
+	const text = encrypt('{"Account":{}}', key);
+	t.is(decrypt(text, key, '/c').toString(), '{"Account":{}}');
+	t.is(decrypt(`${text}\n`, key, '/c').toString(), '{"Account":{}}');
+	for (let length = 0; length < text.length; length++) {
+		t.throws(() => decrypt(text.slice(0, length), key, '/c'), {name: 'StoreError'}, String(length));
+	}
+
+	for (const other of [Buffer.alloc(32), key.subarray(0, 31), Buffer.alloc(0)]) {
+		t.throws(() => decrypt(text, other, '/c'), {code: 'STC_CACHE_CORRUPT'});
+	}
+
+	for (const each of ['', '....', 'a.b.c.d.e', `${text}.x`, text.replace('..', '.x.'), text.replace(header, Buffer.from('{"alg":"RSA1_5","enc":"A128CBC-HS256"}').toString('base64url'))]) {
+		t.throws(() => decrypt(each, key, '/c'), {code: 'STC_CACHE_FORMAT'}, each.slice(0, 20));
+	}
+});
