@@ -32,10 +32,11 @@ const laterLookMs = 10_000;
 const anxiousLookMs = 20;
 
 /**
- * An account that is gone for so long was signed out. Until then it may be that a peer read the cache while another was emptying it,
- * and wrote what little it saw. Milliseconds.
+ * An account that is gone for so long, and each time of so many looks, was signed out. Until then it may be that a peer read the cache
+ * while another was emptying it, and wrote what little it saw; on a busy machine that can happen twice with seconds between.
  */
 const signedOutAfterMs = 3000;
+const signedOutAfterLooks = 4;
 
 /** Pause after a failed write, doubled each time. Milliseconds. */
 const firstRetryMs = 30_000;
@@ -54,6 +55,8 @@ type Written = {
 	isLookedAfter: boolean;
 	/** Since when its account is not there. */
 	goneSinceMs: number | undefined;
+	/** How many looks since then found it gone, one after the other. */
+	goneLooks: number;
 };
 
 export class WriteBack {
@@ -136,7 +139,7 @@ export class WriteBack {
 			const nowMs = performance.now();
 			const isWritten = outcome.outcome === 'written';
 			this.#recent.push({
-				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, isLookedAfter: false, goneSinceMs: isWritten ? undefined : nowMs,
+				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, isLookedAfter: false, goneSinceMs: isWritten ? undefined : nowMs, goneLooks: isWritten ? 0 : 1,
 			});
 			this.#lookIn(isWritten && outcome.lockLost ? anxiousLookMs : firstLookMs);
 		}
@@ -268,7 +271,8 @@ export class WriteBack {
 				const nowMs = performance.now();
 				for (const written of suspects) {
 					written.goneSinceMs ??= nowMs;
-					if (nowMs - written.goneSinceMs > signedOutAfterMs) {
+					written.goneLooks++;
+					if (nowMs - written.goneSinceMs > signedOutAfterMs && written.goneLooks >= signedOutAfterLooks) {
 						log.info(() => 'A token was not written to the shared cache: its account was signed out meanwhile.');
 						written.untilMs = 0;
 					}
@@ -287,6 +291,7 @@ function acknowledge(group: readonly Written[], stamp: string): void {
 	for (const written of group) {
 		written.stamp = stamp;
 		written.goneSinceMs = undefined;
+		written.goneLooks = 0;
 	}
 }
 

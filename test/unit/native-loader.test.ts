@@ -23,7 +23,7 @@ test('the addon loads, once', t => {
 	const {backend, error} = loadNativeBackend();
 	t.is(error, undefined);
 	t.is(backend?.kind, 'native');
-	t.deepEqual(backend?.stores, process.platform === 'linux' ? ['libsecret', 'plaintext'] : ['plaintext']);
+	t.deepEqual(backend?.stores, process.platform === 'linux' ? ['libsecret', 'plaintext', 'jwe'] : ['plaintext']);
 	t.is(loadNativeBackend().backend, backend);
 });
 

@@ -252,7 +252,7 @@ test('after close nothing is looked after', async t => {
 type Commit = {change: CacheChange; create: boolean | undefined};
 
 /** A cache whose commits come to what is given, one after the other. */
-function scriptedCache(...outcomes: Array<'written' | StoreError>) {
+function scriptedCache(...outcomes: Array<'written' | 'unchanged' | 'no-account' | StoreError>) {
 	const commits: Commit[] = [];
 	const cache = {
 		async commit(_source: unknown, change: CacheChange, {create}: {create?: boolean}) {
@@ -336,6 +336,29 @@ test.serial('what was written over late is looked after for a minute from then, 
 	stamp = 'a peer\'s';
 	await writer.repair();
 	t.is(commits.length, 4, 'nobody wrote over it for two minutes');
+	await writer.close();
+});
+
+test.serial('an account that is not there twice, with seconds between, was not signed out', async t => {
+	mock.timers.enable({apis: ['setTimeout']});
+	const startMs = performance.now();
+	let elapsedMs = 0;
+	const clock = mock.method(performance, 'now', () => startMs + elapsedMs);
+	t.teardown(() => {
+		mock.timers.reset();
+		clock.mock.restore();
+	});
+	// After each look that finds it gone, what is left of its tokens is taken out.
+	const {commits, cache} = scriptedCache('written', 'no-account', 'unchanged', 'no-account', 'unchanged', 'written');
+	const writer = new WriteBack({...cache, stamp: async () => ({value: `a peer's ${elapsedMs}`, readable: true})} as unknown as SharedCache, () => undefined);
+	await writer.write(plaintextFile('/c'), grantOf());
+	for (const [atMs, expected] of [[1000, 3], [6000, 5], [7000, 6]] as const) {
+		elapsedMs = atMs;
+		await writer.repair();
+		t.is(commits.length, expected, `after ${atMs} ms`);
+	}
+
+	t.true(commits[5]!.change.edits.some(({section, action}) => section === 'AccessToken' && action !== 'remove'), 'the token is put back');
 	await writer.close();
 });
 
