@@ -35,6 +35,7 @@
 #include "errno_status.h"
 #include "file_lock.h"
 #include "file_times.h"
+#include "never_destroyed.h"
 #include "temp_name.h"
 #include "unique_fd.h"
 
@@ -80,11 +81,13 @@ double Seconds(int64_t nanoseconds) { return static_cast<double>(nanoseconds) / 
 // without its daemon), so that a holder does not show.
 enum class KernelLock { kOurs, kHeld, kUnknown };
 
-// Takes both kernel locks on the whole file.
+// Takes both kernel locks on the whole file; on macOS flock alone.
 KernelLock LockInKernel(int fd) {
   bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0;
   if (!is_ours && errno == EWOULDBLOCK) return KernelLock::kHeld;
-#if defined(F_OFD_SETLK)
+// Apple's headers have them, too. There all kinds of lock are of one list, and this one would say
+// nothing that flock has not said.
+#if defined(F_OFD_SETLK) && !defined(__APPLE__)
   struct flock whole = {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
@@ -134,10 +137,7 @@ class Observations {
   std::unordered_map<std::string, State> states_;
 };
 
-Observations& TheObservations() {
-  static Observations observations;
-  return observations;
-}
+Observations& TheObservations() { return NeverDestroyed<Observations>(); }
 
 struct Age {
   // By the greatest of all clocks, seconds.
@@ -297,16 +297,20 @@ bool IsStale(const std::string& path, int fd, const struct stat& info, KernelLoc
 
 // ---- The lock ----
 
+struct Sweeps {
+  std::mutex mutex;
+  std::unordered_map<std::string, Clock::time_point> swept;
+};
+
 // Deletes private files whose makers died between creating and deleting them: at the first lock
 // of this path, from time to time, and when a dead one's lock was taken over. Holding the lock is
 // not needed for it: who lives has its private file locked, or is named in it.
 void SweepOrphans(const std::string& path, bool took_over) {
-  static std::mutex mutex;
-  static std::unordered_map<std::string, Clock::time_point> swept;
   {
-    const std::lock_guard<std::mutex> guard(mutex);
+    auto& sweeps = NeverDestroyed<Sweeps>();
+    const std::lock_guard<std::mutex> guard(sweeps.mutex);
     const Clock::time_point now = Clock::now();
-    const auto [entry, is_new] = swept.try_emplace(path, now);
+    const auto [entry, is_new] = sweeps.swept.try_emplace(path, now);
     if (!is_new && !took_over && now - entry->second < kSweepInterval) return;
     entry->second = now;
   }

@@ -22,6 +22,7 @@
 
 #include "file_lock.h"
 #include "file_state_win.h"
+#include "never_destroyed.h"
 #include "wide_path.h"
 #include "win32_status.h"
 #include "windows_api.h"
@@ -90,10 +91,7 @@ class Observations {
   std::unordered_map<std::wstring, Seen> seen_;
 };
 
-Observations& TheObservations() {
-  static Observations observations;
-  return observations;
-}
+Observations& TheObservations() { return NeverDestroyed<Observations>(); }
 
 struct Age {
   // By the greatest of all clocks, seconds.

@@ -34,8 +34,9 @@ struct CallLimits {
 };
 
 // Contract of every method: safe to call from any thread, several at once; never throws; returns
-// kNotFound when the cache was never written, which is an ordinary answer; shows no prompt, unlocks
-// nothing, changes nothing (but for Commit); returns kStoreTimeout no later than shortly after the
+// kNotFound when the cache was never written, which is an ordinary answer; shows no prompt (but for
+// Open of a store whose system asks the user who may read: the Keychain), unlocks nothing, changes
+// nothing (but for Commit); returns kStoreTimeout no later than shortly after the
 // deadline, and at once when cancelled, whatever the other side does.
 class SecretStore {
  public:

@@ -217,7 +217,7 @@ export class SharedCache {
 
 		const [expectedOwn, expectedSignal] = expectedStamp?.split('|') ?? [];
 		const request = {
-			lockPaths: source.lockPaths,
+			lockPaths: await withDirectories(source.lockPaths),
 			create,
 			...(expectedOwn !== undefined && {expectedStamp: expectedOwn === absent ? null : expectedOwn}),
 			...(source.signalPath !== undefined && {signalPath: source.signalPath}),
@@ -323,6 +323,13 @@ export class SharedCache {
 			} catch (error) {
 				const pauseMs = tornReadPausesMs[attempt];
 				if (isMissingDirectory(error)) {
+					// eslint-disable-next-line no-await-in-loop
+					if (attempt === 0 && await this.#isItem(source)) {
+						// eslint-disable-next-line no-await-in-loop
+						await makeDirectory(dirname(source.lockPaths[0] ?? ''));
+						continue;
+					}
+
 					return {outcome: 'absent'};
 				}
 
@@ -335,6 +342,11 @@ export class SharedCache {
 				await sleep(pauseMs);
 			}
 		}
+	}
+
+	/** Whether it is an item of a keyring, and there: its writer may keep the lock files elsewhere. */
+	async #isItem({store, at}: CacheSource): Promise<boolean> {
+		return !fileStores.has(store) && await this.#backendFor(store).backend.stamp(store, at, this.#keyringTimeoutMs) !== null;
 	}
 
 	/** @throws {StoreError} `STC_ADDON_MISSING` where the store needs the addon and there is none. */
@@ -450,7 +462,26 @@ async function makeDirectory(path: string): Promise<void> {
 	}
 }
 
-/** The lock file cannot be made where the directory is not: there is no cache, either. */
+/** The first lock file, and those others whose directories are there. */
+async function withDirectories(lockPaths: readonly string[]): Promise<string[]> {
+	const [first = '', ...others] = lockPaths;
+	const directories = new Set(others.map(path => dirname(path)));
+	directories.delete(dirname(first));
+	const missing = new Set<string>();
+	await Promise.all([...directories].map(async directory => {
+		try {
+			await stat(directory);
+		} catch (error) {
+			// What else may be wrong with it, taking the lock tells.
+			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+				missing.add(directory);
+			}
+		}
+	}));
+	return lockPaths.filter(path => !missing.has(dirname(path)));
+}
+
+/** The lock file cannot be made where the directory is not: no file of a cache is there, either. */
 function isMissingDirectory(error: unknown): boolean {
 	return error instanceof StoreError && (
 		(error.osDomain === 'errno' && error.osCode === osConstants.errno.ENOENT)

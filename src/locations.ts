@@ -25,7 +25,8 @@ export type CacheSource = {
 	signalPath?: string;
 	/**
 	 * The lock files of every program that writes there, in the order in which to take them. Java's is one for all caches of a
-	 * directory. Empty for a keyring item that is only read: the keyring gives whole items.
+	 * directory. Empty for a keyring item that is only read: the keyring gives whole items. Those of an item that is written may be
+	 * in several directories: where one is missing, its program has never been here.
 	 */
 	lockPaths: readonly string[];
 };
@@ -94,10 +95,16 @@ function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources
 
 /**
  * The Keychain item of Python, Node, Git Credential Manager and older .NET: one for every name and kind of cache. Each of them locks by
- * the name of a file of its own, so all of those are taken.
+ * the name of a file of its own, in a folder of its own, so all of those are taken.
  */
-function sharedKeychainItem(kind: CacheKind, {home, cacheName}: LocationSettings): CacheSource {
-	const files = [`${cacheName}.nocae`, `${cacheName}.cae`, cacheName].map(name => join(home, directory, name));
+function sharedKeychainItem(kind: CacheKind, {home, dataHome, cacheName}: LocationSettings): CacheSource {
+	const names = [...new Set([defaultCacheName, cacheName])];
+	const files = [
+		...names.flatMap(name => [`${name}.nocae`, `${name}.cae`, name].map(each => join(home, directory, each))),
+		gcmFile(home),
+		// .NET up to 7, and from 8 on.
+		...[dataHome, join(home, 'Library', 'Application Support')].flatMap(folder => names.map(name => join(folder, directory, name))),
+	];
 	return {
 		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', undefined),
 		signalPath: join(home, directory, `${cacheName}.${kind}`),
@@ -181,7 +188,11 @@ function dotnetPlaintext({dataHome, cacheName}: LocationSettings, suffix: string
 }
 
 function gcmPlaintext({home}: LocationSettings): CacheSource {
-	return file(join(home, '.local', directory, defaultCacheName), noSuffix);
+	return file(gcmFile(home), noSuffix);
+}
+
+function gcmFile(home: string): string {
+	return join(home, '.local', directory, defaultCacheName);
 }
 
 function file(path: string, suffix: string): CacheSource {

@@ -22,6 +22,7 @@
 #include "../errno_status.h"
 #include "../file_times.h"
 #include "../memory_source.h"
+#include "../never_destroyed.h"
 #include "../secure_bytes.h"
 #include "../temp_name.h"
 #include "../unique_fd.h"
@@ -135,6 +136,12 @@ bool SetModified(int fd, int64_t nanoseconds) {
   return futimens(fd, coarse_times) == 0;
 }
 
+// Caches whose left-over files were deleted.
+struct Sweeps {
+  std::mutex mutex;
+  std::unordered_set<std::string> swept;
+};
+
 class Commit {
  public:
   Commit(const std::string& path, const CommitRequest& request, LockSet* locks,
@@ -203,11 +210,10 @@ class Commit {
   // Deletes what writers left that died: such files live only while the lock is held, and it is
   // ours.
   void Sweep() const {
-    static std::mutex mutex;
-    static std::unordered_set<std::string> swept;
     {
-      const std::lock_guard<std::mutex> guard(mutex);
-      if (!swept.insert(path_).second && !locks_->took_over()) return;
+      auto& sweeps = NeverDestroyed<Sweeps>();
+      const std::lock_guard<std::mutex> guard(sweeps.mutex);
+      if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
     }
     ForEachTemp(path_, kTempSuffix, [](const std::string& orphan) { unlink(orphan.c_str()); });
   }

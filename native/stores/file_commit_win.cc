@@ -12,6 +12,7 @@
 #include "../cache_editor.h"
 #include "../file_replace.h"
 #include "../memory_source.h"
+#include "../never_destroyed.h"
 #include "../temp_name.h"
 #include "../wide_path.h"
 #include "cache_file_win.h"
@@ -67,10 +68,13 @@ class BusyFiles {
   std::unordered_map<std::string, Busy> files_;
 };
 
-BusyFiles& TheBusyFiles() {
-  static BusyFiles files;
-  return files;
-}
+BusyFiles& TheBusyFiles() { return NeverDestroyed<BusyFiles>(); }
+
+// Caches whose left-over files were deleted.
+struct Sweeps {
+  std::mutex mutex;
+  std::unordered_set<std::string> swept;
+};
 
 class Commit {
  public:
@@ -118,11 +122,10 @@ class Commit {
   // Deletes what writers left that died: such files live only while the lock is held, and it is
   // ours.
   void Sweep() const {
-    static std::mutex mutex;
-    static std::unordered_set<std::string> swept;
     {
-      const std::lock_guard<std::mutex> guard(mutex);
-      if (!swept.insert(path_).second && !locks_->took_over()) return;
+      auto& sweeps = NeverDestroyed<Sweeps>();
+      const std::lock_guard<std::mutex> guard(sweeps.mutex);
+      if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
     }
     ForEachTemp(path_, kReplacementSuffix, [](const std::string& orphan) {
       std::wstring wide;

@@ -1,9 +1,14 @@
-// The part of CoreFoundation and Security that the Keychain store uses. Where Apple's headers are
+// The part of Security and CoreFoundation that the Keychain store uses. Where Apple's headers are
 // not at hand, these declarations do: the addon is also compiled on machines that are no Mac, and
 // its tests link it against a stand-in.
 //
-// Source: Apple's documentation of CoreFoundation (CFBase, CFString, CFData, CFDate, CFDictionary)
-// and Security (Keychain Services, SecItem, SecBase); the binary interface is stable.
+// These are the older functions of Keychain Services, which macOS calls deprecated, on purpose.
+// They look into the keychains that files hold and nowhere else, and the one that changes an item
+// does nothing but that; SecItemUpdate, where an item fails its integrity check, moves it aside,
+// makes a new one and deletes the old one. MSAL for .NET, Python and Node use these, too.
+//
+// Source: Apple's documentation of Keychain Services (SecKeychain, SecKeychainItem, SecBase); the
+// binary interface is stable. Of SecItemUpdate: libsecurity_keychain, SecItem.cpp, as published.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KEYCHAIN_API_MAC_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KEYCHAIN_API_MAC_H_
@@ -20,75 +25,68 @@
 extern "C" {
 
 typedef const void* CFTypeRef;
-typedef const struct __CFAllocator* CFAllocatorRef;
-typedef const struct __CFString* CFStringRef;
-typedef const struct __CFData* CFDataRef;
-typedef const struct __CFDate* CFDateRef;
-typedef const struct __CFBoolean* CFBooleanRef;
-typedef const struct __CFDictionary* CFDictionaryRef;
-typedef long CFIndex;  // NOLINT: its type
 typedef unsigned char Boolean;
-typedef double CFAbsoluteTime;
+typedef uint32_t UInt32;
 typedef int32_t OSStatus;
+typedef UInt32 SecItemClass;
+typedef UInt32 SecKeychainAttrType;
+typedef struct OpaqueSecKeychainRef* SecKeychainRef;
+typedef struct OpaqueSecKeychainItemRef* SecKeychainItemRef;
 
-// Opaque here: only their addresses are used.
-typedef struct CFDictionaryKeyCallBacks CFDictionaryKeyCallBacks;
-typedef struct CFDictionaryValueCallBacks CFDictionaryValueCallBacks;
-extern const CFDictionaryKeyCallBacks kCFTypeDictionaryKeyCallBacks;
-extern const CFDictionaryValueCallBacks kCFTypeDictionaryValueCallBacks;
+typedef struct SecKeychainAttribute {
+  SecKeychainAttrType tag;
+  UInt32 length;
+  void* data;
+} SecKeychainAttribute;
 
-extern const CFAllocatorRef kCFAllocatorNull;
-extern const CFBooleanRef kCFBooleanTrue;
+typedef struct SecKeychainAttributeList {
+  UInt32 count;
+  SecKeychainAttribute* attr;
+} SecKeychainAttributeList;
 
 void CFRelease(CFTypeRef object);
-CFStringRef CFStringCreateWithBytes(CFAllocatorRef allocator, const uint8_t* bytes, CFIndex size,
-                                    uint32_t encoding, Boolean is_external);
-CFDataRef CFDataCreateWithBytesNoCopy(CFAllocatorRef allocator, const uint8_t* bytes, CFIndex size,
-                                      CFAllocatorRef deallocator);
-CFIndex CFDataGetLength(CFDataRef data);
-const uint8_t* CFDataGetBytePtr(CFDataRef data);
-CFAbsoluteTime CFDateGetAbsoluteTime(CFDateRef date);
-CFDictionaryRef CFDictionaryCreate(CFAllocatorRef allocator, const void** keys, const void** values,
-                                   CFIndex size, const CFDictionaryKeyCallBacks* key_callbacks,
-                                   const CFDictionaryValueCallBacks* value_callbacks);
-const void* CFDictionaryGetValue(CFDictionaryRef dictionary, const void* key);
 
-extern const CFStringRef kSecClass;
-extern const CFStringRef kSecClassGenericPassword;
-extern const CFStringRef kSecAttrService;
-extern const CFStringRef kSecAttrAccount;
-extern const CFStringRef kSecAttrCreationDate;
-extern const CFStringRef kSecAttrModificationDate;
-extern const CFStringRef kSecMatchLimit;
-extern const CFStringRef kSecMatchLimitOne;
-extern const CFStringRef kSecReturnAttributes;
-extern const CFStringRef kSecReturnData;
-extern const CFStringRef kSecValueData;
-
-OSStatus SecItemCopyMatching(CFDictionaryRef query, CFTypeRef* result);
-OSStatus SecItemUpdate(CFDictionaryRef query, CFDictionaryRef changes);
-OSStatus SecItemAdd(CFDictionaryRef attributes, CFTypeRef* result);
+OSStatus SecKeychainFindGenericPassword(CFTypeRef keychains, UInt32 service_size,
+                                        const char* service, UInt32 account_size,
+                                        const char* account, UInt32* size, void** data,
+                                        SecKeychainItemRef* item);
+OSStatus SecKeychainAddGenericPassword(SecKeychainRef keychain, UInt32 service_size,
+                                       const char* service, UInt32 account_size,
+                                       const char* account, UInt32 size, const void* data,
+                                       SecKeychainItemRef* item);
+OSStatus SecKeychainItemCopyContent(SecKeychainItemRef item, SecItemClass* item_class,
+                                    SecKeychainAttributeList* attributes, UInt32* size,
+                                    void** data);
+OSStatus SecKeychainItemFreeContent(SecKeychainAttributeList* attributes, void* data);
+OSStatus SecKeychainItemModifyAttributesAndData(SecKeychainItemRef item,
+                                                const SecKeychainAttributeList* attributes,
+                                                UInt32 size, const void* data);
 OSStatus SecKeychainGetUserInteractionAllowed(Boolean* is_allowed);
 OSStatus SecKeychainSetUserInteractionAllowed(Boolean is_allowed);
 
 }  // extern "C"
 
-inline constexpr uint32_t kCFStringEncodingUTF8 = 0x08000100;
-inline constexpr CFAbsoluteTime kCFAbsoluteTimeIntervalSince1970 = 978307200.0;
+inline constexpr SecKeychainAttrType kSecCreationDateItemAttr = 0x63646174;  // cdat
+inline constexpr SecKeychainAttrType kSecModDateItemAttr = 0x6D646174;       // mdat
 
 inline constexpr OSStatus errSecSuccess = 0;
+inline constexpr OSStatus errSecAllocate = -108;
 inline constexpr OSStatus errSecUserCanceled = -128;
-inline constexpr OSStatus errSecMissingEntitlement = -34018;
+inline constexpr OSStatus errSecNoAccessForItem = -25243;
 inline constexpr OSStatus errSecNotAvailable = -25291;
 inline constexpr OSStatus errSecReadOnly = -25292;
 inline constexpr OSStatus errSecAuthFailed = -25293;
 inline constexpr OSStatus errSecNoSuchKeychain = -25294;
+inline constexpr OSStatus errSecInvalidKeychain = -25295;
 inline constexpr OSStatus errSecDuplicateItem = -25299;
 inline constexpr OSStatus errSecItemNotFound = -25300;
+inline constexpr OSStatus errSecDataTooLarge = -25302;
+inline constexpr OSStatus errSecInvalidItemRef = -25304;
 inline constexpr OSStatus errSecNoDefaultKeychain = -25307;
 inline constexpr OSStatus errSecInteractionNotAllowed = -25308;
-inline constexpr OSStatus errSecNoAccessForItem = -25243;
 inline constexpr OSStatus errSecInteractionRequired = -25315;
+inline constexpr OSStatus errSecInDarkWake = -25320;
+inline constexpr OSStatus errSecRecordModified = -67638;
 
 #endif
 

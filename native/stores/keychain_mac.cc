@@ -9,24 +9,41 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <functional>
+#include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
+#include <system_error>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "../item_commit.h"
+#include "../never_destroyed.h"
 #include "../secret_source.h"
 #include "../secret_store.h"
 #include "keychain_api_mac.h"
 
+#if defined(__clang__)
+// See keychain_api_mac.h for why these functions.
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+#endif
+
 namespace stc {
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 constexpr char kDomain[] = "OSStatus";
 
@@ -34,56 +51,10 @@ constexpr char kDomain[] = "OSStatus";
 constexpr char kService[] = "service";
 constexpr char kAccount[] = "account";
 
-// Owns an object of CoreFoundation.
-template <typename Ref>
-class Owned {
- public:
-  explicit Owned(Ref ref = nullptr) : ref_(ref) {}
-  Owned(const Owned&) = delete;
-  Owned& operator=(const Owned&) = delete;
-  ~Owned() {
-    if (ref_ != nullptr) CFRelease(ref_);
-  }
-
-  Ref get() const { return ref_; }
-  // For functions that give an object away.
-  Ref* address() { return &ref_; }
-
- private:
-  Ref ref_;
-};
-
-CFStringRef NewString(const std::string& text) {
-  return CFStringCreateWithBytes(nullptr, reinterpret_cast<const uint8_t*>(text.data()),
-                                 static_cast<CFIndex>(text.size()), kCFStringEncodingUTF8, 0);
-}
-
-// Pairs of keys and values, which the dictionary retains.
-class Dictionary {
- public:
-  void Add(CFStringRef key, CFTypeRef value) {
-    is_complete_ = is_complete_ && value != nullptr;
-    keys_.push_back(key);
-    values_.push_back(value);
-  }
-
-  // nullptr if memory ran out.
-  CFDictionaryRef New() {
-    if (!is_complete_) return nullptr;
-    return CFDictionaryCreate(nullptr, keys_.data(), values_.data(),
-                              static_cast<CFIndex>(keys_.size()), &kCFTypeDictionaryKeyCallBacks,
-                              &kCFTypeDictionaryValueCallBacks);
-  }
-
- private:
-  std::vector<const void*> keys_;
-  std::vector<const void*> values_;
-  bool is_complete_ = true;
-};
-
-Status OutOfMemory() {
-  return Status(StatusCode::kIo, "CFDictionaryCreate", "", 0, "Memory ran out.");
-}
+// A call that took this long waited for the user.
+constexpr std::chrono::seconds kQuestionAge{1};
+// For so long after a "no" the user is not asked for the same item again.
+constexpr std::chrono::seconds kRefusalLasts{60};
 
 Status ToStatus(const char* operation, OSStatus code) {
   const auto failed = [&](StatusCode status, const char* message) {
@@ -96,16 +67,16 @@ Status ToStatus(const char* operation, OSStatus code) {
       return Status::NotFound();
     case errSecInteractionNotAllowed:
     case errSecInteractionRequired:
+    case errSecInDarkWake:
       return failed(StatusCode::kStoreLocked,
-                    "The keychain is locked or wants to ask the user, and nobody can be asked "
-                    "here. Log in at the screen, or run security unlock-keychain.");
+                    "The keychain is locked, or wants to ask the user where nobody can be asked. "
+                    "Run security unlock-keychain, or choose to always allow it when it asks.");
     case errSecUserCanceled:
       return failed(StatusCode::kStoreDenied,
-                    "The user did not let this program use the keychain item. Try again, and "
-                    "choose to always allow it.");
+                    "The user did not let this program use the keychain item. Try again in a "
+                    "minute, and choose to always allow it.");
     case errSecAuthFailed:
     case errSecNoAccessForItem:
-    case errSecMissingEntitlement:
       return failed(StatusCode::kStoreDenied,
                     "The keychain refuses this program. Add it to the access control of the item "
                     "in Keychain Access, or sign in again.");
@@ -114,17 +85,213 @@ Status ToStatus(const char* operation, OSStatus code) {
                     "The keychain cannot be written. Check its permissions in Keychain Access.");
     case errSecNoSuchKeychain:
     case errSecNoDefaultKeychain:
+    case errSecInvalidKeychain:
     case errSecNotAvailable:
       return failed(StatusCode::kStoreUnavailable,
                     "There is no keychain. Run as the user who signed in, in a session of theirs, "
                     "or make a login keychain in Keychain Access.");
+    case errSecAllocate:
+      return failed(StatusCode::kIo, "Memory ran out.");
+    case errSecDataTooLarge:
+      return failed(StatusCode::kIo,
+                    "The cache is too large for the keychain. Sign out of accounts that are not "
+                    "used any more.");
     default:
       return failed(StatusCode::kIo,
                     "The keychain failed. Run security error with the number for what it means.");
   }
 }
 
+// ---- Items ----
+
+struct ItemName {
+  std::string service;
+  std::string account;
+
+  bool operator<(const ItemName& other) const {
+    return std::tie(service, account) < std::tie(other.service, other.account);
+  }
+};
+
+ItemName NameOf(const StoreLocation& at) {
+  ItemName name;
+  for (const auto& [key, value] : at.attributes) {
+    if (key == kService) name.service = value;
+    if (key == kAccount) name.account = value;
+  }
+  return name;
+}
+
+// What a call to the keychain read.
+struct Reading {
+  SecureBytes text;
+  std::string stamp;
+  double modified_ms = 0;
+};
+
+// A reference to an item, which has to be released.
+class ItemRef {
+ public:
+  ItemRef() = default;
+  ItemRef(const ItemRef&) = delete;
+  ItemRef& operator=(const ItemRef&) = delete;
+  ~ItemRef() {
+    if (ref_ != nullptr) CFRelease(ref_);
+  }
+
+  SecKeychainItemRef get() const { return ref_; }
+
+  // In the keychains of the user's search list; in the first one that has such an item.
+  Status Find(const ItemName& name) {
+    constexpr char kOperation[] = "SecKeychainFindGenericPassword";
+    Status status =
+        ToStatus(kOperation, SecKeychainFindGenericPassword(
+                                 nullptr, static_cast<UInt32>(name.service.size()),
+                                 name.service.data(), static_cast<UInt32>(name.account.size()),
+                                 name.account.data(), nullptr, nullptr, &ref_));
+    if (status.ok() && ref_ == nullptr) {
+      return Status(StatusCode::kIo, kOperation, kDomain, 0, "The keychain gave nothing.");
+    }
+    return status;
+  }
+
+ private:
+  SecKeychainItemRef ref_ = nullptr;
+};
+
+// An item's dates and, if wanted, its value; wiped and given back when freed.
+class Content {
+ public:
+  Content() = default;
+  Content(const Content&) = delete;
+  Content& operator=(const Content&) = delete;
+  ~Content() {
+    if (data_ != nullptr) Wipe(data_, size_);
+    if (is_there_) SecKeychainItemFreeContent(&list_, data_);
+  }
+
+  Status Copy(SecKeychainItemRef item, bool with_value) {
+    const OSStatus code = SecKeychainItemCopyContent(
+        item, nullptr, &list_, with_value ? &size_ : nullptr, with_value ? &data_ : nullptr);
+    is_there_ = code == errSecSuccess;
+    // Whatever it left there is not ours to free.
+    if (!is_there_) data_ = nullptr;
+    // Deleted since it was found.
+    if (code == errSecInvalidItemRef) return Status::NotFound();
+    return ToStatus("SecKeychainItemCopyContent", code);
+  }
+
+  SecureBytes Value() const {
+    SecureBytes value(data_ == nullptr ? 0 : size_);
+    if (value.size() > 0) std::memcpy(value.data(), data_, value.size());
+    return value;
+  }
+
+  std::string Stamp() const { return DateOf(dates_[0]) + ":" + DateOf(dates_[1]); }
+
+  // Unix milliseconds, whole seconds; 0 if the keychain does not tell.
+  double ModifiedMs() const {
+    std::tm date = {};
+    if (std::sscanf(DateOf(dates_[1]).c_str(), "%4d%2d%2d%2d%2d%2dZ", &date.tm_year, &date.tm_mon,
+                    &date.tm_mday, &date.tm_hour, &date.tm_min, &date.tm_sec) != 6) {
+      return 0;
+    }
+    date.tm_year -= 1900;
+    date.tm_mon -= 1;
+    return static_cast<double>(timegm(&date)) * 1e3;
+  }
+
+ private:
+  // Such as 20260131235959Z. Anything else than letters and digits is left out: stamps are joined
+  // with other text.
+  static std::string DateOf(const SecKeychainAttribute& attribute) {
+    std::string text;
+    if (attribute.data == nullptr) return text;
+    for (const char c : std::string(static_cast<const char*>(attribute.data), attribute.length)) {
+      if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')) text.push_back(c);
+    }
+    return text;
+  }
+
+  SecKeychainAttribute dates_[2] = {{kSecCreationDateItemAttr, 0, nullptr},
+                                    {kSecModDateItemAttr, 0, nullptr}};
+  SecKeychainAttributeList list_ = {2, dates_};
+  UInt32 size_ = 0;
+  void* data_ = nullptr;
+  bool is_there_ = false;
+};
+
+Status Read(const ItemName& name, bool with_value, Reading* reading) {
+  ItemRef item;
+  Status status = item.Find(name);
+  if (!status.ok()) return status;
+  Content content;
+  status = content.Copy(item.get(), with_value);
+  if (!status.ok()) return status;
+  reading->stamp = content.Stamp();
+  reading->modified_ms = content.ModifiedMs();
+  reading->text = content.Value();
+  return status;
+}
+
 // ---- Calls that may stall ----
+
+// One call to the keychain. Shared by the thread that makes it and by those who wait for it, who
+// may have gone when it ends.
+class Call {
+ public:
+  // `subject`: of a reading that others who want the same may share; empty for others.
+  explicit Call(std::string subject) : subject_(std::move(subject)), start_(Clock::now()) {}
+
+  const std::string& subject() const { return subject_; }
+  bool is_done() const { return is_done_; }
+  // Whoever made it waits for it no longer.
+  bool is_abandoned() const { return is_abandoned_; }
+  void Abandon() { is_abandoned_ = true; }
+
+  // To be asked once it is done.
+  bool took_long() const { return end_ - start_ > kQuestionAge; }
+  const Status& status() const { return status_; }
+  const Reading& reading() const { return reading_; }
+
+  void Run(const std::function<Status(const Call&, Reading*)>& work) {
+    try {
+      status_ = work(*this, &reading_);
+    } catch (const std::bad_alloc&) {
+      status_ = ToStatus("Run", errSecAllocate);
+    }
+    end_ = Clock::now();
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_done_ = true;
+    for (Cancellation* waiter : waiters_) waiter->Notify();
+  }
+
+  void Join(Cancellation* waiter) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    waiters_.push_back(waiter);
+  }
+
+  // After Join. Whether it is done.
+  bool Wait(const CallLimits& limits) {
+    limits.cancellation->WaitUntil(limits.deadline, [this] { return is_done_.load(); });
+    const std::lock_guard<std::mutex> lock(mutex_);
+    waiters_.erase(std::find(waiters_.begin(), waiters_.end(), limits.cancellation));
+    return is_done_;
+  }
+
+ private:
+  const std::string subject_;
+  const Clock::time_point start_;
+  Clock::time_point end_;
+  std::atomic<bool> is_done_{false};
+  std::atomic<bool> is_abandoned_{false};
+  std::mutex mutex_;
+  std::vector<Cancellation*> waiters_;
+  Status status_;
+  Reading reading_;
+};
+
+using Work = std::function<Status(const Call&, Reading*)>;
 
 // A call that waits for the user cannot be taken back, and may run on when nobody waits for it any
 // longer: the code that it returns to has to stay.
@@ -137,143 +304,79 @@ void KeepLoaded() {
   (void)is_kept;
 }
 
-// Runs `call` on a thread of its own until the limits are over. What the call uses has to belong to
-// it: it is left alone then.
-Status RunWithin(const CallLimits& limits, const char* operation, std::function<Status()> call) {
-  struct Run {
-    std::mutex mutex;
-    Cancellation* waiter;
-    std::atomic<bool> is_done{false};
-    Status status;
-  };
-
-  KeepLoaded();
-  const auto run = std::make_shared<Run>();
-  run->waiter = limits.cancellation;
-  std::thread([run, call = std::move(call)] {
-    Status status = call();
-    const std::lock_guard<std::mutex> lock(run->mutex);
-    run->status = std::move(status);
-    run->is_done = true;
-    if (run->waiter != nullptr) run->waiter->Notify();
-  }).detach();
-  limits.cancellation->WaitUntil(limits.deadline, [&] { return run->is_done.load(); });
-  const std::lock_guard<std::mutex> lock(run->mutex);
-  run->waiter = nullptr;
-  if (run->is_done) return run->status;
-  return Status(StatusCode::kStoreTimeout, operation, "", 0,
-                "The keychain did not answer in time. Look for a question on the screen, or raise "
-                "keyringTimeoutInMs.");
-}
-
-// ---- Items ----
-
-struct ItemName {
-  std::string service;
-  std::string account;
-};
-
-ItemName NameOf(const StoreLocation& at) {
-  ItemName name;
-  for (const auto& [key, value] : at.attributes) {
-    if (key == kService) name.service = value;
-    if (key == kAccount) name.account = value;
-  }
-  return name;
-}
-
-// What a reading of an item gave.
-struct Reading {
-  SecureBytes text;
-  std::string stamp;
-  double modified_ms = 0;
-};
-
-// The query for an item, and what it takes to make it.
-class Query {
+// One call at a time in the whole process, each on a thread of its own. Whether the user may be
+// asked is a switch of the process, so that two calls at once would set it for each other; and a
+// question that is open must not pile up threads, each with one more question.
+class Lane {
  public:
-  explicit Query(const ItemName& name)
-      : service_(NewString(name.service)), account_(NewString(name.account)) {
-    fields_.Add(kSecClass, kSecClassGenericPassword);
-    fields_.Add(kSecAttrService, service_.get());
-    fields_.Add(kSecAttrAccount, account_.get());
-  }
+  static Lane& The() { return NeverDestroyed<Lane>(); }
 
-  Dictionary& fields() { return fields_; }
+  // Makes a call, and waits until its turn has come and it has ended, or until the limits are over:
+  // then it is left alone, and what it uses has to belong to it. A question on the screen that the
+  // same `subject` made serves this caller, too.
+  Status Do(const CallLimits& limits, const char* operation, const std::string& subject, Work work,
+            std::shared_ptr<const Call>* result) {
+    KeepLoaded();
+    const auto call = std::make_shared<Call>(subject);
+    for (;;) {
+      if (limits.cancellation->is_cancelled() || Clock::now() >= limits.deadline) break;
+      const std::shared_ptr<Call> next = StartOrJoin(call, limits.cancellation, &work);
+      if (next == nullptr) {
+        return Status(StatusCode::kIo, "std::thread", "", 0,
+                      "No thread could be started. Look at the limits of this process.");
+      }
+      if (!next->Wait(limits)) {
+        if (next == call) call->Abandon();
+        break;
+      }
+      if (next != call && (subject.empty() || next->subject() != subject || !next->took_long())) {
+        continue;
+      }
+      *result = next;
+      return next->status();
+    }
+    return Status(StatusCode::kStoreTimeout, operation, "", 0,
+                  "The keychain did not answer in time. Look for a question on the screen, or "
+                  "raise keyringTimeoutInMs.");
+  }
 
  private:
-  const Owned<CFStringRef> service_;
-  const Owned<CFStringRef> account_;
-  Dictionary fields_;
+  // The call that is under way, which is `call` if there was none. nullptr if it could not be
+  // started.
+  std::shared_ptr<Call> StartOrJoin(const std::shared_ptr<Call>& call, Cancellation* waiter,
+                                    Work* work) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (running_ != nullptr && !running_->is_done()) {
+      running_->Join(waiter);
+      return running_;
+    }
+    call->Join(waiter);
+    try {
+      std::thread([this, call, own = std::move(*work)] {
+        call->Run(own);
+        Forget(call);
+      }).detach();
+    } catch (const std::system_error&) {
+      return nullptr;
+    }
+    running_ = call;
+    return call;
+  }
+
+  // It holds a secret.
+  void Forget(const std::shared_ptr<Call>& call) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (running_ == call) running_ = nullptr;
+  }
+
+  std::mutex mutex_;
+  std::shared_ptr<Call> running_;
 };
 
-// Unix milliseconds; 0 if the attribute is missing.
-double TimeOf(CFDictionaryRef item, CFStringRef attribute) {
-  const auto* const date = static_cast<CFDateRef>(CFDictionaryGetValue(item, attribute));
-  if (date == nullptr) return 0;
-  return (CFDateGetAbsoluteTime(date) + kCFAbsoluteTimeIntervalSince1970) * 1e3;
-}
-
-Status Read(const ItemName& name, bool with_text, Reading* reading) {
-  Query query(name);
-  query.fields().Add(kSecMatchLimit, kSecMatchLimitOne);
-  query.fields().Add(kSecReturnAttributes, kCFBooleanTrue);
-  if (with_text) query.fields().Add(kSecReturnData, kCFBooleanTrue);
-  const Owned<CFDictionaryRef> dictionary(query.fields().New());
-  if (dictionary.get() == nullptr) return OutOfMemory();
-  constexpr char kOperation[] = "SecItemCopyMatching";
-  Owned<CFTypeRef> result;
-  Status status = ToStatus(kOperation, SecItemCopyMatching(dictionary.get(), result.address()));
-  if (!status.ok()) return status;
-  const auto* const item = static_cast<CFDictionaryRef>(result.get());
-  if (item == nullptr)
-    return Status(StatusCode::kIo, kOperation, kDomain, 0, "The keychain gave nothing.");
-  reading->modified_ms = TimeOf(item, kSecAttrModificationDate);
-  reading->stamp = std::to_string(static_cast<int64_t>(TimeOf(item, kSecAttrCreationDate))) + ":" +
-                   std::to_string(static_cast<int64_t>(reading->modified_ms));
-  if (!with_text) return Status::Ok();
-  const auto* const data = static_cast<CFDataRef>(CFDictionaryGetValue(item, kSecValueData));
-  // An item without a value: a cache that was emptied.
-  if (data == nullptr) return Status::Ok();
-  const auto size = static_cast<size_t>(CFDataGetLength(data));
-  reading->text = SecureBytes(size);
-  if (size > 0) std::memcpy(reading->text.data(), CFDataGetBytePtr(data), size);
-  return Status::Ok();
-}
-
-// Borrows the bytes: no copy is left that nobody wipes.
-CFDataRef NewData(const SecureBytes& text) {
-  return CFDataCreateWithBytesNoCopy(nullptr, reinterpret_cast<const uint8_t*>(text.data()),
-                                     static_cast<CFIndex>(text.size()), kCFAllocatorNull);
-}
-
-Status Update(const ItemName& name, const SecureBytes& text) {
-  Query query(name);
-  const Owned<CFDictionaryRef> which(query.fields().New());
-  const Owned<CFDataRef> data(NewData(text));
-  Dictionary changes;
-  changes.Add(kSecValueData, data.get());
-  const Owned<CFDictionaryRef> change(changes.New());
-  if (which.get() == nullptr || change.get() == nullptr) return OutOfMemory();
-  return ToStatus("SecItemUpdate", SecItemUpdate(which.get(), change.get()));
-}
-
-Status Add(const ItemName& name, const SecureBytes& text) {
-  Query query(name);
-  const Owned<CFDataRef> data(NewData(text));
-  query.fields().Add(kSecValueData, data.get());
-  const Owned<CFDictionaryRef> attributes(query.fields().New());
-  if (attributes.get() == nullptr) return OutOfMemory();
-  const OSStatus code = SecItemAdd(attributes.get(), nullptr);
-  // Somebody was faster.
-  return code == errSecDuplicateItem ? Status::NotFound() : ToStatus("SecItemAdd", code);
-}
-
-// While one is alive, the keychain fails instead of asking the user. The switch is the process's:
-// others who set it are undone for as long.
+// While one is alive, the keychain fails instead of asking the user.
 class NoQuestions {
  public:
-  NoQuestions() : lock_(mutex()) {
+  NoQuestions() {
     if (SecKeychainGetUserInteractionAllowed(&before_) != errSecSuccess) before_ = 1;
     if (before_) SecKeychainSetUserInteractionAllowed(0);
   }
@@ -284,59 +387,166 @@ class NoQuestions {
   }
 
  private:
-  static std::mutex& mutex() {
-    // Never freed: a call that was left alone may end after everything else.
-    static auto* const mutex = new std::mutex;
-    return *mutex;
-  }
-
-  const std::lock_guard<std::mutex> lock_;
   Boolean before_ = 1;
 };
+
+// Who said no to what. A program that gets tokens all the time would ask all the time.
+class Refusals {
+ public:
+  static Refusals& The() { return NeverDestroyed<Refusals>(); }
+
+  // The last answer, if it was a no and is recent.
+  Status Recent(const ItemName& name) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = refusals_.find(name);
+    if (found == refusals_.end()) return Status::Ok();
+    if (Clock::now() - found->second.since < kRefusalLasts) return found->second.status;
+    refusals_.erase(found);
+    return Status::Ok();
+  }
+
+  void Note(const ItemName& name, const Status& status) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (status.os_code() == errSecUserCanceled) {
+      refusals_[name] = {Clock::now(), status};
+    } else if (status.ok()) {
+      refusals_.erase(name);
+    }
+  }
+
+ private:
+  struct Refusal {
+    Clock::time_point since;
+    Status status;
+  };
+
+  std::mutex mutex_;
+  std::map<ItemName, Refusal> refusals_;
+};
+
+// Reads, and lets macOS ask the user, unless that was answered with a no a short time ago.
+Status ReadWithQuestions(const ItemName& name, Reading* reading) {
+  Refusals& refusals = Refusals::The();
+  const Status refusal = refusals.Recent(name);
+  if (refusal.ok()) {
+    Status status = Read(name, true, reading);
+    refusals.Note(name, status);
+    return status;
+  }
+  const NoQuestions no_questions;
+  Status status = Read(name, true, reading);
+  refusals.Note(name, status);
+  const bool is_refused =
+      status.code() == StatusCode::kStoreLocked || status.code() == StatusCode::kStoreDenied;
+  return is_refused ? refusal : status;
+}
+
+Status ReadQuietly(const ItemName& name, bool with_value, const CallLimits& limits,
+                   std::shared_ptr<const Call>* call) {
+  return Lane::The().Do(
+      limits, "SecKeychainItemCopyContent", "",
+      [name, with_value](const Call&, Reading* reading) {
+        const NoQuestions no_questions;
+        return Read(name, with_value, reading);
+      },
+      call);
+}
+
+SecureBytes CopyOf(const SecureBytes& bytes) {
+  SecureBytes copy(bytes.size());
+  if (bytes.size() > 0) std::memcpy(copy.data(), bytes.data(), bytes.size());
+  return copy;
+}
+
+Status ReplaceValue(const ItemName& name, const std::string& stamp, const SecureBytes& text,
+                    const Call& call) {
+  ItemRef item;
+  Status status = item.Find(name);
+  if (!status.ok()) return status;
+  {
+    Content content;
+    status = content.Copy(item.get(), false);
+    if (!status.ok()) return status;
+    // Somebody else's already.
+    if (content.Stamp() != stamp) return Status::NotFound();
+  }
+  // The lock files are let go when the deadline is over: too late for a write.
+  if (call.is_abandoned()) return Status::NotFound();
+  const OSStatus code = SecKeychainItemModifyAttributesAndData(
+      item.get(), nullptr, static_cast<UInt32>(text.size()), text.data());
+  // Deleted, or written by another one, since it was found.
+  if (code == errSecInvalidItemRef || code == errSecRecordModified) return Status::NotFound();
+  return ToStatus("SecKeychainItemModifyAttributesAndData", code);
+}
+
+Status AddItem(const ItemName& name, const SecureBytes& text, const Call& call) {
+  if (call.is_abandoned()) return Status::NotFound();
+  const OSStatus code = SecKeychainAddGenericPassword(
+      nullptr, static_cast<UInt32>(name.service.size()), name.service.data(),
+      static_cast<UInt32>(name.account.size()), name.account.data(),
+      static_cast<UInt32>(text.size()), text.data(), nullptr);
+  // Somebody was faster.
+  return code == errSecDuplicateItem ? Status::NotFound()
+                                     : ToStatus("SecKeychainAddGenericPassword", code);
+}
 
 class KeychainItem : public KeyringItem {
  public:
   KeychainItem(ItemName name, const CallLimits& limits) : name_(std::move(name)), limits_(limits) {}
 
   Status Load(SecureBytes* text, std::string* stamp) override {
-    const auto reading = std::make_shared<Reading>();
-    Status status = RunWithin(limits_, "SecItemCopyMatching", [name = name_, reading] {
-      const NoQuestions no_questions;
-      return Read(name, true, reading.get());
-    });
+    std::shared_ptr<const Call> call;
+    Status status = ReadQuietly(name_, true, limits_, &call);
     if (!status.ok()) return status;
-    *text = std::move(reading->text);
-    *stamp = std::move(reading->stamp);
+    *text = CopyOf(call->reading().text);
+    *stamp = call->reading().stamp;
+    stamp_ = *stamp;
     return status;
   }
 
-  Status Replace(const SecureBytes& text) override { return Write("SecItemUpdate", Update, text); }
-  Status Create(const SecureBytes& text) override { return Write("SecItemAdd", Add, text); }
+  Status Replace(const SecureBytes& text) override {
+    return Write("SecKeychainItemModifyAttributesAndData", text,
+                 [name = name_, stamp = stamp_](const Call& call, const SecureBytes& own) {
+                   return ReplaceValue(name, stamp, own, call);
+                 });
+  }
+
+  Status Create(const SecureBytes& text) override {
+    return Write("SecKeychainAddGenericPassword", text,
+                 [name = name_](const Call& call, const SecureBytes& own) {
+                   return AddItem(name, own, call);
+                 });
+  }
 
   Status Stamp(std::string* stamp) override {
-    const auto reading = std::make_shared<Reading>();
-    Status status = RunWithin(limits_, "SecItemCopyMatching", [name = name_, reading] {
-      const NoQuestions no_questions;
-      return Read(name, false, reading.get());
-    });
-    if (status.ok()) *stamp = std::move(reading->stamp);
+    std::shared_ptr<const Call> call;
+    Status status = ReadQuietly(name_, false, limits_, &call);
+    if (status.ok()) *stamp = call->reading().stamp;
     return status;
   }
 
  private:
   template <typename Function>
-  Status Write(const char* operation, Function function, const SecureBytes& text) {
+  Status Write(const char* operation, const SecureBytes& text, Function function) {
+    if (text.size() > std::numeric_limits<UInt32>::max()) {
+      return ToStatus(operation, errSecDataTooLarge);
+    }
     // A call that outlives its deadline needs a copy of its own.
-    const auto copy = std::make_shared<SecureBytes>(text.size());
-    if (text.size() > 0) std::memcpy(copy->data(), text.data(), text.size());
-    return RunWithin(limits_, operation, [name = name_, copy, function] {
-      const NoQuestions no_questions;
-      return function(name, *copy);
-    });
+    const auto copy = std::make_shared<SecureBytes>(CopyOf(text));
+    std::shared_ptr<const Call> call;
+    return Lane::The().Do(
+        limits_, operation, "",
+        [copy, function](const Call& own_call, Reading*) {
+          const NoQuestions no_questions;
+          return function(own_call, *copy);
+        },
+        &call);
   }
 
   const ItemName name_;
   const CallLimits& limits_;
+  // Of the last Load.
+  std::string stamp_;
 };
 
 class KeychainStore : public SecretStore {
@@ -346,13 +556,15 @@ class KeychainStore : public SecretStore {
 
   Status Open(const StoreLocation& at, const CallLimits& limits,
               std::unique_ptr<ByteSource>* source) const override {
-    const auto reading = std::make_shared<Reading>();
-    Status status = RunWithin(limits, "SecItemCopyMatching", [name = NameOf(at), reading] {
-      return Read(name, true, reading.get());
-    });
+    const ItemName name = NameOf(at);
+    std::shared_ptr<const Call> call;
+    Status status = Lane::The().Do(
+        limits, "SecKeychainItemCopyContent", name.service + '\0' + name.account,
+        [name](const Call&, Reading* reading) { return ReadWithQuestions(name, reading); }, &call);
     if (!status.ok()) return status;
-    *source = std::make_unique<SecretSource>(std::move(reading->text), std::move(reading->stamp),
-                                             reading->modified_ms);
+    const Reading& reading = call->reading();
+    *source =
+        std::make_unique<SecretSource>(CopyOf(reading.text), reading.stamp, reading.modified_ms);
     return status;
   }
 

@@ -54,9 +54,12 @@ test('where macOS keeps the caches of each language, in which order', t => {
 		'/Users/ann/.local/share/.IdentityService/msal.cache',
 		'/Users/ann/.local/.IdentityService/msal.cache',
 	]);
-	// One item for all names: whoever writes it locks by a file of its own name.
-	t.deepEqual(primary[0]!.lockPaths, [...['nocae', 'cae'].map(kind => `/Users/ann/.IdentityService/msal.cache.${kind}.lockfile`), '/Users/ann/.IdentityService/msal.cache.lockfile']);
-	t.deepEqual(primary[0]!.lockPaths, cacheSources('cae', settings).primary[0]!.lockPaths, 'the same order for every kind, so that two writers do not wait for each other');
+	// One item for all names: whoever writes it locks by a file of its own name, in a folder of its own.
+	const locksOf = (kind: 'cae' | 'nocae', cacheName: string) => cacheSources(kind, {...settings, cacheName}).primary[0]!.lockPaths.map(path => path.replace('/Users/ann/', '').replace('.IdentityService/', '').replace('.lockfile', ''));
+	const others = (...names: string[]) => ['.local/msal.cache', ...names.map(name => `.local/share/${name}`), ...names.map(name => `Library/Application Support/${name}`)];
+	t.deepEqual(locksOf('nocae', 'msal.cache'), ['msal.cache.nocae', 'msal.cache.cae', 'msal.cache', ...others('msal.cache')]);
+	t.deepEqual(locksOf('cae', 'msal.cache'), locksOf('nocae', 'msal.cache'), 'the same order for every kind, so that two writers do not wait for each other');
+	t.deepEqual(locksOf('nocae', 'own'), ['msal.cache.nocae', 'msal.cache.cae', 'msal.cache', 'own.nocae', 'own.cae', 'own', ...others('msal.cache', 'own')]);
 	t.is(primary[0]!.signalPath, '/Users/ann/.IdentityService/msal.cache.nocae');
 	t.is(primary[0]!.kind, undefined);
 	t.true(extra.filter(({store}) => store === 'keychain').every(({lockPaths}) => lockPaths.length === 0), 'they are only read');

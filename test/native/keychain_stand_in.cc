@@ -1,36 +1,44 @@
 #include "keychain_stand_in.h"
 
+#include <algorithm>
 #include <condition_variable>
+#include <cstring>
+#include <deque>
 #include <mutex>
 #include <vector>
 
 #include "stores/keychain_api_mac.h"
 
+// A reference to an item.
+struct OpaqueSecKeychainItemRef {
+  std::pair<std::string, std::string> name;
+  int number = 0;
+  bool is_live = true;
+};
+
 namespace {
 
-enum class Kind { kString, kData, kDate, kBoolean, kDictionary };
+using Reference = OpaqueSecKeychainItemRef;
 
-struct Object {
-  Kind kind;
-  std::string text;
-  const uint8_t* bytes = nullptr;
-  size_t size = 0;
-  double time = 0;
-  std::vector<std::pair<const Object*, const Object*>> pairs;
-  // Constants are never freed.
-  bool is_constant = false;
-  mutable int references = 1;
+struct Buffer {
+  std::vector<char> bytes;
+  bool is_secret = false;
 };
 
 struct World {
   std::recursive_mutex mutex;
   std::condition_variable_any changed;
   stand_in::Keychain keychain;
-  int live = 0;
-  int bad_releases = 0;
+  // Those that were given back stay in memory, so that a use after that is seen.
+  std::deque<Reference> references;
+  // By address.
+  std::map<const void*, Buffer> buffers;
+  int live_references = 0;
+  int mistakes = 0;
   int allocations = 0;
   int fail_from = 0;
-  int questions = 0;
+  int items_made = 0;
+  int open_questions = 0;
   bool has_answer = false;
   bool answer = false;
 };
@@ -42,171 +50,50 @@ World& TheWorld() {
 
 using Guard = std::lock_guard<std::recursive_mutex>;
 
-Object* Constant(const char* name) {
-  auto* const object = new Object;
-  object->kind = Kind::kString;
-  object->text = name;
-  object->is_constant = true;
-  return object;
+bool IsMemoryOut() {
+  World& world = TheWorld();
+  ++world.allocations;
+  return world.fail_from != 0 && world.allocations >= world.fail_from;
 }
 
 // nullptr as where memory ran out.
-Object* New(Kind kind) {
-  World& world = TheWorld();
-  ++world.allocations;
-  if (world.fail_from != 0 && world.allocations >= world.fail_from) return nullptr;
-  auto* const object = new Object;
-  object->kind = kind;
-  ++world.live;
-  return object;
+void* NewBuffer(const std::string& text, bool is_secret) {
+  if (IsMemoryOut()) return nullptr;
+  // Never without a byte, so that each has an address of its own.
+  Buffer buffer = {std::vector<char>(text.size() + 1), is_secret};
+  std::copy(text.begin(), text.end(), buffer.bytes.begin());
+  void* const data = buffer.bytes.data();
+  TheWorld().buffers.emplace(data, std::move(buffer));
+  return data;
 }
 
-const Object* ToObject(const void* reference) { return static_cast<const Object*>(reference); }
-
-void Retain(const Object* object) {
-  if (!object->is_constant) ++object->references;
-}
-
-// Objects that are freed stay in memory, so that a use after it is seen.
-void Release(const Object* object) {
-  if (object->is_constant) return;
+void FreeBuffer(void* data) {
+  if (data == nullptr) return;
   World& world = TheWorld();
-  if (object->references <= 0) {
-    ++world.bad_releases;
+  const auto found = world.buffers.find(data);
+  if (found == world.buffers.end()) {
+    ++world.mistakes;
     return;
   }
-  if (--object->references > 0) return;
-  --world.live;
-  for (const auto& [key, value] : object->pairs) {
-    Release(key);
-    Release(value);
+  const Buffer& buffer = found->second;
+  const auto is_zero = [](char c) { return c == 0; };
+  if (buffer.is_secret && !std::all_of(buffer.bytes.begin(), buffer.bytes.end(), is_zero)) {
+    ++world.mistakes;
   }
+  world.buffers.erase(found);
 }
-
-const Object* Find(const Object* dictionary, const void* key) {
-  if (dictionary->references <= 0) ++TheWorld().bad_releases;
-  for (const auto& [each, value] : dictionary->pairs) {
-    if (each == key) return value;
-  }
-  return nullptr;
-}
-
-Object* NewDictionary(const std::vector<std::pair<const void*, Object*>>& pairs) {
-  Object* const dictionary = New(Kind::kDictionary);
-  for (const auto& [key, value] : pairs) {
-    if (value == nullptr) continue;
-    if (dictionary == nullptr) {
-      Release(value);
-    } else {
-      // Takes over the value.
-      dictionary->pairs.emplace_back(ToObject(key), value);
-    }
-  }
-  return dictionary;
-}
-
-Object* NewDate(double time) {
-  Object* const date = New(Kind::kDate);
-  if (date != nullptr) date->time = time;
-  return date;
-}
-
-}  // namespace
-
-extern "C" {
-
-struct CFDictionaryKeyCallBacks {
-  int unused;
-};
-struct CFDictionaryValueCallBacks {
-  int unused;
-};
-const CFDictionaryKeyCallBacks kCFTypeDictionaryKeyCallBacks = {0};
-const CFDictionaryValueCallBacks kCFTypeDictionaryValueCallBacks = {0};
-
-#define STAND_IN_CONSTANT(Type, name) \
-  const Type name = reinterpret_cast<Type>(static_cast<const void*>(Constant(#name)))
-STAND_IN_CONSTANT(CFAllocatorRef, kCFAllocatorNull);
-STAND_IN_CONSTANT(CFBooleanRef, kCFBooleanTrue);
-STAND_IN_CONSTANT(CFStringRef, kSecClass);
-STAND_IN_CONSTANT(CFStringRef, kSecClassGenericPassword);
-STAND_IN_CONSTANT(CFStringRef, kSecAttrService);
-STAND_IN_CONSTANT(CFStringRef, kSecAttrAccount);
-STAND_IN_CONSTANT(CFStringRef, kSecAttrCreationDate);
-STAND_IN_CONSTANT(CFStringRef, kSecAttrModificationDate);
-STAND_IN_CONSTANT(CFStringRef, kSecMatchLimit);
-STAND_IN_CONSTANT(CFStringRef, kSecMatchLimitOne);
-STAND_IN_CONSTANT(CFStringRef, kSecReturnAttributes);
-STAND_IN_CONSTANT(CFStringRef, kSecReturnData);
-STAND_IN_CONSTANT(CFStringRef, kSecValueData);
-
-void CFRelease(CFTypeRef object) {
-  const Guard guard(TheWorld().mutex);
-  Release(ToObject(object));
-}
-
-CFStringRef CFStringCreateWithBytes(CFAllocatorRef /*allocator*/, const uint8_t* bytes,
-                                    CFIndex size, uint32_t encoding, Boolean /*is_external*/) {
-  const Guard guard(TheWorld().mutex);
-  if (encoding != kCFStringEncodingUTF8) return nullptr;
-  Object* const string = New(Kind::kString);
-  if (string != nullptr) {
-    string->text.assign(reinterpret_cast<const char*>(bytes), static_cast<size_t>(size));
-  }
-  return reinterpret_cast<CFStringRef>(string);
-}
-
-CFDataRef CFDataCreateWithBytesNoCopy(CFAllocatorRef /*allocator*/, const uint8_t* bytes,
-                                      CFIndex size, CFAllocatorRef deallocator) {
-  const Guard guard(TheWorld().mutex);
-  // Any other would free what is not its own.
-  if (deallocator != kCFAllocatorNull) ++TheWorld().bad_releases;
-  Object* const data = New(Kind::kData);
-  if (data != nullptr) {
-    data->bytes = bytes;
-    data->size = static_cast<size_t>(size);
-  }
-  return reinterpret_cast<CFDataRef>(data);
-}
-
-CFIndex CFDataGetLength(CFDataRef data) { return static_cast<CFIndex>(ToObject(data)->size); }
-const uint8_t* CFDataGetBytePtr(CFDataRef data) { return ToObject(data)->bytes; }
-CFAbsoluteTime CFDateGetAbsoluteTime(CFDateRef date) { return ToObject(date)->time; }
-
-CFDictionaryRef CFDictionaryCreate(CFAllocatorRef /*allocator*/, const void** keys,
-                                   const void** values, CFIndex size,
-                                   const CFDictionaryKeyCallBacks* key_callbacks,
-                                   const CFDictionaryValueCallBacks* value_callbacks) {
-  const Guard guard(TheWorld().mutex);
-  if (key_callbacks != &kCFTypeDictionaryKeyCallBacks ||
-      value_callbacks != &kCFTypeDictionaryValueCallBacks) {
-    ++TheWorld().bad_releases;
-  }
-  Object* const dictionary = New(Kind::kDictionary);
-  if (dictionary == nullptr) return nullptr;
-  for (CFIndex i = 0; i < size; ++i) {
-    Retain(ToObject(keys[i]));
-    Retain(ToObject(values[i]));
-    dictionary->pairs.emplace_back(ToObject(keys[i]), ToObject(values[i]));
-  }
-  return reinterpret_cast<CFDictionaryRef>(dictionary);
-}
-
-const void* CFDictionaryGetValue(CFDictionaryRef dictionary, const void* key) {
-  const Guard guard(TheWorld().mutex);
-  return Find(ToObject(dictionary), key);
-}
-
-}  // extern "C"
-
-namespace {
 
 constexpr OSStatus kNoStatus = 1;
 
-// What every call begins with. kNoStatus: it goes on.
-OSStatus Begin(const char* function) {
+// What every call begins with. kNoStatus: it goes on. The lock is free while on_call runs.
+OSStatus Begin(const char* function, std::unique_lock<std::recursive_mutex>* lock) {
   stand_in::Keychain& keychain = TheWorld().keychain;
-  if (keychain.on_call) keychain.on_call(function);
+  const auto on_call = keychain.on_call;
+  if (on_call) {
+    lock->unlock();
+    on_call(function);
+    lock->lock();
+  }
   const auto status = keychain.next_status.find(function);
   if (status == keychain.next_status.end()) return kNoStatus;
   const OSStatus code = status->second;
@@ -214,98 +101,187 @@ OSStatus Begin(const char* function) {
   return code;
 }
 
-std::pair<std::string, std::string> NameIn(const Object* query) {
-  const Object* const service = Find(query, kSecAttrService);
-  const Object* const account = Find(query, kSecAttrAccount);
-  return {service == nullptr ? "" : service->text, account == nullptr ? "" : account->text};
+// The item that a reference means; nullptr if it is gone.
+stand_in::Item* ItemOf(const Reference* reference) {
+  World& world = TheWorld();
+  if (!reference->is_live) ++world.mistakes;
+  const auto found = world.keychain.items.find(reference->name);
+  if (found == world.keychain.items.end() || found->second.number != reference->number) {
+    return nullptr;
+  }
+  return &found->second;
 }
 
 // Asks the user, where that is wanted. The lock is free meanwhile.
-OSStatus Ask(const stand_in::Item& item, std::unique_lock<std::recursive_mutex>* lock) {
+OSStatus Ask(const Reference* reference, std::unique_lock<std::recursive_mutex>* lock) {
   World& world = TheWorld();
-  if (!item.asks) return errSecSuccess;
-  if (!world.keychain.interaction_allowed) return errSecInteractionNotAllowed;
-  ++world.questions;
+  stand_in::Item* item = ItemOf(reference);
+  if (item == nullptr) return errSecInvalidItemRef;
+  if (!item->asks) return errSecSuccess;
+  if (!world.keychain.interaction_allowed) return world.keychain.status_without_questions;
+  ++world.open_questions;
+  ++world.keychain.questions;
   world.changed.wait(*lock, [&] { return world.has_answer; });
-  --world.questions;
+  --world.open_questions;
   world.has_answer = false;
   world.changed.notify_all();
-  return world.answer ? errSecSuccess : errSecUserCanceled;
+  if (!world.answer) return errSecUserCanceled;
+  item = ItemOf(reference);
+  if (item == nullptr) return errSecInvalidItemRef;
+  if (item->remembers) item->asks = false;
+  return errSecSuccess;
 }
 
-void SetValue(stand_in::Item* item, const Object* data) {
-  item->value.assign(reinterpret_cast<const char*>(data->bytes), data->size);
-  item->has_value = true;
-  item->modified += 1;
+std::pair<std::string, std::string> NameOf(UInt32 service_size, const char* service,
+                                           UInt32 account_size, const char* account) {
+  return {std::string(service, service_size), std::string(account, account_size)};
+}
+
+// The next second.
+std::string Later(std::string time) {
+  for (size_t i = time.size() - 1; i-- > 0;) {
+    if (time[i] != '9') {
+      ++time[i];
+      break;
+    }
+    time[i] = '0';
+  }
+  return time;
 }
 
 }  // namespace
 
 extern "C" {
 
-OSStatus SecItemCopyMatching(CFDictionaryRef reference, CFTypeRef* result) {
+void CFRelease(CFTypeRef object) {
+  const Guard guard(TheWorld().mutex);
+  auto* const reference = static_cast<Reference*>(const_cast<void*>(object));
+  if (!reference->is_live) {
+    ++TheWorld().mistakes;
+    return;
+  }
+  reference->is_live = false;
+  --TheWorld().live_references;
+}
+
+OSStatus SecKeychainFindGenericPassword(CFTypeRef /*keychains*/, UInt32 service_size,
+                                        const char* service, UInt32 account_size,
+                                        const char* account, UInt32* size, void** data,
+                                        SecKeychainItemRef* item) {
   World& world = TheWorld();
   std::unique_lock<std::recursive_mutex> lock(world.mutex);
-  const OSStatus status = Begin("SecItemCopyMatching");
+  const OSStatus status = Begin("SecKeychainFindGenericPassword", &lock);
   if (status != kNoStatus) return status;
-  const Object* const query = ToObject(reference);
-  const auto name = NameIn(query);
-  if (world.keychain.items.find(name) == world.keychain.items.end()) return errSecItemNotFound;
-  const bool with_value = Find(query, kSecReturnData) != nullptr;
-  if (with_value) {
-    const OSStatus asked = Ask(world.keychain.items[name], &lock);
-    if (asked != errSecSuccess) return asked;
-    ++world.keychain.reads_of_values;
-  }
-  const auto found = world.keychain.items.find(name);
+  // The value is wanted from SecKeychainItemCopyContent, which gives it with its dates.
+  if (size != nullptr || data != nullptr) ++world.mistakes;
+  const auto found =
+      world.keychain.items.find(NameOf(service_size, service, account_size, account));
   if (found == world.keychain.items.end()) return errSecItemNotFound;
-  const stand_in::Item& item = found->second;
-  std::vector<std::pair<const void*, Object*>> pairs = {
-      {kSecAttrCreationDate, NewDate(item.created)},
-      {kSecAttrModificationDate, NewDate(item.modified)},
-  };
-  if (with_value && item.has_value) {
-    Object* const data = New(Kind::kData);
-    if (data != nullptr) {
-      data->text = item.value;
-      data->bytes = reinterpret_cast<const uint8_t*>(data->text.data());
-      data->size = data->text.size();
-    }
-    pairs.emplace_back(kSecValueData, data);
-  }
-  *result = NewDictionary(pairs);
+  if (IsMemoryOut()) return errSecAllocate;
+  world.references.push_back({found->first, found->second.number});
+  *item = &world.references.back();
+  ++world.live_references;
   return errSecSuccess;
 }
 
-OSStatus SecItemUpdate(CFDictionaryRef query, CFDictionaryRef changes) {
+OSStatus SecKeychainAddGenericPassword(SecKeychainRef /*keychain*/, UInt32 service_size,
+                                       const char* service, UInt32 account_size,
+                                       const char* account, UInt32 size, const void* data,
+                                       SecKeychainItemRef* /*item*/) {
   World& world = TheWorld();
   std::unique_lock<std::recursive_mutex> lock(world.mutex);
-  const OSStatus status = Begin("SecItemUpdate");
+  const OSStatus status = Begin("SecKeychainAddGenericPassword", &lock);
   if (status != kNoStatus) return status;
-  const auto found = world.keychain.items.find(NameIn(ToObject(query)));
-  if (found == world.keychain.items.end()) return errSecItemNotFound;
-  const OSStatus asked = Ask(found->second, &lock);
-  if (asked != errSecSuccess) return asked;
-  SetValue(&found->second, Find(ToObject(changes), kSecValueData));
-  ++world.keychain.updates;
-  return errSecSuccess;
-}
-
-OSStatus SecItemAdd(CFDictionaryRef attributes, CFTypeRef* /*result*/) {
-  World& world = TheWorld();
-  const Guard guard(world.mutex);
-  const OSStatus status = Begin("SecItemAdd");
-  if (status != kNoStatus) return status;
-  const auto [item, is_new] = world.keychain.items.try_emplace(NameIn(ToObject(attributes)));
-  if (!is_new) return errSecDuplicateItem;
-  SetValue(&item->second, Find(ToObject(attributes), kSecValueData));
+  const auto name = NameOf(service_size, service, account_size, account);
+  if (world.keychain.items.count(name) > 0) return errSecDuplicateItem;
+  if (IsMemoryOut()) return errSecAllocate;
+  stand_in::Put(name, std::string(static_cast<const char*>(data), size));
   ++world.keychain.additions;
   return errSecSuccess;
 }
 
-OSStatus SecKeychainGetUserInteractionAllowed(Boolean* is_allowed) {
+OSStatus SecKeychainItemCopyContent(SecKeychainItemRef reference, SecItemClass* /*item_class*/,
+                                    SecKeychainAttributeList* attributes, UInt32* size,
+                                    void** data) {
+  World& world = TheWorld();
+  std::unique_lock<std::recursive_mutex> lock(world.mutex);
+  const OSStatus status = Begin("SecKeychainItemCopyContent", &lock);
+  if (status != kNoStatus) return status;
+  if (data != nullptr) {
+    const OSStatus asked = Ask(reference, &lock);
+    if (asked != errSecSuccess) return asked;
+    ++world.keychain.reads_of_values;
+  }
+  const stand_in::Item* const item = ItemOf(reference);
+  if (item == nullptr) return errSecInvalidItemRef;
+  void* value = nullptr;
+  if (data != nullptr) {
+    value = NewBuffer(item->value, true);
+    if (value == nullptr) return errSecAllocate;
+  }
+  for (UInt32 i = 0; i < attributes->count; ++i) {
+    SecKeychainAttribute& attribute = attributes->attr[i];
+    const bool is_created = attribute.tag == kSecCreationDateItemAttr;
+    if (!is_created && attribute.tag != kSecModDateItemAttr) ++world.mistakes;
+    attribute.length = 0;
+    attribute.data = nullptr;
+    if (!world.keychain.has_dates) continue;
+    // With the NUL at the end, which counts.
+    const std::string date = (is_created ? item->created : item->modified) + '\0';
+    attribute.data = NewBuffer(date, false);
+    if (attribute.data != nullptr) {
+      attribute.length = static_cast<UInt32>(date.size());
+      continue;
+    }
+    for (UInt32 j = 0; j < i; ++j) FreeBuffer(attributes->attr[j].data);
+    if (value != nullptr) {
+      std::memset(value, 0, item->value.size());
+      FreeBuffer(value);
+    }
+    return errSecAllocate;
+  }
+  if (data != nullptr) {
+    *data = value;
+    *size = static_cast<UInt32>(item->value.size());
+  }
+  return errSecSuccess;
+}
+
+OSStatus SecKeychainItemFreeContent(SecKeychainAttributeList* attributes, void* data) {
   const Guard guard(TheWorld().mutex);
-  *is_allowed = TheWorld().keychain.interaction_allowed;
+  for (UInt32 i = 0; attributes != nullptr && i < attributes->count; ++i) {
+    FreeBuffer(attributes->attr[i].data);
+  }
+  FreeBuffer(data);
+  return errSecSuccess;
+}
+
+OSStatus SecKeychainItemModifyAttributesAndData(SecKeychainItemRef reference,
+                                                const SecKeychainAttributeList* attributes,
+                                                UInt32 size, const void* data) {
+  World& world = TheWorld();
+  std::unique_lock<std::recursive_mutex> lock(world.mutex);
+  const OSStatus status = Begin("SecKeychainItemModifyAttributesAndData", &lock);
+  if (status != kNoStatus) return status;
+  const OSStatus asked = Ask(reference, &lock);
+  if (asked != errSecSuccess) return asked;
+  stand_in::Item* const item = ItemOf(reference);
+  if (item == nullptr) return errSecInvalidItemRef;
+  if (IsMemoryOut()) return errSecAllocate;
+  // Attributes stay as they are.
+  if (attributes != nullptr) ++world.mistakes;
+  item->value.assign(static_cast<const char*>(data), size);
+  item->modified = Later(item->modified);
+  ++world.keychain.updates;
+  return errSecSuccess;
+}
+
+OSStatus SecKeychainGetUserInteractionAllowed(Boolean* is_allowed) {
+  World& world = TheWorld();
+  std::unique_lock<std::recursive_mutex> lock(world.mutex);
+  const OSStatus status = Begin("SecKeychainGetUserInteractionAllowed", &lock);
+  if (status != kNoStatus) return status;
+  *is_allowed = world.keychain.interaction_allowed;
   return errSecSuccess;
 }
 
@@ -320,15 +296,27 @@ OSStatus SecKeychainSetUserInteractionAllowed(Boolean is_allowed) {
 namespace stand_in {
 
 void Reset() {
-  Answer(false);
   World& world = TheWorld();
   std::unique_lock<std::recursive_mutex> lock(world.mutex);
-  world.changed.wait(lock, [&] { return world.questions == 0; });
+  while (world.open_questions > 0) {
+    world.answer = false;
+    world.has_answer = true;
+    world.changed.notify_all();
+    world.changed.wait(lock);
+  }
   world.keychain = Keychain();
-  world.bad_releases = 0;
   world.allocations = 0;
   world.fail_from = 0;
   world.has_answer = false;
+}
+
+Item& Put(const std::pair<std::string, std::string>& name, const std::string& value) {
+  const Guard guard(TheWorld().mutex);
+  Item& item = TheWorld().keychain.items[name];
+  item = Item();
+  item.value = value;
+  item.number = ++TheWorld().items_made;
+  return item;
 }
 
 Keychain& TheKeychain() { return TheWorld().keychain; }
@@ -345,17 +333,17 @@ void Answer(bool is_allowed) {
 
 bool IsAsking() {
   const Guard guard(TheWorld().mutex);
-  return TheWorld().questions > 0;
+  return TheWorld().open_questions > 0;
 }
 
 int LiveObjects() {
   const Guard guard(TheWorld().mutex);
-  return TheWorld().live;
+  return TheWorld().live_references + static_cast<int>(TheWorld().buffers.size());
 }
 
-int BadReleases() {
+int Mistakes() {
   const Guard guard(TheWorld().mutex);
-  return TheWorld().bad_releases;
+  return TheWorld().mistakes;
 }
 
 void FailAllocation(int number) {

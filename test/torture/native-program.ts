@@ -18,12 +18,13 @@ export function missingObjects(): string | undefined {
  * @param name Of the source, without `.cc`.
  * @param directory Gets the program.
  * @param others Sources besides, relative to the package.
+ * @param without Objects that the program has its own variant of, such as `commit.o`.
  * @returns its path.
  */
-export function buildProgram(name: string, directory: string, others: readonly string[] = []): string {
+export function buildProgram(name: string, directory: string, others: readonly string[] = [], without: readonly string[] = []): string {
 	const target = join(directory, name);
 	const linked = [objects, join(objects, 'stores')].flatMap(folder => readdirSync(folder)
-		.filter(file => file.endsWith('.o') && file !== 'addon.o' && existsSync(join(root, 'native', folder === objects ? '' : 'stores', file.replace(/\.o$/, '.cc'))))
+		.filter(file => file.endsWith('.o') && file !== 'addon.o' && !without.includes(file) && existsSync(join(root, 'native', folder === objects ? '' : 'stores', file.replace(/\.o$/, '.cc'))))
 		.map(file => join(folder, file)));
 	execFileSync(process.env['CXX'] ?? 'g++', [
 		'-std=c++17', '-O1', '-Wall', '-Wextra', '-Wshadow', '-Werror', '-I', join(root, 'native'), '-I', join(root, 'test', 'native'), join(root, 'test', 'native', `${name}.cc`), ...others.map(file => join(root, file)), ...linked, '-o', target, '-ldl', '-pthread',

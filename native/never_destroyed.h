@@ -1,0 +1,18 @@
+// Objects that live until the process ends, and are not destroyed then.
+
+#ifndef STC_NEVER_DESTROYED_H_
+#define STC_NEVER_DESTROYED_H_
+
+namespace stc {
+
+// The one object of this type. Threads of Node's pool, and those that wait for a keyring, may be at
+// work while a process ends and destroys its statics.
+template <typename T>
+T& NeverDestroyed() {
+  static T* const object = new T;
+  return *object;
+}
+
+}  // namespace stc
+
+#endif  // STC_NEVER_DESTROYED_H_
