@@ -682,9 +682,11 @@ constexpr napi_type_tag kLockTag = {0x5d3c5f0e1ab84c67, 0x9f27c9f7d0c4e1a3};
 
 // What JavaScript holds: the locks are released when it is collected, or its environment ends.
 Napi::Value ToHandle(Napi::Env env, std::shared_ptr<HeldLocks> held) {
+  // In an environment that is ending, there is no handle any more to own them.
+  auto owned = std::make_unique<std::shared_ptr<HeldLocks>>(std::move(held));
   auto handle = Napi::External<std::shared_ptr<HeldLocks>>::New(
-      env, new std::shared_ptr<HeldLocks>(std::move(held)),
-      [](Napi::Env /*env*/, std::shared_ptr<HeldLocks>* data) { delete data; });
+      env, owned.get(), [](Napi::Env /*env*/, std::shared_ptr<HeldLocks>* data) { delete data; });
+  owned.release();
   if (napi_type_tag_object(env, handle, &kLockTag) != napi_ok) throw Napi::Error::New(env);
   return handle;
 }

@@ -4,9 +4,11 @@
 import process from 'node:process';
 import {runAva} from './lib/ava.mjs';
 import {buildAddon, buildDist, checkLoads} from './lib/build.mjs';
+import {consumerTests, installConsumers} from './lib/consumer-types.mjs';
 import {installTestPackages} from './lib/debian.mjs';
 import {lintChecks, runLintCheck} from './lib/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
+import {installPackageManagers} from './lib/package-managers.mjs';
 import {step} from './lib/steps.mjs';
 import {typeTests} from './lib/type-tests.mjs';
 
@@ -62,8 +64,10 @@ async function testEverything() {
 		const {installPeers} = await import('./lib/peers.mjs');
 		return installPeers();
 	});
+	await prepare('package managers', installPackageManagers);
 
 	if (avaArguments.length === 0) {
+		await prepare('compilers of users', installConsumers);
 		console.log('\nLint');
 		for (const lintCheck of lintChecks) {
 			await check(lintCheck.name, () => runLintCheck(lintCheck, false));
@@ -84,7 +88,7 @@ async function testEverything() {
 
 	if (avaArguments.length === 0) {
 		console.log('\nTypes');
-		for (const typeTest of await typeTests()) {
+		for (const typeTest of [...await typeTests(), ...consumerTests()]) {
 			await check(typeTest.name, typeTest.check);
 		}
 	}

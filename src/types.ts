@@ -5,6 +5,13 @@
  * Source: `@azure/core-auth` 1.10.1, `TokenCredential`, `GetTokenOptions`, `AccessToken`.
  */
 
+declare global {
+	/** For compilers whose `lib` has no `esnext.disposable` and who do without `@types/node`: they would refuse the credential's declaration. */
+	interface SymbolConstructor {
+		readonly asyncDispose: unique symbol;
+	}
+}
+
 /** The part of `AbortSignal` that is used, so that older polyfills fit too. */
 export type AbortSignalLike = {
 	readonly aborted: boolean;
@@ -30,6 +37,8 @@ export type GetTokenOptions = {
 	/** Needs `@azure/core-tracing`; a call that is answered from memory makes no span. */
 	tracingOptions?: {
 		tracingContext?: TracingContext;
+		/** Of clients with `@azure/core-auth` before 1.3. Not looked at. */
+		spanOptions?: unknown;
 	};
 	/** A claims challenge of the resource, decoded JSON. Cached access tokens are passed over. */
 	claims?: string;

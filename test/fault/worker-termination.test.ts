@@ -1,75 +1,214 @@
 /** The end of an environment with jobs under way: worker threads that are terminated, and the process itself. */
 
-import {execFile} from 'node:child_process';
-import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
+import {execFile, type ExecFileException} from 'node:child_process';
+import {
+	mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {promisify} from 'node:util';
-import test from 'ava';
+import {fileURLToPath} from 'node:url';
+import test, {type ExecutionContext} from 'ava';
 import {buildCache, builtClientId, builtEnvironment} from '../helpers/cache-builder.js';
+import {native} from '../helpers/backends.js';
+import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring.js';
 
-const run = promisify(execFile);
-const root = new URL('../../', import.meta.url);
-const query = JSON.stringify({environments: [builtEnvironment], clientId: builtClientId, nowSec: 0});
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const program = (name: string) => fileURLToPath(new URL(`../helpers/${name}`, import.meta.url));
+// Large enough that a job lasts some milliseconds.
+const cache = buildCache({accounts: 20, tokensPerAccount: 60}).text;
+const missing = missingKeyring();
+const keyringTest = missing ? test.serial.skip : test.serial;
+const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
 
-const directory = mkdtempSync(join(tmpdir(), 'stc-termination-'));
-const path = join(directory, 'cache');
-test.before(() => {
-	// Large enough that a job lasts some milliseconds.
-	writeFileSync(path, buildCache({accounts: 20, tokensPerAccount: 60}).text);
-});
-test.after.always(() => {
-	rmSync(directory, {recursive: true, force: true});
-});
+type Ended = {code: number | null; signal: string | null; stdout: string; stderr: string; elapsedMs: number};
 
-/** Asks again and again, without ever waiting. */
-const asking = `
-	const {backend} = require(require('node:path').resolve('dist/native.js')).loadNativeBackend();
-	const ask = () => {
-		backend.query('plaintext', {path: ${JSON.stringify(path)}}, ${query}, 1000).then(ask, ask);
-		backend.stamp('plaintext', {path: ${JSON.stringify(path)}}, 1000).catch(() => undefined);
-	};
-	for (let chain = 0; chain < 4; chain++) { ask(); }
-`;
-
-for (let round = 1; round <= 5; round++) {
-	test(`40 worker threads terminated with jobs under way, round ${round}`, async t => {
-		const {stdout} = await run(process.execPath, ['--eval', `
-			const {Worker} = require('node:worker_threads');
-			(async () => {
-				for (let group = 0; group < 5; group++) {
-					await Promise.all(Array.from({length: 8}, async (_, index) => {
-						const worker = new Worker(${JSON.stringify(asking)}, {eval: true});
-						await new Promise((resolve, reject) => { worker.once('online', resolve); worker.once('error', reject); });
-						await new Promise(resolve => setTimeout(resolve, 5 + index * 9));
-						await worker.terminate();
-					}));
-				}
-				// The environment that stays still works.
-				const {backend} = require('./dist/native.js').loadNativeBackend();
-				const {accounts} = await backend.query('plaintext', {path: ${JSON.stringify(path)}}, ${query}, 1000);
-				console.log(accounts.length);
-			})();
-		`], {cwd: root, timeout: 100_000});
-		t.is(stdout.trim(), '20');
+async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ended> {
+	const startMs = Date.now();
+	return new Promise(resolve => {
+		const child = execFile(process.execPath, args, {cwd: root, env: {...process.env, ...environment}, timeout: 100_000}, (_error: ExecFileException | null, stdout, stderr) => {
+			resolve({
+				code: child.exitCode, signal: child.signalCode, stdout, stderr, elapsedMs: Date.now() - startMs,
+			});
+		});
 	});
 }
 
-test('process.exit with jobs under way', async t => {
-	for (let round = 0; round < 10; round++) {
-		const {stderr} = await run(process.execPath, ['--eval', `${asking} setTimeout(() => process.exit(0), ${round * 3});`], {cwd: root, timeout: 20_000});
-		t.is(stderr, '');
-	}
-});
+/** A directory with a cache in it and nothing else. */
+function cacheFor(t: ExecutionContext): {directory: string; path: string} {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-termination-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	const path = join(directory, 'cache');
+	writeFileSync(path, cache, {mode: 0o600});
+	return {directory, path};
+}
 
-test('several worker threads read at once, each with an addon of its own', async t => {
-	const {stdout} = await run(process.execPath, ['--eval', `
+type Report = {inFlight: Record<string, number>; jobs: number; left: string[]; final: string};
+
+const kinds = ['read', 'query', 'stamp', 'commit', 'commit', 'lock', 'hold', 'scan'];
+
+for (let round = 1; round <= 5; round++) {
+	test.serial(`40 worker threads terminated with jobs under way, round ${round}`, async t => {
+		const {directory, path} = cacheFor(t);
+		const ended = await run([program('terminate-workers.mjs'), JSON.stringify({kinds, path})]);
+		t.like(ended, {code: 0, signal: null, stderr: ''});
+		const {inFlight, left, final} = JSON.parse(ended.stdout) as Report;
+		for (const kind of kinds) {
+			t.true(inFlight[kind]! > 0, `${kind}: no thread was terminated in the middle of a job`);
+		}
+
+		t.deepEqual(left, [], 'a lock lives no longer than the thread that took it');
+		t.is(final, 'written');
+		t.deepEqual(readdirSync(directory), ['cache']);
+		const {Mine} = JSON.parse(readFileSync(path, 'utf8')) as {Mine: Record<string, unknown>};
+		t.truthy(Mine['k'], 'the threads committed');
+	});
+}
+
+for (let round = 1; round <= 5; round++) {
+	keyringTest(title(`40 worker threads terminated with calls to the keyring under way, round ${round}`), async t => {
+		const keyring = await startKeyring();
+		t.teardown(async () => keyring.close());
+		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
+		// In the last round it does not answer: nobody waits for it.
+		if (round === 5) {
+			keyring.freeze();
+			t.teardown(() => {
+				keyring.thaw();
+			});
+		}
+
+		const {directory, path} = cacheFor(t);
+		const argument = {kinds: ['keyring-query', 'keyring-commit', 'keyring-stamp'], path, location: locationOf('python')};
+		const ended = await run([program('terminate-workers.mjs'), JSON.stringify(argument)], keyring.environment);
+		t.like(ended, {code: 0, signal: null, stderr: ''});
+		const {inFlight, final} = JSON.parse(ended.stdout) as Report;
+		for (const kind of argument.kinds) {
+			t.true(inFlight[kind]! > 0, `${kind}: no thread was terminated in the middle of a job`);
+		}
+
+		t.true(ended.elapsedMs < 60_000);
+		t.is(final, 'written');
+		await tidy(directory, path);
+		t.deepEqual(readdirSync(directory), ['cache']);
+	});
+}
+
+const ends = {
+	exit: {code: 0, signal: null, stderr: /^$/},
+	fall: {code: 0, signal: null, stderr: /^$/},
+	throw: {code: 1, signal: null, stderr: /^.*busy-environment\.mjs:\d+\n[^]*Error: Thrown on purpose\.\n(?: {4}at .*\n)+\nNode\.js v[\d.]+\n$/},
+	signal: {code: null, signal: 'SIGTERM', stderr: /^$/},
+} as const;
+
+/** What the next to come makes of what is in the directory: whoever takes the locks clears up, whoever commits does, too. */
+async function tidy(directory: string, path: string): Promise<void> {
+	const locks = readdirSync(directory).map(name => /^.*\.(?:held|lockfile)/.exec(name)?.[0]).filter(name => name !== undefined);
+	for (const name of new Set(locks)) {
+		const lock = await native.tryLock([join(directory, name)]);
+		await lock?.release();
+	}
+
+	await native.commit('plaintext', {path}, {change: {edits: []}, lockPaths: [`${path}.lockfile`], create: false}, 1000);
+}
+
+async function checkEnds(t: ExecutionContext, kind: string, rest: Record<string, unknown> = {}, environment?: Readonly<Record<string, string>>): Promise<void> {
+	for (const [how, {code, signal, stderr}] of Object.entries(ends)) {
+		for (const afterMs of how === 'fall' ? [0] : [0, 3, 20]) {
+			const {directory, path} = cacheFor(t);
+			const what = `${kind}, ${how} after ${afterMs} ms`;
+			const ended = await run([program('busy-environment.mjs'), JSON.stringify({
+				kind, path, ...rest, end: {how, afterMs},
+			})], environment);
+			t.like(ended, {code, signal, stdout: ''}, what);
+			t.regex(ended.stderr, stderr, what);
+			t.true(ended.elapsedMs < 20_000, what);
+			t.notThrows(() => JSON.parse(readFileSync(path, 'utf8')) as unknown, `${what}: the cache is whole`);
+			await tidy(directory, path);
+			t.deepEqual(readdirSync(directory), ['cache'], what);
+		}
+	}
+}
+
+for (const kind of new Set(kinds)) {
+	test(`a process ends in the middle of jobs: ${kind}`, async t => {
+		await checkEnds(t, kind);
+	});
+}
+
+for (const frozen of [false, true]) {
+	keyringTest(title(`a process ends in the middle of calls to a keyring that ${frozen ? 'does not answer' : 'answers'}`), async t => {
+		const keyring = await startKeyring();
+		t.teardown(async () => keyring.close());
+		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
+		if (frozen) {
+			keyring.freeze();
+			t.teardown(() => {
+				keyring.thaw();
+			});
+		}
+
+		for (const kind of ['keyring-query', 'keyring-commit']) {
+			await checkEnds(t, kind, {location: locationOf('python')}, keyring.environment);
+		}
+	});
+}
+
+test('threads and contexts each have an addon of their own, and go on when one of them ends', async t => {
+	const {path} = cacheFor(t);
+	const query = {environments: [builtEnvironment], clientId: builtClientId, nowSec: 0};
+	const ask = `
+		const {readFileSync} = require('node:fs');
+		const {createRequire} = require('node:module');
+		const {resolve} = require('node:path');
+		const vm = require('node:vm');
+		const file = resolve('dist/native.js');
+		/** As a module loader makes modules that runs each test file in a context of its own. */
+		function inContext() {
+			const context = vm.createContext({process, Buffer, performance, setTimeout, clearTimeout});
+			const module = {exports: {}};
+			const names = ['exports', 'require', 'module', '__filename', '__dirname'];
+			vm.compileFunction(readFileSync(file, 'utf8'), names, {filename: file, parsingContext: context})(module.exports, createRequire(file), module, file, resolve('dist'));
+			return {load: module.exports.loadNativeBackend, prototype: vm.runInContext('Object.prototype', context)};
+		}
+
+		const environments = [inContext(), {load: require(file).loadNativeBackend, prototype: Object.prototype}, inContext()];
+		async function ask() {
+			const answers = await Promise.all(environments.map(async ({load, prototype}) => {
+				const {accounts, refreshTokens, accessTokens} = await load().backend.query('plaintext', {path: ${JSON.stringify(path)}}, ${JSON.stringify(query)}, 1000);
+				const ofOthers = [...accounts, ...refreshTokens, ...accessTokens].filter(entry => Object.getPrototypeOf(entry) !== prototype);
+				return accounts.length + '-' + ofOthers.length;
+			}));
+			return answers.join(' ');
+		}
+	`;
+	const {code, stdout, stderr} = await run(['--eval', `
 		const {Worker} = require('node:worker_threads');
-		const code = ${JSON.stringify(`
-			const {backend} = require(require('node:path').resolve('dist/native.js')).loadNativeBackend();
-			backend.query('plaintext', {path: ${JSON.stringify(path)}}, ${query}, 1000).then(({accounts}) => require('node:worker_threads').parentPort.postMessage(accounts.length));
-		`)};
-		Promise.all(Array.from({length: 6}, () => new Promise(resolve => new Worker(code, {eval: true}).once('message', resolve)))).then(counts => console.log(counts.join(' ')));
-	`], {cwd: root, timeout: 60_000});
-	t.is(stdout.trim(), '20 20 20 20 20 20');
+		${ask}
+		const worker = () => new Worker(${JSON.stringify(`${ask}
+			const {parentPort} = require('node:worker_threads');
+			parentPort.on('message', async () => parentPort.postMessage(await ask()));
+		`)}, {eval: true});
+		const answer = thread => new Promise((resolve, reject) => {
+			thread.once('message', resolve);
+			thread.once('error', reject);
+			thread.postMessage('ask');
+		});
+		(async () => {
+			const threads = Array.from({length: 6}, worker);
+			const answers = await Promise.all(threads.map(answer));
+			while (threads.length > 0) {
+				const last = threads.pop();
+				answer(last);
+				answers.push(...(await Promise.all([ask(), ...threads.map(answer), last.terminate()])).slice(0, -1));
+			}
+			console.log(JSON.stringify(answers));
+		})();
+	`]);
+	t.is(stderr, '');
+	t.is(code, 0);
+	// Six; then this thread and five, four, three, two, one and none.
+	t.deepEqual(JSON.parse(stdout), Array.from({length: 6 + 6 + 15}, () => '20-0 20-0 20-0'));
 });

@@ -50,6 +50,12 @@ export function lackOf(peer: PeerName): Lack {
 	return found.get(peer);
 }
 
+/** Whether a package manager, or a runtime that is not Node, is here. @param name Its package in `test/package-managers`. */
+export function lackOfPackageManager(name: string): Lack {
+	const manifest = fileURLToPath(new URL(`../package-managers/node_modules/${name}/package.json`, import.meta.url));
+	return lackUnless(existsSync(manifest), `${name} is not installed in test/package-managers`, installCommand);
+}
+
 /** Whether the addon was built. */
 export function lackOfAddon(): Lack {
 	const addon = fileURLToPath(new URL('../../build/Release/azure_shared_token_cache.node', import.meta.url));

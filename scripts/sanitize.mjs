@@ -1,0 +1,67 @@
+// `npm run sanitize`: the addon with the compiler's checks of memory and of undefined behaviour, under the tests that are
+// hardest on it: threads that end in the middle of jobs, calls to the keyring, commits, locks, scanning. In a copy of this repository.
+// Arguments: other test files. The first finding ends the process that it is in, and the test with it. Linux with GCC; opt-in, because
+// it takes minutes.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import {runAva} from './lib/ava.mjs';
+import {buildDist} from './lib/build.mjs';
+import {installPackages, npm} from './lib/npm.mjs';
+import {fromRoot} from './lib/paths.mjs';
+import {runOrFail} from './lib/run.mjs';
+import {step} from './lib/steps.mjs';
+
+const tree = fromRoot('.cache', 'sanitized');
+const suites = [
+	'test/fault/worker-termination.test.ts',
+	'test/conformance/scan.test.ts',
+	'test/conformance/commit.test.ts',
+	'test/conformance/edit.test.ts',
+	'test/conformance/locks.test.ts',
+	'test/conformance/backend.test.ts',
+];
+
+async function makeTree() {
+	fs.rmSync(tree, {recursive: true, force: true});
+	for (const name of ['package.json', 'tsconfig.json', 'ava.config.mjs', 'binding.gyp', 'native', 'dist', 'scripts', 'src']) {
+		fs.cpSync(fromRoot(name), path.join(tree, name), {recursive: true});
+	}
+
+	fs.cpSync(fromRoot('test'), path.join(tree, 'test'), {recursive: true, filter: file => path.basename(file) !== 'node_modules'});
+	fs.symlinkSync(fromRoot('node_modules'), path.join(tree, 'node_modules'));
+	fs.symlinkSync(fromRoot('test', 'peers', 'node_modules'), path.join(tree, 'test', 'peers', 'node_modules'));
+}
+
+async function compile() {
+	const flags = '-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g';
+	// Fortified functions of the C library would hide from the sanitizer what they do.
+	await npm(['exec', '--offline', '--', 'node-gyp', 'rebuild', '--jobs=max', '--loglevel=warn'], {cwd: tree, env: {CXXFLAGS: flags, LDFLAGS: flags}});
+}
+
+async function libraryPath(name) {
+	return (await runOrFail(process.env.CXX ?? 'c++', [`-print-file-name=${name}`])).stdout.trim();
+}
+
+let isReady = true;
+for (const [name, action] of [['npm packages', installPackages], ['dist', buildDist], ['copy', makeTree], ['addon with sanitizers', compile]]) {
+	isReady &&= (await step(name, action)).outcome === 'passed';
+}
+
+process.exitCode = 1;
+if (isReady) {
+	const files = process.argv.slice(2);
+	const {passed, failed, skipped} = await runAva([...(files.length > 0 ? files : suites), '--match=!pure:*', '--timeout=10m', '--concurrency=1'], {
+		cwd: tree,
+		env: {
+			// Node itself is not made for it: the library has to be there first. The C++ library with it, for exceptions.
+			LD_PRELOAD: `${await libraryPath('libasan.so')}:${await libraryPath('libstdc++.so')}`,
+			// What V8 keeps until the process ends counts as leaked.
+			ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=0:exitcode=99',
+			UBSAN_OPTIONS: 'print_stacktrace=1',
+		},
+	});
+	process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+	console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+}

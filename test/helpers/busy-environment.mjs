@@ -1,0 +1,101 @@
+/**
+ * A program, or a worker thread, that works until something ends it: jobs of one kind, several at once, each followed by the next.
+ * Argument: JSON of {kind, path, location?, counters?, end?}, in `workerData` or after the file's name. `location` is that of a keyring
+ * item. `counters`: shared memory for the number of jobs that were started and of those that ended. `end`: {how, afterMs}, for a process
+ * that ends itself; `fall` means that it does nothing more once the first jobs are started.
+ */
+
+import {readFileSync} from 'node:fs';
+import process from 'node:process';
+import {isMainThread, threadId, workerData} from 'node:worker_threads';
+import {loadNativeBackend} from '../../dist/native.js';
+
+const {kind, path, location = {path}, counters = new SharedArrayBuffer(8), end} = isMainThread ? JSON.parse(process.argv[2]) : workerData;
+const counts = new Int32Array(counters);
+const {backend, error} = loadNativeBackend();
+if (!backend) {
+	throw error;
+}
+
+const [what, store] = kind.startsWith('keyring-') ? [kind.slice('keyring-'.length), 'libsecret'] : [kind, 'plaintext'];
+const timeoutMs = 10_000;
+const query = {environments: ['login.microsoftonline.com'], clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', nowSec: 0};
+const bytes = what === 'scan' ? readFileSync(path) : undefined;
+const held = [];
+let count = 0;
+
+const jobs = {
+	read: async () => backend.read(store, location, timeoutMs),
+	query: async () => backend.query(store, location, query, timeoutMs),
+	stamp: async () => backend.stamp(store, location, timeoutMs),
+	commit: async () => backend.commit(store, location, {
+		change: {
+			edits: [{
+				section: 'Mine', action: 'put', key: 'k', set: {count: String(count++), thread: String(threadId)},
+			}],
+		},
+		lockPaths: [`${path}.lockfile`],
+		create: false,
+	}, timeoutMs),
+	async lock() {
+		const lock = await backend.tryLock([`${path}.held`]);
+		await lock?.touch();
+		await lock?.check();
+		await lock?.release();
+	},
+	/** Kept until whoever holds it ends. */
+	async hold() {
+		held.push(await backend.tryLock([`${path}.${threadId}-${count++}.held`]));
+	},
+	scan: async () => backend.scan(bytes, query),
+};
+
+async function work() {
+	Atomics.add(counts, 0, 1);
+	try {
+		await jobs[what]();
+	} catch (error_) {
+		// A refusal is as good as an answer: others are at work here, too.
+		if (error_.name !== 'StoreError') {
+			throw error_;
+		}
+	} finally {
+		Atomics.add(counts, 1, 1);
+	}
+
+	if (end?.how !== 'fall') {
+		setImmediate(work);
+	}
+}
+
+for (let chain = 0; chain < 4; chain++) {
+	// Nobody waits for it: that it goes on is the point.
+	// eslint-disable-next-line unicorn/prefer-top-level-await
+	work();
+}
+
+if (end?.how !== 'fall') {
+	// Calls to the keyring do not keep a process alive.
+	setInterval(() => undefined, 1000);
+	setTimeout(() => {
+		switch (end?.how) {
+			case 'exit': {
+				process.exit(0);
+				break;
+			}
+
+			case 'throw': {
+				throw new Error('Thrown on purpose.');
+			}
+
+			case 'signal': {
+				process.kill(process.pid, 'SIGTERM');
+				break;
+			}
+
+			default: {
+				break;
+			}
+		}
+	}, end?.afterMs);
+}

@@ -1,0 +1,74 @@
+/**
+ * A program: terminates 40 worker threads, eight at a time, each with jobs under way, and then does a job of its own. Argument: JSON of
+ * {kinds, path, location?}, for `busy-environment.mjs`. Prints JSON of {inFlight, jobs, left, final}: how many threads of each kind were
+ * terminated with a job under way, how many jobs were started, what else is in the cache's folder then, and what
+ * came of the last.
+ */
+
+import {readdirSync} from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {Worker} from 'node:worker_threads';
+import {loadNativeBackend} from '../../dist/native.js';
+
+const {kinds, path: cachePath, location} = JSON.parse(process.argv[2]);
+const inFlight = Object.fromEntries(kinds.map(kind => [kind, 0]));
+let jobs = 0;
+
+async function terminateOne(kind, delayMs) {
+	const counters = new SharedArrayBuffer(8);
+	const counts = new Int32Array(counters);
+	const worker = new Worker(new URL('busy-environment.mjs', import.meta.url), {
+		workerData: {
+			kind, path: cachePath, location, counters,
+		},
+	});
+	worker.once('error', error => {
+		throw error;
+	});
+	while (Atomics.load(counts, 0) === 0) {
+		await sleep(2);
+	}
+
+	await sleep(delayMs);
+	const started = Atomics.load(counts, 0);
+	if (started > Atomics.load(counts, 1)) {
+		inFlight[kind]++;
+	}
+
+	jobs += started;
+	await worker.terminate();
+}
+
+for (let group = 0; group < 5; group++) {
+	await Promise.all(Array.from({length: 8}, (_, index) => terminateOne(kinds[((group * 8) + index) % kinds.length], index * 5)));
+}
+
+// What belonged to the threads is gone with them, while this process lives.
+const left = readdirSync(path.dirname(cachePath)).filter(name => name !== path.basename(cachePath));
+
+/** The environment that stays still works. A call to the keyring that nobody waits for any more may hold the lock for a moment. */
+async function commit() {
+	const giveUpAtMs = Date.now() + 10_000;
+	for (;;) {
+		const {outcome} = await loadNativeBackend().backend.commit('plaintext', {path: cachePath}, {
+			change: {
+				edits: [{
+					section: 'Mine', action: 'put', key: 'last', set: {written: 'true'},
+				}],
+			},
+			lockPaths: [`${cachePath}.lockfile`],
+			create: false,
+		}, 1000);
+		if (outcome !== 'locked' || Date.now() > giveUpAtMs) {
+			return outcome;
+		}
+
+		await sleep(20);
+	}
+}
+
+console.log(JSON.stringify({
+	inFlight, jobs, left, final: await commit(),
+}));
