@@ -87,7 +87,7 @@ const config = [
 			'no-await-in-loop': 'off',
 			// The package.json nearest to these files tells the module type alone: the packages are the root's and the peers'.
 			'n/no-extraneous-import': 'off',
-			'import-x/no-extraneous-dependencies': ['error', {packageDir: [import.meta.dirname, path.join(import.meta.dirname, 'test', 'peers')]}],
+			'import-x/no-extraneous-dependencies': ['error', {packageDir: [import.meta.dirname, path.join(import.meta.dirname, 'test', 'peers'), path.join(import.meta.dirname, 'bench')]}],
 		},
 	},
 	{

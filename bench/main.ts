@@ -1,7 +1,12 @@
-/** `npm run bench [-- --only P4] [--json]`: benchmarks, each against its peer in the same run. A ratio is what to quote: machines differ. */
+/**
+ * `npm run bench`: benchmarks, each against its peers in the same run. A ratio is what to quote: machines differ. A run of all of them writes
+ * RESULTS.md, results.json and plots/.
+ */
 
 import {execFileSync} from 'node:child_process';
-import {existsSync, mkdtempSync, rmSync} from 'node:fs';
+import {
+	existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs';
 import {cpus, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {performance} from 'node:perf_hooks';
@@ -10,26 +15,55 @@ import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
 import {loadNativeBackend} from '../dist/native.js';
 import {prepareCaches} from './caches.js';
-import {printTable, type Result, toJson} from './results.js';
+import {drawPlots} from './plots.mjs';
+import {type Report, toMarkdown} from './report.js';
 import {
-	measureBlock, measureFirstToken, measureFleet, measureHit, measureReading, measureWriteBack, type Prepared,
-} from './targets.js';
+	isMet, type Outcome, type Plots, printTable, type Result, toJson,
+} from './results.js';
+import {measureBlock} from './targets/block.js';
+import {measureFirstToken, measurePeakMemory} from './targets/cold-start.js';
+import {measureFleet} from './targets/fleet.js';
+import {measureGrant} from './targets/grant.js';
+import {measureMemoryGrowth} from './targets/growth.js';
+import {measureHit, measureMany, measureSilentHit} from './targets/hit.js';
+import {measureOdd} from './targets/odd.js';
+import {type Options, Prepared} from './targets/prepared.js';
+import {measureGrowth, measureReading} from './targets/reading.js';
+import {measureTail} from './targets/tail.js';
+import {measureWriteBack} from './targets/write-back.js';
 
-const measurements: Record<string, (prepared: Prepared) => Promise<Result[]>> = {
+const measurements: Record<string, (prepared: Prepared) => Promise<Outcome>> = {
 	P1: measureHit,
+	P2: measureSilentHit,
 	P3: measureFirstToken,
 	P4: measureReading,
 	P5: measureBlock,
+	P6: measurePeakMemory,
+	P7: measureGrant,
 	P8: measureFleet,
 	P9: measureWriteBack,
+	P10: measureGrowth,
+	many: measureMany,
+	tail: measureTail,
+	growth: measureMemoryGrowth,
+	odd: measureOdd,
 };
 
 const names = Object.keys(measurements);
-const usage = `Usage: npm run bench -- [--only ${names.join('|')}] [--json]`;
+const usage = `Usage: npm run bench -- [--only ${names.join('|')}]... [--json] [--explain] [--large]
+       npm run bench -- --draw
+
+  --only     these alone; nothing is written then
+  --json     print an array of {id, what, ours, peer, peerName, ratio, unit, target, met}
+  --explain  with P3: the import time of each file before the first cached token
+  --large    with odd: also a string of 1 GiB, which takes as much disk
+  --draw     measure nothing: write RESULTS.md and plots/ anew from results.json`;
+
+const inBench = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Of the sources, with `-dirty` where they have been changed since. */
 function commit(): string {
-	const root = fileURLToPath(new URL('..', import.meta.url));
+	const root = inBench('..');
 	if (!existsSync(join(root, '.git'))) {
 		return 'unknown';
 	}
@@ -37,12 +71,7 @@ function commit(): string {
 	return execFileSync('git', ['describe', '--always', '--dirty', '--exclude=*'], {cwd: root, encoding: 'utf8'}).trim();
 }
 
-function printHeader(): void {
-	const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.version}; commit ${commit()}`;
-	console.log(`${machine}\nmedian (p10..p90, number of samples); ratio: median of the rounds' ratios\n`);
-}
-
-async function measure(wanted: readonly string[]): Promise<Result[]> {
+async function measure(wanted: readonly string[], options: Options): Promise<{results: Result[]; plots: Plots}> {
 	const directory = mkdtempSync(join(tmpdir(), 'azure-shared-token-cache-bench-'));
 	const removeDirectory = () => {
 		rmSync(directory, {recursive: true, force: true});
@@ -50,29 +79,59 @@ async function measure(wanted: readonly string[]): Promise<Result[]> {
 
 	process.once('exit', removeDirectory);
 	try {
-		console.error('making caches ...');
-		const prepared = {directory, caches: prepareCaches(directory)};
+		const startMs = performance.now();
+		const progress = (text: string) => {
+			console.error(`${((performance.now() - startMs) / 1000).toFixed(0).padStart(5)} s  ${text}`);
+		};
+
+		progress('making caches');
+		const prepared = new Prepared(directory, prepareCaches(directory), options);
 		const results: Result[] = [];
-		for (const name of wanted) {
-			const startMs = performance.now();
-			console.error(`${name} ...`);
-			results.push(...await measurements[name]!(prepared));
-			console.error(`${name} took ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
+		const plots: Plots = {
+			hit: [], size: [], block: [], grants: [],
+		};
+		for (const [index, name] of wanted.entries()) {
+			progress(`${name} (${index + 1} of ${wanted.length})`);
+			const outcome = await measurements[name]!(prepared);
+			results.push(...outcome.results);
+			plots.hit.push(...outcome.plots?.hit ?? []);
+			plots.size.push(...outcome.plots?.size ?? []);
+			plots.block.push(...outcome.plots?.block ?? []);
+			plots.grants.push(...outcome.plots?.grants ?? []);
 		}
 
-		return results;
+		progress('done');
+		return {results, plots};
 	} finally {
 		removeDirectory();
 		process.off('exit', removeDirectory);
 	}
 }
 
+function writeReport(report: Report): void {
+	writeFileSync(inBench('RESULTS.md'), toMarkdown(report));
+	mkdirSync(inBench('plots'), {recursive: true});
+	for (const [name, svg] of Object.entries(drawPlots(report.plots))) {
+		writeFileSync(inBench(`plots/${name}.svg`), svg);
+	}
+}
+
 async function main(): Promise<void> {
 	let values;
 	try {
-		({values} = parseArgs({options: {only: {type: 'string'}, json: {type: 'boolean', default: false}, help: {type: 'boolean', short: 'h', default: false}}}));
-		if (values.only !== undefined && !names.includes(values.only)) {
-			throw new Error(`There is no ${values.only}.`);
+		({values} = parseArgs({
+			options: {
+				only: {type: 'string', multiple: true},
+				json: {type: 'boolean', default: false},
+				explain: {type: 'boolean', default: false},
+				large: {type: 'boolean', default: false},
+				draw: {type: 'boolean', default: false},
+				help: {type: 'boolean', short: 'h', default: false},
+			},
+		}));
+		const unknown = values.only?.find(name => !names.includes(name));
+		if (unknown !== undefined) {
+			throw new Error(`There is no ${unknown}.`);
 		}
 	} catch (error) {
 		console.error(`${(error as Error).message}\n${usage}`);
@@ -85,6 +144,11 @@ async function main(): Promise<void> {
 		return;
 	}
 
+	if (values.draw) {
+		writeReport(JSON.parse(readFileSync(inBench('results.json'), 'utf8')) as Report);
+		return;
+	}
+
 	const {error} = loadNativeBackend();
 	if (error) {
 		console.error(`Without the addon there is nothing to compare. ${error.message}`);
@@ -92,13 +156,24 @@ async function main(): Promise<void> {
 		return;
 	}
 
-	const results = await measure(values.only === undefined ? names : [values.only]);
-	if (values.json) {
-		console.log(JSON.stringify(results.map(result => toJson(result)), undefined, '\t'));
-	} else {
-		printHeader();
-		printTable(results);
+	const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores; Node ${process.version}; commit ${commit()}`;
+	const report: Report = {
+		machine, dateMs: Date.now(), ...await measure(values.only ?? names, {isExplained: values.explain, largeFiles: values.large}),
+	};
+	if (values.only === undefined) {
+		writeFileSync(inBench('results.json'), `${JSON.stringify(report, undefined, '\t')}\n`);
+		writeReport(report);
 	}
+
+	if (values.json) {
+		console.log(JSON.stringify(report.results.map(result => toJson(result)), undefined, '\t'));
+	} else {
+		console.log(`${machine}\nmedian (p10..p90, p99 of 200 samples and more, number of samples); ratio: median of the rounds' ratios\n`);
+		printTable(report.results);
+	}
+
+	const missed = report.results.filter(result => isMet(result) === false);
+	console.error(`${report.results.filter(result => isMet(result)).length} targets met, ${missed.length} missed${missed.map(({id, what}) => `\n  ${id} ${what.trim()}`).join('')}`);
 }
 
 await main();

@@ -3,7 +3,7 @@
 import {type Summary, summarize} from './statistics.mjs';
 
 export type Result = {
-	/** Target of the design, such as `P4`. */
+	/** Target of the design, such as `P4`, or the name of what the design asks for without a number. */
 	id: string;
 	what: string;
 	unit: string;
@@ -18,6 +18,22 @@ export type Result = {
 	target?: {on: 'ratio' | 'ours'; bound: number};
 };
 
+/** What a measurement gives: rows, and for the plots what no row holds. */
+export type Outcome = {results: Result[]; plots?: Partial<Plots>};
+
+export type Distribution = Array<{share: number; value: number}>;
+
+/** What the plots show. */
+export type Plots = {
+	/** Nanoseconds. */
+	hit: Array<{name: string; points: Distribution}>;
+	/** Bytes, milliseconds. */
+	size: Array<{name: string; sizeBytes: number; ms: number}>;
+	/** Milliseconds, one run each. */
+	block: Array<{name: string; ms: number}>;
+	grants: Array<{name: string; processes: number; grants: number}>;
+};
+
 /** `ratio` and `ours` as in {@link Result}, times as medians; `target` says which of the two it bounds by its unit, `x` or `unit`. */
 export type JsonResult = {
 	id: string; what: string; ours: number; peer: number | null; peerName: string | null; ratio: number | null; unit: string; target: string | null; met: boolean | null;
@@ -28,37 +44,53 @@ export function pairedRatio(numerator: readonly number[], denominator: readonly 
 	return summarize(numerator.map((sample, round) => sample / denominator[round]!)).median;
 }
 
+/** A figure that is known rather than sampled. */
+export function single(value: number): Summary {
+	return summarize([value]);
+}
+
 export function toJson(result: Result): JsonResult {
 	const {id, what, ours, peer, ratio, unit} = result;
 	return {
-		id, what, ours: ours.median, peer: peer?.summary.median ?? null, peerName: peer?.name ?? null, ratio: ratio ?? null, unit, target: targetText(result) ?? null, met: isMet(result) ?? null,
+		id,
+		what: what.trim(),
+		ours: ours.median,
+		peer: peer?.summary.median ?? null,
+		peerName: peer?.name ?? null,
+		ratio: ratio ?? null,
+		unit,
+		target: targetText(result) ?? null,
+		met: isMet(result) ?? null,
 	};
 }
 
-export function printTable(results: readonly Result[]): void {
-	const rows = [['', 'what', 'ours', 'peer', 'peer is', 'ratio', 'target', 'met']];
-	for (const result of results) {
-		const {id, what, unit, ours, peer, ratio, direction} = result;
-		const met = isMet(result);
-		rows.push([
-			id,
-			what,
-			format(ours, unit),
-			peer ? format(peer.summary, unit) : '-',
-			peer?.name ?? '-',
-			ratio === undefined ? '-' : `${round(ratio)}x ${direction === 'cost' ? 'the time' : 'as fast'}`,
-			targetText(result) ?? '-',
-			met === undefined ? '-' : (met ? 'yes' : 'NO'),
-		]);
-	}
+export const columns = ['', 'what', 'ours', 'peer', 'peer is', 'ratio', 'target', 'met'] as const;
 
-	const widths = rows[0]!.map((_, column) => Math.max(...rows.map(row => row[column]!.length)));
+/** One text for each of {@link columns}. */
+export function cellsOf(result: Result): string[] {
+	const {id, what, unit, ours, peer, ratio, direction} = result;
+	const met = isMet(result);
+	return [
+		id,
+		what,
+		format(ours, unit),
+		peer ? format(peer.summary, unit) : '-',
+		peer?.name ?? '-',
+		ratio === undefined ? '-' : `${round(ratio)}x ${direction === 'cost' ? 'the cost' : 'as fast'}`,
+		targetText(result) ?? '-',
+		met === undefined ? '-' : (met ? 'yes' : 'NO'),
+	];
+}
+
+export function printTable(results: readonly Result[]): void {
+	const rows = [[...columns], ...results.map(result => cellsOf(result))];
+	const widths = columns.map((_, column) => Math.max(...rows.map(row => row[column]!.length)));
 	for (const row of rows) {
 		console.log(row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ').trimEnd());
 	}
 }
 
-function isMet({ours, ratio, direction, target}: Result): boolean | undefined {
+export function isMet({ours, ratio, direction, target}: Result): boolean | undefined {
 	const value = target?.on === 'ours' ? ours.median : ratio;
 	if (target === undefined || value === undefined) {
 		return undefined;
@@ -68,13 +100,18 @@ function isMet({ours, ratio, direction, target}: Result): boolean | undefined {
 }
 
 function targetText({unit, direction, target}: Result): string | undefined {
-	return target && `${direction === 'cost' ? '<=' : '>='} ${target.bound}${target.on === 'ours' ? ` ${unit}` : 'x'}`;
+	return target && `${direction === 'cost' ? '<=' : '>='} ${target.bound.toLocaleString('en')}${target.on === 'ours' ? ` ${unit}` : 'x'}`;
 }
 
-function format({median, p10, p90, count}: Summary, unit: string): string {
-	return `${round(median)} ${unit} (${round(p10)}..${round(p90)}, ${count})`;
+function format({median, p10, p90, p99, count}: Summary, unit: string): string {
+	if (count === 1) {
+		return `${round(median)} ${unit}`;
+	}
+
+	return `${round(median)} ${unit} (${round(p10)}..${round(p90)}${p99 === undefined ? '' : `, p99 ${round(p99)}`}, ${count})`;
 }
 
 function round(value: number): string {
-	return value >= 100 ? value.toFixed(0) : (value >= 10 ? value.toFixed(1) : value.toFixed(2));
+	const size = Math.abs(value);
+	return size >= 100 ? Math.round(value).toLocaleString('en') : (size >= 10 ? value.toFixed(1) : value.toFixed(2));
 }

@@ -3,6 +3,7 @@
 
 import process from 'node:process';
 import {runAva} from './lib/ava.mjs';
+import {checkInstructionCounts} from './lib/bench-count.mjs';
 import {buildAddon, buildDist, checkLoads} from './lib/build.mjs';
 import {consumerTests, installConsumers} from './lib/consumer-types.mjs';
 import {installTestPackages} from './lib/debian.mjs';
@@ -87,6 +88,8 @@ async function testEverything() {
 	}
 
 	if (avaArguments.length === 0) {
+		console.log('\nInstruction counts');
+		await check('native kernels', checkInstructionCounts);
 		console.log('\nTypes');
 		for (const typeTest of [...await typeTests(), ...consumerTests()]) {
 			await check(typeTest.name, typeTest.check);

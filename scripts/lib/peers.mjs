@@ -14,8 +14,7 @@ import {
 } from './stamps.mjs';
 import {StepFailure, StepSkipped} from './steps.mjs';
 
-const folder = fromRoot('test', 'peers');
-const keytarBinary = fromRoot('test', 'peers', 'node_modules', 'keytar', 'build', 'Release', 'keytar.node');
+const binaryBelow = folder => fromRoot(folder, 'node_modules', 'keytar', 'build', 'Release', 'keytar.node');
 
 /** What compiling keytar takes on Debian and Ubuntu. */
 const keytarPackages = 'g++ libsecret-1-dev make pkg-config python3';
@@ -23,33 +22,36 @@ const keytarPackages = 'g++ libsecret-1-dev make pkg-config python3';
 /**
  * Installs and compiles what changed since the last time.
  *
+ * @param {'test/peers' | 'bench'} [folder] Has a package.json of its own with the peers, and their lock file.
  * @returns {Promise<string>} What was done.
  * @throws {StepSkipped} where keytar cannot be compiled here, with the command that changes that. The other peers are installed then.
  * @throws {StepFailure} where npm or the compiler fails.
  */
-export async function installPeers() {
-	const locked = () => hashOf(['test/peers/package.json', 'test/peers/package-lock.json'], [identity(keytarBinary)]);
-	if (isStamped('peers', locked()) && isInstalled(folder) && fs.existsSync(keytarBinary)) {
+export async function installPeers(folder = 'test/peers') {
+	const keytarBinary = binaryBelow(folder);
+	const stamp = folder === 'test/peers' ? 'peers' : `peers-${folder}`;
+	const locked = () => hashOf([`${folder}/package.json`, `${folder}/package-lock.json`], [identity(keytarBinary)]);
+	if (isStamped(stamp, locked()) && isInstalled(fromRoot(folder)) && fs.existsSync(keytarBinary)) {
 		return 'unchanged';
 	}
 
-	removeStamp('peers');
+	removeStamp(stamp);
 	const done = [];
-	if (!isInstalled(folder)) {
-		await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {cwd: folder});
+	if (!isInstalled(fromRoot(folder))) {
+		await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {cwd: fromRoot(folder)});
 		done.push('installed');
 	}
 
-	if (!await keytarLoads()) {
-		await compileKeytar();
+	if (!await keytarLoads(keytarBinary)) {
+		await compileKeytar(folder, keytarBinary);
 		done.push('keytar compiled');
 	}
 
-	writeStamp('peers', locked());
+	writeStamp(stamp, locked());
 	return done.join(', ') || 'as locked';
 }
 
-async function compileKeytar() {
+async function compileKeytar(folder, keytarBinary) {
 	const {code} = await run('pkg-config', ['--exists', 'libsecret-1']).catch(() => ({code: 1}));
 	if (code !== 0) {
 		const sudo = process.getuid?.() === 0 ? '' : 'sudo ';
@@ -57,14 +59,14 @@ async function compileKeytar() {
 	}
 
 	// keytar's install script would else download a binary from where no lock file watches.
-	await npm(['rebuild', 'keytar', '--no-ignore-scripts', '--foreground-scripts'], {cwd: folder, env: {npm_config_build_from_source: 'true'}});
-	if (!await keytarLoads()) {
+	await npm(['rebuild', 'keytar', '--no-ignore-scripts', '--foreground-scripts'], {cwd: fromRoot(folder), env: {npm_config_build_from_source: 'true'}});
+	if (!await keytarLoads(keytarBinary)) {
 		throw new StepFailure('keytar was compiled and does not load');
 	}
 }
 
 /** In a process of its own: it pulls in GLib. */
-async function keytarLoads() {
+async function keytarLoads(keytarBinary) {
 	return fs.existsSync(keytarBinary) && (await run(process.execPath, ['--eval', `require(${JSON.stringify(keytarBinary)})`])).code === 0;
 }
 

@@ -49,12 +49,13 @@ export function buildCache(options: CacheOptions): BuiltCache {
 	const {accounts: accountCount, tokensPerAccount, style = 'node', seed = 1, nowSec = Math.floor(Date.now() / 1000), unicodeNames = false} = options;
 	const random = randomNumbers(seed);
 	const text = (length: number) => {
-		let made = '';
-		while (made.length < length) {
-			made += base64Url[Math.floor(random() * 64)]!;
+		// Character by character into a string took ten times as long, which counts at 27 MB.
+		const made = Buffer.allocUnsafe(length);
+		for (let index = 0; index < length; index++) {
+			made[index] = base64Url.codePointAt(Math.floor(random() * 64))!;
 		}
 
-		return made;
+		return made.toString('latin1');
 	};
 
 	const hex = (length: number) => Array.from({length}, () => Math.floor(random() * 16).toString(16)).join('');

@@ -4,7 +4,8 @@
 import {createRequire} from 'node:module';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import {Agent, buildConnector} from 'undici';
+import {loopbackNetwork} from '../../test/peers/loopback-network.mjs';
+import {loopbackDispatcher} from './loopback.mjs';
 
 const lines = createInterface({input: process.stdin})[Symbol.asyncIterator]();
 const nextLine = async () => (await lines.next()).value;
@@ -12,19 +13,9 @@ const {
 	library, cachePath, clientId, homeAccountId, scope, calls, server,
 } = JSON.parse(await nextLine());
 
-/** Whatever the host is called, the endpoint on loopback answers for it, its certificate verified. */
-function loopbackDispatcher() {
-	const connector = buildConnector({ca: server.ca});
-	return new Agent({
-		connect(options, callback) {
-			connector({...options, hostname: '127.0.0.1', port: String(server.port)}, callback);
-		},
-	});
-}
-
 function ours() {
-	const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../dist/index.js');
-	const dispatcher = loopbackDispatcher();
+	const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
+	const dispatcher = loopbackDispatcher(server);
 	const credential = new SharedTokenCacheCredential({dispatcher});
 	return {
 		getToken: async () => (await credential.getToken(scope)).token,
@@ -36,10 +27,9 @@ function ours() {
 }
 
 async function msalNode() {
-	const require = createRequire(new URL('../test/peers/package.json', import.meta.url));
+	const require = createRequire(import.meta.url);
 	const {PublicClientApplication} = require('@azure/msal-node');
 	const {FilePersistence, PersistenceCachePlugin} = require('@azure/msal-node-extensions');
-	const {loopbackNetwork} = await import('../test/peers/loopback-network.mjs');
 	const network = loopbackNetwork(server);
 	const app = new PublicClientApplication({
 		auth: {clientId, authority: 'https://login.microsoftonline.com/organizations'},

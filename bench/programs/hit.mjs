@@ -4,10 +4,10 @@
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';
-import {interleave} from './statistics.mjs';
+import {interleave} from '../statistics.mjs';
 
 const load = createRequire(import.meta.url);
-const {SharedTokenCacheCredential} = load('../dist/index.js');
+const {SharedTokenCacheCredential} = load('../../dist/index.js');
 
 const [scope] = process.argv.slice(2);
 const credential = new SharedTokenCacheCredential();

@@ -7,12 +7,12 @@ import {
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';
-import {interleave} from './statistics.mjs';
+import {interleave} from '../statistics.mjs';
 
 const load = createRequire(import.meta.url);
-const {editsOfGrant} = load('../dist/grant-edits.js');
-const {pureBackend: pure} = load('../dist/pure.js');
-const {backend: native, error} = load('../dist/native.js').loadNativeBackend();
+const {editsOfGrant} = load('../../dist/grant-edits.js');
+const {pureBackend: pure} = load('../../dist/pure.js');
+const {backend: native, error} = load('../../dist/native.js').loadNativeBackend();
 
 if (!native) {
 	throw error;

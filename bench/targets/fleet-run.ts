@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {performance} from 'node:perf_hooks';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
-import {startEntraServer} from '../test/helpers/entra-server.js';
+import {startEntraServer} from '../../test/helpers/entra-server.js';
 
 export type FleetOutcome = {grants: number; tokens: number; failed: number; elapsedMs: number};
 
@@ -69,7 +69,7 @@ export async function runFleet(directory: string, {library, processes, calls}: {
 }
 
 function startMember(home: string, job: object) {
-	const child = spawn(process.execPath, [fileURLToPath(new URL('fleet-member.mjs', import.meta.url))], {
+	const child = spawn(process.execPath, ['--no-warnings', fileURLToPath(new URL('../programs/fleet-member.mjs', import.meta.url))], {
 		env: {PATH: process.env['PATH'] ?? '', HOME: home}, stdio: ['pipe', 'pipe', 'inherit'],
 	});
 	const lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();

@@ -1,0 +1,139 @@
+// Runs the kernels of the addon under callgrind, which counts the instructions of each: a number
+// that does not depend on the machine's mood. scripts/lib/bench-count.mjs compiles and reads it.
+
+#include <valgrind/callgrind.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "cache_editor.h"
+#include "cache_scanner.h"
+#include "made_cache.h"
+#include "memory_source.h"
+#include "record_index.h"
+#include "text_hash.h"
+
+// The secret of text_hash.cc comes from here. Where keys fall in an index depends on it, and so
+// does the number of steps to find them: here it has to be the same in each run.
+namespace std {
+
+void random_device::_M_init(const string& /*token*/) {}
+void random_device::_M_fini() {}
+random_device::result_type random_device::_M_getval() { return 0x9E3779B9u; }
+
+}  // namespace std
+
+namespace stc {
+
+namespace {
+
+std::u16string Wide(std::string_view ascii) { return {ascii.begin(), ascii.end()}; }
+
+[[noreturn]] void Fail(const char* kernel) {
+  std::fprintf(stderr, "%s did not do its work\n", kernel);
+  std::exit(1);
+}
+
+// What `kernel` costs becomes a dump of that name.
+template <typename Kernel>
+void Count(const char* name, Kernel kernel) {
+  // What is done once for the process, such as drawing secrets and resolving symbols, is not meant.
+  const bool is_warm = kernel();
+  CALLGRIND_ZERO_STATS;
+  CALLGRIND_TOGGLE_COLLECT;
+  const bool is_done = kernel();
+  CALLGRIND_TOGGLE_COLLECT;
+  CALLGRIND_DUMP_STATS_AT(name);
+  if (!is_warm || !is_done) Fail(name);
+}
+
+void CountScan(const char* name, const MadeCache& cache) {
+  const MadeAccount& account = cache.accounts[cache.accounts.size() / 2];
+  CacheQuery query;
+  query.environments = {Wide(kMadeEnvironment)};
+  query.client_id = Wide(kMadeClientId);
+  query.now_sec = 1800000000;
+  query.home_account_id = Wide(account.home_account_id);
+  Count(name, [&] {
+    MemorySource source(cache.text);
+    CacheSlice slice;
+    return ScanCache(&source, query, &slice).ok() &&
+           slice.refresh_tokens.size() == cache.accounts.size() &&
+           slice.access_tokens.size() == account.targets.size();
+  });
+}
+
+RecordEdit Put(const char* section, const MadeAccount& account) {
+  RecordEdit edit;
+  edit.section = Wide(section);
+  edit.action = EditAction::kPut;
+  edit.match.push_back({Field::kHomeAccountId, {Wide(account.home_account_id)}});
+  edit.match.push_back({Field::kEnvironment, {Wide(kMadeEnvironment)}});
+  edit.match.push_back({Field::kClientId, {Wide(kMadeClientId)}});
+  return edit;
+}
+
+// An access token and a refresh token, as a grant brings them.
+void CountSplice(const char* name, const MadeCache& cache) {
+  const MadeAccount& account = cache.accounts[cache.accounts.size() / 2];
+  CacheChange change;
+  RecordEdit access = Put("AccessToken", account);
+  access.match.push_back({Field::kTarget, {Wide(account.targets.back())}});
+  access.set.emplace_back(Wide("secret"), '"' + std::string(2000, 'x') + '"');
+  access.set.emplace_back(Wide("expires_on"), "\"1800009999\"");
+  RecordEdit refresh = Put("RefreshToken", account);
+  refresh.set.emplace_back(Wide("secret"), '"' + std::string(1200, 'y') + '"');
+  change.edits.push_back(std::move(access));
+  change.edits.push_back(std::move(refresh));
+  change.required_account =
+      CacheChange::Account{Wide(account.home_account_id), {Wide(kMadeEnvironment)}};
+  Count(name, [&] {
+    MemorySource source(cache.text);
+    EditPlan plan;
+    return PlanEdits(&source, change, &plan).ok() && plan.outcome == EditOutcome::kChanged &&
+           plan.Assemble(cache.text).size() == plan.size;
+  });
+}
+
+void CountIndex(const char* name, const MadeCache& cache) {
+  const std::string_view text = cache.text;
+  constexpr size_t kKeySize = 275;
+  Count(name, [&] {
+    RecordIndex index;
+    uint32_t count = 0;
+    for (size_t at = 0; at + kKeySize <= text.size(); at += 31) {
+      index.Put(HashAscii(text.substr(at, kKeySize)), count++);
+    }
+    uint32_t found = 0;
+    for (size_t at = 0; at + kKeySize <= text.size(); at += 31) {
+      found += index.Find(HashAscii(text.substr(at, kKeySize))) != RecordIndex::kNone;
+    }
+    return found == count && count > 40'000;
+  });
+}
+
+void CountAll() {
+  const MadeCache small = MakeCache(1, 6, CacheStyle::kNode);
+  const MadeCache large = MakeCache(10, 46, CacheStyle::kNode);
+  const MadeCache python = MakeCache(10, 46, CacheStyle::kPython);
+  CountScan("scan 20 KB", small);
+  CountScan("scan 1.4 MB", large);
+  CountScan("scan 1.4 MB of Python", python);
+  CountSplice("splice 20 KB", small);
+  CountSplice("splice 1.4 MB", large);
+  CountIndex("index", large);
+}
+
+}  // namespace
+
+}  // namespace stc
+
+int main() {
+  stc::CountAll();
+  return 0;
+}

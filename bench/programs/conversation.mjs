@@ -1,0 +1,15 @@
+/** The measured side of `Conversation` in processes.ts. */
+
+import process from 'node:process';
+import {createInterface} from 'node:readline';
+
+/**
+ * Answers each line until there is none left.
+ *
+ * @param {(question: any) => unknown} answer
+ */
+export async function converse(answer) {
+	for await (const line of createInterface({input: process.stdin})) {
+		process.stdout.write(`${JSON.stringify(await answer(JSON.parse(line)))}\n`);
+	}
+}

@@ -1,0 +1,55 @@
+// P5: the longest time that the event loop stands still while one large cache is read. Argument: a job as JSON. The variant `idle` reads nothing:
+// what the loop and the machine do by themselves. Prints milliseconds.
+
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {clients} from './clients.mjs';
+
+const {variant, job, query} = JSON.parse(process.argv[2]);
+const require = createRequire(import.meta.url);
+
+const readers = {
+	async native() {
+		const {backend} = require('../../dist/native.js').loadNativeBackend();
+		return async () => (await backend.query('plaintext', {path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
+	},
+	async pure() {
+		const {pureBackend} = require('../../dist/pure.js');
+		return async () => (await pureBackend.query('plaintext', {path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
+	},
+	// Making its application reads the cache a first time, to find the account; the one that counts is warm, as the others are.
+	async 'msal-node'() {
+		const client = await clients['msal-node'](job);
+		return async () => (await client.getToken()).includes('FAKE');
+	},
+	// About as long as the native variant reads.
+	idle: async () => async () => sleep(10, true),
+};
+
+const read = await readers[variant]();
+let longestMs = 0;
+let last = performance.now();
+let isOn = true;
+function tick() {
+	const now = performance.now();
+	longestMs = Math.max(longestMs, now - last);
+	last = now;
+	if (isOn) {
+		setImmediate(tick);
+	}
+}
+
+tick();
+// The loop itself has to be warm, or its own first turns are what is measured.
+await sleep(200);
+longestMs = 0;
+const isRead = await read();
+await sleep(20);
+isOn = false;
+if (!isRead) {
+	throw new Error('the cache was not read');
+}
+
+process.stdout.write(String(longestMs));

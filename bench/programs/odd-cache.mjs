@@ -1,0 +1,32 @@
+// Reads one cache that nobody would write by accident. Argument: a job as JSON. Prints milliseconds, and by how many bytes the process grew at
+// the most meanwhile, or the code of the error.
+
+import {readFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+
+const {path, smallPath, query, rounds} = JSON.parse(process.argv[2]);
+const {backend} = createRequire(import.meta.url)('../../dist/native.js').loadNativeBackend();
+
+const memoryBytes = field => process.platform === 'linux'
+	? Number(new RegExp(String.raw`^${field}:\s+(\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
+	: process.resourceUsage().maxRSS * 1024;
+
+// The thread, the addon and what it needs once.
+await backend.query('plaintext', {path: smallPath}, query, 10_000);
+const before = memoryBytes('VmRSS');
+const ms = [];
+let code = null;
+for (let round = 0; round < rounds; round++) {
+	const start = performance.now();
+	try {
+		await backend.query('plaintext', {path}, query, 60_000);
+	} catch (error) {
+		({code} = error);
+	}
+
+	ms.push(performance.now() - start);
+}
+
+process.stdout.write(JSON.stringify({ms, code, grownBytes: memoryBytes('VmHWM') - before}));

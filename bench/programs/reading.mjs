@@ -1,0 +1,53 @@
+// P4: reading and scanning a file for one account's tokens, asynchronously, page cache warm. Argument: a job as JSON. Prints series of milliseconds
+// for one reading as JSON.
+
+import {readFile} from 'node:fs/promises';
+import {createRequire} from 'node:module';
+import {performance} from 'node:perf_hooks';
+import process from 'node:process';
+import {interleave} from '../statistics.mjs';
+import {readAndSkip} from './skip-scan.mjs';
+
+const load = createRequire(import.meta.url);
+const {pureBackend: pure} = load('../../dist/pure.js');
+const {backend: native, error} = load('../../dist/native.js').loadNativeBackend();
+
+if (!native) {
+	throw error;
+}
+
+const {
+	path, query, tokenCount, rounds, callsPerRound, ways,
+} = JSON.parse(process.argv[2]);
+
+/** A sample: a few readings one after the other, since the first one after another way of reading meets cold caches and a sleeping thread. */
+const sampleOf = read => async () => {
+	let count = 0;
+	const start = performance.now();
+	for (let call = 0; call < callsPerRound; call++) {
+		count = await read();
+	}
+
+	const elapsedMs = performance.now() - start;
+	if (count !== tokenCount) {
+		throw new Error(`${count} tokens instead of ${tokenCount}`);
+	}
+
+	return elapsedMs / callsPerRound;
+};
+
+const viaBackend = backend => sampleOf(async () => (await backend.query('plaintext', {path}, query, 10_000)).accessTokens.length);
+
+const parseText = text => {
+	const {AccessToken: tokens = {}} = JSON.parse(text);
+	return Object.values(tokens).filter(record => record.home_account_id === query.homeAccountId).length;
+};
+
+const readers = {
+	native: () => viaBackend(native),
+	utf8: () => sampleOf(async () => parseText(await readFile(path, 'utf8'))),
+	pure: () => viaBackend(pure),
+	skipping: () => sampleOf(async () => (await readAndSkip(path, query.homeAccountId)).filter(record => record.credential_type === 'AccessToken').length),
+};
+const series = await interleave({rounds, warmUpRounds: 4}, ways.map(way => readers[way]()));
+process.stdout.write(JSON.stringify(Object.fromEntries(ways.map((way, index) => [way, series[index]]))));

@@ -1,0 +1,110 @@
+/** P3: a fresh process to its first cached token, above an empty one. P6: the most memory that it takes. */
+
+import {relative} from 'node:path';
+import {performance} from 'node:perf_hooks';
+import {fileURLToPath} from 'node:url';
+import type {SizedCache, SizeName} from '../caches.js';
+import {run} from '../processes.js';
+import {type Outcome, pairedRatio, type Result} from '../results.js';
+import {interleave, summarize} from '../statistics.mjs';
+import {jobOf, peerNames, type Prepared} from './prepared.js';
+
+type Library = 'none' | 'ours' | 'pure' | 'msal-node' | 'identity';
+
+const argumentFor = (cache: SizedCache, library: Library, report?: 'split' | 'peak') => JSON.stringify({...jobOf(cache), library, report});
+
+export async function measureFirstToken({caches, options}: Prepared): Promise<Outcome> {
+	if (options.isExplained) {
+		explainImports(caches.S);
+	}
+
+	const targets: Record<SizeName, number> = {S: 5, M: 6, L: 12};
+	const results: Result[] = [];
+	for (const [name, cache] of Object.entries(caches) as Array<[SizeName, SizedCache]>) {
+		const timed = (...parameters: string[]) => () => {
+			const startMs = performance.now();
+			run('first-token.cjs', cache.home, parameters);
+			return performance.now() - startMs;
+		};
+
+		const [empty, ours, pure, msalNode, identity] = await interleave({rounds: 25, warmUpRounds: 2}, [
+			timed(), ...(['ours', 'pure', 'msal-node', 'identity'] as const).map(library => timed(argumentFor(cache, library))),
+		]) as [number[], number[], number[], number[], number[]];
+		// The difference of the medians would mix rounds.
+		const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
+		const what = `to first cached token, above empty, ${cache.label}`;
+		const splits = Array.from({length: 9}, () => JSON.parse(run('first-token.cjs', cache.home, [argumentFor(cache, 'ours', 'split')])) as {requireMs: number; getTokenMs: number});
+		const part = (name: string, series: number[]): Result => ({
+			id: 'P3', what: `  seen from inside: ${name}`, unit: 'ms', ours: summarize(series), direction: 'cost',
+		});
+		results.push(
+			{
+				id: 'P3',
+				what,
+				unit: 'ms',
+				ours: summarize(above(ours)),
+				peer: {name: 'the empty process itself', summary: summarize(empty)},
+				ratio: pairedRatio(above(ours), empty),
+				direction: 'cost',
+				target: {on: 'ours', bound: targets[name]},
+			},
+			...([['pure-JS variant', pure], [peerNames['msal-node'], msalNode], [peerNames.identity, identity]] as const).map(([peerName, series]): Result => ({
+				id: 'P3',
+				what,
+				unit: 'ms',
+				ours: summarize(above(ours)),
+				peer: {name: peerName, summary: summarize(above(series))},
+				// Of the medians: ours is near nothing in some rounds.
+				ratio: summarize(above(ours)).median / summarize(above(series)).median,
+				direction: 'cost',
+			})),
+			part('require', splits.map(({requireMs}) => requireMs)),
+			part('constructor + getToken', splits.map(({getTokenMs}) => getTokenMs)),
+		);
+	}
+
+	return {results};
+}
+
+type Import = {name: string; ownMs: number; totalMs: number};
+
+/** Prints what each file takes that is loaded before the first cached token. */
+function explainImports({home, ...cache}: SizedCache): void {
+	const preload = fileURLToPath(new URL('../programs/imports.cjs', import.meta.url));
+	const root = fileURLToPath(new URL('../../', import.meta.url));
+	const runs = Array.from({length: 15}, () => JSON.parse(run('first-token.cjs', home, [argumentFor({home, ...cache}, 'ours')], ['--require', preload])) as Import[]);
+	const rows = runs[0]!.map(({name}) => {
+		const ofAll = (field: 'ownMs' | 'totalMs') => summarize(runs.flatMap(imports => imports.filter(each => each.name === name).map(each => each[field]))).median;
+		return {name: name.startsWith('node:') ? name : relative(root, name), ownMs: ofAll('ownMs'), totalMs: ofAll('totalMs')};
+	}).toSorted((a, b) => b.ownMs - a.ownMs);
+	console.error(`\nLoaded before the first cached token, ${cache.label}: milliseconds, by itself and with what it loads in turn; medians of ${runs.length} processes`);
+	for (const {name, ownMs, totalMs} of rows) {
+		console.error(`${ownMs.toFixed(2).padStart(8)} ${totalMs.toFixed(2).padStart(8)}  ${name}`);
+	}
+
+	console.error(`${rows.reduce((sum, {ownMs}) => sum + ownMs, 0).toFixed(2).padStart(8)}           in all\n`);
+}
+
+/** P6: peak memory above an empty process. */
+export async function measurePeakMemory({caches: {L: cache}}: Prepared): Promise<Outcome> {
+	const peak = (library: Library) => () => Number(run('first-token.cjs', cache.home, [argumentFor(cache, library, 'peak')])) / 1e6;
+	const [empty, ours, pure, msalNode, identity] = await interleave({rounds: 11}, (['none', 'ours', 'pure', 'msal-node', 'identity'] as const).map(library => peak(library))) as [number[], number[], number[], number[], number[]];
+	const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
+	const row = (peerName: string, series: number[]): Result => ({
+		id: 'P6',
+		what: `peak memory above empty, ${cache.label}`,
+		unit: 'MB',
+		ours: summarize(above(ours)),
+		peer: {name: peerName, summary: summarize(series)},
+		ratio: summarize(above(ours)).median / summarize(series).median,
+		direction: 'cost',
+	});
+	return {
+		results: [
+			{...row('the empty process itself', empty), target: {on: 'ours', bound: 8}},
+			row('pure-JS variant', above(pure)),
+			row(peerNames['msal-node'], above(msalNode)),
+			row(peerNames.identity, above(identity)),
+		],
+	};
+}

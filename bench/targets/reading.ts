@@ -1,0 +1,124 @@
+/** P4: reading and scanning a file for one account's tokens. P10: how that grows, and the scanner alone. */
+
+import {prepareCache, prepareSmallestCache, type SizedCache} from '../caches.js';
+import {run} from '../processes.js';
+import {
+	type Outcome, pairedRatio, type Plots, type Result, single,
+} from '../results.js';
+import {summarize} from '../statistics.mjs';
+import type {Prepared} from './prepared.js';
+
+type Plan = {rounds: number; callsPerRound: number};
+
+type ReadingSeries = {native: number[]; utf8: number[]; pure: number[]; skipping: number[]};
+
+const plans = {
+	S: {rounds: 40, callsPerRound: 20},
+	M: {rounds: 25, callsPerRound: 5},
+	L: {rounds: 15, callsPerRound: 1},
+} as const satisfies Record<string, Plan>;
+
+/** Milliseconds for one reading, each way in turn. */
+function read({home, path, query, tokenCount}: SizedCache, plan: Plan, ways: ReadonlyArray<keyof ReadingSeries>): Partial<ReadingSeries> {
+	return JSON.parse(run('reading.mjs', home, [JSON.stringify({
+		...plan, path, query, tokenCount, ways,
+	})])) as Partial<ReadingSeries>;
+}
+
+/** P4 */
+export async function measureReading({directory, caches}: Prepared): Promise<Outcome> {
+	const bounds = {S: 4, M: 15, L: 15};
+	const pureName = 'pure variant: latin1 of ASCII, utf8 of else, + JSON.parse';
+	const results: Result[] = [];
+	const sizes: Plots['size'] = [];
+	const rowsOf = (cache: SizedCache, plan: Plan, what: string, utf8Bound?: number) => {
+		const series = read(cache, plan, ['native', 'utf8', 'pure', 'skipping']) as ReadingSeries;
+		const row = (peerName: string, peer: number[], atLeast?: number): Result => ({
+			id: 'P4',
+			what: `read + scan, ${what}, ${cache.tokenCount} tokens out`,
+			unit: 'ms',
+			ours: summarize(series.native),
+			peer: {name: peerName, summary: summarize(peer)},
+			ratio: pairedRatio(peer, series.native),
+			direction: 'speed-up',
+			...(atLeast !== undefined && {target: {on: 'ratio', bound: atLeast}}),
+		});
+		results.push(
+			row('readFile utf8 + JSON.parse', series.utf8, utf8Bound),
+			row(pureName, series.pure, 1),
+			// It finds no account in a cache without tokens, and so does nothing there.
+			...(cache.tokenCount > 0 ? [row('Buffer.indexOf, nothing checked', series.skipping, 1)] : []),
+		);
+		return series;
+	};
+
+	const smallest = prepareSmallestCache(directory);
+	rowsOf(smallest, plans.S, smallest.label);
+	for (const name of ['S', 'M', 'L'] as const) {
+		const cache = caches[name];
+		const {native, pure} = rowsOf(cache, plans[name], cache.label, bounds[name]);
+		sizes.push(
+			{name: 'native', sizeBytes: cache.sizeBytes, ms: summarize(native).median},
+			{name: 'pure JS', sizeBytes: cache.sizeBytes, ms: summarize(pure).median},
+		);
+	}
+
+	for (const form of ['unicode', 'python'] as const) {
+		for (const name of ['M', 'L'] as const) {
+			const cache = prepareCache(directory, name, form);
+			rowsOf(cache, plans[name], `${cache.label}, ${form === 'unicode' ? 'names that are not ASCII' : 'as Python writes it'}`);
+		}
+	}
+
+	return {results, plots: {size: sizes}};
+}
+
+type ScanSeries = {scan: number[]; scanForNobody: number[]; parse: number[]; memchr: number[]};
+
+/** P10 */
+export async function measureGrowth(prepared: Prepared): Promise<Outcome> {
+	const {caches, largest} = prepared;
+	const medianOf = (cache: SizedCache, plan: Plan) => summarize(read(cache, plan, ['native']).native!);
+	const times = [
+		{cache: caches.S, ms: medianOf(caches.S, plans.S)},
+		{cache: caches.M, ms: medianOf(caches.M, plans.M)},
+		{cache: caches.L, ms: medianOf(caches.L, plans.L)},
+		{cache: largest, ms: medianOf(largest, {rounds: 7, callsPerRound: 1})},
+	];
+	const results: Result[] = [];
+	for (const [index, {cache, ms}] of times.entries()) {
+		const before = times[index - 1];
+		results.push({
+			id: 'P10',
+			what: `read + scan, ${cache.label}, ${cache.totalTokens.toLocaleString('en')} tokens`,
+			unit: 'ms',
+			ours: ms,
+			...(before && {
+				peer: {name: `as long a byte as at ${before.cache.label}`, summary: single(before.ms.median * cache.sizeBytes / before.cache.sizeBytes)},
+				ratio: ms.median / (before.ms.median * cache.sizeBytes / before.cache.sizeBytes),
+			}),
+			direction: 'cost',
+			// Below, a processor's caches hold all of it, and a part of the time is what any reading costs.
+			...(cache === largest && {target: {on: 'ratio', bound: 1.25}}),
+		});
+	}
+
+	const {home, path, query, tokenCount, label} = caches.L;
+	const {scan, scanForNobody, parse, memchr} = JSON.parse(run('scanning.mjs', home, [JSON.stringify({path, query, rounds: 15})])) as ScanSeries;
+	const speed = (what: string, series: number[], peerName: string, peer: number[], atLeast?: number): Result => ({
+		id: 'P10',
+		what: `scan in memory, ${label}, ${what}`,
+		unit: 'GB/s',
+		ours: summarize(series),
+		peer: {name: peerName, summary: summarize(peer)},
+		ratio: pairedRatio(series, peer),
+		direction: 'speed-up',
+		...(atLeast !== undefined && {target: {on: 'ours', bound: atLeast}}),
+	});
+	results.push(
+		speed(`${tokenCount} tokens out`, scan, 'latin1 + JSON.parse', parse, 10),
+		speed('nothing out', scanForNobody, 'latin1 + JSON.parse', parse),
+		speed('nothing out', scanForNobody, 'memory bandwidth: libc\'s memchr for a byte that is not there', memchr),
+	);
+	return {results, plots: {size: [{name: 'native', sizeBytes: largest.sizeBytes, ms: times.at(-1)!.ms.median}]}};
+}
