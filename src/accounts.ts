@@ -84,50 +84,6 @@ export function selectAccount(candidates: Candidate[], criteria: AccountCriteria
 	return left.length === 1 ? {kind: 'one', candidate} : {kind: 'several', candidates: left};
 }
 
-/** The message of a selection that found no account, with the seed's wording and what to do. */
-export function explainSelection(
-	selection: Exclude<Selection, {kind: 'one'}>,
-	criteria: AccountCriteria,
-	showUserNames: boolean,
-): string {
-	const prefix = 'SharedTokenCacheCredential authentication unavailable.';
-	if (selection.kind === 'empty') {
-		return `${prefix} No accounts were found in the cache. Sign in with a developer tool that fills the shared token cache.`;
-	}
-
-	const {candidates} = selection;
-	const listed = candidates.slice(0, maxListedAccounts).map(({account}) => describeAccount(account, showUserNames)).join(', ');
-	const unlisted = candidates.length > maxListedAccounts ? `, and ${candidates.length - maxListedAccounts} more` : '';
-	const found = `Found: ${listed}${unlisted}.`;
-	if (criteria.homeAccountId) {
-		return `${prefix} The cache contains no account matching the given AuthenticationRecord. ${found} Sign in again, or leave authenticationRecord out.`;
-	}
-
-	const username = criteria.username ? ` username: ${criteria.username}` : '';
-	const tenant = criteria.tenantId ? ` tenantId: ${criteria.tenantId}` : '';
-	if (selection.kind === 'no-match') {
-		return `${prefix} No account matching the specified${username}${tenant} was found in the cache. ${found} Set username (or AZURE_USERNAME) and tenantId (or AZURE_TENANT_ID) to one of them.`;
-	}
-
-	const which = username || tenant
-		? `Multiple accounts matching the specified${username}${tenant} were found in the cache.`
-		: 'Multiple accounts were found in the cache. Use username and tenant id to disambiguate.';
-	return `${prefix} ${which} ${found} Set username (or AZURE_USERNAME), or tenantId (or AZURE_TENANT_ID), or authenticationRecord.`;
-}
-
-/** An error text names no more accounts than this. */
-const maxListedAccounts = 5;
-
-function describeAccount(account: AccountEntry, showUserNames: boolean): string {
-	return `${showUserNames ? account.username ?? '' : maskUserName(account.username ?? '')} (home tenant ${homeTenantOf(account.homeAccountId) ?? 'unknown'})`;
-}
-
-/** `someone@contoso.com` becomes `s***@contoso.com`: enough to recognise one's own account in a log. */
-export function maskUserName(username: string): string {
-	const at = username.lastIndexOf('@');
-	return `${username.slice(0, 1)}***${at > 0 ? username.slice(at) : ''}`;
-}
-
 function newestFirst(tokens: RefreshTokenEntry[]): RefreshTokenEntry[] {
 	// The sort is stable, so the file's order decides among equals.
 	return tokens.toSorted((a, b) => (b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0));

@@ -3,31 +3,23 @@
  * per memo; holds what the last reading of the cache showed, so that the account's next scope is a hit too.
  */
 
+import type {Asked} from './account-failure.js';
 import {
-	type Candidate, type AccountCriteria, explainSelection, findCandidates, selectAccount, type Selection,
+	type AccountCriteria, type Candidate, findCandidates, selectAccount, type Selection,
 } from './accounts.js';
-import type {AccessTokenEntry, CacheQuery, RefreshTokenEntry} from './backend.js';
+import type {AccessTokenEntry, CacheQuery} from './backend.js';
 import {SharedCache, type SourceReading, type SourceStamp} from './cache.js';
 import {
-	AuthenticationError,
-	AuthenticationRequiredError,
-	CredentialUnavailableError,
-	type ErrorCode,
-	StoreError,
+	AuthenticationError, CredentialUnavailableError, type ErrorCode, type StoreError,
 } from './errors.js';
-import type {Grant} from './grant-edits.js';
-import type {TokenResponse} from './grant-response.js';
+import type {Ending} from './flight.js';
 import {type GrantedToken, GrantedTokens} from './granted-tokens.js';
-import type {Lease} from './lease.js';
 import {type CacheKind, type CacheSource, cacheSources} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
-import {
-	consumersTenant, homeTenantOf, isTenantGuid, organizationsTenant,
-} from './tenants.js';
-import type {GrantRefusal, TokenClient} from './token-client.js';
+import type {Redemption} from './redemption.js';
+import {ownTenant} from './tenants.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from './token-match.js';
-import type {WriteBack} from './write-back.js';
 
 /** One token wanted, arguments checked. */
 export type TokenRequest = {
@@ -66,40 +58,14 @@ type View = {
 	checkedMs: number;
 };
 
-type ResolvedAccount = {
+export type ResolvedAccount = {
 	candidate: Candidate;
 	source: CacheSource;
 	accessTokens: readonly AccessTokenEntry[];
 };
 
-/** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
-const badToken = 'bad_token';
-
-/**
- * What was refused to a request is asked again after this time, for administrators and networks change what no cache tells. Source:
- * MSAL for .NET, `UiRequiredProvider`. Milliseconds.
- */
-const requestRefusedMs = 120_000;
-
-/** Refusals remembered at the most: claims differ each time. */
-const maxRefused = 100;
-
 /** A keyring that stalls is not looked at more often than this in the background, milliseconds. */
 const stalledStoreCheckMs = 30_000;
-
-/**
- * What is worth telling where sources could not be read, the most telling first. Each outweighs an answer of "no accounts" from the
- * others; what is not here, a keyring service or addon that is missing, is normal beside a plaintext cache.
- */
-const tellingErrors: readonly ErrorCode[] = [
-	'STC_CACHE_CORRUPT',
-	'STC_CACHE_FORMAT',
-	'STC_CACHE_CHANGED',
-	'STC_STORE_DENIED',
-	'STC_IO',
-	'STC_STORE_LOCKED',
-	'STC_STORE_TIMEOUT',
-];
 
 /** A cache is there, and cannot be made sense of. A keyring that is locked may as well hold none. */
 const damages: ReadonlySet<ErrorCode> = new Set(['STC_CACHE_CORRUPT', 'STC_CACHE_FORMAT', 'STC_CACHE_CHANGED', 'STC_STORE_DENIED', 'STC_IO']);
@@ -111,11 +77,8 @@ export class Acquisition {
 	readonly #criteria: AccountCriteria;
 	readonly #views = new Map<CacheKind, View>();
 	readonly #looking = new Map<CacheKind, Promise<View>>();
-	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
-	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
 	readonly #onChanged: () => void;
-	#client: TokenClient | undefined;
-	#writeBack: WriteBack | undefined;
+	#redemption: Redemption | undefined;
 	#generation = 0;
 
 	/** @param onChanged Called when what the sources said before no longer holds. */
@@ -144,12 +107,12 @@ export class Acquisition {
 	/**
 	 * @param replaced For a refresh ahead of time: the token that is served now. A cached one has to live longer to be taken.
 	 * @throws {CredentialUnavailableError} {AuthenticationRequiredError} {AuthenticationError}
-	 * @throws the reason of `signal`, if that fired.
+	 * @throws the reason of `ending`, if it came.
 	 */
-	async acquire(request: TokenRequest, signal: AbortSignal, replaced?: ReplacedToken): Promise<AcquiredToken> {
+	async acquire(request: TokenRequest, ending: Ending, replaced?: ReplacedToken): Promise<AcquiredToken> {
 		const {outcome} = await this.#currentView(request.kind);
 		const generation = this.#generation;
-		signal.throwIfAborted();
+		ending.throwIfAborted();
 		if (outcome instanceof Error) {
 			throw outcome;
 		}
@@ -160,7 +123,7 @@ export class Acquisition {
 		}
 
 		try {
-			return await this.#acquireAlone(outcome, request, signal, replaced);
+			return await this.#acquireAlone(outcome, request, ending.signal, replaced);
 		} catch (error) {
 			// An authority that is down does not take away a token that still lives.
 			const lastResort = error instanceof AuthenticationError ? this.#findCached(outcome, request, 0) : undefined;
@@ -177,7 +140,7 @@ export class Acquisition {
 	async check(): Promise<void> {
 		await Promise.all([...this.#views].map(async ([kind, view]) => {
 			if (await this.#hasChanged(view, false)) {
-				await Promise.all([this.#look(kind), this.#writeBack?.repair()]);
+				await Promise.all([this.#look(kind), this.#redemption?.repair()]);
 			} else {
 				view.checkedMs = Date.now();
 			}
@@ -185,11 +148,7 @@ export class Acquisition {
 	}
 
 	async close(): Promise<void> {
-		const client = this.#client;
-		this.#client = undefined;
-		const writeBack = this.#writeBack;
-		this.#writeBack = undefined;
-		await Promise.all([writeBack?.close(), client?.close()]);
+		await this.#redemption?.close();
 	}
 
 	/** Readings of all sources, for requests of both kinds. */
@@ -306,7 +265,7 @@ export class Acquisition {
 			return view;
 		}
 
-		this.#refused.clear();
+		this.#redemption?.forgetRefusals();
 		this.#generation++;
 		this.#onChanged();
 		return view;
@@ -336,7 +295,7 @@ export class Acquisition {
 				}
 
 				case 'several': {
-					return this.#unavailable('STC_AMBIGUOUS_ACCOUNT', selection);
+					return inWords().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#asked());
 				}
 
 				default: {
@@ -358,7 +317,7 @@ export class Acquisition {
 
 		// Whose token it is to be nobody said, and the caches that say it are damaged: no other cache's account is taken in its place.
 		if (!this.#namesAccount() && readings.some(({error}) => error !== undefined && damages.has(error.code))) {
-			return this.#explainFailure(failed, readings);
+			return inWords().explainFailure(failed, readings, this.#asked());
 		}
 
 		for (const source of extra) {
@@ -371,7 +330,7 @@ export class Acquisition {
 			}
 		}
 
-		return this.#explainFailure(failed, readings);
+		return inWords().explainFailure(failed, readings, this.#asked());
 	}
 
 	/** Whether the options say which account is meant, so that any cache's will do. */
@@ -401,60 +360,18 @@ export class Acquisition {
 		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
 	}
 
-	#unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>, addition = ''): CredentialUnavailableError {
-		return new CredentialUnavailableError(code, explainSelection(selection, this.#criteria, this.#settings.allowLoggingAccountIdentifiers) + addition);
-	}
-
-	#explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): CredentialUnavailableError {
-		const broken = readings.filter(({error}) => error !== undefined);
-		const rank = ({error}: SourceReading) => {
-			const index = error ? tellingErrors.indexOf(error.code) : -1;
-			return index === -1 ? tellingErrors.length : index;
-		};
-
-		const [worst] = broken.toSorted((a, b) => rank(a) - rank(b));
-		// Peers leave empty files and `{}` beside a keyring item, to signal that it changed.
-		const hasContent = readings.some(({slice}) => slice !== null && slice.sizeBytes > 2);
-		if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === tellingErrors.length))) {
-			const unread = broken.filter(reading => rank(reading) < tellingErrors.length).map(({source, error}) => `${source.label} (${error?.code ?? ''})`);
-			return this.#unavailable('STC_NO_ACCOUNT', failed, unread.length > 0 ? ` Not readable: ${unread.join(', ')}.` : '');
-		}
-
-		if (worst?.error) {
-			const {code, message, op, store, osDomain, osCode} = worst.error;
-			const details = {
-				...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}),
-			};
-			// The message of a file names it already.
-			const subject = message.startsWith(worst.source.label) ? '' : `${worst.source.label}: `;
-			const absent = readings.filter(({slice, error}) => slice === null && error === undefined).map(({source}) => source.label);
-			// Where a keyring is merely missing, what was looked for in its place is half of the answer.
-			const elsewhere = absent.length > 0 && rank(worst) === tellingErrors.length ? ` There is no cache at ${absent.join(', ')}.` : '';
-			return new CredentialUnavailableError(
-				code,
-				`SharedTokenCacheCredential: Shared token cache unavailable: ${subject}${message}${elsewhere}`,
-				{cause: worst.error, details},
-			);
-		}
-
-		if (readings.some(({slice}) => slice !== null)) {
-			return this.#unavailable('STC_NO_ACCOUNT', failed);
-		}
-
-		return new CredentialUnavailableError(
-			'STC_CACHE_NOT_FOUND',
-			`SharedTokenCacheCredential: Shared token cache unavailable: there is none. Looked at ${readings.map(({source}) => source.label).join(', ')}. Sign in with a tool that fills it, or set tokenCachePersistenceOptions.name.`,
-		);
-	}
-
 	/**
 	 * Redeems a refresh token while no other process on this machine does so for the same token; where one just did, its token is
 	 * taken from the cache.
 	 */
 	async #acquireAlone(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal, replaced: ReplacedToken | undefined): Promise<AcquiredToken> {
-		const target = await this.#target(account, request.kind);
+		const redemption = this.#redeemer();
+		// What could not be read just now is not asked again.
+		const unreadable = new Set(this.#views.get(request.kind)?.watched.filter(({stamp}) => !stamp.readable).map(({source}) => source.label));
+		const {primary} = this.#sources(request.kind);
+		const target = await redemption.target(account, primary.filter(({label}) => !unreadable.has(label)));
 		// What claims ask for is no cached token, so nobody could use another's.
-		const lease = request.claims === undefined ? await this.#takeLease(account, request, target, signal) : undefined;
+		const lease = request.claims === undefined ? await redemption.takeLease(account, request, {primary, target, signal}) : undefined;
 		try {
 			const view = await this.#latestView(request.kind);
 			const generation = this.#generation;
@@ -467,61 +384,12 @@ export class Acquisition {
 				return toAcquired(cached, generation);
 			}
 
-			const granted = await this.#redeem(view.outcome, request, target, signal);
+			const granted = await redemption.redeem(view.outcome, request, target, signal);
 			// Its own challenge is what made this grant's generation old.
 			return toAcquired(granted, request.claims !== undefined && this.#generation === generation + 1 ? this.#generation : generation);
 		} finally {
 			await lease?.release();
 		}
-	}
-
-	/** Where a grant's results are written, `undefined` where nowhere. */
-	async #target(account: ResolvedAccount, kind: CacheKind): Promise<CacheSource | undefined> {
-		const {readOnly, unsafeAllowUnencryptedStorage} = this.#settings;
-		if (readOnly) {
-			return undefined;
-		}
-
-		// What could not be read just now cannot be written, and to ask again may take as long as a keyring that stalls.
-		const unreadable = new Set(this.#views.get(kind)?.watched.filter(({stamp}) => !stamp.readable).map(({source}) => source.label));
-		const primary = this.#sources(kind).primary.filter(({label}) => !unreadable.has(label));
-		const own = primary.find(({label}) => label === account.source.label);
-		try {
-			return own ?? await this.#cache.writableSource(primary, unsafeAllowUnencryptedStorage);
-		} catch (error) {
-			if (!(error instanceof StoreError)) {
-				throw error;
-			}
-
-			log.info(() => `Tokens are kept in memory only. ${error.message}`);
-			return undefined;
-		}
-	}
-
-	async #takeLease(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<Lease | undefined> {
-		const {authority, clientId, cacheName} = this.#settings;
-		// Beside the cache file, or where one would be: a keyring's signal file is in the same directory.
-		const path = this.#sources(request.kind).primary.map(({at, signalPath}) => at.path ?? signalPath).findLast(each => each !== undefined);
-		if (path === undefined) {
-			return undefined;
-		}
-
-		const {leasePath, takeLease} = require('./lease.js') as typeof import('./lease.js');
-		const identity = [
-			cacheName,
-			request.kind,
-			authority.origin,
-			clientId,
-			account.candidate.account.homeAccountId,
-			request.tenantId ?? this.#ownTenant() ?? '',
-			...request.scopes.map(scope => scope.toLowerCase()).toSorted(),
-		];
-		return takeLease({
-			path: leasePath(path, identity.map(part => part.toLowerCase())),
-			tryLock: async paths => this.#cache.tryLock(paths),
-			signal,
-			onlyWait: target === undefined,
-		});
 	}
 
 	/** What the sources say now, however short ago they were looked at. */
@@ -549,7 +417,7 @@ export class Acquisition {
 			clientId: this.#settings.clientId,
 			environments: this.#settings.authority.environments,
 			scopes: request.scopes,
-			tenantId: request.tenantId ?? this.#ownTenant(),
+			tenantId: request.tenantId ?? ownTenant(this.#settings),
 			nowSec: Math.floor(Date.now() / 1000),
 			lifetimeSec,
 		};
@@ -562,141 +430,26 @@ export class Acquisition {
 			: findAccessToken([...granted.filter(({sentMs}) => sentMs >= sinceMs), ...cached.filter(({cachedAt = 0}) => cachedAt * 1000 >= sinceMs)], criteria);
 	}
 
-	/** The tenant that the options ask tokens of, where they do; otherwise the account's own is meant. */
-	#ownTenant(): string | undefined {
-		const {enableGuestTenantAuthentication, tenantId, record} = this.#settings;
-		if (enableGuestTenantAuthentication) {
-			return tenantId;
-		}
-
-		return record && (tenantId ?? record.tenantId);
-	}
-
-	/** Tries the account's refresh tokens one after the other. */
-	async #redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantedToken> {
-		const {homeAccountId} = account.candidate.account;
-		const tenant = request.tenantId ?? this.#ownTenant() ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
-		signal.throwIfAborted();
-		const client = this.#tokenClient();
-		let refusal: GrantRefusal | undefined;
-		for (const entry of account.candidate.refreshTokens) {
-			const {secret} = entry;
-			if (secret === undefined) {
-				continue;
-			}
-
-			const refreshToken = this.#granted.currentRefreshToken(secret);
-			const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
-			const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
-			if (known) {
-				refusal = known.refusal;
-				continue;
-			}
-
-			const sentMs = Date.now();
-			try {
-				// Each refusal decides whether the next refresh token is needed.
-				// eslint-disable-next-line no-await-in-loop
-				const response = await client.redeem(
-					{
-						refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
-					},
-					signal,
-				);
-				// eslint-disable-next-line no-await-in-loop
-				return await this.#keep(response, account, request, {
-					tenant, refreshToken, entry, target, sentMs,
-				});
-			} catch (error) {
-				if ((error as Error).name !== 'GrantRefusal') {
-					throw error;
-				}
-
-				refusal = error as GrantRefusal;
-				this.#remember(refusal.isTokenDead ? keys.token : keys.request, refusal);
-				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
-				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
-					// The next refresh token does not have to wait for a lock.
-					void this.#writer().evict(target, account.candidate.account, refreshToken);
-				}
-			}
-		}
-
-		throw explainRefusal(refusal, request);
-	}
-
-	#remember(key: string, refusal: GrantRefusal): void {
-		this.#refused.delete(key);
-		if (this.#refused.size >= maxRefused) {
-			const [oldest] = this.#refused.keys();
-			this.#refused.delete(oldest ?? '');
-		}
-
-		this.#refused.set(key, {refusal, untilMs: refusal.isTokenDead ? Number.POSITIVE_INFINITY : performance.now() + requestRefusedMs});
-	}
-
-	async #keep(
-		response: TokenResponse,
-		account: ResolvedAccount,
-		request: TokenRequest,
-		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; sentMs: number},
-	): Promise<GrantedToken> {
-		const {authority, clientId} = this.#settings;
-		const {homeAccountId} = account.candidate.account;
-		const homeTenant = homeTenantOf(homeAccountId);
-		const issuedSec = Math.floor(Date.now() / 1000);
-		const accessToken: GrantedToken = {
-			kind: request.kind,
-			source: 'grant',
-			sentMs: sent.sentMs,
-			homeAccountId,
-			environment: authority.host,
-			clientId,
-			// The tenant as it was asked for, so that the same request finds the token again; a word such as "organizations" means home.
-			realm: request.tenantId ?? this.#ownTenant() ?? response.tenantId ?? homeTenant ?? sent.tenant,
-			target: [...new Set([...request.scopes, ...(response.scope?.split(' ') ?? [])])].join(' '),
-			secret: response.accessToken,
-			cachedAt: issuedSec,
-			expiresOn: response.expiresOnSec,
-			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
-		};
-		this.#granted.keep(accessToken, sent.refreshToken, response.refreshToken);
-		if (request.claims !== undefined) {
-			this.#granted.keepChallenge(accessToken);
-			// What was asked for before is served to those who wait for it, and to nobody else.
-			this.#generation++;
-		}
-
-		if (sent.target && !this.#granted.isOutdated(accessToken)) {
-			const grant: Grant = {
-				response,
-				account: account.candidate.account,
-				environment: authority.host,
-				environments: authority.environments,
-				clientId,
-				isAdfs: authority.isAdfs,
-				scopes: request.scopes,
-				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? sent.tenant),
-				redeemed: sent.entry,
-				isOwnCache: sent.target.label === account.source.label,
-				nowSec: issuedSec,
-			};
-			await this.#writer().write(sent.target, grant);
-		}
-
-		return accessToken;
-	}
-
-	/** Loaded when there is something to write, because most processes never have. */
-	#writer(): WriteBack {
-		if (!this.#writeBack) {
-			const {WriteBack: Writer} = require('./write-back.js') as typeof import('./write-back.js');
-			this.#writeBack = new Writer(this.#cache, (source, baseStamp, stamp) => {
-				this.#acknowledge(source, baseStamp, stamp);
+	/** Loaded when the first token is not in the cache, because that costs a hit's start-up many times over. */
+	#redeemer(): Redemption {
+		if (!this.#redemption) {
+			const {Redemption: Redeemer} = require('./redemption.js') as typeof import('./redemption.js');
+			this.#redemption = new Redeemer({settings: this.#settings, cache: this.#cache, granted: this.#granted}, {
+				written: (source, baseStamp, stamp) => {
+					this.#acknowledge(source, baseStamp, stamp);
+				},
+				challenge: () => {
+					// What was asked for before it is served to those who wait for it, and to nobody else.
+					this.#generation++;
+				},
 			});
 		}
 
-		return this.#writeBack;
+		return this.#redemption;
+	}
+
+	#asked(): Asked {
+		return {criteria: this.#criteria, showUserNames: this.#settings.allowLoggingAccountIdentifiers};
 	}
 
 	/** A write of our own is no news, unless somebody else wrote just before. */
@@ -710,15 +463,11 @@ export class Acquisition {
 		}
 	}
 
-	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
-	#tokenClient(): TokenClient {
-		if (!this.#client) {
-			const {TokenClient: Client} = require('./token-client.js') as typeof import('./token-client.js');
-			this.#client = new Client(this.#settings);
-		}
+}
 
-		return this.#client;
-	}
+/** Loaded when there is something to explain. */
+function inWords() {
+	return require('./account-failure.js') as typeof import('./account-failure.js');
 }
 
 /** The same token does not, though its times read differently once the clock by which they were written is no longer ahead. */
@@ -736,18 +485,6 @@ function toAcquired(entry: AccessTokenEntry, generation: number): AcquiredToken 
 		isLastResort: false,
 		generation,
 	};
-}
-
-function explainRefusal(refusal: GrantRefusal | undefined, request: TokenRequest): CredentialUnavailableError {
-	const why = refusal ? refusal.message : 'no refresh token of the account is left';
-	const message = `SharedTokenCacheCredential: Token acquisition failed: the user has to sign in again: ${why}. To fix, re-authenticate through developer tooling supporting Azure single sign on.`;
-	const errorResponse = refusal && {errorResponse: refusal.errorResponse, cause: refusal};
-	if (request.claims === undefined) {
-		return new CredentialUnavailableError('STC_INTERACTION_REQUIRED', message, {...errorResponse});
-	}
-
-	const suberror = refusal?.errorResponse.suberror;
-	return new AuthenticationRequiredError(message, {scopes: request.scopes, ...errorResponse, ...(suberror && {suberror})});
 }
 
 /** The mechanism itself does not answer, so that no item of it will. */

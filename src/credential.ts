@@ -1,6 +1,5 @@
 /** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
 
-import {listAccounts} from './account-list.js';
 import type {TokenRequest} from './acquisition.js';
 import {type ErrorCode, invalidArgument} from './errors.js';
 import {Flight, toAbortError} from './flight.js';
@@ -100,6 +99,7 @@ export class SharedTokenCacheCredential {
 		const {acquisition} = this.#memo;
 		// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
 		const reading = new Flight(async () => acquisition.readAll(), () => undefined);
+		const {listAccounts} = require('./account-list.js') as typeof import('./account-list.js');
 		return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
 	}
 

@@ -140,9 +140,9 @@ export class TokenMemo {
 		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
 		let flight = this.#flights.get(key);
 		if (!flight) {
-			flight = new Flight(async signal => {
+			flight = new Flight(async ending => {
 				try {
-					const acquired = await this.acquisition.acquire(request, signal, replaced);
+					const acquired = await this.acquisition.acquire(request, ending, replaced);
 					this.checkedMs = Math.max(this.checkedMs, this.acquisition.checkedMs);
 					return toHotToken(acquired, request);
 				} finally {

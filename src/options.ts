@@ -1,6 +1,5 @@
 /** Reads options and environment once, at construction, and refuses what cannot be right. */
 
-import {homedir} from 'node:os';
 import {isAbsolute, join} from 'node:path';
 import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
 import {invalidArgument} from './errors.js';
@@ -105,7 +104,7 @@ export function readSettings(
 	const persistence = readPersistence(options);
 	const retry = options.retryOptions ?? {};
 	checkIsObject(retry, 'retryOptions');
-	const home = homedir();
+	const home = homeDirectory(environment);
 	if (!isAbsolute(home)) {
 		// Below a relative path anybody's directory could pass for the user's.
 		throw invalidArgument(`The environment variable ${process.platform === 'win32' ? 'USERPROFILE' : 'HOME'} must be an absolute path: the home directory of the user who signed in.`);
@@ -317,6 +316,12 @@ function wholeNumber(value: unknown, name: string, byDefault: number, least: num
 	}
 
 	return number;
+}
+
+/** As `os.homedir()`, which is asked only where no variable tells: `node:os` is one more module to load. Source: libuv, `uv_os_homedir`. */
+function homeDirectory(environment: Readonly<Record<string, string | undefined>>): string {
+	const variable = environment[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'];
+	return variable ?? (require('node:os') as typeof import('node:os')).homedir();
 }
 
 function readDataHome(home: string, environment: Readonly<Record<string, string | undefined>>): string {

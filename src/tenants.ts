@@ -60,3 +60,14 @@ export function allowedRequestTenant(requested: string | undefined, rules: Tenan
 
 	return requested;
 }
+
+/** The tenant that the options ask tokens of, where they do; otherwise the account's own is meant. */
+export function ownTenant({enableGuestTenantAuthentication, tenantId, record}: {
+	readonly enableGuestTenantAuthentication: boolean; readonly tenantId: string | undefined; readonly record: {readonly tenantId: string} | undefined;
+}): string | undefined {
+	if (enableGuestTenantAuthentication) {
+		return tenantId;
+	}
+
+	return record && (tenantId ?? record.tenantId);
+}

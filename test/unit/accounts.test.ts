@@ -1,6 +1,7 @@
 import test from 'ava';
+import {explainSelection, maskUserName} from '../../dist/account-failure.js';
 import {
-	explainSelection, findCandidates, maskUserName, selectAccount, type AccountCriteria,
+	type AccountCriteria, findCandidates, selectAccount,
 } from '../../dist/accounts.js';
 import type {
 	AccountEntry, AppMetadataEntry, CacheSlice, RefreshTokenEntry,

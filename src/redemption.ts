@@ -1,0 +1,275 @@
+/**
+ * A grant: redeems the account's refresh tokens one after the other, remembers what was refused, and hands what was granted to the
+ * memory of this process and to the cache. Loaded when the first token is not in the cache.
+ */
+
+import type {RefreshTokenEntry} from './backend.js';
+import type {ResolvedAccount, TokenRequest} from './acquisition.js';
+import type {SharedCache} from './cache.js';
+import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} from './errors.js';
+import type {Grant} from './grant-edits.js';
+import type {TokenResponse} from './grant-response.js';
+import type {GrantedToken, GrantedTokens} from './granted-tokens.js';
+import {type Lease, leasePath, takeLease} from './lease.js';
+import type {CacheSource} from './locations.js';
+import {log} from './log.js';
+import type {Settings} from './options.js';
+import {
+	consumersTenant, homeTenantOf, isTenantGuid, organizationsTenant, ownTenant,
+} from './tenants.js';
+import type {GrantRefusal, TokenClient} from './token-client.js';
+import type {WriteBack} from './write-back.js';
+
+/** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
+const badToken = 'bad_token';
+
+/**
+ * What was refused to a request is asked again after this time, for administrators and networks change what no cache tells. Source:
+ * MSAL for .NET, `UiRequiredProvider`. Milliseconds.
+ */
+const requestRefusedMs = 120_000;
+
+/** Refusals remembered at the most: claims differ each time. */
+const maxRefused = 100;
+
+/** What the owner wants to know. */
+export type RedemptionEvents = {
+	/** A write of our own changed a source from the one stamp to the other. */
+	written: (source: CacheSource, baseStamp: string, stamp: string) => void;
+	/** A claims challenge was answered. */
+	challenge: () => void;
+};
+
+export class Redemption {
+	readonly #settings: Settings;
+	readonly #cache: SharedCache;
+	readonly #granted: GrantedTokens;
+	readonly #on: RedemptionEvents;
+	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
+	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
+	#client: TokenClient | undefined;
+	#writeBack: WriteBack | undefined;
+
+	constructor({settings, cache, granted}: {settings: Settings; cache: SharedCache; granted: GrantedTokens}, on: RedemptionEvents) {
+		this.#settings = settings;
+		this.#cache = cache;
+		this.#granted = granted;
+		this.#on = on;
+	}
+
+	/**
+	 * Where a grant's results are written, `undefined` where nowhere.
+	 *
+	 * @param primary Those that can be read: what could not be read just now cannot be written, and to ask again may take as long as a
+	 * keyring that stalls.
+	 */
+	async target(account: ResolvedAccount, primary: readonly CacheSource[]): Promise<CacheSource | undefined> {
+		const {readOnly, unsafeAllowUnencryptedStorage} = this.#settings;
+		if (readOnly) {
+			return undefined;
+		}
+
+		const own = primary.find(({label}) => label === account.source.label);
+		try {
+			return own ?? await this.#cache.writableSource(primary, unsafeAllowUnencryptedStorage);
+		} catch (error) {
+			if (!(error instanceof StoreError)) {
+				throw error;
+			}
+
+			log.info(() => `Tokens are kept in memory only. ${error.message}`);
+			return undefined;
+		}
+	}
+
+	/** Waits until no other process is getting this token. @param primary Sources of which the lease's place is told. */
+	async takeLease(account: ResolvedAccount, request: TokenRequest, {primary, target, signal}: {primary: readonly CacheSource[]; target: CacheSource | undefined; signal: AbortSignal}): Promise<Lease | undefined> {
+		const {authority, clientId, cacheName} = this.#settings;
+		// Beside the cache file, or where one would be: a keyring's signal file is in the same directory.
+		const path = primary.map(({at, signalPath}) => at.path ?? signalPath).findLast(each => each !== undefined);
+		if (path === undefined) {
+			return undefined;
+		}
+
+		const identity = [
+			cacheName,
+			request.kind,
+			authority.origin,
+			clientId,
+			account.candidate.account.homeAccountId,
+			request.tenantId ?? ownTenant(this.#settings) ?? '',
+			...request.scopes.map(scope => scope.toLowerCase()).toSorted(),
+		];
+		return takeLease({
+			path: leasePath(path, identity.map(part => part.toLowerCase())),
+			tryLock: async paths => this.#cache.tryLock(paths),
+			signal,
+			onlyWait: target === undefined,
+		});
+	}
+
+	/** Tries the account's refresh tokens one after the other. */
+	async redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantedToken> {
+		const {homeAccountId} = account.candidate.account;
+		const tenant = request.tenantId ?? ownTenant(this.#settings) ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
+		signal.throwIfAborted();
+		const client = this.#tokenClient();
+		let refusal: GrantRefusal | undefined;
+		for (const entry of account.candidate.refreshTokens) {
+			const {secret} = entry;
+			if (secret === undefined) {
+				continue;
+			}
+
+			const refreshToken = this.#granted.currentRefreshToken(secret);
+			const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
+			const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
+			if (known) {
+				refusal = known.refusal;
+				continue;
+			}
+
+			const sentMs = Date.now();
+			try {
+				// Each refusal decides whether the next refresh token is needed.
+				// eslint-disable-next-line no-await-in-loop
+				const response = await client.redeem(
+					{
+						refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
+					},
+					signal,
+				);
+				// eslint-disable-next-line no-await-in-loop
+				return await this.#keep(response, account, request, {
+					tenant, refreshToken, entry, target, sentMs,
+				});
+			} catch (error) {
+				if ((error as Error).name !== 'GrantRefusal') {
+					throw error;
+				}
+
+				refusal = error as GrantRefusal;
+				this.#remember(refusal.isTokenDead ? keys.token : keys.request, refusal);
+				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
+				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
+					// The next refresh token does not have to wait for a lock.
+					void this.#writer().evict(target, account.candidate.account, refreshToken);
+				}
+			}
+		}
+
+		throw explainRefusal(refusal, request);
+	}
+
+	/** The cache changed: what was refused may be granted now. */
+	forgetRefusals(): void {
+		this.#refused.clear();
+	}
+
+	/** Puts back what a peer wrote over. */
+	async repair(): Promise<void> {
+		await this.#writeBack?.repair();
+	}
+
+	async close(): Promise<void> {
+		const client = this.#client;
+		this.#client = undefined;
+		const writeBack = this.#writeBack;
+		this.#writeBack = undefined;
+		await Promise.all([writeBack?.close(), client?.close()]);
+	}
+
+	#remember(key: string, refusal: GrantRefusal): void {
+		this.#refused.delete(key);
+		if (this.#refused.size >= maxRefused) {
+			const [oldest] = this.#refused.keys();
+			this.#refused.delete(oldest ?? '');
+		}
+
+		this.#refused.set(key, {refusal, untilMs: refusal.isTokenDead ? Number.POSITIVE_INFINITY : performance.now() + requestRefusedMs});
+	}
+
+	async #keep(
+		response: TokenResponse,
+		account: ResolvedAccount,
+		request: TokenRequest,
+		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; sentMs: number},
+	): Promise<GrantedToken> {
+		const {authority, clientId} = this.#settings;
+		const {homeAccountId} = account.candidate.account;
+		const homeTenant = homeTenantOf(homeAccountId);
+		const issuedSec = Math.floor(Date.now() / 1000);
+		const accessToken: GrantedToken = {
+			kind: request.kind,
+			source: 'grant',
+			sentMs: sent.sentMs,
+			homeAccountId,
+			environment: authority.host,
+			clientId,
+			// The tenant as it was asked for, so that the same request finds the token again; a word such as "organizations" means home.
+			realm: request.tenantId ?? ownTenant(this.#settings) ?? response.tenantId ?? homeTenant ?? sent.tenant,
+			target: [...new Set([...request.scopes, ...(response.scope?.split(' ') ?? [])])].join(' '),
+			secret: response.accessToken,
+			cachedAt: issuedSec,
+			expiresOn: response.expiresOnSec,
+			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
+		};
+		this.#granted.keep(accessToken, sent.refreshToken, response.refreshToken);
+		if (request.claims !== undefined) {
+			this.#granted.keepChallenge(accessToken);
+			// What was asked for before is served to those who wait for it, and to nobody else.
+			this.#on.challenge();
+		}
+
+		if (sent.target && !this.#granted.isOutdated(accessToken)) {
+			const grant: Grant = {
+				response,
+				account: account.candidate.account,
+				environment: authority.host,
+				environments: authority.environments,
+				clientId,
+				isAdfs: authority.isAdfs,
+				scopes: request.scopes,
+				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? sent.tenant),
+				redeemed: sent.entry,
+				isOwnCache: sent.target.label === account.source.label,
+				nowSec: issuedSec,
+			};
+			await this.#writer().write(sent.target, grant);
+		}
+
+		return accessToken;
+	}
+
+	/** Loaded when there is something to write, because most processes never have. */
+	#writer(): WriteBack {
+		if (!this.#writeBack) {
+			const {WriteBack: Writer} = require('./write-back.js') as typeof import('./write-back.js');
+			this.#writeBack = new Writer(this.#cache, this.#on.written);
+		}
+
+		return this.#writeBack;
+	}
+
+	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
+	#tokenClient(): TokenClient {
+		if (!this.#client) {
+			const {TokenClient: Client} = require('./token-client.js') as typeof import('./token-client.js');
+			this.#client = new Client(this.#settings);
+		}
+
+		return this.#client;
+	}
+}
+
+function explainRefusal(refusal: GrantRefusal | undefined, request: TokenRequest): CredentialUnavailableError {
+	const why = refusal ? refusal.message : 'no refresh token of the account is left';
+	const message = `SharedTokenCacheCredential: Token acquisition failed: the user has to sign in again: ${why}. To fix, re-authenticate through developer tooling supporting Azure single sign on.`;
+	const errorResponse = refusal && {errorResponse: refusal.errorResponse, cause: refusal};
+	if (request.claims === undefined) {
+		return new CredentialUnavailableError('STC_INTERACTION_REQUIRED', message, {...errorResponse});
+	}
+
+	const suberror = refusal?.errorResponse.suberror;
+	return new AuthenticationRequiredError(message, {scopes: request.scopes, ...errorResponse, ...(suberror && {suberror})});
+}
