@@ -272,7 +272,8 @@ export class Acquisition {
 	}
 
 	async #findAccount(kind: CacheKind, readings: SourceReading[]): Promise<View['outcome']> {
-		const {primary, extra} = this.#sources(kind);
+		const sources = this.#sources(kind);
+		const {primary} = sources;
 		if (primary.length === 0) {
 			return new CredentialUnavailableError(
 				'STC_UNSUPPORTED_PLATFORM',
@@ -320,7 +321,7 @@ export class Acquisition {
 			return inWords().explainFailure(failed, readings, this.#asked());
 		}
 
-		for (const source of extra) {
+		for (const source of sources.extra) {
 			// eslint-disable-next-line no-await-in-loop
 			const reading = await this.#readUnlessDown(source, query, readings);
 			// eslint-disable-next-line no-await-in-loop
@@ -462,7 +463,6 @@ export class Acquisition {
 			}
 		}
 	}
-
 }
 
 /** Loaded when there is something to explain. */

@@ -82,14 +82,16 @@ function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources
 	const suffixes = [suffix, ...others];
 	return {
 		primary: [sharedKeychainItem(kind, settings), plaintext(settings, suffix)],
-		extra: [
-			...others.map(other => plaintext(settings, other)),
-			...suffixes.map(each => dotnetKeychainItem(settings, each)),
-			...[kind, otherKind(kind)].map(each => javaKeychainItem(each)),
-			...suffixes.map(each => goKeychainItem(settings, each)),
-			...suffixes.map(each => dotnetPlaintext(settings, each)),
-			gcmPlaintext(settings),
-		],
+		get extra() {
+			return [
+				...others.map(other => plaintext(settings, other)),
+				...suffixes.map(each => dotnetKeychainItem(settings, each)),
+				...[kind, otherKind(kind)].map(each => javaKeychainItem(each)),
+				...suffixes.map(each => goKeychainItem(settings, each)),
+				...suffixes.map(each => dotnetPlaintext(settings, each)),
+				gcmPlaintext(settings),
+			];
+		},
 	};
 }
 
@@ -142,17 +144,19 @@ function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources
 	const others = otherSuffixes(kind);
 	return {
 		primary: [pythonItem(settings, suffix), plaintext(settings, suffix)],
-		extra: [
-			...others.map(other => plaintext(settings, other)),
-			pythonItem(settings, `.${otherKind(kind)}`),
-			dotnetItem(settings),
-			...[suffix, ...others].map(each => dotnetPlaintext(settings, each)),
-			javaItem(settings),
-			keytarItem(settings),
-			gcmPlaintext(settings),
-			goFile(settings, kind),
-			goFile(settings, otherKind(kind)),
-		],
+		get extra() {
+			return [
+				...others.map(other => plaintext(settings, other)),
+				pythonItem(settings, `.${otherKind(kind)}`),
+				dotnetItem(settings),
+				...[suffix, ...others].map(each => dotnetPlaintext(settings, each)),
+				javaItem(settings),
+				keytarItem(settings),
+				gcmPlaintext(settings),
+				goFile(settings, kind),
+				goFile(settings, otherKind(kind)),
+			];
+		},
 	};
 }
 
