@@ -1,7 +1,7 @@
 // Objects that live until the process ends, and are not destroyed then.
 
-#ifndef STC_NEVER_DESTROYED_H_
-#define STC_NEVER_DESTROYED_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_NEVER_DESTROYED_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_NEVER_DESTROYED_H_
 
 namespace stc {
 
@@ -15,4 +15,4 @@ T& NeverDestroyed() {
 
 }  // namespace stc
 
-#endif  // STC_NEVER_DESTROYED_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_NEVER_DESTROYED_H_

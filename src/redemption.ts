@@ -83,7 +83,11 @@ export class Redemption {
 	}
 
 	/** Waits until no other process is getting this token. @param primary Sources of which the lease's place is told. */
-	async takeLease(account: ResolvedAccount, request: TokenRequest, {primary, target, signal}: {primary: readonly CacheSource[]; target: CacheSource | undefined; signal: AbortSignal}): Promise<Lease | undefined> {
+	async takeLease(
+		account: ResolvedAccount,
+		request: TokenRequest,
+		{primary, target, signal}: {primary: readonly CacheSource[]; target: CacheSource | undefined; signal: AbortSignal},
+	): Promise<Lease | undefined> {
 		const {authority, clientId, cacheName} = this.#settings;
 		// Beside the cache file, or where one would be: a keyring's signal file is in the same directory.
 		const path = primary.map(({at, signalPath}) => at.path ?? signalPath).findLast(each => each !== undefined);
