@@ -20,6 +20,8 @@ const {values} = parseArgs({options: {only: {type: 'string', multiple: true, def
 const platforms = allPlatforms.filter(({name}) => values.only.length === 0 || values.only.includes(name));
 const tally = {passed: 0, failed: 0, skipped: 0};
 const failures = [];
+/** Where each was skipped, by the title that says why. @type {Map<string, string[]>} */
+const skips = new Map();
 
 async function prepare(name, action) {
 	const {outcome} = await step(name, action);
@@ -80,9 +82,13 @@ async function testOn(platform, tree) {
 		const result = await runSuites(platform, tree);
 		tally.passed += result.passed;
 		tally.failed += result.failures.length;
-		tally.skipped += result.skipped;
+		tally.skipped += result.skipped.length;
+		for (const title of result.skipped) {
+			skips.set(title, [...skips.get(title) ?? [], platform.name]);
+		}
+
 		failures.push(...result.failures.map(failure => `${platform.name}: ${failure}`));
-		return `${result.version}: ${result.passed} passed, ${result.failures.length} failed, ${result.skipped} skipped`;
+		return `${result.version}: ${result.passed} passed, ${result.failures.length} failed, ${result.skipped.length} skipped`;
 	});
 	if (outcome !== 'passed') {
 		tally.failed++;
@@ -94,6 +100,10 @@ if (platforms.length > 0) {
 	await testPlatforms();
 } else {
 	console.error(`No such platform. Platforms: ${allPlatforms.map(({name}) => name).join(', ')}.`);
+}
+
+if (skips.size > 0) {
+	console.log(`\nSkipped\n${[...skips].map(([title, names]) => `  ${title} (${names.join(', ')})`).join('\n')}`);
 }
 
 if (failures.length > 0) {

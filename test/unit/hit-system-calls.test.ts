@@ -50,10 +50,17 @@ testWhere(test, [lackOfAddon(), lackOfStrace()], 'a million hits make no system 
 	t.true(begin !== -1 && end > begin);
 	// The thread that makes the hits; the engine's others compile and collect.
 	const [thread] = lines[begin]!.split(' ');
+	// Where a call ends that another thread interrupted in the trace, it is not counted again.
 	const calls = lines.slice(begin + 1, end)
-		.filter(line => line.startsWith(`${thread} `))
-		.map(line => /^\d+\s+(?:<\.\.\. )?(?<name>\w+)/.exec(line)?.groups?.['name'] ?? line);
-	t.deepEqual(calls.filter(name => !ofTheEngine.has(name)), []);
+		.filter(line => line.startsWith(`${thread} `) && !line.includes(' resumed>'))
+		.map(line => line.slice(thread!.length).trim());
+	// Once in a process, glibc asks whether it may shrink a heap: it opens this file, reads and closes it.
+	const asked = calls.findIndex(call => call.includes('"/proc/sys/vm/overcommit_memory"'));
+	if (asked !== -1) {
+		calls.splice(asked, 3);
+	}
+
+	t.deepEqual(calls.filter(call => !ofTheEngine.has(/^\w*/.exec(call)![0])), []);
 	// For a million hits: a few collections, and nothing that grows with their number.
 	t.true(calls.length < 10_000, `${calls.length} calls of the engine`);
 });

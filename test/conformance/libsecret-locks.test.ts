@@ -1,0 +1,38 @@
+/** The lock of a keyring's item whose writer locks elsewhere, or nowhere. */
+
+import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {join} from 'node:path';
+import process from 'node:process';
+import {promisify} from 'node:util';
+import {fileURLToPath} from 'node:url';
+import test from 'ava';
+import type {CacheSource} from '../../dist/locations.js';
+import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring.js';
+import {testWhere} from '../helpers/peers.js';
+
+testWhere(test, [missingKeyring()], 'an item of a keyring is written, and its lock\'s directory made, if it is there; if not, nothing is made', async t => {
+	const keyring = await startKeyring();
+	t.teardown(async () => keyring.close());
+	const directory = join(keyring.home, '.IdentityService');
+	const source: CacheSource = {
+		store: 'libsecret', at: locationOf('python'), label: 'item', kind: 'nocae', lockPaths: [join(directory, 'msal.cache.nocae.lockfile')],
+	};
+	const commit = async () => {
+		const {stdout} = await promisify(execFile)(process.execPath, ['-e', `
+			const {SharedCache} = require(${JSON.stringify(fileURLToPath(new URL('../../dist/cache.js', import.meta.url)))});
+			const cache = new SharedCache({keyringTimeoutMs: 10_000, lockTimeoutMs: 10_000, useNativeAddon: true});
+			// Calls to a keyring do not keep a process alive.
+			const alive = setInterval(() => undefined, 1000);
+			cache.commit(${JSON.stringify(source)}, {edits: [{section: 'AccessToken', action: 'put', key: 'k', set: {secret: '"FAKE"'}}]}).then(({outcome}) => console.log(outcome)).finally(() => clearInterval(alive));
+		`], {env: keyring.environment});
+		return stdout.trim();
+	};
+
+	t.is(await commit(), 'absent');
+	t.false(existsSync(directory));
+	await keyring.store(itemAttributes.python, '{"Account":{}}');
+	t.is(await commit(), 'written');
+	t.true(existsSync(directory));
+});
