@@ -1,0 +1,191 @@
+/** Two implementations on the same random cases: each has to do what a model says of it, and a difference counts under one named rule. */
+
+import process from 'node:process';
+import {isDeepStrictEqual} from 'node:util';
+import {type Random, randomOf} from './random.js';
+
+export type Outcomes<Outcome> = {peer: Outcome; ours: Outcome};
+
+export type Comparison<Case, Outcome, Rule extends string> = {
+	readonly peerName: string;
+	/** In the order in which they are tried. */
+	readonly rules: readonly Rule[];
+	makeCase(random: Random): Case;
+	/** The peer's outcome where no rule is on, ours where all are. */
+	predict(testCase: Case, isOn: (rule: Rule) => boolean): Outcome;
+	/** Both, on the same cache. */
+	ask(testCase: Case): Promise<Outcomes<Outcome>>;
+	/** Of what is asked, by name. */
+	versions(): Readonly<Record<string, string>>;
+	/** A kind of outcome, for the table. */
+	describe(outcome: Outcome): string;
+	/** Cases that are smaller by one thing. */
+	smallerCases(testCase: Case): Iterable<Case>;
+	/** The cache's text, for whoever wants to look. */
+	cacheText(testCase: Case): string;
+	close(): Promise<void>;
+};
+
+/** Failing cases that are shrunk and printed. */
+const maxShown = 5;
+
+/** @returns whether all was as the rules say, and no rule is one too many. */
+export async function compare<Case, Outcome, Rule extends string>(comparison: Comparison<Case, Outcome, Rule>, {count, seed}: {count: number; seed: number}): Promise<boolean> {
+	const tally = new Tally(comparison);
+	for (let index = 0; index < count && tally.failed < maxShown; index++) {
+		const testCase = comparison.makeCase(randomOf(seed + index));
+		// The peer is one process, and ours has one home directory at a time.
+
+		const outcomes = await comparison.ask(testCase);
+		if (!tally.add(testCase, outcomes)) {
+			await explainFailure(comparison, testCase, seed + index);
+		}
+
+		if (process.stderr.isTTY && index % 100 === 0) {
+			process.stderr.write(`\r${index} of ${count} \r`);
+		}
+	}
+
+	return tally.print();
+}
+
+/** The cases in which one of the two did not do what the model says. */
+export async function disagreements<Case, Outcome, Rule extends string>(
+	comparison: Comparison<Case, Outcome, Rule>,
+	{count, seed}: {count: number; seed: number},
+): Promise<Array<{testCase: Case; outcomes: Outcomes<Outcome>}>> {
+	const found: Array<{testCase: Case; outcomes: Outcomes<Outcome>}> = [];
+	for (let index = 0; index < count; index++) {
+		const testCase = comparison.makeCase(randomOf(seed + index));
+
+		const outcomes = await comparison.ask(testCase);
+		if (!isDeepStrictEqual(outcomes, predictions(comparison, testCase))) {
+			found.push({testCase, outcomes});
+		}
+	}
+
+	return found;
+}
+
+function predictions<Case, Outcome, Rule extends string>({predict}: Comparison<Case, Outcome, Rule>, testCase: Case): Outcomes<Outcome> {
+	return {peer: predict(testCase, () => false), ours: predict(testCase, () => true)};
+}
+
+async function explainFailure<Case, Outcome, Rule extends string>(comparison: Comparison<Case, Outcome, Rule>, testCase: Case, caseSeed: number): Promise<void> {
+	const fails = async (smaller: Case) => !isDeepStrictEqual(await comparison.ask(smaller), predictions(comparison, smaller));
+	const least = await shrink(testCase, {smallerCases: each => comparison.smallerCases(each), fails});
+	const outcomes = await comparison.ask(least);
+	const expected = predictions(comparison, least);
+	console.log(`\nThe case of seed ${caseSeed} is not as the rules say. Shrunk:`);
+	console.log(JSON.stringify(least, undefined, 2));
+	console.log(`The cache, had it been written at second 0: ${comparison.cacheText(least)}`);
+	for (const side of ['peer', 'ours'] as const) {
+		console.log(`${side === 'peer' ? comparison.peerName : 'ours'} did        ${JSON.stringify(outcomes[side])}`);
+		console.log(`${side === 'peer' ? comparison.peerName : 'ours'} is said to ${JSON.stringify(expected[side])}`);
+	}
+}
+
+/** Makes a failing case smaller, as long as it goes on failing. */
+async function shrink<Case>(failing: Case, {smallerCases, fails}: {smallerCases: (testCase: Case) => Iterable<Case>; fails: (testCase: Case) => Promise<boolean>}): Promise<Case> {
+	let least = failing;
+	for (let isShrinking = true; isShrinking;) {
+		isShrinking = false;
+		for (const smaller of smallerCases(least)) {
+			// Each try starts from the last that failed.
+
+			if (await fails(smaller)) {
+				least = smaller;
+				isShrinking = true;
+				break;
+			}
+		}
+	}
+
+	return least;
+}
+
+class Tally<Case, Outcome, Rule extends string> {
+	failed = 0;
+	readonly #comparison: Comparison<Case, Outcome, Rule>;
+	#same = 0;
+	readonly #kinds = new Map<string, number>();
+	readonly #decided = new Map<Rule, number>();
+	/** Cases that would fail without the rule. */
+	readonly #needed = new Map<Rule, number>();
+
+	constructor(comparison: Comparison<Case, Outcome, Rule>) {
+		this.#comparison = comparison;
+	}
+
+	/** @returns whether it is as predicted. */
+	add(testCase: Case, outcomes: Outcomes<Outcome>): boolean {
+		if (!isDeepStrictEqual(outcomes, predictions(this.#comparison, testCase))) {
+			this.failed++;
+			return false;
+		}
+
+		const {peer, ours} = outcomes;
+		increment(this.#kinds, `${this.#comparison.describe(peer)} / ${this.#comparison.describe(ours)}`);
+		if (isDeepStrictEqual(peer, ours)) {
+			this.#same++;
+		} else {
+			increment(this.#decided, this.#ruleOf(testCase));
+		}
+
+		for (const rule of this.#comparison.rules) {
+			if (!isDeepStrictEqual(ours, this.#comparison.predict(testCase, each => each !== rule))) {
+				increment(this.#needed, rule);
+			}
+		}
+
+		return true;
+	}
+
+	/** @returns whether all is as it should be. */
+	print(): boolean {
+		const {peerName, rules} = this.#comparison;
+		const width = Math.max(...rules.map(name => name.length));
+		const number = (value: number) => String(value).padStart(6);
+		console.log(`\nOutcomes (${peerName} / ours)`);
+		for (const [kind, times] of [...this.#kinds].toSorted(([, a], [, b]) => b - a)) {
+			console.log(`${number(times)}  ${kind}`);
+		}
+
+		console.log('\nDifferences by rule: cases that count under it; cases that would fail without it');
+		for (const rule of rules) {
+			console.log(`  ${rule.padEnd(width)} ${number(this.#decided.get(rule) ?? 0)} ${number(this.#needed.get(rule) ?? 0)}`);
+		}
+
+		const unneeded = rules.filter(rule => !this.#needed.has(rule));
+		const different = [...this.#decided.values()].reduce((sum, each) => sum + each, 0);
+		console.log(`\n${this.#same} cases agree, ${different} differ by a rule, ${this.failed} differ by none`);
+		if (unneeded.length > 0) {
+			console.log(`No case needs ${unneeded.join(', ')}: more cases, or a rule that is none.`);
+		}
+
+		return this.failed === 0 && unneeded.length === 0;
+	}
+
+	/** The one rule under which a difference counts: the last that it takes to get from the peer's outcome to ours. */
+	#ruleOf(testCase: Case): Rule {
+		const {predict, rules} = this.#comparison;
+		const on = new Set<Rule>();
+		let outcome = predict(testCase, () => false);
+		let last: Rule | undefined;
+		for (const rule of rules) {
+			on.add(rule);
+			const next = predict(testCase, each => on.has(each));
+			if (!isDeepStrictEqual(next, outcome)) {
+				last = rule;
+			}
+
+			outcome = next;
+		}
+
+		return last!;
+	}
+}
+
+function increment<Key>(counts: Map<Key, number>, key: Key): void {
+	counts.set(key, (counts.get(key) ?? 0) + 1);
+}

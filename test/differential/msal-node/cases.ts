@@ -1,0 +1,128 @@
+/** Random caches as the MSAL libraries leave them, and who asks for what. */
+
+import {
+	type CacheContent, type CacheRecord, chinaHosts, governmentHosts, inSeconds, otherClient, ourClient, publicHosts, scopes, type SectionName, smallerCaches, tenants, userNames,
+} from '../caches.js';
+import type {Random} from '../random.js';
+
+/** What an application keeps of an account: MSAL's AccountInfo, and what goes into an authentication record. */
+export type KnownAccount = {homeAccountId: string; environment: string; tenantId: string; username: string; localAccountId: string};
+
+export type Case = {
+	/** Every record is one. */
+	cache: CacheContent;
+	authorityHost: string;
+	account: KnownAccount;
+	scopes: string[];
+};
+
+/** A record with this field stands under a key that MSAL for Node does not make. */
+const foreignMark = 'FAKE_foreign_key';
+
+export function makeCase(random: Random): Case {
+	const {chance, pick, shuffle} = random;
+	const hosts = random.weighted<readonly string[]>([[publicHosts, 10], [governmentHosts, 1], [chinaHosts, 1]]);
+	const cache: CacheContent = {
+		Account: [], RefreshToken: [], AccessToken: [], AppMetadata: [],
+	};
+	let serial = 0;
+	const accounts: KnownAccount[] = [];
+	for (let index = random.weighted([[1, 5], [2, 3], [4, 1]]); index > 0; index--) {
+		const tenant = pick(tenants);
+		const homeAccountId = `uid-${index}.${tenant}`;
+		const environment = () => chance(0.8) ? hosts[0]! : (chance(0.9) ? pick(hosts) : hosts[0]!.toUpperCase());
+		const mark = () => ({...(chance(0.08) && {[foreignMark]: serial++})});
+		const account = {
+			homeAccountId, environment: pick(hosts), tenantId: chance(0.8) ? tenant : pick(tenants), username: pick(userNames), localAccountId: `uid-${index}`,
+		};
+		accounts.push(account);
+		if (!chance(0.05)) {
+			cache.Account.push({
+				home_account_id: homeAccountId, environment: environment(), realm: account.tenantId, local_account_id: account.localAccountId, username: account.username, authority_type: 'MSSTS', ...mark(),
+			});
+		}
+
+		for (let count = random.weighted([[0, 1], [1, 6], [2, 4], [3, 2]]); count > 0; count--) {
+			cache.RefreshToken.push({
+				credential_type: 'RefreshToken',
+				secret: `FAKE-refresh-${serial++}`,
+				home_account_id: homeAccountId,
+				environment: environment(),
+				client_id: chance(0.7) ? ourClient : otherClient,
+				...(chance(0.6) && {family_id: '1'}),
+				...(chance(0.5) && {last_modification_time: inSeconds(-random.integer(1, 9) * 1000)}),
+				...mark(),
+			});
+		}
+
+		for (let count = random.weighted([[0, 3], [1, 5], [2, 4], [4, 2]]); count > 0; count--) {
+			cache.AccessToken.push({
+				credential_type: 'AccessToken',
+				secret: `FAKE-access-${serial++}`,
+				home_account_id: homeAccountId,
+				environment: environment(),
+				client_id: chance(0.9) ? ourClient : otherClient,
+				realm: chance(0.75) ? account.tenantId : pick([...tenants, 'organizations']),
+				target: shuffle([...scopes, 'openid', 'profile']).slice(0, random.integer(1, 4)).join(' '),
+				token_type: 'Bearer',
+				cached_at: inSeconds(chance(0.94) ? -600 : pick([400, 5000])),
+				expires_on: inSeconds(pick([-500, 200, 3600, 3600, 3600, 50_000])),
+				extended_expires_on: inSeconds(60_000),
+				...(chance(0.04) && {[pick(['requestedClaimsHash', 'userAssertionHash'])]: 'hash'}),
+				...(chance(0.02) && {credential_type: 'AccessToken_With_AuthScheme', token_type: 'pop', key_id: 'key'}),
+				...mark(),
+			});
+		}
+	}
+
+	if (chance(0.7)) {
+		cache.AppMetadata.push({client_id: ourClient, environment: hosts[0]!, ...(chance(0.75) && {family_id: '1'})});
+	}
+
+	for (const section of Object.values(cache)) {
+		shuffle(section);
+	}
+
+	const wanted = random.weighted<string[]>([[[pick(scopes)], 10], [shuffle([...scopes]).slice(0, 2), 2], [[pick(scopes).toUpperCase()], 1], [[pick(scopes), 'openid'], 1]]);
+	return {
+		cache, authorityHost: chance(0.8) ? hosts[0]! : pick(hosts), account: pick(accounts), scopes: wanted,
+	};
+}
+
+/** As MSAL for Node builds it, lower case: home account id, environment, type, client or family, realm, scopes. */
+export function keyOf(section: SectionName, record: CacheRecord | string, index: number): string {
+	const {
+		[foreignMark]: mark, home_account_id: home, environment, client_id: client, family_id: family, realm = '', target = '', credential_type: type, token_type: scheme,
+	} = record as Record<string, string | undefined>;
+	if (mark !== undefined) {
+		return `foreign-${section.toLowerCase()}-${mark}`;
+	}
+
+	const parts: Record<SectionName, Array<string | undefined>> = {
+		Account: [home, environment, realm],
+		RefreshToken: [home, environment, type, family ?? client, realm, target, ''],
+		AccessToken: [home, environment, type, client, realm, target, '', ...(scheme === 'Bearer' ? [] : [scheme])],
+		AppMetadata: ['appmetadata', environment, client],
+	};
+	return section === 'Account' && home === undefined ? String(index) : parts[section].join('-').toLowerCase();
+}
+
+/** What is left in the file of records under the same key: the last, in the place of the first. */
+export function writtenRecords(cache: CacheContent, section: SectionName): Array<{key: string; record: CacheRecord}> {
+	const written = new Map<string, CacheRecord>();
+	for (const [index, record] of cache[section].entries()) {
+		written.set(keyOf(section, record, index), record as CacheRecord);
+	}
+
+	return [...written].map(([key, record]) => ({key, record}));
+}
+
+export function * smallerCases(testCase: Case): Generator<Case> {
+	for (const cache of smallerCaches(testCase.cache)) {
+		yield {...testCase, cache};
+	}
+
+	for (const index of testCase.scopes.length > 1 ? testCase.scopes.keys() : []) {
+		yield {...testCase, scopes: testCase.scopes.toSpliced(index, 1)};
+	}
+}

@@ -1,0 +1,16 @@
+/** The differences from MSAL for Node that this comparison can meet, each on purpose. The README lists them under the same names. */
+
+/** In the order in which they are tried: a difference counts under the last rule that it takes to explain it. */
+export const ruleNames = [
+	'account in the cache',
+	'ignoring case: environment',
+	'records under any key',
+	'OpenID scopes',
+	'bound access tokens',
+	'several access tokens',
+	'clocks ahead',
+	'family refresh tokens',
+	'newest refresh token',
+] as const;
+
+export type RuleName = (typeof ruleNames)[number];

@@ -1,0 +1,12 @@
+/** What MSAL for Node finds in a cache is what our credential finds, but for the rules in the README. The long form: `npm run test:differential`. */
+
+import test from 'ava';
+import {disagreements} from '../differential/comparison.js';
+import {lackOf, testWhere} from '../helpers/peers.js';
+
+testWhere(test, [lackOf('msal-node')], 'acquireTokenSilent and getToken find the same token in 300 random caches, or differ by a named rule', async t => {
+	const {MsalNodeComparison} = await import('../differential/msal-node/comparison.js');
+	const comparison = await MsalNodeComparison.start();
+	t.teardown(async () => comparison.close());
+	t.deepEqual(await disagreements(comparison, {count: 300, seed: 1}), []);
+});
