@@ -3,14 +3,13 @@
 // Arguments: other test files. The first finding ends the process that it is in, and the test with it. Linux with GCC; opt-in, because
 // it takes minutes.
 
-import fs from 'node:fs';
-import path from 'node:path';
 import process from 'node:process';
 import {runAva} from './lib/ava.mjs';
 import {buildDist} from './lib/build.mjs';
 import {installPackages, npm} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {runOrFail} from './lib/run.mjs';
+import {makeScratchTree} from './lib/scratch-tree.mjs';
 import {step} from './lib/steps.mjs';
 
 const tree = fromRoot('.cache', 'sanitized');
@@ -24,14 +23,7 @@ const suites = [
 ];
 
 async function makeTree() {
-	fs.rmSync(tree, {recursive: true, force: true});
-	for (const name of ['package.json', 'tsconfig.json', 'ava.config.mjs', 'binding.gyp', 'native', 'dist', 'scripts', 'src']) {
-		fs.cpSync(fromRoot(name), path.join(tree, name), {recursive: true});
-	}
-
-	fs.cpSync(fromRoot('test'), path.join(tree, 'test'), {recursive: true, filter: file => path.basename(file) !== 'node_modules'});
-	fs.symlinkSync(fromRoot('node_modules'), path.join(tree, 'node_modules'));
-	fs.symlinkSync(fromRoot('test', 'peers', 'node_modules'), path.join(tree, 'test', 'peers', 'node_modules'));
+	makeScratchTree('sanitized');
 }
 
 async function compile() {

@@ -1,0 +1,112 @@
+// `npm run coverage`: which lines and branches of `src/` (V8's counts, by c8) and of `native/` (gcov's) the tests reach, in a copy of
+// this repository. Arguments: test files, in the place of all. `-- --uncovered` names the lines. Linux with GCC; takes some minutes.
+// What ends by a signal leaves no counts: tests that kill count for nothing here.
+
+import fs from 'node:fs';
+import path from 'node:path';
+import process from 'node:process';
+import {parseArgs} from 'node:util';
+import {runAva} from './lib/ava.mjs';
+import {readGcov} from './lib/gcov.mjs';
+import {installPackages, npm} from './lib/npm.mjs';
+import {installPeers} from './lib/peers.mjs';
+import {fromRoot} from './lib/paths.mjs';
+import {runOrFail} from './lib/run.mjs';
+import {makeScratchTree} from './lib/scratch-tree.mjs';
+import {step} from './lib/steps.mjs';
+
+const {values, positionals} = parseArgs({options: {uncovered: {type: 'boolean', default: false}}, allowPositionals: true});
+/** Where `npm run coverage` shows what decides about tokens. */
+const tree = fromRoot('.cache', 'covered');
+const counts = path.join(tree, '.cache', 'v8');
+const report = path.join(tree, '.cache', 'report');
+
+async function compileDist() {
+	await runOrFail(process.execPath, ['--input-type=module', '--eval', 'import {bundle} from "./scripts/lib/bundle.mjs"; await bundle("dist");'], {cwd: tree, env: {STC_SOURCE_MAPS: '1'}});
+}
+
+async function compileAddon() {
+	// Counted by atomic additions, because jobs run on several threads.
+	const flags = '--coverage -fprofile-update=atomic -O0';
+	await npm(['exec', '--offline', '--', 'node-gyp', 'rebuild', '--jobs=max', '--loglevel=warn'], {cwd: tree, env: {CXXFLAGS: flags, LDFLAGS: '--coverage'}});
+}
+
+async function reportSources() {
+	await runOrFail(process.execPath, [
+		fromRoot('node_modules', 'c8', 'bin', 'c8.js'),
+		'report',
+		`--temp-directory=${counts}`,
+		`--reports-dir=${report}`,
+		'--reporter=json',
+		'--reporter=html',
+		'--include=src/**',
+		'--exclude-after-remap',
+		'--all',
+		'--src=src',
+	], {cwd: tree});
+	return fs.existsSync(path.join(report, 'coverage-final.json')) ? undefined : 'no report';
+}
+
+const percent = (part, whole) => whole === 0 ? '   100' : (100 * part / whole).toFixed(1).padStart(6);
+
+/** @param {Array<{name: string, lines: boolean[], branches: boolean[], uncovered: string[]}>} files */
+function print(title, files) {
+	const width = Math.max(...files.map(({name}) => name.length));
+	console.log(`\n${title.padEnd(width)}   lines   branches, %`);
+	const sum = {lines: [], branches: []};
+	for (const {name, lines, branches, uncovered} of files.toSorted((a, b) => a.name.localeCompare(b.name))) {
+		sum.lines.push(...lines);
+		sum.branches.push(...branches);
+		console.log(`${name.padEnd(width)}  ${percent(lines.filter(Boolean).length, lines.length)}   ${percent(branches.filter(Boolean).length, branches.length)}${values.uncovered && uncovered.length > 0 ? `   ${uncovered.join(' ')}` : ''}`);
+	}
+
+	console.log(`${'all'.padEnd(width)}  ${percent(sum.lines.filter(Boolean).length, sum.lines.length)}   ${percent(sum.branches.filter(Boolean).length, sum.branches.length)}`);
+}
+
+function sourcesOf(json) {
+	return Object.values(json).map(({path: file, statementMap, s, branchMap, b}) => {
+		const missed = Object.entries(branchMap).flatMap(([id, {locations}]) => locations.flatMap(({start}, index) => b[id][index] === 0 ? [start.line] : []));
+		const lines = Object.keys(statementMap).map(id => s[id] > 0);
+		return {
+			name: path.relative(tree, file),
+			lines,
+			branches: Object.values(b).flat().map(count => count > 0),
+			uncovered: [...new Set([...missed, ...Object.keys(statementMap).filter(id => s[id] === 0).map(id => statementMap[id].start.line)])].toSorted((a, z) => a - z).map(String),
+		};
+	});
+}
+
+function nativeOf(files) {
+	return [...files].map(([name, {lines, branches}]) => ({
+		name,
+		lines: [...lines.values()].map(count => count > 0),
+		branches: [...branches.values()].flat(),
+		uncovered: [...new Set([...[...lines].filter(([, count]) => count === 0).map(([number]) => number), ...[...branches].filter(([, taken]) => taken.includes(false)).map(([number]) => number)])]
+			.toSorted((a, z) => a - z).map(String),
+	}));
+}
+
+let isReady = true;
+const preparations = [
+	['npm packages', installPackages],
+	['peers', () => installPeers()],
+	['copy', () => {
+		makeScratchTree('covered');
+	}],
+	['dist with source maps', compileDist],
+	['addon with counters', compileAddon],
+];
+for (const [name, action] of preparations) {
+	isReady &&= (await step(name, action)).outcome !== 'failed';
+}
+
+process.exitCode = 1;
+if (isReady) {
+	const {passed, failed, skipped} = await runAva([...positionals, '--timeout=10m'], {cwd: tree, env: {NODE_V8_COVERAGE: counts}});
+	await step('report of src/', reportSources);
+	print('src', sourcesOf(JSON.parse(fs.readFileSync(path.join(report, 'coverage-final.json'), 'utf8'))));
+	print('native', nativeOf(await readGcov(tree)));
+	console.log(`\nPage by page: ${path.relative(fromRoot(), path.join(report, 'index.html'))}`);
+	process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+	console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+}
