@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "never_destroyed.h"
+
 namespace stc {
 
 namespace {
@@ -12,24 +14,21 @@ struct Entry {
 };
 
 // Filled by static initialisers, whose order is not defined: made by whoever comes first.
-std::vector<Entry>& Registry() {
-  static std::vector<Entry> registry;
-  return registry;
-}
+std::vector<Entry>& Registry() { return NeverDestroyed<std::vector<Entry>>(); }
 
-}  // namespace
-
-const std::vector<const SecretStore*>& RegisteredStores() {
-  static const std::vector<const SecretStore*> stores = [] {
+// Best first.
+struct SortedStores : std::vector<const SecretStore*> {
+  SortedStores() {
     std::vector<Entry> entries = Registry();
     std::sort(entries.begin(), entries.end(),
               [](const Entry& a, const Entry& b) { return a.rank < b.rank; });
-    std::vector<const SecretStore*> sorted;
-    for (const Entry& entry : entries) sorted.push_back(entry.store);
-    return sorted;
-  }();
-  return stores;
-}
+    for (const Entry& entry : entries) push_back(entry.store);
+  }
+};
+
+}  // namespace
+
+const std::vector<const SecretStore*>& RegisteredStores() { return NeverDestroyed<SortedStores>(); }
 
 bool internal::RegisterStore(const SecretStore* store, int rank) {
   Registry().push_back({store, rank});
