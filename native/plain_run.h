@@ -12,10 +12,15 @@
 #include <cstddef>
 #include <cstdint>
 
+// For tests: the kernel of processors without vectors, wherever it is compiled.
+#if !defined(STC_SCALAR_KERNEL)
 #if defined(__SSE2__)
+#define STC_SSE2_KERNEL
 #include <emmintrin.h>
 #elif defined(__ARM_NEON) && defined(__aarch64__)
+#define STC_NEON_KERNEL
 #include <arm_neon.h>
+#endif
 #endif
 
 namespace stc {
@@ -27,7 +32,7 @@ inline bool IsPlain(char c) {
   return static_cast<signed char>(c) >= 0x20 && c != '"' && c != '\\';
 }
 
-#if defined(__SSE2__)
+#if defined(STC_SSE2_KERNEL)
 
 // All bits of the bytes that are not plain. With bit 1 turned over, the quotation mark comes to
 // stand right after the control characters, and before all else but the negative bytes.
@@ -59,7 +64,7 @@ inline bool HasStop64(const char* p) {
   return _mm_movemask_epi8(any) != 0;
 }
 
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(STC_NEON_KERNEL)
 
 inline uint8x16_t Stops(const char* p) {
   const uint8x16_t bytes = vld1q_u8(reinterpret_cast<const uint8_t*>(p));

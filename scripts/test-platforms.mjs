@@ -67,6 +67,11 @@ async function testPlatforms() {
 		}
 	}
 
+	if (platforms.some(({name}) => name === 'linux-arm64')) {
+		const {testNeonKernel} = await import('./lib/platform-kernel.mjs');
+		tally.passed += await prepare('scanner\'s kernel for arm64', testNeonKernel) ? 1 : 0;
+	}
+
 	console.log();
 	// Two at a time: many tests wait for something.
 	const waiting = platforms.values();

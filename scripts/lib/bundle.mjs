@@ -5,7 +5,6 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import process from 'node:process';
 import {rollup} from '@rollup/wasm-node';
 import ts from 'typescript';
 import {fromRoot} from './paths.mjs';
@@ -44,7 +43,6 @@ export async function bundle(dist) {
 		const {output} = await build.write({
 			dir: dist,
 			format: 'cjs',
-			sourcemap: withSourceMaps ? 'inline' : false,
 			exports: 'named',
 			entryFileNames: '[name].js',
 			chunkFileNames: '[name].js',
@@ -63,19 +61,16 @@ export async function bundle(dist) {
 	}
 }
 
-/** For `npm run coverage` alone: what is released has none. */
-const withSourceMaps = Boolean(process.env.STC_SOURCE_MAPS);
-
 /** Types are checked elsewhere; here they are taken out. */
 const typescript = {
 	name: 'typescript',
 	resolveId: (id, importer) => importer && id.startsWith('.') ? path.join(path.dirname(importer), id.replace(/\.js$/, '.ts')) : null,
-	transform(code) {
-		const {outputText, sourceMapText} = ts.transpileModule(code, {
-			compilerOptions: {target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, sourceMap: withSourceMaps},
-		});
-		return {code: outputText, map: sourceMapText ?? null};
-	},
+	transform: code => ({
+		code: ts.transpileModule(code, {
+			compilerOptions: {target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext},
+		}).outputText,
+		map: null,
+	}),
 };
 
 /** @type {Map<string, Set<string>>} */
