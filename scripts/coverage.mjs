@@ -45,6 +45,7 @@ async function reportSources() {
 		'--reporter=json',
 		'--reporter=html',
 		'--include=src/**',
+		'--exclude=src/types.ts',
 		'--exclude-after-remap',
 		'--all',
 		'--src=src',

@@ -32,6 +32,9 @@ const requestRefusedMs = 120_000;
 /** Refusals remembered at the most: claims differ each time. */
 const maxRefused = 100;
 
+/** Where AD FS's tokens are cached. Source: MSAL for Python 1.39, `authority.py`: the path's first segment stands for a tenant. */
+const adfsRealm = 'adfs';
+
 /** What the owner wants to know. */
 export type RedemptionEvents = {
 	/** A write of our own changed a source from the one stamp to the other. */
@@ -234,7 +237,7 @@ export class Redemption {
 				clientId,
 				isAdfs: authority.isAdfs,
 				scopes: request.scopes,
-				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? sent.tenant),
+				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? account.candidate.account.realm ?? (authority.isAdfs ? adfsRealm : sent.tenant)),
 				redeemed: sent.entry,
 				isOwnCache: sent.target.label === account.source.label,
 				nowSec: issuedSec,

@@ -419,3 +419,80 @@ test('AD FS: its own path, and no tenant of a request', async t => {
 	t.is(entra.tokenRequests[0]?.path, '/adfs/oauth2/token');
 	t.is(entra.tokenRequests[0]?.headers['x-anchormailbox'], `Oid:${homeAccountId(ann).replace('.', '@')}`);
 });
+
+test('AD FS: an account without a tenant keeps the realm that it has; no word for "any tenant" is written', async t => {
+	const environment = 'adfs.contoso.example';
+	for (const [realm, written] of [['adfs', 'adfs'], [undefined, 'adfs']] as const) {
+		const entra = await server(t, {extraNames: [environment]});
+		// AD FS tells neither a tenant nor client_info.
+		entra.scriptAll(faults.grantWithout('id_token', 'client_info'));
+		const home = new TestHome(t);
+		const record = {environment, home_account_id: 'subject-of-ann'};
+		home.write(cacheOf({accounts: [accountRecord(ann, {...record, realm})], refreshTokens: [refreshTokenRecord(ann, refreshToken, record)]}));
+		const credential = home.credential({authorityHost: `https://${environment}/adfs`}, entra);
+		const {token} = await credential.getToken(scope);
+		t.is(entra.tokenRequests[0]?.headers['x-anchormailbox'], undefined);
+		const stored = Object.values(home.read()['AccessToken'] ?? {}).find(({secret}) => secret === token);
+		t.is(stored?.['realm'], written);
+		t.is((await credential.getToken(scope)).token, token);
+	}
+});
+
+for (const [what, tenantId, realm] of [['asked for by its id', 'dddddddd-0000-4000-8000-0000000000dd', 'dddddddd-0000-4000-8000-0000000000dd'], ['not asked for', undefined, ann.utid]] as const) {
+	test(`an answer that does not tell its tenant, which was ${what}: the realm in the cache`, async t => {
+		const {entra, home, credential} = await setUp(t);
+		entra.scriptAll(faults.grantWithout('id_token', 'scope'));
+		const {token} = await credential.getToken(scope, {...(tenantId && {tenantId})});
+		const stored = Object.values(home.read()['AccessToken'] ?? {}).find(({secret}) => secret === token);
+		t.like(stored, {realm, target: scope});
+	});
+}
+
+test('a pause that the authority asked for is waited out by the next call, as long as its caller waits', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(1)], retryOptions: {maxRetries: 0}});
+	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError'});
+	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 50}}));
+	t.is(entra.tokenRequests.length, 1);
+	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
+	const [first, second] = entra.tokenRequests;
+	t.is(entra.tokenRequests.length, 2);
+	t.true((second?.receivedMs ?? 0) - (first?.receivedMs ?? 0) >= 900);
+});
+
+test('JSON that is no OAuth error: AuthenticationError that says so', async t => {
+	const {credential} = await setUp(t, {behaviours: [faults.body('{"message":"no such resource"}', {status: 404})]});
+	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+	t.regex(error.message, /with HTTP 404: an answer without an OAuth error\./);
+});
+
+test('refusals that are remembered do not pile up: after a hundred others the first is asked for again', async t => {
+	const {entra, credential} = await setUp(t);
+	entra.scriptAll(faults.interactionRequired());
+	const ask = async (claim: number) => {
+		await t.throwsAsync(credential.getToken(scope, {claims: JSON.stringify({claim})}), {name: 'AuthenticationRequiredError'});
+		return entra.tokenRequests.length;
+	};
+
+	t.is(await ask(0), 1);
+	t.is(await ask(0), 1);
+	for (let claim = 1; claim <= 100; claim++) {
+		await ask(claim);
+	}
+
+	t.is(await ask(100), 101);
+	t.is(await ask(0), 102);
+});
+
+for (const [suberror, isEvicted] of [['bad_token', true], [undefined, false]] as const) {
+	test(`a refresh token that is refused as ${suberror ?? 'expired'} ${isEvicted ? 'leaves' : 'stays in'} the cache, and others stay`, async t => {
+		const {entra, home, credential} = await setUp(t);
+		const others = refreshTokenRecord(bob, 'FAKE-refresh-token-of-bob');
+		home.write(cacheOf({accounts: [accountRecord(ann), accountRecord(bob)], refreshTokens: [refreshTokenRecord(ann, refreshToken), others]}));
+		entra.scriptAll(faults.invalidGrant(suberror ? {suberror} : {}));
+		const chosen = home.credential({...quick, username: ann.username}, entra);
+		await t.throwsAsync(chosen.getToken(scope), {name: 'CredentialUnavailableError'});
+		await Promise.all([chosen.close(), credential.close()]);
+		const left = Object.values(home.read()['RefreshToken'] ?? {}).map(({secret}) => secret);
+		t.deepEqual(left, isEvicted ? ['FAKE-refresh-token-of-bob'] : [refreshToken, 'FAKE-refresh-token-of-bob']);
+	});
+}

@@ -4,7 +4,7 @@
  */
 
 import {
-	mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync,
+	mkdirSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
@@ -107,6 +107,11 @@ export class TestHome {
 		mkdirSync(dirname(path), {recursive: true, mode: 0o700});
 		writeFileSync(path, typeof cache === 'string' || cache instanceof Uint8Array ? cache : JSON.stringify(cache), {mode: 0o600});
 		return path;
+	}
+
+	/** The plaintext cache for requests without CAE, as it is now. */
+	read(): CacheSections {
+		return JSON.parse(readFileSync(join(this.path, '.IdentityService', 'msal.cache.nocae'), 'utf8')) as CacheSections;
 	}
 
 	/** As {@link write}, last changed a minute ago: a reader does not take it for a file in the middle of a write. */

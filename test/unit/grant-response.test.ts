@@ -95,6 +95,9 @@ test('an OAuth error, without line breaks, the refresh token, or anything that m
 	t.is(response && describeErrorResponse(response), 'invalid_grant (bad_token), AADSTS700082: The refresh token [hidden] has expired.');
 	t.is(readErrorResponse({error: 5}, secret), undefined);
 	t.is(describeErrorResponse({error: 'x', errorDescription: ''}), 'x');
+	t.deepEqual(readErrorResponse({error: 'x', error_codes: [70_000, 'y']}, secret), {error: 'x', errorDescription: '', errorCodes: [70_000]});
+	t.is(describeErrorResponse({error: 'x', errorDescription: '', errorCodes: [70_000]}), 'x, AADSTS70000');
+	t.is(describeErrorResponse({error: 'x', errorDescription: '', errorCodes: []}), 'x');
 });
 
 test('which errors need the user, and which end a refresh token', t => {

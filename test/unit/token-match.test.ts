@@ -85,3 +85,14 @@ test('of several the one that lives longest', t => {
 	const entries = [entry({secret: 'a', expiresOn: nowSec + 1000}), entry({secret: 'b', expiresOn: nowSec + 3000}), entry({secret: 'c', expiresOn: nowSec + 2000})];
 	t.is(findAccessToken(entries, criteria)?.secret, 'b');
 });
+
+test('realm: an account whose id names no tenant has that of its record; what names no realm is nobody\'s else', t => {
+	const {realm: entryRealm, ...withoutRealm} = entry();
+	const account = {homeAccountId: 'uid', environment: 'login.microsoftonline.com'};
+	const finds = (record: AccessTokenEntry, of: TokenCriteria['account']) => findAccessToken([{...record, homeAccountId: of.homeAccountId}], {...criteria, account: of}) !== undefined;
+	t.is(entryRealm, 'home');
+	t.false(finds(withoutRealm, criteria.account));
+	t.true(finds(entry({realm: 'adfs'}), {...account, realm: 'ADFS'}));
+	t.false(finds(entry({realm: 'adfs'}), account));
+	t.true(finds(withoutRealm, account));
+});
