@@ -27,6 +27,9 @@
 #if defined(__linux__)
 #include "kernel_key.h"
 #endif
+#if defined(_WIN32)
+#include "known_folder.h"
+#endif
 #include "memory_source.h"
 #include "secret_store.h"
 #include "status.h"
@@ -832,6 +835,15 @@ Napi::Value ReadKey(const Napi::CallbackInfo& info) {
 }
 #endif
 
+#if defined(_WIN32)
+Napi::Value LocalAppData(const Napi::CallbackInfo& info) {
+  std::string path;
+  const Status status = FindLocalAppData(&path);
+  if (!status.ok()) return ToJs(info.Env(), status);
+  return Napi::String::New(info.Env(), path);
+}
+#endif
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["apiVersion"] = kApiVersion;
   Napi::Array stores = Napi::Array::New(env);
@@ -855,6 +867,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Napi::Function::New<StartPoolTask<LockCallTask<LockCall::kRelease>>>(env, "releaseLock");
 #if defined(__linux__)
   exports["readKey"] = Napi::Function::New<ReadKey>(env, "readKey");
+#endif
+#if defined(_WIN32)
+  exports["localAppData"] = Napi::Function::New<LocalAppData>(env, "localAppData");
 #endif
   return exports;
 }

@@ -49,6 +49,8 @@ type NativeAddon = {
 	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
 	/** The payload of a key of the kernel. Linux alone has it. */
 	readKey?(description: string): Uint8Array | NativeFailure | null;
+	/** The user's local application data, as the system knows it. Windows alone has it. */
+	localAppData?(): string | NativeFailure;
 };
 
 /** Opaque. Garbage collection releases it as a last resort. */
@@ -308,10 +310,19 @@ export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError
 	return loaded;
 }
 
-let loaded: {backend?: CacheBackend; error?: StoreError} | undefined;
+let loaded: Loaded | undefined;
+
+type Loaded = {backend?: CacheBackend; addon?: NativeAddon; error?: StoreError};
+
+/** Where Windows keeps the user's local application data whatever the environment says; `undefined` where nobody tells. */
+export function localAppData(): string | undefined {
+	loaded ??= load(candidates());
+	const found = loaded.addon?.localAppData?.();
+	return typeof found === 'string' ? found : undefined;
+}
 
 /** Loads the first of `paths` that is an addon of the right kind. `open` gives what a file exports, and throws if it cannot. */
-export function load(paths: readonly string[], open: (path: string) => unknown = openAddon): {backend?: CacheBackend; error?: StoreError} {
+export function load(paths: readonly string[], open: (path: string) => unknown = openAddon): Loaded {
 	const failures = paths.length === 0 ? ['this bundle is an ES module and has no __dirname, so there is nowhere to look'] : [];
 	for (const path of paths) {
 		if (!existsSync(path)) {
@@ -322,7 +333,7 @@ export function load(paths: readonly string[], open: (path: string) => unknown =
 		try {
 			const addon = open(path) as NativeAddon;
 			if (addon.apiVersion === apiVersion) {
-				return {backend: new NativeBackend(addon)};
+				return {backend: new NativeBackend(addon), addon};
 			}
 
 			failures.push(`${path} is of another version of this package`);

@@ -3,6 +3,7 @@
 import {isAbsolute, join} from 'node:path';
 import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
 import {invalidArgument} from './errors.js';
+import {localAppData} from './native.js';
 import {checkTenantId, type TenantRules} from './tenants.js';
 import type {
 	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
@@ -27,7 +28,7 @@ export type Settings = {
 	readonly unsafeAllowUnencryptedStorage: boolean;
 	/** The user's home directory, absolute. */
 	readonly home: string;
-	/** `$XDG_DATA_HOME`, on Windows `%LOCALAPPDATA%`, or its default. .NET keeps its caches there; on Windows, every library does. */
+	/** `$XDG_DATA_HOME`, on Windows `%LOCALAPPDATA%` or the known folder, or its default. .NET keeps its caches there; on Windows, every library does. */
 	readonly dataHome: string;
 	/** `$XDG_CACHE_HOME`, or its default. Go keeps its caches there. */
 	readonly cacheHome: string;
@@ -324,13 +325,14 @@ function homeDirectory(environment: Readonly<Record<string, string | undefined>>
 	return variable ?? (require('node:os') as typeof import('node:os')).homedir();
 }
 
+/** Python and MSAL for Node go by the variable, .NET by what the system knows. The two differ only where somebody changed the variable. */
 function readDataHome(home: string, environment: Readonly<Record<string, string | undefined>>): string {
 	return process.platform === 'win32'
-		? absoluteOr(environment['LOCALAPPDATA'], join(home, 'AppData', 'Local'))
+		? absoluteOr(environment['LOCALAPPDATA'], undefined) ?? localAppData() ?? join(home, 'AppData', 'Local')
 		: absoluteOr(environment['XDG_DATA_HOME'], join(home, '.local', 'share'));
 }
 
 /** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */
-function absoluteOr(path: string | undefined, fallback: string): string {
+function absoluteOr<Fallback extends string | undefined>(path: string | undefined, fallback: Fallback): string | Fallback {
 	return path && isAbsolute(path) ? path : fallback;
 }

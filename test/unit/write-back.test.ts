@@ -339,6 +339,31 @@ test.serial('what was written over late is looked after for a minute from then, 
 	await writer.close();
 });
 
+test.serial('of many grants for one and the same, the newest is looked after, and what only an older one brought', async t => {
+	mock.timers.enable({apis: ['setTimeout']});
+	t.teardown(() => {
+		mock.timers.reset();
+	});
+	const {commits, cache} = scriptedCache();
+	const writer = new WriteBack({...cache, stamp: async () => ({value: 'a peer\'s', readable: true})} as unknown as SharedCache, () => undefined);
+	const {refreshToken: _none, familyId: _family, ...unrotated} = grantOf().response;
+	const write = async (name: string, rest: Partial<Grant> = {}) => writer.write(plaintextFile('/c'), grantOf({...rest, response: {...rest.response ?? grantOf().response, accessToken: `FAKE-${name}`}}));
+	for (let serial = 0; serial < 200; serial++) {
+		await write(`scope-${serial}`);
+	}
+
+	await write('other-scope', {scopes: ['https://storage.azure.com/.default']});
+	await write('other-realm', {realm: 'cccccccc-0000-4000-8000-0000000000cc'});
+	await write('last', {response: unrotated});
+	await writer.repair();
+	const {edits} = commits.at(-1)!.change;
+	const secretsOf = (section: string) => edits.filter(edit => edit.section === section).map(edit => edit.action === 'put' ? edit.set?.['secret'] : undefined);
+	// Newest first. The last one brought no refresh token, so that of the one before it is still looked after.
+	t.deepEqual(secretsOf('AccessToken'), ['"FAKE-last"', '"FAKE-other-realm"', '"FAKE-other-scope"', '"FAKE-scope-199"']);
+	t.is(secretsOf('RefreshToken').length, 3);
+	await writer.close();
+});
+
 test.serial('an account that is not there twice, with seconds between, was not signed out', async t => {
 	mock.timers.enable({apis: ['setTimeout']});
 	const startMs = performance.now();

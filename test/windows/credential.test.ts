@@ -55,6 +55,23 @@ function localData(t: ExecutionContext): string {
 	return process.env['LOCALAPPDATA'];
 }
 
+test('without %LOCALAPPDATA%, what the system knows counts', async t => {
+	const before = process.env['LOCALAPPDATA']!;
+	t.teardown(() => {
+		process.env['LOCALAPPDATA'] = before;
+	});
+	delete process.env['LOCALAPPDATA'];
+	// Not from the profile, where other systems would look.
+	const profile = process.env['USERPROFILE'];
+	process.env['USERPROFILE'] = String.raw`C:\nobody`;
+	t.teardown(() => {
+		process.env['USERPROFILE'] = profile;
+	});
+	const error = await t.throwsAsync(new SharedTokenCacheCredential().getToken(scope), {name: 'CredentialUnavailableError'});
+	t.true(error.message.includes(join(before, '.IdentityService', 'msal.cache.nocae')), error.message);
+	t.false(error.message.includes('nobody'));
+});
+
 const cachePathIn = (data: string, suffix = '.nocae') => join(data, '.IdentityService', `msal.cache${suffix}`);
 
 /** The file as Microsoft's library keeps it. */

@@ -1,0 +1,47 @@
+#include "known_folder.h"
+#include "wide_path.h"
+#include "win32_status.h"
+#include "windows_api.h"
+
+namespace stc {
+
+namespace {
+
+// Source: FOLDERID_LocalAppData and KF_FLAG_DONT_VERIFY in KnownFolders.h and ShlObj_core.h of the
+// Windows SDK.
+constexpr GUID kLocalAppData = {
+    0xF1B32785, 0x6FBA, 0x4FCF, {0x9D, 0x55, 0x7B, 0x8E, 0x7F, 0x15, 0x70, 0x91}};
+constexpr DWORD kDontVerify = 0x4000;
+
+using GetKnownFolderPath = HRESULT(WINAPI*)(const GUID&, DWORD, HANDLE, wchar_t**);
+using FreeTaskMemory = void(WINAPI*)(void*);
+
+// Never unloaded. shell32 brings much else along, and few processes need it.
+template <typename Function>
+Function FromSystem(const wchar_t* library, const char* name) {
+  const HMODULE module = LoadLibraryExW(library, nullptr, LOAD_LIBRARY_SEARCH_SYSTEM32);
+  return module == nullptr
+             ? nullptr
+             : reinterpret_cast<Function>(reinterpret_cast<void*>(GetProcAddress(module, name)));
+}
+
+}  // namespace
+
+Status FindLocalAppData(std::string* path) {
+  const auto get = FromSystem<GetKnownFolderPath>(L"shell32.dll", "SHGetKnownFolderPath");
+  const auto free = FromSystem<FreeTaskMemory>(L"ole32.dll", "CoTaskMemFree");
+  if (get == nullptr || free == nullptr) {
+    return Win32Status("LoadLibraryExW", "shell32.dll", GetLastError());
+  }
+  wchar_t* found = nullptr;
+  const HRESULT result = get(kLocalAppData, kDontVerify, nullptr, &found);
+  if (SUCCEEDED(result) && found != nullptr) *path = Narrow(found);
+  // To be freed in any case. Source: Windows documentation, SHGetKnownFolderPath.
+  free(found);
+  return SUCCEEDED(result) && !path->empty()
+             ? Status::Ok()
+             : Win32Status("SHGetKnownFolderPath", "FOLDERID_LocalAppData",
+                           static_cast<uint32_t>(result) & 0xFFFF);
+}
+
+}  // namespace stc
