@@ -161,17 +161,27 @@ test('threads and contexts each have an addon of their own, and go on when one o
 	const query = {environments: [builtEnvironment], clientId: builtClientId, nowSec: 0};
 	const ask = `
 		const {readFileSync} = require('node:fs');
-		const {createRequire} = require('node:module');
-		const {resolve} = require('node:path');
+		const {dirname, resolve} = require('node:path');
 		const vm = require('node:vm');
 		const file = resolve('dist/native.js');
-		/** As a module loader makes modules that runs each test file in a context of its own. */
+		/** As a module loader makes modules that runs each test file, and all that it loads, in a context of its own. */
 		function inContext() {
 			const context = vm.createContext({process, Buffer, performance, setTimeout, clearTimeout});
-			const module = {exports: {}};
-			const names = ['exports', 'require', 'module', '__filename', '__dirname'];
-			vm.compileFunction(readFileSync(file, 'utf8'), names, {filename: file, parsingContext: context})(module.exports, createRequire(file), module, file, resolve('dist'));
-			return {load: module.exports.loadNativeBackend, prototype: vm.runInContext('Object.prototype', context)};
+			const modules = new Map();
+			function load(path) {
+				if (modules.has(path)) {
+					return modules.get(path).exports;
+				}
+
+				const module = {exports: {}};
+				modules.set(path, module);
+				const requireHere = name => name.startsWith('.') ? load(resolve(dirname(path), name)) : require(name);
+				const names = ['exports', 'require', 'module', '__filename', '__dirname'];
+				vm.compileFunction(readFileSync(path, 'utf8'), names, {filename: path, parsingContext: context})(module.exports, requireHere, module, path, dirname(path));
+				return module.exports;
+			}
+
+			return {load: load(file).loadNativeBackend, prototype: vm.runInContext('Object.prototype', context)};
 		}
 
 		const environments = [inContext(), {load: require(file).loadNativeBackend, prototype: Object.prototype}, inContext()];
