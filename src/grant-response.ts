@@ -76,13 +76,13 @@ export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentS
 		response.scope = json['scope'];
 	}
 
-	const refreshToken = json['refresh_token'];
-	if (typeof refreshToken === 'string' && refreshToken !== '') {
+	const refreshToken = readText(json, 'refresh_token');
+	if (refreshToken !== undefined) {
 		response.refreshToken = refreshToken;
 	}
 
-	const familyId = json['foci'];
-	if (typeof familyId === 'string' && familyId !== '') {
+	const familyId = readText(json, 'foci');
+	if (familyId !== undefined) {
 		response.familyId = familyId;
 	}
 
@@ -108,15 +108,27 @@ function readIdToken(idToken: unknown, response: TokenResponse): void {
 		return;
 	}
 
-	const text = (...names: string[]) => names.map(name => claims[name]).find((value): value is string => typeof value === 'string' && value !== '');
-	const localAccountId = text('oid', 'sub');
-	Object.assign(response, definedOnly({
+	const localAccountId = readText(claims, 'oid') ?? readText(claims, 'sub');
+	if (localAccountId !== undefined) {
 		// One that is about nobody is of no use to anybody.
-		idToken: localAccountId && idToken as string,
-		tenantId: text('tid'),
-		localAccountId,
-		username: text('preferred_username', 'upn'),
-	}));
+		response.idToken = idToken as string;
+		response.localAccountId = localAccountId;
+	}
+
+	const tenantId = readText(claims, 'tid');
+	if (tenantId !== undefined) {
+		response.tenantId = tenantId;
+	}
+
+	const username = readText(claims, 'preferred_username') ?? readText(claims, 'upn');
+	if (username !== undefined) {
+		response.username = username;
+	}
+}
+
+function readText(object: Readonly<Record<string, unknown>>, name: string): string | undefined {
+	const value = object[name];
+	return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** Reads an OAuth error, with everything that might be a secret or end a line taken out. */
@@ -183,14 +195,15 @@ export function describeErrorResponse({error, errorCodes, errorDescription, sube
  *
  * @returns milliseconds to wait, or `undefined` where the header is missing or makes no sense.
  */
-export function readRetryAfterMs(headers: Readonly<Record<string, string | undefined>>, nowMs: number): number | undefined {
+export function readRetryAfterMs(header: (name: string) => string | undefined, nowMs: number): number | undefined {
 	for (const name of ['retry-after-ms', 'x-ms-retry-after-ms']) {
-		if (/^\d{1,10}$/.test(headers[name] ?? '')) {
-			return Number(headers[name]);
+		const value = header(name);
+		if (value !== undefined && /^\d{1,10}$/.test(value)) {
+			return Number(value);
 		}
 	}
 
-	const value = headers['retry-after']?.trim() ?? '';
+	const value = header('retry-after')?.trim() ?? '';
 	if (/^\d{1,7}$/.test(value)) {
 		return Number(value) * 1000;
 	}

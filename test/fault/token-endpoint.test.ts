@@ -74,6 +74,18 @@ test('the request, byte for byte', async t => {
 	]);
 });
 
+test('every character of a refresh token and of claims arrives; half a surrogate pair, as a damaged cache may hold, ends in no other error', async t => {
+	const {entra, home, credential} = await setUp(t);
+	home.writeAccount(ann, 'FAKE &=+%20 \u{1F511} \u00FC \uD800.');
+	const claims = JSON.stringify({access_token: {note: {value: 'a b&c=d+e%20 \u00E9'}}});
+	// The endpoint knows no such token, and says so.
+	await t.throwsAsync(credential.getToken(scope, {claims}), {code: 'STC_INTERACTION_REQUIRED'});
+	const form = new URLSearchParams(entra.tokenRequests[0]?.body.toString('utf8'));
+	t.is(form.get('refresh_token'), 'FAKE &=+%20 \u{1F511} \u00FC \uFFFD.');
+	t.is(form.get('claims'), claims);
+	t.deepEqual([...form.keys()], ['grant_type', 'refresh_token', 'client_id', 'scope', 'client_info', 'claims']);
+});
+
 test('several scopes, and openid scopes that the caller named already', async t => {
 	const {entra, credential} = await setUp(t);
 	await credential.getToken(['User.Read', 'openid']);
