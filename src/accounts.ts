@@ -42,12 +42,27 @@ export function findCandidates(slice: CacheSlice, clientId: string): Candidate[]
 		}
 	}
 
+	// By account first: a search through all tokens for each account would take its square, and 4.5 MB for compiling so hot a loop.
+	const tokensOf = new Map<string, RefreshTokenEntry[]>();
+	for (const token of slice.refreshTokens) {
+		const known = tokensOf.get(token.homeAccountId);
+		if (known) {
+			known.push(token);
+		} else {
+			tokensOf.set(token.homeAccountId, [token]);
+		}
+	}
+
 	const isOutsideFamily = slice.appMetadata.length > 0 && slice.appMetadata.every(entry => !entry.familyId);
 	const candidates: Candidate[] = [];
 	for (const account of accounts.values()) {
-		const own = slice.refreshTokens.filter(token => token.homeAccountId === account.homeAccountId);
+		const own = tokensOf.get(account.homeAccountId);
+		if (!own) {
+			continue;
+		}
+
 		const familyTokens = newestFirst(own.filter(token => token.familyId));
-		const clientTokens = newestFirst(own.filter(token => !token.familyId && token.clientId?.toLowerCase() === clientId.toLowerCase()));
+		const clientTokens = newestFirst(own.filter(token => !token.familyId && equalIgnoringCase(token.clientId, clientId)));
 		const refreshTokens = isOutsideFamily ? [...clientTokens, ...familyTokens] : [...familyTokens, ...clientTokens];
 		if (refreshTokens.length > 0) {
 			candidates.push({account, refreshTokens});

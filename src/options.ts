@@ -1,6 +1,6 @@
 /** Reads options and environment once, at construction, and refuses what cannot be right. */
 
-import {isAbsolute, join} from 'node:path';
+import {isAbsolute, sep} from 'node:path';
 import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
 import {invalidArgument} from './errors.js';
 import {localAppData} from './native.js';
@@ -127,7 +127,7 @@ export function readSettings(
 		...persistence,
 		home,
 		dataHome: readDataHome(home, environment),
-		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], join(home, '.cache')),
+		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], below(home, '.cache')),
 		cacheCheckIntervalMs: milliseconds(options.cacheCheckIntervalInMs, 'cacheCheckIntervalInMs', 1000, 0),
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
@@ -328,8 +328,13 @@ function homeDirectory(environment: Readonly<Record<string, string | undefined>>
 /** Python and MSAL for Node go by the variable, .NET by what the system knows. The two differ only where somebody changed the variable. */
 function readDataHome(home: string, environment: Readonly<Record<string, string | undefined>>): string {
 	return process.platform === 'win32'
-		? absoluteOr(environment['LOCALAPPDATA'], undefined) ?? localAppData() ?? join(home, 'AppData', 'Local')
-		: absoluteOr(environment['XDG_DATA_HOME'], join(home, '.local', 'share'));
+		? absoluteOr(environment['LOCALAPPDATA'], undefined) ?? localAppData() ?? below(home, 'AppData', 'Local')
+		: absoluteOr(environment['XDG_DATA_HOME'], below(home, '.local', 'share'));
+}
+
+/** As `join`, which would take 4 us for what the paths of caches go through once more anyway (npm run bench -- --only many). */
+function below(...names: string[]): string {
+	return names.join(sep);
 }
 
 /** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */

@@ -15,7 +15,7 @@ type ReadingSeries = {native: number[]; utf8: number[]; pure: number[]; skipping
 const plans = {
 	S: {rounds: 40, callsPerRound: 20},
 	M: {rounds: 25, callsPerRound: 5},
-	L: {rounds: 15, callsPerRound: 1},
+	L: {rounds: 15, callsPerRound: 3},
 } as const satisfies Record<string, Plan>;
 
 /** Milliseconds for one reading, each way in turn. */
