@@ -11,3 +11,15 @@ test('the rules of the differential test are the README\'s, in the same order', 
 		.map(({groups}) => groups!['rows']!.trimEnd().split('\n').map(row => row.split('|')[1]!.trim()));
 	t.deepEqual(tables, [[...pythonRules], [...msalNodeRules]]);
 });
+
+test('the figures of the README are those of the benchmarks\' latest results', t => {
+	const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+	const results = readFileSync(new URL('../../bench/RESULTS.md', import.meta.url), 'utf8');
+	const measured = new Set(results.match(/\d[\d,]*(?:\.\d+)?/g));
+	const section = /^## Performance\n(?<text>[\s\S]*?)^## /m.exec(readme)!.groups!['text']!;
+	// Versions and counts of calls stand in the sentences as well; what was measured has a fraction or thousands.
+	const versions = new Set(['7.2', '4.13', '22.1']);
+	const figures = section.match(/\d+(?:,\d{3})+|\d+\.\d+/g)!.filter(figure => !versions.has(figure));
+	t.true(figures.length > 20);
+	t.deepEqual(figures.filter(figure => !measured.has(figure)), []);
+});
