@@ -807,6 +807,13 @@ Napi::Value EditBytes(const Napi::CallbackInfo& info) {
   return result;
 }
 
+// Returns the object of an error, for src/native.ts to throw, or undefined.
+Napi::Value Probe(const Napi::CallbackInfo& info) {
+  const Status status = ToStore(info[0]).Probe();
+  if (!status.ok()) return ToJs(info.Env(), status);
+  return info.Env().Undefined();
+}
+
 Napi::Value SetEntryMakers(const Napi::CallbackInfo& info) {
   auto makers = std::make_unique<EntryMakers>();
   Napi::FunctionReference* const references[] = {&makers->account, &makers->refresh_token,
@@ -852,6 +859,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   }
   exports["stores"] = stores;
   exports["setEntryMakers"] = Napi::Function::New<SetEntryMakers>(env, "setEntryMakers");
+  exports["probe"] = Napi::Function::New<Probe>(env, "probe");
   exports["query"] = Napi::Function::New<StartTask<QueryTask>>(env, "query");
   exports["stamp"] = Napi::Function::New<StartTask<StampTask>>(env, "stamp");
   exports["scan"] = Napi::Function::New<ScanBytes>(env, "scan");

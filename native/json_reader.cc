@@ -82,6 +82,15 @@ bool JsonReader::Refill() {
   return size > 0;
 }
 
+bool JsonReader::FindText(uint64_t offset, size_t size, std::string_view* text) const {
+  if (offset < window_offset_) return false;
+  const uint64_t at = offset - window_offset_;
+  const auto held = static_cast<uint64_t>(end_ - begin_);
+  if (size > held || at > held - size) return false;
+  *text = {begin_ + at, size};
+  return true;
+}
+
 bool JsonReader::Prefetch(size_t size) {
   while (static_cast<size_t>(end_ - position_) < size && Refill()) {
   }

@@ -86,6 +86,9 @@ class JsonReader {
   // How far the reader has come since the mark.
   size_t SizeSinceMark() const { return static_cast<size_t>(position_ - mark_); }
 
+  // What was read at an offset of the source, if it still stands in the window.
+  bool FindText(uint64_t offset, size_t size, std::string_view* text) const;
+
   // Bytes read so far, and where in the source the mark stands.
   uint64_t offset() const { return window_offset_ + static_cast<uint64_t>(position_ - begin_); }
   uint64_t mark_offset() const { return window_offset_ + static_cast<uint64_t>(mark_ - begin_); }

@@ -49,6 +49,10 @@ class SecretStore {
   // others wait for.
   virtual bool may_stall() const { return false; }
 
+  // Whether the mechanism is here at all, as far as that can be told in microseconds and without
+  // asking anybody: not kOk says that every call would fail just so.
+  virtual Status Probe() const { return Status::Ok(); }
+
   // Opens the cache's plaintext for one reading from its start. `*source` stays valid on its own;
   // it wipes what it holds.
   virtual Status Open(const StoreLocation& at, const CallLimits& limits,

@@ -55,12 +55,13 @@ export class SharedCache {
 	async read(source: CacheSource, query: CacheQuery): Promise<SourceReading> {
 		let stamp: SourceStamp | undefined;
 		for (;;) {
-			// Taken before the read, so that a write in between shows as a change at the next look.
-			// eslint-disable-next-line no-await-in-loop
-			const signal = await signalStamp(source);
 			try {
+				const backend = this.#backendFor(source.store);
+				// Taken before the read, so that a write in between shows as a change at the next look.
 				// eslint-disable-next-line no-await-in-loop
-				const slice = await this.#readSettled(source, query);
+				const signal = await signalStamp(source);
+				// eslint-disable-next-line no-await-in-loop
+				const slice = await this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
 				return {
 					source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
 				};
@@ -95,7 +96,7 @@ export class SharedCache {
 		}
 
 		try {
-			const {backend} = this.#backendFor(source.store);
+			const backend = this.#backendFor(source.store);
 			const [own, signal] = await Promise.all([backend.stamp(source.store, source.at, this.#keyringTimeoutMs), signalStamp(source)]);
 			return {value: joinStamps(own, signal), readable: true};
 		} catch (error) {
@@ -114,8 +115,8 @@ export class SharedCache {
 	 * @throws {StoreError}
 	 */
 	async readText(source: CacheSource): Promise<CacheText | null> {
+		const backend = this.#backendFor(source.store);
 		const signal = await signalStamp(source);
-		const {backend} = this.#backendFor(source.store);
 		const read = await this.#settled(source, async () => {
 			const text = await backend.read(source.store, source.at, this.#keyringTimeoutMs);
 			return text && {...text, sizeBytes: text.text.length};
@@ -149,12 +150,7 @@ export class SharedCache {
 	 * @throws {StoreError} `STC_STORE_DENIED`, `STC_IO`.
 	 */
 	async tryLock(paths: readonly string[]): Promise<HeldLock | null> {
-		return this.#backendFor('plaintext').backend.tryLock(paths);
-	}
-
-	async #readSettled(source: CacheSource, query: CacheQuery): Promise<CacheSlice | null> {
-		const {backend} = this.#backendFor(source.store);
-		return this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
+		return this.#backendFor('plaintext').tryLock(paths);
 	}
 
 	/** Repeats a reading that may have met a writer. */
@@ -179,14 +175,22 @@ export class SharedCache {
 
 	/** What writing takes besides. */
 	#means() {
-		return {backendFor: (store: StoreName) => this.#backendFor(store).backend, keyringTimeoutMs: this.#keyringTimeoutMs, lockTimeoutMs: this.#lockTimeoutMs};
+		return {backendFor: (store: StoreName) => this.#backendFor(store), keyringTimeoutMs: this.#keyringTimeoutMs, lockTimeoutMs: this.#lockTimeoutMs};
 	}
 
-	/** @throws {StoreError} `STC_ADDON_MISSING` where the store needs the addon and there is none. */
-	#backendFor(store: StoreName): {backend: CacheBackend} {
+	/**
+	 * @throws {StoreError} `STC_ADDON_MISSING` where the store needs the addon and there is none; what {@link CacheBackend.probe} says,
+	 * so that a keyring which cannot be there costs neither a thread nor a look at its signal (0.5 ms of a process's first token).
+	 */
+	#backendFor(store: StoreName): CacheBackend {
 		const {backend, nativeError} = chooseBackend(this.#useNativeAddon);
 		if (backend?.stores.includes(store)) {
-			return {backend};
+			const failure = backend.probe(store);
+			if (failure) {
+				throw failure;
+			}
+
+			return backend;
 		}
 
 		throw nativeError ?? new StoreError(

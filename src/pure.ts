@@ -32,6 +32,9 @@ export const pureBackend: CacheBackend = {
 	kind: 'pure',
 	stores: ['plaintext'],
 
+	// Files are everywhere.
+	probe: () => undefined,
+
 	async query(store: StoreName, at: StoreLocation, query: CacheQuery): Promise<CacheSlice | null> {
 		const path = pathOf(store, at);
 		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => ({...toSlice(bytes, query, `${path}:`), stamp, modifiedMs}));

@@ -241,6 +241,15 @@ class LibsecretStore : public SecretStore {
     return Status::Ok();
   }
 
+  Status Probe() const override {
+    if (HasSessionBus()) return Status::Ok();
+    // What GDBus itself says of it.
+    return Unavailable(
+        "getenv", kIoDomain, 0,
+        "There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set), and so no keyring. "
+        "Run inside dbus-run-session, or use an unencrypted cache.");
+  }
+
   Status Stamp(const StoreLocation& at, const CallLimits& limits,
                std::string* stamp) const override {
     const LibsecretApi* api = nullptr;
@@ -259,15 +268,9 @@ class LibsecretStore : public SecretStore {
  private:
   class Item;
 
-  static Status Prepare(const LibsecretApi** api) {
-    if (!HasSessionBus()) {
-      // What GDBus itself says of it.
-      return Unavailable(
-          "getenv", kIoDomain, 0,
-          "There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set), and so no keyring. "
-          "Run inside dbus-run-session, or use an unencrypted cache.");
-    }
-    return LoadLibsecret(api);
+  Status Prepare(const LibsecretApi** api) const {
+    Status status = Probe();
+    return status.ok() ? LoadLibsecret(api) : status;
   }
 
   // Finds the item that was modified last among those that fit.

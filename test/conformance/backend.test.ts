@@ -13,7 +13,7 @@ import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend.js';
 import type {StoreError} from '../../dist/errors.js';
 import {backends, toAnswer} from '../helpers/backends.js';
 import {
-	buildCache, builtClientId, builtEnvironment, cacheSizes,
+	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,
 } from '../helpers/cache-builder.js';
 import {askOracle, differenceOf} from '../helpers/oracle.js';
 
@@ -213,6 +213,31 @@ for (const backend of backends) {
 			t.true(isDeepStrictEqual(slice?.accessTokens.map(({secret}) => secret).toSorted(), wanted.accessTokens.toSorted()), 'the access tokens that were put in');
 			t.true(isDeepStrictEqual(slice?.refreshTokens.filter(({secret}) => secret).map(({secret}) => secret), [wanted.refreshToken]), 'the refresh token that was put in');
 			t.is(differenceOf(toAnswer(slice!), askOracle(Buffer.from(large.text), {...query, username: wanted.username.toUpperCase(), homeTenantId: wanted.tenantId})), undefined, style);
+		}
+	});
+
+	test(`${backend.kind}: an account's records, however they are spread over a file`, async t => {
+		const path = join(directory(t), 'cache');
+		const random = randomNumbers(20_261_128);
+		for (let round = 0; round < 40; round++) {
+			// Gaps and lengths on both sides of what is fetched at once (4 and 64 KB), and of the reader's window.
+			const sizes = [10, 500, 3000, 4000, 4200, 30_000, 64_000, 70_000];
+			const record = (name: string, index: number) => ({
+				home_account_id: `${name}.t`,
+				environment: builtEnvironment,
+				client_id: builtClientId,
+				target: `scope-${index}`,
+				expires_on: '9999999999',
+				secret: `FAKE-${name}-${index}-${'s'.repeat(sizes[Math.floor(random() * (round % sizes.length) + 1) % sizes.length]!)}`,
+			});
+			const section = (length: number) => Object.fromEntries(Array.from({length}, (_, index) => [`key-${index}`, record(random() < 0.6 ? 'one' : 'other', index)]));
+			const text = JSON.stringify({Account: {d: record('one', 0)}, RefreshToken: section(5), AccessToken: section(30)});
+			writeFileSync(path, text);
+			for (const asked of [{homeAccountId: 'ONE.t'}, {homeTenantId: 't'}]) {
+				// One read of each kind: by a known account, and by those that the file turns out to have.
+				// eslint-disable-next-line no-await-in-loop
+				t.is(differenceOf(toAnswer((await ask(backend, path, asked))!), askOracle(Buffer.from(text), {...query, ...asked})), undefined, `round ${round}`);
+			}
 		}
 	});
 

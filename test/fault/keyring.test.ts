@@ -49,6 +49,21 @@ test('no session bus', async t => {
 	t.true(outcome.elapsedMs < 5000);
 });
 
+test('no session bus can be told at once, and is what every call says', async t => {
+	const home = emptyDirectory(t);
+	const [probed, asked] = [await askStoreOnce(bareEnvironment(home), {...query(), call: 'probe'}), await askStoreOnce(bareEnvironment(home), query())];
+	for (const field of ['code', 'message', 'osDomain', 'osCode', 'hasFrames'] as const) {
+		t.is(probed[field], asked[field], field);
+	}
+
+	// Whatever the address is worth: whether somebody answers there is for a call to find out.
+	t.is((await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: 'nonsense'}, {...query(), call: 'probe'})).answer, 'here');
+	mkdirSync(join(home, 'run'));
+	t.is((await askStoreOnce({...bareEnvironment(home), XDG_RUNTIME_DIR: join(home, 'run')}, {...query(), call: 'probe'})).code, 'STC_STORE_UNAVAILABLE');
+	writeFileSync(join(home, 'run', 'bus'), '');
+	t.is((await askStoreOnce({...bareEnvironment(home), XDG_RUNTIME_DIR: join(home, 'run')}, {...query(), call: 'probe'})).answer, 'here');
+});
+
 keyringTest(title('a session bus that is gone'), async t => {
 	const home = emptyDirectory(t);
 	const outcome = await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/nothing`}, query());

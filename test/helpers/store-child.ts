@@ -8,7 +8,7 @@ import type {
 } from '../../dist/backend.js';
 
 export type StoreJob = {
-	call: 'query' | 'stamp' | 'commit';
+	call: 'probe' | 'query' | 'stamp' | 'commit';
 	at: StoreLocation;
 	/** For `commit`. */
 	request?: CommitRequest;

@@ -1,5 +1,5 @@
 // Asks the native backend for one thing in a process of its own, because libsecret keeps its connection, and the environment is
-// that of the process. Argument: {call: 'query' | 'stamp' | 'commit', at, request?, timeoutMs, times?, together?, pauseMs?}. Prints an array of outcomes as JSON:
+// that of the process. Argument: {call: 'probe' | 'query' | 'stamp' | 'commit', at, request?, timeoutMs, times?, together?, pauseMs?}. Prints an array of outcomes as JSON:
 // what came back, or the error's code, osDomain, osCode and message; how long it took, and the longest time that the event loop
 // stood still meanwhile.
 
@@ -18,6 +18,14 @@ const {call, at, request, timeoutMs, times = 1, together = false, pauseMs = 0} =
 const query = {environments: ['login.microsoftonline.com'], clientId: 'client', nowSec: 0};
 
 const calls = {
+	async probe() {
+		const failure = backend.probe('libsecret');
+		if (failure) {
+			throw failure;
+		}
+
+		return 'here';
+	},
 	query: async () => backend.query('libsecret', at, query, timeoutMs),
 	stamp: async () => backend.stamp('libsecret', at, timeoutMs),
 	commit: async () => backend.commit('libsecret', at, request, timeoutMs),
