@@ -31,6 +31,7 @@
 #include "known_folder.h"
 #endif
 #include "memory_source.h"
+#include "reader_threads.h"
 #include "secret_store.h"
 #include "status.h"
 
@@ -72,13 +73,18 @@ Napi::Value ToJs(Napi::Env env, const std::optional<Value>& value) {
   return value ? ToJs(env, *value) : env.Undefined();
 }
 
-// What belongs to one environment: the JS functions that make entries of their fields. One call
-// with all fields takes a fifth of the time that setting them one by one on an object does.
-struct EntryMakers {
+class Readings;
+
+// What belongs to one environment.
+struct Environment {
+  // The JS functions that make entries of their fields. One call with all fields takes a fifth of
+  // the time that setting them one by one on an object does.
   Napi::FunctionReference account;
   Napi::FunctionReference refresh_token;
   Napi::FunctionReference access_token;
   Napi::FunctionReference app_metadata;
+  // None before the first reading.
+  std::shared_ptr<Readings> readings;
 };
 
 // Makes one entry after the other, each of its fields in the order in which the maker in
@@ -104,7 +110,7 @@ class EntryArray {
 };
 
 Napi::Value ToJs(Napi::Env env, const CacheSlice& slice) {
-  const EntryMakers& makers = *env.GetInstanceData<EntryMakers>();
+  const Environment& makers = *env.GetInstanceData<Environment>();
   EntryArray accounts(env, makers.account, slice.accounts.size());
   for (const AccountEntry& entry : slice.accounts) {
     accounts.Add(entry.home_account_id, entry.environment, entry.realm, entry.local_account_id,
@@ -338,9 +344,9 @@ CallLimits ToLimits(const Napi::Value& timeout_ms, Cancellation* cancellation) {
   return {std::chrono::steady_clock::now() + std::chrono::milliseconds(ms), cancellation};
 }
 
-// Without them there is nothing to make a result of.
-void CheckEntryMakers(Napi::Env env) {
-  if (env.GetInstanceData<EntryMakers>() == nullptr) {
+// Without it there is nothing to make a result of, and nobody to bring it.
+void CheckEnvironment(Napi::Env env) {
+  if (env.GetInstanceData<Environment>() == nullptr) {
     ThrowTypeError(env, "setEntryMakers has to be called first");
   }
 }
@@ -409,7 +415,14 @@ class Task {
   Status status_;
 };
 
-// Runs a task on libuv's thread pool.
+// `error`: errno, where it is known.
+Status NoThread(int error = 0) {
+  return Status(StatusCode::kIo, "pthread_create", "errno", error,
+                "No thread could be started. Raise the limit of processes.");
+}
+
+// Runs a task on libuv's thread pool. For what writes: the end of the environment, and so of the
+// process, waits for it.
 class PoolJob : public Napi::AsyncWorker {
  public:
   PoolJob(Napi::Env env, std::shared_ptr<Task> task)
@@ -444,8 +457,7 @@ class ThreadJob {
     try {
       std::thread([job] { job->Execute(); }).detach();
     } catch (const std::system_error& error) {
-      job->task_->Fail(Status(StatusCode::kIo, "pthread_create", "errno", error.code().value(),
-                              "No thread could be started. Raise the limit of processes."));
+      job->task_->Fail(NoThread(error.code().value()));
       job->Finish();
     }
   }
@@ -486,10 +498,93 @@ class ThreadJob {
   napi_threadsafe_function function_ = nullptr;
 };
 
-Napi::Promise Start(Napi::Env env, const SecretStore& store, std::shared_ptr<Task> task) {
+// Runs tasks that read files, on ReaderThreads, and settles them on the thread of the environment.
+// They hold its event loop. When it ends, nobody waits for them.
+class Readings : public std::enable_shared_from_this<Readings> {
+ public:
+  static void Start(Napi::Env env, const std::shared_ptr<Task>& task) {
+    std::shared_ptr<Readings>& readings = env.GetInstanceData<Environment>()->readings;
+    if (readings == nullptr) readings = Open(env);
+    readings->Add(env, task);
+  }
+
+ private:
+  static std::shared_ptr<Readings> Open(Napi::Env env) {
+    auto readings = std::make_shared<Readings>();
+    // Owned by the function, and freed by its finalizer.
+    auto held = std::make_unique<std::shared_ptr<Readings>>(readings);
+    const Napi::String name = Napi::String::New(env, "azure-shared-token-cache");
+    if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, held.get(), Finalize,
+                                        held.get(), Call, &readings->function_) != napi_ok) {
+      throw Napi::Error::New(env);
+    }
+    static_cast<void>(held.release());
+    napi_unref_threadsafe_function(env, readings->function_);
+    ReaderThreads::Shared().AddUser();
+    return readings;
+  }
+
+  void Add(napi_env env, const std::shared_ptr<Task>& task) {
+    // Made here, because out there nobody could be told that memory ran out.
+    auto held = std::make_unique<std::shared_ptr<Task>>(task);
+    const auto execute = [self = shared_from_this(), held = held.get()] {
+      (*held)->Execute();
+      self->Finish(held);
+    };
+    if (!ReaderThreads::Shared().Post(execute)) {
+      task->Fail(NoThread());
+      Finish(held.get());
+    }
+    static_cast<void>(held.release());
+    if (pending_++ == 0) napi_ref_threadsafe_function(env, function_);
+  }
+
+  // Has the task settled on the thread of the environment. Takes over `held`.
+  void Finish(std::shared_ptr<Task>* held) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      // Once finalized, the function is gone, and with it the environment.
+      if (!is_finalized_ &&
+          napi_call_threadsafe_function(function_, held, napi_tsfn_nonblocking) == napi_ok) {
+        return;
+      }
+    }
+    delete held;
+  }
+
+  static void Call(napi_env env, napi_value /*callback*/, void* context, void* data) {
+    const std::unique_ptr<std::shared_ptr<Task>> task(static_cast<std::shared_ptr<Task>*>(data));
+    if (env == nullptr) return;
+    // A copy: settling may run what ends the environment.
+    const std::shared_ptr<Readings> self = *static_cast<std::shared_ptr<Readings>*>(context);
+    if (--self->pending_ == 0) napi_unref_threadsafe_function(env, self->function_);
+    (*task)->Settle(Napi::Env(env));
+  }
+
+  static void Finalize(napi_env /*env*/, void* data, void* /*hint*/) {
+    const std::unique_ptr<std::shared_ptr<Readings>> held(
+        static_cast<std::shared_ptr<Readings>*>(data));
+    const std::lock_guard<std::mutex> lock((*held)->mutex_);
+    (*held)->is_finalized_ = true;
+    ReaderThreads::Shared().RemoveUser();
+  }
+
+  // On the thread of the environment alone.
+  size_t pending_ = 0;
+  napi_threadsafe_function function_ = nullptr;
+  std::mutex mutex_;
+  bool is_finalized_ = false;
+};
+
+enum class Kind { kReads, kWrites };
+
+Napi::Promise Start(Napi::Env env, const SecretStore& store, Kind kind,
+                    std::shared_ptr<Task> task) {
   const Napi::Promise promise = task->Promise();
   if (store.may_stall()) {
     ThreadJob::Start(env, std::move(task));
+  } else if (kind == Kind::kReads) {
+    Readings::Start(env, task);
   } else {
     // Frees itself when it is done.
     (new PoolJob(env, std::move(task)))->Queue();
@@ -506,9 +601,7 @@ class QueryTask : public Task {
         store_(ToStore(info[0])),
         location_(ToLocation(info[1])),
         query_(ToQuery(info[2])),
-        limits_(ToLimits(info[3], cancellation())) {
-    CheckEntryMakers(info.Env());
-  }
+        limits_(ToLimits(info[3], cancellation())) {}
 
   const SecretStore& store() const { return store_; }
 
@@ -665,11 +758,12 @@ class CommitTask : public Task {
   CommitResult result_;
 };
 
-template <typename SomeTask>
+template <typename SomeTask, Kind kKind>
 Napi::Value StartTask(const Napi::CallbackInfo& info) {
+  CheckEnvironment(info.Env());
   auto task = std::make_shared<SomeTask>(info);
   const SecretStore& store = task->store();
-  return Start(info.Env(), store, std::move(task));
+  return Start(info.Env(), store, kKind, std::move(task));
 }
 
 // ---- Locks that JavaScript holds ----
@@ -776,7 +870,7 @@ std::string_view ToBytes(const Napi::Value& value) {
 
 // Returns the slice, or the object of an error, for src/native.ts to throw.
 Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
-  CheckEntryMakers(info.Env());
+  CheckEnvironment(info.Env());
   // First, because it may run getters, and those may take the bytes away.
   const CacheQuery query = ToQuery(info[1]);
   MemorySource source(ToBytes(info[0]));
@@ -815,7 +909,7 @@ Napi::Value Probe(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value SetEntryMakers(const Napi::CallbackInfo& info) {
-  auto makers = std::make_unique<EntryMakers>();
+  auto makers = std::make_unique<Environment>();
   Napi::FunctionReference* const references[] = {&makers->account, &makers->refresh_token,
                                                  &makers->access_token, &makers->app_metadata};
   for (size_t i = 0; i < std::size(references); ++i) {
@@ -860,11 +954,11 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["stores"] = stores;
   exports["setEntryMakers"] = Napi::Function::New<SetEntryMakers>(env, "setEntryMakers");
   exports["probe"] = Napi::Function::New<Probe>(env, "probe");
-  exports["query"] = Napi::Function::New<StartTask<QueryTask>>(env, "query");
-  exports["stamp"] = Napi::Function::New<StartTask<StampTask>>(env, "stamp");
+  exports["query"] = Napi::Function::New<StartTask<QueryTask, Kind::kReads>>(env, "query");
+  exports["stamp"] = Napi::Function::New<StartTask<StampTask, Kind::kReads>>(env, "stamp");
   exports["scan"] = Napi::Function::New<ScanBytes>(env, "scan");
-  exports["read"] = Napi::Function::New<StartTask<ReadTask>>(env, "read");
-  exports["commit"] = Napi::Function::New<StartTask<CommitTask>>(env, "commit");
+  exports["read"] = Napi::Function::New<StartTask<ReadTask, Kind::kReads>>(env, "read");
+  exports["commit"] = Napi::Function::New<StartTask<CommitTask, Kind::kWrites>>(env, "commit");
   exports["edit"] = Napi::Function::New<EditBytes>(env, "edit");
   exports["tryLock"] = Napi::Function::New<StartPoolTask<TryLockTask>>(env, "tryLock");
   exports["checkLock"] =

@@ -7,8 +7,6 @@
 // entitlement. Reading may make macOS ask the user whether this program may use the item; writing
 // in the background does not ask. Whoever waits for an answer waits until the deadline, not longer.
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -29,6 +27,7 @@
 #include <vector>
 
 #include "../item_commit.h"
+#include "../keep_loaded.h"
 #include "../never_destroyed.h"
 #include "../secret_source.h"
 #include "../secret_store.h"
@@ -293,17 +292,6 @@ class Call {
 
 using Work = std::function<Status(const Call&, Reading*)>;
 
-// A call that waits for the user cannot be taken back, and may run on when nobody waits for it any
-// longer: the code that it returns to has to stay.
-void KeepLoaded() {
-  static const bool is_kept = [] {
-    Dl_info info;
-    return dladdr(reinterpret_cast<const void*>(&KeepLoaded), &info) != 0 &&
-           dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE) != nullptr;
-  }();
-  (void)is_kept;
-}
-
 // One call at a time in the whole process, each on a thread of its own. Whether the user may be
 // asked is a switch of the process, so that two calls at once would set it for each other; and a
 // question that is open must not pile up threads, each with one more question.
@@ -316,6 +304,7 @@ class Lane {
   // same `subject` made serves this caller, too.
   Status Do(const CallLimits& limits, const char* operation, const std::string& subject, Work work,
             std::shared_ptr<const Call>* result) {
+    // A call that waits for the user cannot be taken back.
     KeepLoaded();
     const auto call = std::make_shared<Call>(subject);
     for (;;) {

@@ -18,7 +18,9 @@ const dist = fromRoot('dist');
 /** Compiles `native/` with node-gyp. */
 export async function buildAddon() {
 	const settings = ['CC', 'CXX', 'CFLAGS', 'CXXFLAGS', 'CPPFLAGS', 'LDFLAGS', 'STC_WERROR'].map(name => process.env[name]);
-	const configuration = hashOf(['binding.gyp', 'scripts/native-sources.js', 'node_modules/node-addon-api/package.json'], settings);
+	// The list of sources is read when node-gyp configures.
+	const sources = fs.readdirSync(fromRoot('native'), {recursive: true}).filter(name => name.endsWith('.cc')).toSorted();
+	const configuration = hashOf(['binding.gyp', 'scripts/native-sources.js', 'node_modules/node-addon-api/package.json'], [...settings, ...sources]);
 	const everything = hashOf(['native'], [configuration]);
 	// A binary that somebody else put there is not the one that was stamped.
 	if (isStamped('addon', everything + identity(addon))) {
