@@ -228,14 +228,13 @@ for (const backend of backends) {
 				client_id: builtClientId,
 				target: `scope-${index}`,
 				expires_on: '9999999999',
-				secret: `FAKE-${name}-${index}-${'s'.repeat(sizes[Math.floor(random() * (round % sizes.length) + 1) % sizes.length]!)}`,
+				secret: `FAKE-${name}-${index}-${'s'.repeat(sizes[Math.floor(random() * (1 + (round % sizes.length)))]!)}`,
 			});
 			const section = (length: number) => Object.fromEntries(Array.from({length}, (_, index) => [`key-${index}`, record(random() < 0.6 ? 'one' : 'other', index)]));
 			const text = JSON.stringify({Account: {d: record('one', 0)}, RefreshToken: section(5), AccessToken: section(30)});
 			writeFileSync(path, text);
 			for (const asked of [{homeAccountId: 'ONE.t'}, {homeTenantId: 't'}]) {
 				// One read of each kind: by a known account, and by those that the file turns out to have.
-				// eslint-disable-next-line no-await-in-loop
 				t.is(differenceOf(toAnswer((await ask(backend, path, asked))!), askOracle(Buffer.from(text), {...query, ...asked})), undefined, `round ${round}`);
 			}
 		}
