@@ -13,8 +13,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
@@ -81,39 +83,65 @@ bool WriteAll(int fd, const char* data, size_t size) {
   return true;
 }
 
-enum class CopyOutcome { kDone, kFailed, kSourceChanged };
+enum class WriteOutcome { kDone, kFailed, kSourceChanged };
 
-// Copies stretches of the old cache into the new one.
+// Writes the new cache: new text, and stretches of the old cache. Gathers them in a buffer, because
+// around the fields of an entry they are a few bytes each.
 //
 // Measured on ext4, 30 MB, processor time: 8.8 ms with 1 MB at a time, 11 with 64 KB, 12 with
 // copy_file_range, 15 with sendfile; writing the same from memory takes 11.
-class RangeCopier {
+class PieceWriter {
  public:
-  RangeCopier(const CacheFile& from, int to) : from_(from), to_(to) {}
+  // `from` may be null where there is no old cache. `size`: of what will be written.
+  PieceWriter(const CacheFile* from, int to, uint64_t size)
+      : from_(from), to_(to), buffer_(static_cast<size_t>(std::min(size, kBufferSize))) {}
 
-  CopyOutcome Copy(uint64_t offset, uint64_t size) {
-    constexpr uint64_t kBufferSize = uint64_t{1} << 20;
+  WriteOutcome Write(std::string_view text) {
+    while (!text.empty()) {
+      const size_t step = std::min(text.size(), buffer_.size() - filled_);
+      std::memcpy(buffer_.data() + filled_, text.data(), step);
+      text.remove_prefix(step);
+      if (!Advance(step)) return WriteOutcome::kFailed;
+    }
+    return WriteOutcome::kDone;
+  }
+
+  WriteOutcome Copy(uint64_t offset, uint64_t size) {
     while (size > 0) {
-      const auto step = static_cast<size_t>(std::min(size, kBufferSize));
-      if (buffer_.size() < step) buffer_ = SecureBytes(step);
-      const ssize_t got = pread(from_.fd(), buffer_.data(), step, static_cast<off_t>(offset));
+      const size_t step = static_cast<size_t>(std::min<uint64_t>(size, buffer_.size() - filled_));
+      const ssize_t got =
+          pread(from_->fd(), buffer_.data() + filled_, step, static_cast<off_t>(offset));
       // The file has become shorter.
-      if (got == 0) return CopyOutcome::kSourceChanged;
+      if (got == 0) return WriteOutcome::kSourceChanged;
       if (got < 0) {
         if (errno == EINTR) continue;
-        return CopyOutcome::kFailed;
+        return WriteOutcome::kFailed;
       }
-      if (!WriteAll(to_, buffer_.data(), static_cast<size_t>(got))) return CopyOutcome::kFailed;
+      if (!Advance(static_cast<size_t>(got))) return WriteOutcome::kFailed;
       offset += static_cast<uint64_t>(got);
       size -= static_cast<uint64_t>(got);
     }
-    return CopyOutcome::kDone;
+    return WriteOutcome::kDone;
+  }
+
+  WriteOutcome Flush() {
+    if (!WriteAll(to_, buffer_.data(), filled_)) return WriteOutcome::kFailed;
+    filled_ = 0;
+    return WriteOutcome::kDone;
   }
 
  private:
-  const CacheFile& from_;
+  static constexpr uint64_t kBufferSize = uint64_t{1} << 20;
+
+  bool Advance(size_t size) {
+    filled_ += size;
+    return filled_ < buffer_.size() || Flush() == WriteOutcome::kDone;
+  }
+
+  const CacheFile* const from_;
   const int to_;
   SecureBytes buffer_;
+  size_t filled_ = 0;
 };
 
 // A time stamp that every peer takes for new: some compare whole milliseconds with the time at
@@ -224,11 +252,11 @@ class Commit {
     Status status = SetOwner(temp.fd());
     if (!status.ok()) return status;
     switch (Write(plan, temp.fd())) {
-      case CopyOutcome::kDone:
+      case WriteOutcome::kDone:
         break;
-      case CopyOutcome::kFailed:
+      case WriteOutcome::kFailed:
         return ErrnoStatus("write", path_, errno);
-      case CopyOutcome::kSourceChanged:
+      case WriteOutcome::kSourceChanged:
         return End(CommitOutcome::kChanged);
     }
     if (base_ != nullptr && !base_->Verify().ok()) return End(CommitOutcome::kChanged);
@@ -281,18 +309,18 @@ class Commit {
     return Status::Ok();
   }
 
-  CopyOutcome Write(const EditPlan& plan, int fd) {
-    std::unique_ptr<RangeCopier> copier;
-    if (base_ != nullptr) copier = std::make_unique<RangeCopier>(*base_, fd);
+  WriteOutcome Write(const EditPlan& plan, int fd) {
+    PieceWriter writer(base_.get(), fd, plan.size);
     for (const EditPiece& piece : plan.pieces) {
+      WriteOutcome outcome = WriteOutcome::kDone;
       if (piece.text.size() > 0) {
-        if (!WriteAll(fd, piece.text.data(), piece.text.size())) return CopyOutcome::kFailed;
-      } else if (copier != nullptr) {
-        const CopyOutcome outcome = copier->Copy(piece.offset, piece.size);
-        if (outcome != CopyOutcome::kDone) return outcome;
+        outcome = writer.Write(piece.text.view());
+      } else if (base_ != nullptr) {
+        outcome = writer.Copy(piece.offset, piece.size);
       }
+      if (outcome != WriteOutcome::kDone) return outcome;
     }
-    return CopyOutcome::kDone;
+    return writer.Flush();
   }
 
   // The last look before the rename: a peer that goes by no lock may have written.
