@@ -1,6 +1,7 @@
 // P4: reading and scanning a file for one account's tokens, asynchronously, page cache warm. Argument: a job as JSON. Prints series of milliseconds
 // for one reading as JSON.
 
+import {closeSync, openSync, readSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
@@ -43,10 +44,26 @@ const parseText = text => {
 	return Object.values(tokens).filter(record => record.home_account_id === query.homeAccountId).length;
 };
 
+/** As large as the addon's window. */
+const window = Buffer.alloc(64 * 1024);
+
+/** What no way of reading can do without: the kernel's copy of the bytes. */
+function copyBytes() {
+	const file = openSync(path, 'r');
+	while (readSync(file, window) > 0) {
+		// The next part.
+	}
+
+	closeSync(file);
+}
+
 const readers = {
 	native: () => viaBackend(native),
 	utf8: () => sampleOf(async () => parseText(await readFile(path, 'utf8'))),
 	pure: () => viaBackend(pure),
+	// A job that looks at the file's state and no more: there and back.
+	trip: () => sampleOf(async () => await native.stamp('plaintext', {path}, 10_000) && tokenCount),
+	bytes: () => sampleOf(async () => copyBytes() ?? tokenCount),
 	skipping: () => sampleOf(async () => (await readAndSkip(path, query.homeAccountId)).filter(record => record.credential_type === 'AccessToken').length),
 };
 const series = await interleave({rounds, warmUpRounds: 4}, ways.map(way => readers[way]()));

@@ -10,7 +10,7 @@ import type {Prepared} from './prepared.js';
 
 type Plan = {rounds: number; callsPerRound: number};
 
-type ReadingSeries = {native: number[]; utf8: number[]; pure: number[]; skipping: number[]};
+type ReadingSeries = {native: number[]; utf8: number[]; pure: number[]; skipping: number[]; trip: number[]; bytes: number[]};
 
 const plans = {
 	S: {rounds: 40, callsPerRound: 20},
@@ -32,7 +32,8 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 	const results: Result[] = [];
 	const sizes: Plots['size'] = [];
 	const rowsOf = (cache: SizedCache, plan: Plan, what: string, utf8Bound?: number) => {
-		const series = read(cache, plan, ['native', 'utf8', 'pure', 'skipping']) as ReadingSeries;
+		const series = read(cache, plan, ['native', 'utf8', 'pure', 'skipping', 'trip', 'bytes']) as ReadingSeries;
+		const floor = series.trip.map((trip, round) => trip + series.bytes[round]!);
 		const row = (peerName: string, peer: number[], atLeast?: number): Result => ({
 			id: 'P4',
 			what: `read + scan, ${what}, ${cache.tokenCount} tokens out`,
@@ -48,6 +49,7 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 			row(pureName, series.pure, 1),
 			// It finds no account in a cache without tokens, and so does nothing there.
 			...(cache.tokenCount > 0 ? [row('Buffer.indexOf, nothing checked', series.skipping, 1)] : []),
+			{...row('floor: a trip to a thread, the bytes copied and not looked at', floor), ratio: pairedRatio(series.native, floor), direction: 'cost'},
 		);
 		return series;
 	};
