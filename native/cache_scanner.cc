@@ -10,6 +10,7 @@
 #include "record_index.h"
 #include "secure_bytes.h"
 #include "text_hash.h"
+#include "window.h"
 
 namespace stc {
 
@@ -32,10 +33,9 @@ struct Place {
   size_t size = 0;
 };
 
-// Records that are no further apart are fetched at once, as long as they are not more than this in
-// all: the keys between them are 200 bytes or so, and the rest is what the reader's window is.
+// Records that are no further apart are fetched at once, as long as they fit into a window: the
+// keys between them are 200 bytes or so.
 constexpr uint64_t kMaxGap = 4096;
-constexpr uint64_t kMaxFetch = uint64_t{64} * 1024;
 
 // The records of one section that matched. A record whose key comes again is dropped.
 template <typename Entry>
@@ -119,6 +119,9 @@ class Scan {
  public:
   Scan(ByteSource* source, const CacheQuery& query)
       : source_(source), wanted_(query), reader_(source) {}
+  Scan(const Scan&) = delete;
+  Scan& operator=(const Scan&) = delete;
+  ~Scan() { GiveBackWindow(std::move(fetched_)); }
 
   Status Run(CacheSlice* slice) {
     bool is_empty = false;
@@ -409,11 +412,9 @@ class Scan {
       const Place& place = matches[i]->place;
       std::string_view text;
       if (!FindText(place, &text)) {
-        fetched_offset_ = place.offset;
-        fetched_.Resize(EndOfRun(matches, i) - place.offset);
-        Status status = source_->Fetch(place.offset, fetched_.size(), fetched_.data());
+        Status status = Fetch(place.offset, EndOfRun(matches, i));
         if (!status.ok()) return status;
-        text = fetched_.view().substr(0, place.size);
+        text = {fetched_.data(), place.size};
       }
       JsonReader reader(text);
       reader.Mark();
@@ -427,15 +428,21 @@ class Scan {
     return Status::Ok();
   }
 
+  Status Fetch(uint64_t begin, uint64_t end) {
+    fetched_begin_ = begin;
+    fetched_end_ = end;
+    const auto size = static_cast<size_t>(end - begin);
+    if (fetched_.size() == 0) fetched_ = TakeWindow();
+    if (fetched_.size() < size) fetched_.Resize(size);
+    return source_->Fetch(begin, size, fetched_.data());
+  }
+
   // The text of a place that is in memory: in the reader's window, which holds all of a small cache
   // to the end, or in what was fetched last.
   bool FindText(const Place& place, std::string_view* text) const {
     if (reader_.FindText(place.offset, place.size, text)) return true;
-    if (place.offset < fetched_offset_ ||
-        place.offset + place.size > fetched_offset_ + fetched_.size()) {
-      return false;
-    }
-    *text = fetched_.view().substr(static_cast<size_t>(place.offset - fetched_offset_), place.size);
+    if (place.offset < fetched_begin_ || place.offset + place.size > fetched_end_) return false;
+    *text = {fetched_.data() + (place.offset - fetched_begin_), place.size};
     return true;
   }
 
@@ -448,7 +455,7 @@ class Scan {
     uint64_t end = begin + matches[i]->place.size;
     for (++i; i < matches.size(); ++i) {
       const Place& next = matches[i]->place;
-      if (next.offset - end > kMaxGap || next.offset + next.size - begin > kMaxFetch) break;
+      if (next.offset - end > kMaxGap || next.offset + next.size - begin > kWindowSize) break;
       end = next.offset + next.size;
     }
     return end;
@@ -460,7 +467,8 @@ class Scan {
   JsonReader reader_;
   CacheRecord record_;
   SecureBytes fetched_;
-  uint64_t fetched_offset_ = 0;
+  uint64_t fetched_begin_ = 0;
+  uint64_t fetched_end_ = 0;
   Matches<AccountEntry> accounts_;
   Matches<MatchedRefreshToken> refresh_tokens_;
   Matches<MatchedAccessToken> access_tokens_;

@@ -32,6 +32,7 @@ class JsonReader {
   explicit JsonReader(ByteSource* source);
   // Reads text in memory, which must outlive the reader.
   explicit JsonReader(std::string_view text);
+  ~JsonReader();
   JsonReader(const JsonReader&) = delete;
   JsonReader& operator=(const JsonReader&) = delete;
 
