@@ -59,7 +59,7 @@ export class SharedCache {
 				const backend = this.#backendFor(source.store);
 				// Taken before the read, so that a write in between shows as a change at the next look.
 				// eslint-disable-next-line no-await-in-loop
-				const signal = await signalStamp(source);
+				const signal = source.signalPath === undefined ? '' : await signalStamp(source);
 				// eslint-disable-next-line no-await-in-loop
 				const slice = await this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
 				return {
@@ -70,31 +70,23 @@ export class SharedCache {
 					throw error;
 				}
 
-				if (stamp) {
+				// What failed gave no stamp, and one that is taken now may be that of a cache which can be read: so once more. A keyring that
+				// just failed would fail again, perhaps after another deadline.
+				// eslint-disable-next-line no-await-in-loop
+				const next = fileStores.has(source.store) ? stamp ?? await this.stamp(source) : {value: error.code, readable: false};
+				if (stamp || !next.readable) {
 					return {
-						source, slice: null, error, stamp,
+						source, slice: null, error, stamp: next,
 					};
 				}
 
-				// What failed gave no stamp, and one that is taken now may be that of a cache which can be read: so once more.
-				// eslint-disable-next-line no-await-in-loop
-				stamp = await this.stamp(source, error);
-				if (!stamp.readable) {
-					return {
-						source, slice: null, error, stamp,
-					};
-				}
+				stamp = next;
 			}
 		}
 	}
 
 	/** The cheap change test. Never rejects. */
-	async stamp(source: CacheSource, knownError?: StoreError): Promise<SourceStamp> {
-		// A keyring that just failed would fail again, perhaps after another deadline.
-		if (knownError && !fileStores.has(source.store)) {
-			return {value: knownError.code, readable: false};
-		}
-
+	async stamp(source: CacheSource): Promise<SourceStamp> {
 		try {
 			const backend = this.#backendFor(source.store);
 			const [own, signal] = await Promise.all([backend.stamp(source.store, source.at, this.#keyringTimeoutMs), signalStamp(source)]);
