@@ -90,12 +90,7 @@ export function readSettings(
 
 	const record = readRecord(options.authenticationRecord);
 	const authority = readAuthority(options, record, environment);
-	const tenantId = options.tenantId === undefined || options.tenantId === ''
-		? readEnvironmentTenant(environment)
-		: options.tenantId;
-	if (tenantId !== undefined) {
-		checkTenantId(tenantId, 'tenantId');
-	}
+	const tenantId = readTenant(options, record, environment);
 
 	const clientId = optionalString(options.clientId, 'clientId') ?? record?.clientId ?? developerSignOnClientId;
 	if (!/^[\w.-]+$/.test(clientId)) {
@@ -164,14 +159,24 @@ function readAuthority(
 	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : parseAuthority(defaultAuthorityHost, 'authorityHost');
 }
 
-function readEnvironmentTenant(environment: Readonly<Record<string, string | undefined>>): string | undefined {
-	const tenantId = environment['AZURE_TENANT_ID'];
-	if (!tenantId) {
+/** A record says more about the account than the environment, as with the authority. */
+function readTenant(
+	{tenantId}: SharedTokenCacheCredentialOptions,
+	record: AuthenticationRecord | undefined,
+	environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+	if (tenantId !== undefined && tenantId !== '') {
+		checkTenantId(tenantId, 'tenantId');
+		return tenantId;
+	}
+
+	const variable = environment['AZURE_TENANT_ID'];
+	if (!variable || record) {
 		return undefined;
 	}
 
-	checkTenantId(tenantId, 'The environment variable AZURE_TENANT_ID');
-	return tenantId;
+	checkTenantId(variable, 'The environment variable AZURE_TENANT_ID');
+	return variable;
 }
 
 function readPersistence(options: SharedTokenCacheCredentialOptions) {

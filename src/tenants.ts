@@ -65,9 +65,5 @@ export function allowedRequestTenant(requested: string | undefined, rules: Tenan
 export function ownTenant({enableGuestTenantAuthentication, tenantId, record}: {
 	readonly enableGuestTenantAuthentication: boolean; readonly tenantId: string | undefined; readonly record: {readonly tenantId: string} | undefined;
 }): string | undefined {
-	if (enableGuestTenantAuthentication) {
-		return tenantId;
-	}
-
-	return record && (tenantId ?? record.tenantId);
+	return enableGuestTenantAuthentication || record ? tenantId ?? record?.tenantId : undefined;
 }

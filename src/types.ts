@@ -134,7 +134,7 @@ export type LoggingOptions = {
 export type SharedTokenCacheCredentialOptions = {
 	/** Account to use; case does not matter. Default: `AZURE_USERNAME`. */
 	username?: string;
-	/** Home tenant of the account to use. Default: `AZURE_TENANT_ID`. */
+	/** Home tenant of the account to use; with a record, the tenant to get tokens from. Default: the record's, else `AZURE_TENANT_ID`. */
 	tenantId?: string;
 	/** `tenantId` names the tenant to get tokens from, where the user may be a guest. Default false. */
 	enableGuestTenantAuthentication?: boolean;
