@@ -419,6 +419,7 @@ export class Acquisition {
 			environments: this.#settings.authority.environments,
 			scopes: request.scopes,
 			tenantId: request.tenantId ?? ownTenant(this.#settings),
+			isAdfs: this.#settings.authority.isAdfs,
 			nowSec: Math.floor(Date.now() / 1000),
 			lifetimeSec,
 		};

@@ -4,7 +4,7 @@ import {isAbsolute, sep} from 'node:path';
 import {type Authority, defaultAuthorityHost, parseAuthority} from './authority.js';
 import {invalidArgument} from './errors.js';
 import {localAppData} from './native.js';
-import {checkTenantId, type TenantRules} from './tenants.js';
+import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 import type {
 	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
 } from './types.js';
@@ -89,8 +89,10 @@ export function readSettings(
 	}
 
 	const record = readRecord(options.authenticationRecord);
-	const authority = readAuthority(options, record, environment);
+	const named = readAuthority(options, record, environment);
 	const tenantId = readTenant(options, record, environment);
+	// `@azure/identity` takes AD FS for a tenant, so that its records name a host alone.
+	const authority = tenantId?.toLowerCase() === adfsTenant || record?.tenantId.toLowerCase() === adfsTenant ? {...named, isAdfs: true} : named;
 
 	const clientId = optionalString(options.clientId, 'clientId') ?? record?.clientId ?? developerSignOnClientId;
 	if (!/^[\w.-]+$/.test(clientId)) {
@@ -108,7 +110,8 @@ export function readSettings(
 
 	return Object.freeze({
 		username: optionalString(options.username, 'username') ?? (environment['AZURE_USERNAME'] || undefined),
-		tenantId,
+		// AD FS has none.
+		tenantId: authority.isAdfs ? undefined : tenantId,
 		enableGuestTenantAuthentication: optionalBoolean(options.enableGuestTenantAuthentication, 'enableGuestTenantAuthentication') ?? false,
 		clientId,
 		record,
@@ -116,7 +119,7 @@ export function readSettings(
 		tenantRules: {
 			configured: tenantId ?? record?.tenantId,
 			additionallyAllowed: readAllowedTenants(options.additionallyAllowedTenants),
-			requestsIgnored: authority.isAdfs || tenantId === 'adfs' || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
+			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
 		...persistence,

@@ -15,7 +15,7 @@ import type {CacheSource} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
 import {
-	consumersTenant, homeTenantOf, isTenantGuid, organizationsTenant, ownTenant,
+	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, organizationsTenant, ownTenant,
 } from './tenants.js';
 import type {GrantRefusal, TokenClient} from './token-client.js';
 import type {WriteBack} from './write-back.js';
@@ -31,9 +31,6 @@ const requestRefusedMs = 120_000;
 
 /** Refusals remembered at the most: claims differ each time. */
 const maxRefused = 100;
-
-/** Where AD FS's tokens are cached. Source: MSAL for Python 1.39, `authority.py`: the path's first segment stands for a tenant. */
-const adfsRealm = 'adfs';
 
 /** What the owner wants to know. */
 export type RedemptionEvents = {
@@ -237,7 +234,7 @@ export class Redemption {
 				clientId,
 				isAdfs: authority.isAdfs,
 				scopes: request.scopes,
-				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? account.candidate.account.realm ?? (authority.isAdfs ? adfsRealm : sent.tenant)),
+				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? (account.candidate.account.realm || (authority.isAdfs ? adfsTenant : sent.tenant))),
 				redeemed: sent.entry,
 				isOwnCache: sent.target.label === account.source.label,
 				nowSec: issuedSec,

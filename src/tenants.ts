@@ -8,6 +8,12 @@ export const organizationsTenant = 'organizations';
 /** Home tenant of personal Microsoft accounts. Source: Microsoft identity platform, "ID token claims", `tid`. */
 export const consumersTenant = '9188040d-6c67-4c5b-b112-36a304b66dad';
 
+/**
+ * What stands for a tenant where AD FS is meant, which has none. Source: MSAL for Python 1.39, `authority.py`: the path's first segment
+ * stands for a tenant.
+ */
+export const adfsTenant = 'adfs';
+
 const tenantPattern = /^[A-Za-z\d.-]+$/;
 
 /** @throws `STC_INVALID_ARGUMENT` unless `tenantId` is a tenant id or domain name. */
@@ -62,8 +68,11 @@ export function allowedRequestTenant(requested: string | undefined, rules: Tenan
 }
 
 /** The tenant that the options ask tokens of, where they do; otherwise the account's own is meant. */
-export function ownTenant({enableGuestTenantAuthentication, tenantId, record}: {
-	readonly enableGuestTenantAuthentication: boolean; readonly tenantId: string | undefined; readonly record: {readonly tenantId: string} | undefined;
+export function ownTenant({enableGuestTenantAuthentication, tenantId, record, authority}: {
+	readonly enableGuestTenantAuthentication: boolean;
+	readonly tenantId: string | undefined;
+	readonly record: {readonly tenantId: string} | undefined;
+	readonly authority: {readonly isAdfs: boolean};
 }): string | undefined {
-	return enableGuestTenantAuthentication || record ? tenantId ?? record?.tenantId : undefined;
+	return (enableGuestTenantAuthentication || record) && !authority.isAdfs ? tenantId ?? record?.tenantId : undefined;
 }

@@ -1,7 +1,7 @@
 /** Which cached access token answers a request. Pure: no files, no clock. */
 
 import type {AccessTokenEntry, AccountEntry} from './backend.js';
-import {homeTenantOf, organizationsTenant} from './tenants.js';
+import {adfsTenant, homeTenantOf, organizationsTenant} from './tenants.js';
 
 /** A cached token is used only with more life left than this. Source: azure-identity for Python 1.26, `shared_token_cache.py`, 300 s. */
 export const minimumLifetimeSec = 300;
@@ -20,6 +20,8 @@ export type TokenCriteria = {
 	scopes: readonly string[];
 	/** The tenant asked for, or `undefined` for the account's own. */
 	tenantId: string | undefined;
+	/** The authority is AD FS. */
+	isAdfs: boolean;
 	nowSec: number;
 	/** Least life that the token must have left, seconds. */
 	lifetimeSec: number;
@@ -61,10 +63,10 @@ export function clockSkewSec({cachedAt = 0}: AccessTokenEntry, nowSec: number): 
  * The realms, lower case, under which libraries store what was asked for. Without a tenant that is the account's home; Python
  * writes the word that it asked for.
  */
-function realmsOf({account, tenantId}: TokenCriteria): Set<string> {
+function realmsOf({account, tenantId, isAdfs}: TokenCriteria): Set<string> {
 	const realms = tenantId
 		? [tenantId]
-		: [homeTenantOf(account.homeAccountId) ?? account.realm ?? '', organizationsTenant, 'common'];
+		: [homeTenantOf(account.homeAccountId) ?? account.realm ?? '', organizationsTenant, 'common', ...(isAdfs ? [adfsTenant] : [])];
 	return new Set(realms.map(realm => realm.toLowerCase()));
 }
 

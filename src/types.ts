@@ -142,7 +142,7 @@ export type SharedTokenCacheCredentialOptions = {
 	clientId?: string;
 	/** Selects the account exactly. `null` is ignored. */
 	authenticationRecord?: AuthenticationRecord | null;
-	/** Host or https URL of the authority. Default: the record's, else `AZURE_AUTHORITY_HOST`, else the public cloud. */
+	/** Host or https URL of the authority; AD FS by its URL with `/adfs`, or with `adfs` as the tenant. Default: the record's, else `AZURE_AUTHORITY_HOST`, else the public cloud. */
 	authorityHost?: string;
 	/** Tenants besides `tenantId` that a request may name; `"*"` allows all. Default: none. */
 	additionallyAllowedTenants?: string[];

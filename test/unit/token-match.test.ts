@@ -10,6 +10,7 @@ const criteria: TokenCriteria = {
 	environments: ['login.microsoftonline.com', 'login.windows.net'],
 	scopes: ['https://vault.azure.net/.default'],
 	tenantId: undefined,
+	isAdfs: false,
 	nowSec,
 	lifetimeSec: minimumLifetimeSec,
 };
@@ -94,5 +95,7 @@ test('realm: an account whose id names no tenant has that of its record; what na
 	t.false(finds(withoutRealm, criteria.account));
 	t.true(finds(entry({realm: 'adfs'}), {...account, realm: 'ADFS'}));
 	t.false(finds(entry({realm: 'adfs'}), account));
+	t.truthy(findAccessToken([entry({homeAccountId: 'uid', realm: 'ADFS'})], {...criteria, account, isAdfs: true}));
+	t.falsy(findAccessToken([entry({homeAccountId: 'uid', realm: 'another'})], {...criteria, account, isAdfs: true}));
 	t.true(finds(withoutRealm, account));
 });
