@@ -102,6 +102,8 @@ export function readSettings(
 	const persistence = readPersistence(options);
 	const retry = options.retryOptions ?? {};
 	checkIsObject(retry, 'retryOptions');
+	const logging = options.loggingOptions ?? {};
+	checkIsObject(logging, 'loggingOptions');
 	const home = homeDirectory(environment);
 	if (!isAbsolute(home)) {
 		// Below a relative path anybody's directory could pass for the user's.
@@ -137,7 +139,7 @@ export function readSettings(
 		proxy: readProxy(options),
 		dispatcher: readDispatcher(options.dispatcher),
 		allowLoggingAccountIdentifiers: optionalBoolean(
-			options.loggingOptions?.allowLoggingAccountIdentifiers,
+			logging.allowLoggingAccountIdentifiers,
 			'loggingOptions.allowLoggingAccountIdentifiers',
 		) ?? false,
 		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
@@ -155,11 +157,17 @@ function readAuthority(
 	}
 
 	if (record) {
-		return parseAuthority(record.authority, 'authenticationRecord.authority');
+		return parseAuthority(withoutTenant(record.authority), 'authenticationRecord.authority');
 	}
 
 	const variable = environment['AZURE_AUTHORITY_HOST'];
 	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : parseAuthority(defaultAuthorityHost, 'authorityHost');
+}
+
+/** Some writers of records name the whole authority, with the tenant that the record names besides. Only AD FS's path is more than a tenant. */
+function withoutTenant(authority: string): string {
+	const [, host, path] = /^((?:[a-z][a-z\d+.-]*:\/\/)?[^/?#]*[^/?#:])\/([^/?#]*)/i.exec(authority) ?? [];
+	return host === undefined ? authority : `${host}${path?.toLowerCase() === adfsTenant ? '/adfs' : ''}`;
 }
 
 /** A record says more about the account than the environment, as with the authority. */
@@ -190,8 +198,9 @@ function readPersistence(options: SharedTokenCacheCredentialOptions) {
 	}
 
 	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? 'msal.cache';
+	// On Windows a colon would name a stream of another file.
 	// eslint-disable-next-line no-control-regex
-	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200) {
+	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
 		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
 	}
 

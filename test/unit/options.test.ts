@@ -53,6 +53,31 @@ test('an authentication record brings authority, client and tenant; options go b
 	t.is(read({authenticationRecord: null}).record, undefined);
 });
 
+test('of a record\'s authority the host counts, and the path that is AD FS\'s', t => {
+	const authorityOf = (authority: string) => read({authenticationRecord: {...record, authority}}).authority;
+	for (const authority of [
+		'login.microsoftonline.us',
+		'login.microsoftonline.us/',
+		'login.microsoftonline.us/common',
+		'https://login.microsoftonline.us/common/',
+		`https://login.microsoftonline.us/${record.tenantId}`,
+		'HTTPS://LOGIN.microsoftonline.us:443/a/v2.0',
+		'https://login.microsoftonline.us/adfs.example',
+	]) {
+		t.like(authorityOf(authority), {origin: 'https://login.microsoftonline.us', isAdfs: false}, authority);
+	}
+
+	for (const authority of ['https://fs.example/adfs', 'fs.example/ADFS/', 'https://fs.example/adfs/oauth2']) {
+		t.like(authorityOf(authority), {origin: 'https://fs.example', isAdfs: true}, authority);
+	}
+
+	t.is(authorityOf('http://localhost:8080/common').origin, 'http://localhost:8080');
+	for (const authority of ['http://login.example/common', 'https://user:secret@login.example/common', 'https:///', 'a b/common', 'login.example?x']) {
+		const error = t.throws(() => authorityOf(authority), {instanceOf: TypeError, message: /^authenticationRecord\.authority /}, authority);
+		t.false(error?.message.includes('secret'));
+	}
+});
+
 const refused: Array<[string, object, RegExp, Record<string, string>?]> = [
 	['options', [] as object, /^options must be an object/],
 	['a misspelled option', {userName: 'x'}, /"userName" does not exist: did you mean "username"/],
@@ -72,6 +97,7 @@ const refused: Array<[string, object, RegExp, Record<string, string>?]> = [
 	['name of dots', {tokenCachePersistenceOptions: {name: '..'}}, /name must be a plain file name/],
 	['name with NUL', {tokenCachePersistenceOptions: {name: 'a\u0000b'}}, /name must be a plain file name/],
 	['persistence', {tokenCachePersistenceOptions: 1}, /^tokenCachePersistenceOptions must be an object/],
+	['loggingOptions', {loggingOptions: 'x'}, /^loggingOptions must be an object/],
 	['boolean', {useNativeAddon: 'yes'}, /^useNativeAddon must be true or false/],
 	['milliseconds', {cacheCheckIntervalInMs: -1}, /^cacheCheckIntervalInMs must be a number of milliseconds/],
 	['NaN', {keyringTimeoutInMs: Number.NaN}, /^keyringTimeoutInMs must be/],
@@ -103,5 +129,24 @@ test.serial('a home directory that is no absolute path is refused', t => {
 		}
 	} finally {
 		process.env['HOME'] = before;
+	}
+});
+
+test.serial('a cache name is refused that Windows takes for something else than a file\'s name, there alone', t => {
+	const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
+	const readName = (name: string) => read({tokenCachePersistenceOptions: {name}}, {USERPROFILE: '/home/ann', LOCALAPPDATA: '/home/ann/local'}).cacheName;
+	const names = ['a:b', 'a<b', 'a>b', 'a"b', 'a|b', 'a?b', 'a*b'];
+	for (const name of names) {
+		t.is(readName(name), name);
+	}
+
+	try {
+		Object.defineProperty(process, 'platform', {...platform, value: 'win32'});
+		t.is(readName('my cache-1.2'), 'my cache-1.2');
+		for (const name of names) {
+			t.throws(() => readName(name), {instanceOf: TypeError, message: /^tokenCachePersistenceOptions\.name must be a plain file name/}, name);
+		}
+	} finally {
+		Object.defineProperty(process, 'platform', platform);
 	}
 });
