@@ -10,7 +10,7 @@ import {readSettings, type Settings} from './options.js';
 import {allowedRequestTenant, checkTenantId} from './tenants.js';
 import {withSpan} from './tracing.js';
 import type {
-	AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions,
+	AbortSignalLike, AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions,
 } from './types.js';
 
 /**
@@ -47,9 +47,16 @@ export class SharedTokenCacheCredential {
 		usernameOrOptions?: string | SharedTokenCacheCredentialOptions,
 		furtherOptions?: SharedTokenCacheCredentialOptions,
 	) {
-		const options = typeof usernameOrOptions === 'object' && usernameOrOptions !== null
-			? usernameOrOptions
-			: {...furtherOptions, ...(usernameOrOptions === undefined || usernameOrOptions === null ? {} : {username: usernameOrOptions})};
+		let options = usernameOrOptions;
+		if (typeof options !== 'object' || options === null) {
+			options = {...checkFurtherOptions(furtherOptions)};
+			if ((usernameOrOptions ?? '') !== '') {
+				options.username = usernameOrOptions as string;
+			}
+		} else if (furtherOptions !== undefined) {
+			throw invalidArgument('options are given twice: give one object, or a user name and an object.');
+		}
+
 		this.#settings = readSettings(options);
 		this.#cacheCheckIntervalMs = this.#settings.cacheCheckIntervalMs;
 		this.#memo = TokenMemo.for(this.#settings);
@@ -155,6 +162,10 @@ export class SharedTokenCacheCredential {
 			throw invalidArgument('proofOfPossessionOptions is not supported: a cached refresh token gives bearer tokens only. Leave it out.');
 		}
 
+		if (options.abortSignal && !isSignal(options.abortSignal)) {
+			throw invalidArgument('abortSignal must be an AbortSignal.');
+		}
+
 		const timeoutMs = options.requestOptions?.timeout;
 		if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))) {
 			throw invalidArgument('requestOptions.timeout must be a number of milliseconds, 0 for no limit.');
@@ -196,7 +207,21 @@ function isPlain(options: GetTokenOptions): boolean {
 		&& (options.claims === undefined || options.claims === '')
 		&& !options.tenantId
 		&& options.proofOfPossessionOptions === undefined
-		&& !options.abortSignal?.aborted;
+		&& (!options.abortSignal || (isSignal(options.abortSignal) && !options.abortSignal.aborted));
+}
+
+function isSignal(signal: unknown): boolean {
+	const {addEventListener, removeEventListener} = signal as Partial<AbortSignalLike>;
+	return typeof addEventListener === 'function' && typeof removeEventListener === 'function';
+}
+
+/** What would be overlooked: spreading makes an object of anything. */
+function checkFurtherOptions(options: SharedTokenCacheCredentialOptions | null | undefined): SharedTokenCacheCredentialOptions {
+	if (options !== undefined && (typeof options !== 'object' || Array.isArray(options))) {
+		throw invalidArgument('options must be an object.');
+	}
+
+	return options ?? {};
 }
 
 function hotKeyOf(scopes: string[]): string {

@@ -91,11 +91,11 @@ export class Flight<Result> {
 			});
 		} finally {
 			clearTimeout(timer);
+			// Before the signal is let go, which is the caller's own and may throw.
+			this.#leave();
 			if (onAbort) {
 				abortSignal?.removeEventListener('abort', onAbort);
 			}
-
-			this.#leave();
 		}
 	}
 

@@ -329,6 +329,9 @@ test('arguments of getToken are refused by name', async t => {
 		[scope, {claims: '[]'}, /claims of getToken must be a JSON object/],
 		[scope, {tenantId: 'a/b'}, /tenantId of getToken is not a tenant/],
 		[scope, {requestOptions: {timeout: -1}}, /requestOptions\.timeout/],
+		[scope, {abortSignal: {}}, /^abortSignal must be an AbortSignal/],
+		[scope, {abortSignal: 5}, /^abortSignal must be an AbortSignal/],
+		[scope, {abortSignal: {aborted: false, addEventListener: Boolean}}, /^abortSignal must be an AbortSignal/],
 		[scope, {proofOfPossessionOptions: {nonce: 'x'}}, /proofOfPossessionOptions is not supported/],
 		[scope, 5, /options must be an object/],
 	];
@@ -360,14 +363,28 @@ test('both forms of the constructor, supported(), close() and await using', asyn
 	const credential = new SharedTokenCacheCredential('ANN@contoso.com', {cacheCheckIntervalInMs: 999});
 	t.is((await credential.getToken(scope)).token, 'FAKE-cached');
 	await t.throwsAsync(new SharedTokenCacheCredential('eve').getToken(scope), {name: 'CredentialUnavailableError'});
+	const unnamed = new SharedTokenCacheCredential('', {username: 'eve'});
+	await t.throwsAsync(unnamed.getToken(scope), {name: 'CredentialUnavailableError', message: /username: eve/}, 'an empty name is none');
+	t.is((await new SharedTokenCacheCredential('ann@contoso.com', {username: 'eve'}).getToken(scope)).token, 'FAKE-cached');
 	t.true(SharedTokenCacheCredential.supported());
 	await credential.close();
 	await credential.close();
-	await t.throwsAsync(credential.getToken(scope), {message: /the credential is closed/});
-	await t.throwsAsync(credential.listAccounts(), {message: /the credential is closed/});
+	await t.throwsAsync(credential.getToken(scope), {message: /the credential is closed/, code: 'STC_CLOSED'});
+	await t.throwsAsync(credential.listAccounts(), {message: /the credential is closed/, code: 'STC_CLOSED'});
 	const disposed = new SharedTokenCacheCredential();
 	await disposed[Symbol.asyncDispose]();
 	await t.throwsAsync(disposed.getToken(scope), {message: /the credential is closed/});
+});
+
+test('arguments of the constructor that would be overlooked are refused', t => {
+	for (const [first, second] of [['ann', 5], ['ann', 'x'], ['ann', []], [undefined, 'x'], [{}, {username: 'ann'}], [[], undefined], [5, undefined], [() => undefined, undefined], [0, undefined], [false, undefined]]) {
+		const error = t.throws(() => new SharedTokenCacheCredential(first as string, second as object), {instanceOf: TypeError}, inspect([first, second]));
+		t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
+	}
+
+	t.notThrows(() => new SharedTokenCacheCredential(undefined, undefined));
+	t.notThrows(() => new SharedTokenCacheCredential({username: 'ann'}, undefined));
+	t.notThrows(() => new SharedTokenCacheCredential('ann', null as unknown as undefined));
 });
 
 test('what a hit would not look at is refused all the same once the token is in memory', async t => {
@@ -388,6 +405,8 @@ test('what a hit would not look at is refused all the same once the token is in 
 		[[Symbol('scope'), scope], undefined],
 		[scope, {claims: null}],
 		[scope, {claims: 0}],
+		[scope, {abortSignal: {}}],
+		[scope, {abortSignal: {aborted: false, addEventListener: Boolean}}],
 	];
 	for (const state of ['cold', 'warm']) {
 		for (const [scopes, options] of cases) {
@@ -398,6 +417,7 @@ test('what a hit would not look at is refused all the same once the token is in 
 
 		t.is((await credential.getToken(scope)).token, 'FAKE-home');
 		t.is((await credential.getToken(scope, {tenantId: bob.utid})).token, 'FAKE-guest');
+		t.is((await credential.getToken(scope, {abortSignal: null as unknown as undefined})).token, 'FAKE-home');
 	}
 });
 
