@@ -34,6 +34,7 @@ export class SharedTokenCacheCredential {
 	readonly #hot: TokenMemo['hot'];
 	readonly #cacheCheckIntervalMs: number;
 	#isClosed = false;
+	#closing: Promise<void> | undefined;
 
 	/**
 	 * Opens nothing and creates nothing: the cache is first read by `getToken`.
@@ -110,14 +111,16 @@ export class SharedTokenCacheCredential {
 		return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
 	}
 
-	/** Ends connections and background work once no credential with the same settings is left open. May be called again. */
+	/** Ends connections and background work once no credential with the same settings is left open. May be called again: each call waits for the end. */
 	async close(): Promise<void> {
 		if (!this.#isClosed) {
 			this.#isClosed = true;
 			abandoned.unregister(this);
 			// What is being written is waited for without a hold of its own.
-			await holding(async () => this.#memo.release());
+			this.#closing = holding(async () => this.#memo.release());
 		}
+
+		await this.#closing;
 	}
 
 	async [Symbol.asyncDispose](): Promise<void> {

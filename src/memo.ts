@@ -213,6 +213,11 @@ export class TokenMemo {
 		const {request, expiresOnSec} = token;
 		try {
 			const {token: current} = await token.promise;
+			if (this.#users <= 0) {
+				// Closed in the turn of the hit that wanted this.
+				return;
+			}
+
 			const next = await this.#flightFor({...request, claims: undefined}, {token: current, expiresOnSec}).background();
 			if (next.expiresOnSec <= expiresOnSec) {
 				throw new Error('The authority gave no newer token.');

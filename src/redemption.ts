@@ -49,6 +49,7 @@ export class Redemption {
 	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
 	#client: TokenClient | undefined;
 	#writeBack: WriteBack | undefined;
+	#isClosed = false;
 
 	constructor({settings, cache, granted}: {settings: Settings; cache: SharedCache; granted: GrantedTokens}, on: RedemptionEvents) {
 		this.#settings = settings;
@@ -178,9 +179,8 @@ export class Redemption {
 	async close(): Promise<void> {
 		const client = this.#client;
 		this.#client = undefined;
-		const writeBack = this.#writeBack;
-		this.#writeBack = undefined;
-		await Promise.all([writeBack?.close(), client?.close()]);
+		this.#isClosed = true;
+		await Promise.all([this.#writeBack?.close(), client?.close()]);
 	}
 
 	#remember(key: string, refusal: GrantRefusal): void {
@@ -250,6 +250,10 @@ export class Redemption {
 		if (!this.#writeBack) {
 			const {WriteBack: Writer} = require('./write-back.js') as typeof import('./write-back.js');
 			this.#writeBack = new Writer(this.#cache, this.#on.written);
+			if (this.#isClosed) {
+				// For a grant that came in the turn of the end.
+				void this.#writeBack.close();
+			}
 		}
 
 		return this.#writeBack;

@@ -116,7 +116,7 @@ export class WriteBack {
 		this.#recent = [];
 		if (this.#running.size > 0) {
 			await this.#patiently(Promise.allSettled(this.#running), true);
-			this.#ending.abort(new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while a lock was waited for.', {op: 'lock'}));
+			this.#ending.abort(closedError());
 			await Promise.allSettled(this.#running);
 		}
 	}
@@ -152,6 +152,10 @@ export class WriteBack {
 
 	/** Failures are logged, and returned. */
 	async #commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome | Error> {
+		if (this.#isClosed) {
+			return closedError();
+		}
+
 		const running = this.#cache.commit(source, change, {...options, ref: false, signal: this.#ending.signal});
 		this.#running.add(running);
 		try {
@@ -290,6 +294,10 @@ export class WriteBack {
 			// No default
 		}
 	}
+}
+
+function closedError(): StoreError {
+	return new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while a lock was waited for.', {op: 'lock'});
 }
 
 /** Whether all that `older` brought has been written over by `newer`. */

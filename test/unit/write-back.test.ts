@@ -428,3 +428,16 @@ test.serial('a token that expired meanwhile is not written, and after close noth
 	await settle();
 	t.is(closing.commits.length, 1);
 });
+
+test('after close nothing is committed: not what is handed over late, and not what a look was about to put back', async t => {
+	const stage = new Stage(t);
+	await stage.writer.write(stage.source, grantOf());
+	await stage.comesTo(t, all);
+	stage.remove('AccessToken', isAnns);
+	const peers = readFileSync(stage.path);
+	// It is looking at the stamp.
+	const looking = stage.writer.repair();
+	await stage.writer.close();
+	await Promise.all([looking, stage.writer.write(stage.source, grantOf()), stage.writer.evict(stage.source, grantOf().account, 'FAKE-received')]);
+	t.true(readFileSync(stage.path).equals(peers));
+});

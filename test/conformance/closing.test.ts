@@ -1,0 +1,78 @@
+/** close(): once it has resolved, nothing is started, asked for or written any more. */
+
+import {readFileSync} from 'node:fs';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {mock} from 'node:test';
+import test, {type ExecutionContext} from 'ava';
+import {TokenClient} from '../../dist/token-client.js';
+import {startEntraServer} from '../helpers/entra-server.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+import {LockProcess} from '../helpers/lock-process.js';
+
+async function server(t: ExecutionContext) {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+	t.teardown(async () => entra.close());
+	return entra;
+}
+
+test('a refresh that a hit wants in the same turn is not begun', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	const path = home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-aging', 400, {refresh_on: String(nowSec() - 100)})],
+	}));
+	const before = readFileSync(path, 'utf8');
+	const credential = home.credential({}, entra);
+	await credential.getToken(scope);
+	// The jitter is a fraction of a second.
+	await sleep(600);
+	const served = credential.getToken(scope);
+	const closing = credential.close();
+	t.is((await served).token, 'FAKE-aging');
+	await closing;
+	await sleep(300);
+	t.is(entra.requests.length, 0);
+	t.is(readFileSync(path, 'utf8'), before);
+});
+
+test.serial('a grant that has just come when the credential is closed is not written behind its back', async t => {
+	const home = new TestHome(t);
+	const path = home.writeAccount(ann, 'FAKE-refresh-ann');
+	const before = readFileSync(path, 'utf8');
+	const credential = home.credential();
+	let closing: Promise<void> | undefined;
+	// In the very turn in which the answer has been read.
+	const redeem = mock.method(TokenClient.prototype, 'redeem', async () => {
+		closing = credential.close();
+		return {accessToken: 'FAKE-granted', expiresOnSec: nowSec() + 3600, tenantId: ann.utid};
+	});
+	t.teardown(() => {
+		redeem.mock.restore();
+	});
+	await credential.getToken(scope).catch(() => undefined);
+	await closing;
+	t.is(redeem.mock.callCount(), 1);
+	await sleep(300);
+	t.is(readFileSync(path, 'utf8'), before);
+});
+
+test('every close() waits for what is being written', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	const path = home.writeAccount(ann, 'FAKE-refresh-ann');
+	const holder = await LockProcess.start(t, 'native', `${path}.lockfile`);
+	t.is(await holder.ask('lock'), 'locked');
+	const credential = home.credential({}, entra);
+	await credential.getToken(scope);
+	let isClosed = false;
+	const first = credential.close().then(() => {
+		isClosed = true;
+	});
+	await credential.close();
+	t.true(isClosed);
+	await first;
+});
