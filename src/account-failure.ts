@@ -109,7 +109,7 @@ export function explainSelection(
 /** An error text names no more accounts than this. */
 const maxListedAccounts = 5;
 
-function describeAccount(account: AccountEntry, showUserNames: boolean): string {
+export function describeAccount(account: AccountEntry, showUserNames: boolean): string {
 	return `${showUserNames ? account.username ?? '' : maskUserName(account.username ?? '')} (home tenant ${homeTenantOf(account.homeAccountId) ?? 'unknown'})`;
 }
 

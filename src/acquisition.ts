@@ -292,6 +292,7 @@ export class Acquisition {
 			const selection = selectAccount(findCandidates(reading.slice, this.#settings.clientId), this.#criteria);
 			switch (selection.kind) {
 				case 'one': {
+					log.info(() => `The account ${inWords().describeAccount(selection.candidate.account, this.#settings.allowLoggingAccountIdentifiers)} was found in ${reading.source.label}.`);
 					return this.#complete(selection.candidate, reading);
 				}
 

@@ -96,8 +96,12 @@ async function findAzureLogger(): Promise<AzureLogger | undefined> {
 
 function emit(level: LogLevel, line: LogLine): void {
 	if (azureLogger) {
-		if (azureLogger[level].enabled) {
-			azureLogger[level](line());
+		try {
+			if (azureLogger[level].enabled) {
+				azureLogger[level](line());
+			}
+		} catch {
+			// Where lines go is the application's affair, and no reason for a caller to go without a token.
 		}
 	} else if (levels.indexOf(level) <= levels.indexOf(process.env['AZURE_LOG_LEVEL']?.toLowerCase() as LogLevel)) {
 		process.stderr.write(`azure:${namespace}:${level} ${line()}\n`);

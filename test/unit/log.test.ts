@@ -40,3 +40,20 @@ test('AZURE_LOG_LEVEL in an application without @azure/logger', async t => {
 	t.is(await output('commonjs', code, {AZURE_LOG_LEVEL: 'error'}), '');
 	t.is(await output('commonjs', code), '');
 });
+
+test('a logger that throws does not fail a call, and ends no process', async t => {
+	const throwing = 'const logger = require("@azure/logger"); logger.setLogLevel("verbose"); logger.AzureLogger.log = () => { console.error("logger called"); throw new Error("FAKE logger"); };';
+	// The first call's lines wait until the logger is found; those of the second go to it at once.
+	const stderr = await output('commonjs', `${throwing} const {SharedTokenCacheCredential} = require('./dist/index.js'); (async () => {
+		const credential = new SharedTokenCacheCredential({useNativeAddon: false, cacheCheckIntervalInMs: 0});
+		for (let call = 0; call < 2; call++) {
+			await credential.getToken('scope/.default').catch(error => console.error('rejected with', error.code));
+			await new Promise(resolve => setTimeout(resolve, 100));
+		}
+
+		console.error('still here');
+	})();`);
+	t.regex(stderr, /logger called[^]*still here/);
+	t.is([...stderr.matchAll(/rejected with STC_/g)].length, 2);
+	t.notRegex(stderr, /FAKE logger/);
+});
