@@ -426,11 +426,11 @@ export class Acquisition {
 		};
 		const granted = this.#granted.ofKind(request.kind);
 		const cached = fitsKind ? account.accessTokens : [];
-		// What a challenge made worthless may expire later than what answered it. Of several the last one expires last.
-		const sinceMs = findAccessToken(this.#granted.challengesOfKind(request.kind), criteria)?.sentMs;
-		return sinceMs === undefined
+		// What a challenge made worthless may expire later than what answered it.
+		const challenge = this.#granted.lastChallenge(request.kind, criteria);
+		return challenge === undefined
 			? findAccessToken([...granted, ...cached], criteria)
-			: findAccessToken([...granted.filter(({sentMs}) => sentMs >= sinceMs), ...cached.filter(({cachedAt = 0}) => cachedAt * 1000 >= sinceMs)], criteria);
+			: findAccessToken([...granted.filter(({order}) => order >= challenge.order), ...cached.filter(({cachedAt = 0}) => cachedAt * 1000 >= challenge.sentMs)], criteria);
 	}
 
 	/** Loaded when the first token is not in the cache, because that costs a hit's start-up many times over. */

@@ -2,17 +2,24 @@
 
 import type {AccessTokenEntry} from './backend.js';
 import type {CacheKind} from './locations.js';
+import {findAccessToken, type TokenCriteria} from './token-match.js';
 
-/** A token that a grant of this process brought. */
-export type GrantedToken = AccessTokenEntry & {
-	kind: CacheKind;
-	source: 'grant';
-	/** When it was asked for, Unix milliseconds. */
+/** When a token was asked for. */
+export type Moment = {
+	/** Grows with each request of this process, whatever is done to its clock. */
+	order: number;
+	/** Unix milliseconds: to be compared with what others cached. */
 	sentMs: number;
 };
 
+/** A token that a grant of this process brought. */
+export type GrantedToken = AccessTokenEntry & Moment & {
+	kind: CacheKind;
+	source: 'grant';
+};
+
 /** A challenge that a grant answered: tokens that were asked for before it are worthless. As an entry, so that it is matched like one. */
-type Challenge = AccessTokenEntry & {kind: CacheKind; sentMs: number};
+type Challenge = AccessTokenEntry & Moment & {kind: CacheKind};
 
 /** A challenge outlives the tokens that it made worthless: those of continuous access evaluation live up to 28 hours. Seconds. */
 const challengeLifeSec = 48 * 3600;
@@ -28,31 +35,41 @@ const maxRotatedTokens = 100;
 
 export class GrantedTokens {
 	#granted: GrantedToken[] = [];
+	/** In the order in which they were asked for. */
 	#challenges: Challenge[] = [];
+	#lastOrder = 0;
 	/** Refresh tokens that grants of this process rotated: the cached one to its newest descendant. */
 	readonly #rotated = new Map<string, string>();
+
+	/** To be called when a token is asked for. */
+	now(): Moment {
+		return {order: ++this.#lastOrder, sentMs: Date.now()};
+	}
 
 	/** Access tokens for requests of one kind. */
 	ofKind(kind: CacheKind): GrantedToken[] {
 		return this.#granted.filter(token => token.kind === kind);
 	}
 
-	/** Challenges to requests of one kind that have been answered. */
-	challengesOfKind(kind: CacheKind): Challenge[] {
-		return this.#challenges.filter(challenge => challenge.kind === kind);
+	/** The last challenge, of those that have been answered, to a request such as this. */
+	lastChallenge(kind: CacheKind, criteria: TokenCriteria): Moment | undefined {
+		return this.#challenges.findLast(challenge => challenge.kind === kind && findAccessToken([challenge], criteria) !== undefined);
 	}
 
 	/** To be called with what answers a claims challenge. */
-	keepChallenge({secret: _secret, ...token}: GrantedToken): void {
-		this.#challenges = [
-			...this.#challenges.filter(challenge => !replaces(token, challenge)).slice(1 - maxChallenges),
-			{...token, secret: '', expiresOn: (token.sentMs / 1000) + challengeLifeSec},
-		];
+	// Without the time by which a token from a clock that was set back since would not count.
+	keepChallenge({secret: _secret, cachedAt: _cachedAt, ...token}: GrantedToken): void {
+		if (!this.#challenges.some(challenge => replaces(token, challenge) && challenge.order > token.order)) {
+			this.#challenges = [
+				...this.#challenges.filter(challenge => !replaces(token, challenge)).slice(1 - maxChallenges),
+				{...token, secret: '', expiresOn: (token.sentMs / 1000) + challengeLifeSec},
+			].toSorted((a, b) => a.order - b.order);
+		}
 	}
 
 	/** Whether a token answers a request that was sent before a challenge, and so is worthless by now. */
 	isOutdated(token: GrantedToken): boolean {
-		return this.#challenges.some(challenge => replaces(token, challenge) && challenge.sentMs > token.sentMs);
+		return this.#challenges.some(challenge => replaces(token, challenge) && challenge.order > token.order);
 	}
 
 	/** The newest descendant of a cached refresh token, as far as this process knows. */
@@ -67,7 +84,7 @@ export class GrantedTokens {
 	keep(accessToken: GrantedToken, sent: string, received: string | undefined): void {
 		const nowSec = Date.now() / 1000;
 		// Of two requests under way at once the older one may be answered last.
-		if (!this.#granted.some(token => replaces(accessToken, token) && token.sentMs > accessToken.sentMs)) {
+		if (!this.#granted.some(token => replaces(accessToken, token) && token.order > accessToken.order)) {
 			this.#granted = [
 				...this.#granted.filter(token => token.expiresOn > nowSec && !replaces(accessToken, token)).slice(1 - maxGrantedTokens),
 				accessToken,

@@ -9,7 +9,7 @@ import type {SharedCache} from './cache.js';
 import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} from './errors.js';
 import type {Grant} from './grant-edits.js';
 import type {TokenResponse} from './grant-response.js';
-import type {GrantedToken, GrantedTokens} from './granted-tokens.js';
+import type {GrantedToken, GrantedTokens, Moment} from './granted-tokens.js';
 import {type Lease, leasePath, takeLease} from './lease.js';
 import type {CacheSource} from './locations.js';
 import {log} from './log.js';
@@ -134,7 +134,7 @@ export class Redemption {
 				continue;
 			}
 
-			const sentMs = Date.now();
+			const moment = this.#granted.now();
 			try {
 				// Each refusal decides whether the next refresh token is needed.
 				// eslint-disable-next-line no-await-in-loop
@@ -146,7 +146,7 @@ export class Redemption {
 				);
 				// eslint-disable-next-line no-await-in-loop
 				return await this.#keep(response, account, request, {
-					tenant, refreshToken, entry, target, sentMs,
+					tenant, refreshToken, entry, target, moment,
 				});
 			} catch (error) {
 				if ((error as Error).name !== 'GrantRefusal') {
@@ -197,7 +197,7 @@ export class Redemption {
 		response: TokenResponse,
 		account: ResolvedAccount,
 		request: TokenRequest,
-		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; sentMs: number},
+		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; moment: Moment},
 	): Promise<GrantedToken> {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
@@ -206,7 +206,7 @@ export class Redemption {
 		const accessToken: GrantedToken = {
 			kind: request.kind,
 			source: 'grant',
-			sentMs: sent.sentMs,
+			...sent.moment,
 			homeAccountId,
 			environment: authority.host,
 			clientId,

@@ -83,3 +83,50 @@ test.serial('a jump of hours, as after a sleep: the next call waits for a new to
 	t.is((await credential.getToken(scope)).token, second.token);
 	t.is(entra.grants.length, 2);
 });
+
+test.serial('set back after a challenge: what is asked for later counts as later, in memory and in the cache', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 600});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh-ann');
+	const credential = home.credential({cacheCheckIntervalInMs: 20}, entra);
+	clock.aheadMs = hourMs;
+	await credential.getToken(scope, {claims: '{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}'});
+	clock.aheadMs = 0;
+	// The token that answered the challenge seems to come from the future: another one takes its place.
+	await until(async () => {
+		await credential.getToken(scope);
+		return entra.grants.length > 1;
+	});
+	const {accessToken} = entra.grants.at(-1)!;
+	await until(() => Object.values(home.read()['AccessToken'] ?? {}).some(({secret}) => secret === accessToken), 5000);
+	t.deepEqual(Object.values(home.read()['AccessToken'] ?? {}).map(({secret}) => secret), [accessToken]);
+	await until(async () => (await credential.getToken(scope)).token === accessToken, 5000);
+	// The cache changes, so that it is looked for anew.
+	home.write({...home.read(), Touched: {}});
+	await sleep(50);
+	await credential.getToken(scope);
+	await sleep(100);
+	t.is((await credential.getToken(scope)).token, accessToken);
+	t.is((await credential.getToken([scope, scope])).token, accessToken);
+	t.is(entra.grants.length, 2);
+});
+
+test.serial('set back after a challenge: what the challenge made worthless stays worthless', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')], accessTokens: [accessTokenRecord(ann, 'FAKE-revoked', 28 * 3600)]}));
+	const credential = home.credential({tokenCachePersistenceOptions: {readOnly: true}, cacheCheckIntervalInMs: 20}, entra);
+	clock.aheadMs = hourMs;
+	await credential.getToken(scope, {claims: '{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}'});
+	clock.aheadMs = 0;
+	await until(async () => {
+		const {token} = await credential.getToken(scope);
+		t.not(token, 'FAKE-revoked');
+		return entra.grants.length > 1;
+	});
+	for (const wanted of [scope, [scope, scope]]) {
+		t.not((await credential.getToken(wanted)).token, 'FAKE-revoked');
+	}
+});

@@ -2,6 +2,7 @@
 
 import test from 'ava';
 import {type GrantedToken, GrantedTokens} from '../../dist/granted-tokens.js';
+import type {TokenCriteria} from '../../dist/token-match.js';
 
 const granted = (rest: Partial<GrantedToken> = {}): GrantedToken => ({
 	kind: 'nocae',
@@ -13,6 +14,7 @@ const granted = (rest: Partial<GrantedToken> = {}): GrantedToken => ({
 	target: 'scope',
 	secret: 'FAKE-access',
 	expiresOn: 9_000_000_000,
+	order: 1,
 	sentMs: 1000,
 	...rest,
 });
@@ -42,21 +44,53 @@ test('rotations that are remembered are bounded, and the newest stay', t => {
 	t.is(tokens.currentRefreshToken('FAKE-0'), 'FAKE-0');
 });
 
-test('of two requests for one token the later one counts, whichever is answered last', t => {
+test('of two requests for one token the later one counts, whichever is answered last, and however the clock was set between them', t => {
 	const tokens = new GrantedTokens();
-	tokens.keep(granted({secret: 'FAKE-later', sentMs: 2000}), 'FAKE-0', undefined);
-	tokens.keep(granted({secret: 'FAKE-earlier', sentMs: 1000}), 'FAKE-0', undefined);
+	tokens.keep(granted({secret: 'FAKE-later', order: 2, sentMs: 500}), 'FAKE-0', undefined);
+	tokens.keep(granted({secret: 'FAKE-earlier', order: 1, sentMs: 1000}), 'FAKE-0', undefined);
 	t.deepEqual(tokens.ofKind('nocae').map(({secret}) => secret), ['FAKE-later']);
-	tokens.keep(granted({secret: 'FAKE-other', sentMs: 1000, target: 'other'}), 'FAKE-0', undefined);
+	tokens.keep(granted({secret: 'FAKE-other', order: 1, target: 'other'}), 'FAKE-0', undefined);
 	t.is(tokens.ofKind('nocae').length, 2);
 	t.is(tokens.ofKind('cae').length, 0);
 });
 
+test('requests are in the order in which they are made, by whatever clock', t => {
+	const tokens = new GrantedTokens();
+	const first = tokens.now();
+	const second = tokens.now();
+	t.true(second.order > first.order);
+	t.true(Math.abs(Date.now() - second.sentMs) < 1000);
+});
+
+const criteria: TokenCriteria = {
+	account: {homeAccountId: 'uid.home', environment: 'login.example'},
+	clientId: 'client',
+	environments: ['login.example'],
+	scopes: ['scope'],
+	tenantId: undefined,
+	isAdfs: false,
+	nowSec: 1,
+	lifetimeSec: 300,
+};
+
 test('what was asked for before a challenge is outdated; challenges hold no secret', t => {
 	const tokens = new GrantedTokens();
-	tokens.keepChallenge(granted({sentMs: 2000}));
-	t.true(tokens.isOutdated(granted({sentMs: 1999})));
-	t.false(tokens.isOutdated(granted({sentMs: 2000})));
-	t.false(tokens.isOutdated(granted({sentMs: 1999, kind: 'cae'})));
-	t.deepEqual(tokens.challengesOfKind('nocae').map(({secret, sentMs}) => [secret, sentMs]), [['', 2000]]);
+	tokens.keepChallenge(granted({order: 2, sentMs: 2000, cachedAt: 2}));
+	t.true(tokens.isOutdated(granted({order: 1, sentMs: 3000})), 'the clock was set back before the challenge');
+	t.false(tokens.isOutdated(granted({order: 2})));
+	t.false(tokens.isOutdated(granted({order: 3, sentMs: 1000})), 'the clock was set back after the challenge');
+	t.false(tokens.isOutdated(granted({order: 1, kind: 'cae'})));
+	t.like(tokens.lastChallenge('nocae', criteria), {order: 2, sentMs: 2000, secret: ''});
+	t.is(tokens.lastChallenge('cae', criteria), undefined);
+	t.is(tokens.lastChallenge('nocae', {...criteria, scopes: ['other']}), undefined);
+});
+
+test('of several challenges the last one that was asked for counts, whichever was answered last, and by whatever clock', t => {
+	const tokens = new GrantedTokens();
+	tokens.keepChallenge(granted({order: 3, sentMs: 1_000_000, target: 'scope more'}));
+	tokens.keepChallenge(granted({order: 2, sentMs: 9_000_000, target: 'scope other'}));
+	t.is(tokens.lastChallenge('nocae', criteria)?.order, 3);
+	tokens.keepChallenge(granted({order: 5, sentMs: 2_000_000, cachedAt: 100_000}));
+	tokens.keepChallenge(granted({order: 4, sentMs: 3_000_000}));
+	t.is(tokens.lastChallenge('nocae', criteria)?.order, 5, 'an older one of the same slot does not take its place');
 });
