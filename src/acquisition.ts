@@ -18,7 +18,7 @@ import {type CacheKind, type CacheSource, cacheSources} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
 import type {Redemption} from './redemption.js';
-import {ownTenant} from './tenants.js';
+import {namedTenant, ownTenant} from './tenants.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from './token-match.js';
 
 /** One token wanted, arguments checked. */
@@ -89,7 +89,7 @@ export class Acquisition {
 		this.#criteria = {
 			homeAccountId: settings.record?.homeAccountId,
 			username: settings.username,
-			tenantId: settings.tenantId,
+			tenantId: settings.tenantId && namedTenant(settings.tenantId),
 			tenantOnlyDisambiguates: settings.enableGuestTenantAuthentication,
 		};
 	}
@@ -179,7 +179,8 @@ export class Acquisition {
 	}
 
 	#query(homeAccountId = this.#settings.record?.homeAccountId): CacheQuery {
-		const {authority, clientId, username, tenantId, enableGuestTenantAuthentication} = this.#settings;
+		const {authority, clientId} = this.#settings;
+		const {username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
 		const query: CacheQuery = {environments: authority.environments, clientId, nowSec: Math.floor(Date.now() / 1000)};
 		if (homeAccountId) {
 			query.homeAccountId = homeAccountId;
@@ -188,7 +189,7 @@ export class Acquisition {
 				query.username = username;
 			}
 
-			if (tenantId && !enableGuestTenantAuthentication) {
+			if (tenantId && !tenantOnlyDisambiguates) {
 				query.homeTenantId = tenantId;
 			}
 		}
@@ -337,8 +338,8 @@ export class Acquisition {
 
 	/** Whether the options say which account is meant, so that any cache's will do. */
 	#namesAccount(): boolean {
-		const {username, tenantId, record, enableGuestTenantAuthentication} = this.#settings;
-		return username !== undefined || record !== undefined || (tenantId !== undefined && !enableGuestTenantAuthentication);
+		const {homeAccountId, username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
+		return username !== undefined || homeAccountId !== undefined || (tenantId !== undefined && !tenantOnlyDisambiguates);
 	}
 
 	/** Once the service itself is missing or stalls, its other items need not be tried. */

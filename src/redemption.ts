@@ -15,7 +15,7 @@ import type {CacheSource} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
 import {
-	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, organizationsTenant, ownTenant,
+	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, namedTenant, organizationsTenant, ownTenant,
 } from './tenants.js';
 import type {GrantRefusal, TokenClient} from './token-client.js';
 import type {WriteBack} from './write-back.js';
@@ -201,7 +201,7 @@ export class Redemption {
 	): Promise<GrantedToken> {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
-		const homeTenant = homeTenantOf(homeAccountId);
+		const asked = request.tenantId ?? ownTenant(this.#settings);
 		const issuedSec = Math.floor(Date.now() / 1000);
 		const accessToken: GrantedToken = {
 			kind: request.kind,
@@ -211,7 +211,7 @@ export class Redemption {
 			environment: authority.host,
 			clientId,
 			// The tenant as it was asked for, so that the same request finds the token again; a word such as "organizations" means home.
-			realm: request.tenantId ?? ownTenant(this.#settings) ?? response.tenantId ?? homeTenant ?? sent.tenant,
+			realm: asked === undefined ? response.tenantId ?? homeTenantOf(homeAccountId) ?? sent.tenant : namedTenant(asked) ?? asked,
 			target: [...new Set([...request.scopes, ...(response.scope?.split(' ') ?? [])])].join(' '),
 			secret: response.accessToken,
 			cachedAt: issuedSec,
@@ -225,7 +225,8 @@ export class Redemption {
 			this.#on.challenge();
 		}
 
-		if (sent.target && !this.#granted.isOutdated(accessToken)) {
+		const realm = writtenRealm(account, authority.isAdfs, sent.tenant, response.tenantId);
+		if (sent.target && realm !== undefined && !this.#granted.isOutdated(accessToken)) {
 			const grant: Grant = {
 				response,
 				account: account.candidate.account,
@@ -234,7 +235,7 @@ export class Redemption {
 				clientId,
 				isAdfs: authority.isAdfs,
 				scopes: request.scopes,
-				realm: response.tenantId ?? (isTenantGuid(sent.tenant) ? sent.tenant : homeTenant ?? (account.candidate.account.realm || (authority.isAdfs ? adfsTenant : sent.tenant))),
+				realm,
 				redeemed: sent.entry,
 				isOwnCache: sent.target.label === account.source.label,
 				nowSec: issuedSec,
@@ -268,6 +269,27 @@ export class Redemption {
 
 		return this.#client;
 	}
+}
+
+/**
+ * The tenant whose token it is.
+ *
+ * @param answered What the answer says.
+ * @returns `undefined` where nobody knows: in the cache the token would pass for another tenant's.
+ */
+function writtenRealm({candidate: {account}}: ResolvedAccount, isAdfs: boolean, asked: string, answered: string | undefined): string | undefined {
+	const told = answered && namedTenant(answered);
+	if (told) {
+		return told;
+	}
+
+	const named = namedTenant(asked);
+	if (named !== undefined) {
+		return isTenantGuid(named) ? named : undefined;
+	}
+
+	const known = homeTenantOf(account.homeAccountId) ?? (account.realm && namedTenant(account.realm));
+	return known || (isAdfs ? adfsTenant : undefined);
 }
 
 function explainRefusal(refusal: GrantRefusal | undefined, request: TokenRequest): CredentialUnavailableError {

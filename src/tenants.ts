@@ -23,6 +23,24 @@ export function checkTenantId(tenantId: unknown, optionName: string): asserts te
 	}
 }
 
+/** The tenant that is meant, by id or domain; `undefined` for the words that mean an account's own. */
+export function namedTenant(tenant: string): string | undefined {
+	switch (tenant.toLowerCase()) {
+		case organizationsTenant:
+		case 'common': {
+			return undefined;
+		}
+
+		case 'consumers': {
+			return consumersTenant;
+		}
+
+		default: {
+			return tenant;
+		}
+	}
+}
+
 /** Whether a tenant is named by its id: not by a domain, and not by a word such as `organizations`. */
 export function isTenantGuid(tenant: string): boolean {
 	return /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(tenant);

@@ -1,7 +1,9 @@
 /** Which cached access token answers a request. Pure: no files, no clock. */
 
 import type {AccessTokenEntry, AccountEntry} from './backend.js';
-import {adfsTenant, homeTenantOf, organizationsTenant} from './tenants.js';
+import {
+	adfsTenant, homeTenantOf, namedTenant, organizationsTenant,
+} from './tenants.js';
 
 /** A cached token is used only with more life left than this. Source: azure-identity for Python 1.26, `shared_token_cache.py`, 300 s. */
 export const minimumLifetimeSec = 300;
@@ -64,8 +66,9 @@ export function clockSkewSec({cachedAt = 0}: AccessTokenEntry, nowSec: number): 
  * writes the word that it asked for.
  */
 function realmsOf({account, tenantId, isAdfs}: TokenCriteria): Set<string> {
-	const realms = tenantId
-		? [tenantId]
+	const tenant = tenantId && namedTenant(tenantId);
+	const realms = tenant
+		? [tenant]
 		: [homeTenantOf(account.homeAccountId) ?? account.realm ?? '', organizationsTenant, 'common', ...(isAdfs ? [adfsTenant] : [])];
 	return new Set(realms.map(realm => realm.toLowerCase()));
 }

@@ -99,7 +99,7 @@ export const mutants = [
 		...tokens, what: 'what Python writes under "organizations" is not found', from: 'account.realm ?? \'\', organizationsTenant, \'common\'', to: 'account.realm ?? \'\', \'common\'',
 	},
 	{
-		...tokens, what: 'a requested tenant is not looked at', from: 'const realms = tenantId\n', to: 'const realms = tenantId === null\n',
+		...tokens, what: 'a requested tenant is not looked at', from: 'const realms = tenant\n', to: 'const realms = tenant === null\n',
 	},
 	{
 		...tokens, what: 'the shortest-lived token is served', from: 'clockSkewSec(entry, nowSec) > best.expiresOn', to: 'clockSkewSec(entry, nowSec) < best.expiresOn',

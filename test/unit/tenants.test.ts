@@ -1,5 +1,7 @@
 import test from 'ava';
-import {allowedRequestTenant, checkTenantId, homeTenantOf} from '../../dist/tenants.js';
+import {
+	allowedRequestTenant, checkTenantId, homeTenantOf, namedTenant,
+} from '../../dist/tenants.js';
 
 const rules = {configured: undefined, additionallyAllowed: [], requestsIgnored: false};
 
@@ -42,4 +44,13 @@ test('home tenant', t => {
 	for (const odd of ['uid', 'a.b.c', '']) {
 		t.is(homeTenantOf(odd), undefined);
 	}
+});
+
+test('words for tenants', t => {
+	for (const word of ['organizations', 'Organizations', 'common', 'COMMON']) {
+		t.is(namedTenant(word), undefined);
+	}
+
+	t.is(namedTenant('Consumers'), '9188040d-6c67-4c5b-b112-36a304b66dad');
+	t.is(namedTenant('Contoso.example'), 'Contoso.example');
 });

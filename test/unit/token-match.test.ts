@@ -82,6 +82,19 @@ test('realm: with a tenant that one only', t => {
 	t.false(fits({realm: 'organizations'}, {tenantId: 'guest'}));
 });
 
+test('realm: a tenant that is a word means the account\'s own, and personal accounts\'', t => {
+	for (const tenantId of ['organizations', 'COMMON']) {
+		for (const realm of ['home', 'organizations', 'common']) {
+			t.true(fits({realm}, {tenantId}), `${tenantId} ${realm}`);
+		}
+
+		t.false(fits({realm: 'guest'}, {tenantId}));
+	}
+
+	t.true(fits({realm: '9188040D-6c67-4c5b-b112-36a304b66dad'}, {tenantId: 'consumers'}));
+	t.false(fits({realm: 'home'}, {tenantId: 'consumers'}));
+});
+
 test('of several the one that lives longest', t => {
 	const entries = [entry({secret: 'a', expiresOn: nowSec + 1000}), entry({secret: 'b', expiresOn: nowSec + 3000}), entry({secret: 'c', expiresOn: nowSec + 2000})];
 	t.is(findAccessToken(entries, criteria)?.secret, 'b');
