@@ -4,7 +4,7 @@
  */
 
 import {EventEmitter} from 'node:events';
-import type {Socket} from 'node:net';
+import {isIP, type Socket} from 'node:net';
 import {StringDecoder} from 'node:string_decoder';
 import type {HttpDispatcher, ProxyOptions} from './types.js';
 
@@ -184,21 +184,42 @@ function toHttpFailure(error: unknown): HttpFailure {
 		return error;
 	}
 
-	const code = errorCode(error);
-	const cause = error instanceof Error ? {cause: error} : {};
+	const cause = toCause(error);
+	const {code = ''} = cause;
 	return certificateErrorPattern.test(code)
-		? new HttpFailure('certificate', `its certificate is not trusted (${code})`, cause)
-		: new HttpFailure('network', code || 'the connection failed', cause);
+		? new HttpFailure('certificate', `its certificate is not trusted (${code})`, {cause})
+		: new HttpFailure('network', code || 'the connection failed', {cause});
 }
 
-/** The most telling code: connecting to several addresses fails with one error for each. */
-function errorCode(error: unknown): string {
-	if (error instanceof AggregateError && error.errors.length > 0) {
-		return errorCode(error.errors[0]);
-	}
+/** What is taken over of an error that somebody else made. */
+type Cause = Error & {code?: string; syscall?: string; address?: string; port?: number};
 
-	const code = (error as {code?: unknown} | null | undefined)?.code;
-	return typeof code === 'string' ? code : '';
+/**
+ * The error made anew, of nothing but what cannot hold a secret: undici's parser quotes the answer, a dispatcher's interceptors may
+ * have all of it, and a URL that is none stands in its error with the proxy's password.
+ *
+ * @param depth How many causes of causes are taken over.
+ */
+function toCause(error: unknown, depth = 3): Cause {
+	// Connecting to several addresses fails with one error for each.
+	const {name, code, syscall, address, port, cause} = ((error instanceof AggregateError && error.errors[0]) || error || {}) as Readonly<Record<string, unknown>>;
+	const fields = {
+		...(isWord(code) && {code}),
+		...(isWord(syscall) && {syscall}),
+		...(typeof address === 'string' && isIP(address) > 0 && {address}),
+		...(typeof port === 'number' && {port}),
+	};
+	const text = isWord(name) ? name : 'Error';
+	const made: Cause = new Error(
+		['The request failed:', fields.syscall ?? text, fields.code, fields.address, fields.port].filter(part => part !== undefined).join(' '),
+		cause instanceof Error && depth > 0 ? {cause: toCause(cause, depth - 1)} : undefined,
+	);
+	return Object.assign(made, fields, {name: text});
+}
+
+/** The names of errors, their codes and system calls are short and of letters, digits and underscores; the request function of a dispatcher may bring anything. */
+function isWord(value: unknown): value is string {
+	return typeof value === 'string' && /^[A-Za-z]\w{0,49}$/.test(value);
 }
 
 // The package's main file loads all of undici, which takes three times as long as the parts that are used here. A release that

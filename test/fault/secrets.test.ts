@@ -3,6 +3,7 @@
 import {createRequire} from 'node:module';
 import {inspect} from 'node:util';
 import test from 'ava';
+import {interceptors} from 'undici';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
 import * as faults from '../helpers/entra-faults.js';
 import {type Behaviour, startEntraServer} from '../helpers/entra-server.js';
@@ -76,6 +77,7 @@ const behaviours: Array<[string, Behaviour]> = [
 	['a reset in the answer', faults.resetInBody()],
 	['the refresh token as HTML', faults.body(`<html>${refreshToken}</html>`, {contentType: 'text/html', status: 502})],
 	['the refresh token in a redirect', faults.redirect(302, `https://localhost/?token=${refreshToken}`)],
+	...faults.httpBreaks.map((name): [string, Behaviour] => [name, faults.brokenHttp(name)]),
 	['the refresh token as the error code', faults.changedGrant(() => ({error: refreshToken, error_description: refreshToken, suberror: refreshToken}))],
 ];
 
@@ -96,6 +98,18 @@ for (const [name, behaviour] of behaviours) {
 		t.true(entra.tokenRequests.length > 0);
 	});
 }
+
+test.serial('errors: an interceptor of an injected dispatcher that hands over the whole answer', async t => {
+	const entra = await startEntraServer({refreshTokens: {[refreshToken]: ann}});
+	t.teardown(async () => entra.close());
+	entra.scriptAll(faults.body(refreshToken, {status: 400, contentType: 'text/plain'}));
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	const dispatcher = home.dispatcher(entra).compose(interceptors.responseError());
+	const error = await failure(home.credential({dispatcher, retryOptions: {maxRetries: 0}}));
+	t.regex(String(error), /UND_ERR_RESPONSE/);
+	t.notRegex(everyText(error), new RegExp(mark));
+});
 
 for (const content of [`{"RefreshToken":{"a":{"secret":"${mark}"}},}`, `${mark}`, `eyJ.${mark}`, `{"a":"${mark}\n"}`, `["${mark}"]`]) {
 	for (const useNativeAddon of [true, false]) {

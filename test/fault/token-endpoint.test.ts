@@ -265,6 +265,7 @@ const connectionFaults: Array<[string, () => Behaviour]> = [
 	['reset after the headers', faults.resetAfterHeaders],
 	['reset in the body', faults.resetInBody],
 	['a body that ends too early', faults.truncatedBody],
+	...faults.httpBreaks.map((name): [string, () => Behaviour] => [name, () => faults.brokenHttp(name)]),
 ];
 
 for (const [name, fault] of connectionFaults) {

@@ -186,6 +186,25 @@ export function truncatedBody(): Behaviour {
 	};
 }
 
+/** An answer that is no HTTP at one point, with the grant, or the request, where a parser's error quotes it. */
+export function brokenHttp(how: keyof typeof brokenAnswers): Behaviour {
+	return ({response, request, answer}) => {
+		const {json} = answer();
+		response.socket?.end(brokenAnswers[how](JSON.stringify(json), request.body.toString('utf8')));
+	};
+}
+
+const brokenAnswers = {
+	'a size of a chunk that is none': (grant: string) => `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n${grant}\r\n0\r\n\r\n`,
+	'a header that is none': (grant: string) => `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nno header\r\n\r\n${grant}`,
+	'no status line': (grant: string) => grant,
+	'the request in the place of the status line': (_grant: string, request: string) => request,
+	'a header that holds the grant': (grant: string) => `HTTP/1.1 200 OK\r\n${grant}\r\n\r\n`,
+};
+
+/** Each way in which {@link brokenHttp} breaks. */
+export const httpBreaks = Object.keys(brokenAnswers) as Array<keyof typeof brokenAnswers>;
+
 function sendBody({response}: Exchange, text: string | Buffer, status: number, contentType: string): void {
 	response.writeHead(status, {'content-type': contentType, 'content-length': Buffer.byteLength(text)});
 	response.end(text);
