@@ -125,6 +125,9 @@ export class HttpClient {
 		const sentMs = Date.now();
 		const response = await request.call(dispatcher, {
 			origin, path: pathname + search, method, headers, body: body ?? null, signal,
+			// A dispatcher that follows redirects would take the refresh token to wherever an answer points. The option of a request goes
+			// before an interceptor's own. Source: undici 7.30, `lib/interceptor/redirect.js`.
+			maxRedirections: 0,
 		});
 		return {
 			status: response.statusCode,

@@ -1,8 +1,10 @@
 /** Redeeming a refresh token over real TLS, against everything that an authority, a proxy or the network can do. */
 
 import test, {type ExecutionContext} from 'ava';
+import {interceptors} from 'undici';
 import type {AuthenticationError, CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import {loopbackDispatcher} from '../helpers/dispatcher.js';
 import * as faults from '../helpers/entra-faults.js';
 import {
 	type Behaviour, type EntraServer, type EntraServerOptions, startEntraServer,
@@ -315,6 +317,22 @@ for (const status of [301, 302, 303, 307, 308]) {
 		const elsewhere = await server(t);
 		const {entra, credential} = await setUp(t, {behaviours: [faults.redirect(status, `${elsewhere.origin}/organizations/oauth2/v2.0/token`)]});
 		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /redirect/});
+		t.is(entra.tokenRequests.length, 1);
+		t.is(elsewhere.requests.length, 0);
+	});
+}
+
+for (const status of [301, 302, 303, 307, 308]) {
+	test(`a redirect (${status}) is refused, though an interceptor of the injected dispatcher follows redirects`, async t => {
+		const entra = await server(t);
+		const elsewhere = await server(t, {extraNames: ['login.elsewhere.example']});
+		entra.scriptAll(faults.redirect(status, 'https://login.elsewhere.example/organizations/oauth2/v2.0/token'));
+		const agent = loopbackDispatcher(entra, {'login.elsewhere.example': elsewhere});
+		t.teardown(async () => agent.destroy());
+		const home = new TestHome(t);
+		home.writeAccount(ann, refreshToken);
+		const dispatcher = agent.compose(interceptors.redirect({maxRedirections: 5}));
+		await t.throwsAsync(home.credential({...quick, dispatcher}).getToken(scope), {name: 'AuthenticationError', message: /redirect/});
 		t.is(entra.tokenRequests.length, 1);
 		t.is(elsewhere.requests.length, 0);
 	});
