@@ -5,8 +5,8 @@
 // average): the scanner makes 13 GB/s this way, and 8 with libc's memchr for the quotation mark and
 // a second look at what it passed over. Inside long strings it is 40 GB/s, so that wider vectors
 // gain little: AVX2 compiled in, without what choosing it at run time would cost, was 1.00x as fast
-// in memory at 23 KB, 1.15x at 1.5 MB and 1.17x at 30 MB, and out of a file half of that gain. Below
-// 1.2x a second kernel does not pay for its keep.
+// in memory at 23 KB, 1.15x at 1.5 MB and 1.17x at 30 MB, and out of a file half of that gain.
+// Below 1.2x a second kernel does not pay for its keep.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_PLAIN_RUN_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_PLAIN_RUN_H_
