@@ -164,9 +164,9 @@ bool CacheRecord::Equals(const JsonReader& reader, Field field, const CaselessTe
   return other.Equals(Text(reader, field));
 }
 
-uint64_t CacheRecord::Hash(const JsonReader& reader, Field field) const {
-  if (span(field).is_plain) return HashAscii(reader.Marked(span(field)));
-  return HashText(Text(reader, field));
+uint64_t CacheRecord::HashIgnoringCase(const JsonReader& reader, Field field) const {
+  if (span(field).is_plain) return HashAsciiIgnoringCase(reader.Marked(span(field)));
+  return stc::HashIgnoringCase(Text(reader, field));
 }
 
 std::optional<double> CacheRecord::Time(const JsonReader& reader, Field field) const {

@@ -64,7 +64,7 @@ class CacheRecord {
   // False if the field is missing or no string.
   bool Equals(const JsonReader& reader, Field field, const CaselessText& other) const;
   // Of the value of a string field. See text_hash.h.
-  uint64_t Hash(const JsonReader& reader, Field field) const;
+  uint64_t HashIgnoringCase(const JsonReader& reader, Field field) const;
   // Unix seconds: a string of 1 to 15 digits, or a number with an integer value from 0 to 1e15.
   std::optional<double> Time(const JsonReader& reader, Field field) const;
   // A family id: a string that is not empty, or a number as in Time, as its digits.

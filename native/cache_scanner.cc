@@ -300,7 +300,8 @@ class Scan {
                              Field::kRequestedClaims, Field::kRequestedClaimsHash}) {
       if (record_.IsNonEmptyString(bond)) return;
     }
-    access_tokens_.Add(key_hash, {record_.Hash(reader_, Field::kHomeAccountId), PlaceOfRecord()});
+    access_tokens_.Add(key_hash,
+                       {record_.HashIgnoringCase(reader_, Field::kHomeAccountId), PlaceOfRecord()});
   }
 
   void MatchAppMetadata(uint64_t key_hash) {
@@ -319,8 +320,8 @@ class Scan {
     const bool few = accounts_.ForEach([this](AccountEntry* account) {
       if (!PassesHints(*account) || IsNarrowed(account->home_account_id)) return true;
       if (narrowed_.size() == kMaxAccountsWithSecrets) return false;
-      narrowed_.push_back(account->home_account_id.Clone());
-      narrowed_hashes_.push_back(HashText(account->home_account_id));
+      narrowed_.emplace_back(account->home_account_id);
+      narrowed_hashes_.push_back(HashIgnoringCase(account->home_account_id));
       return true;
     });
     if (few) return;
@@ -353,8 +354,8 @@ class Scan {
 
   bool IsNarrowed(const JsonText& home_account_id) const {
     if (wanted_.home_account_id) return wanted_.home_account_id->Equals(home_account_id);
-    for (const JsonText& known : narrowed_) {
-      if (Equal(known, home_account_id)) return true;
+    for (const CaselessText& known : narrowed_) {
+      if (known.Equals(home_account_id)) return true;
     }
     return false;
   }
@@ -473,7 +474,7 @@ class Scan {
   Matches<MatchedRefreshToken> refresh_tokens_;
   Matches<MatchedAccessToken> access_tokens_;
   Matches<AppMetadataEntry> app_metadata_;
-  std::vector<JsonText> narrowed_;
+  std::vector<CaselessText> narrowed_;
   std::vector<uint64_t> narrowed_hashes_;
 };
 

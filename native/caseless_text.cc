@@ -1,6 +1,7 @@
 #include "caseless_text.h"
 
 #include <cstddef>
+#include <string>
 #include <utility>
 
 namespace stc {
@@ -19,6 +20,12 @@ bool EqualFolded(const Text& text, std::u16string_view other) {
   return true;
 }
 
+std::u16string UnitsOf(const JsonText& text) {
+  std::u16string units(text.size(), u'\0');
+  for (size_t i = 0; i < units.size(); ++i) units[i] = text[i];
+  return units;
+}
+
 }  // namespace
 
 CaselessText::CaselessText(std::u16string text) : text_(std::move(text)) {
@@ -28,6 +35,8 @@ CaselessText::CaselessText(std::u16string text) : text_(std::move(text)) {
   }
   if (!is_ascii_) ascii_.clear();
 }
+
+CaselessText::CaselessText(const JsonText& text) : CaselessText(UnitsOf(text)) {}
 
 bool CaselessText::Equals(std::string_view ascii) const {
   // Nearly always the case is the same too, and comparing bytes costs next to nothing.

@@ -19,6 +19,7 @@ inline char16_t FoldCase(char16_t unit) {
 class CaselessText {
  public:
   explicit CaselessText(std::u16string text);
+  explicit CaselessText(const JsonText& text);
 
   bool is_ascii() const { return is_ascii_; }
   bool Equals(std::string_view ascii) const;

@@ -95,8 +95,6 @@ void JsonText::Narrow() {
   wide_.clear();
 }
 
-JsonText JsonText::Clone() const { return From(0); }
-
 JsonText JsonText::From(size_t offset) const {
   JsonText text;
   if (is_ascii()) {

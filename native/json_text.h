@@ -31,7 +31,6 @@ class JsonText {
   static JsonText FromRaw(std::string_view raw, bool is_plain);
   static JsonText FromAscii(std::string_view text) { return FromRaw(text, true); }
   static JsonText FromUtf16(std::u16string_view text);
-  JsonText Clone() const;
   // What follows the first `offset` code units.
   JsonText From(size_t offset) const;
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 #include <random>
+#include <string>
 
 #if !defined(__SIZEOF_INT128__)
 #include <intrin.h>
@@ -115,15 +116,41 @@ uint64_t Hash(std::string_view bytes, uint64_t kind) {
 
 enum Kind : uint64_t { kAscii = 1, kWide = 2 };
 
+std::string_view BytesOf(const std::u16string& text) {
+  return {reinterpret_cast<const char*>(text.data()), text.size() * sizeof(char16_t)};
+}
+
+// Ids are shorter; what only a later byte tells apart has to be compared anyway.
+constexpr size_t kCaselessSize = 128;
+// The bit that tells a small letter from a large one. To set it in every byte takes a fraction of
+// what folding A-Z alone would.
+constexpr uint64_t kCaseBits = 0x2020202020202020u;
+
+uint64_t HashWithoutCaseBits(std::string_view bytes, uint64_t kind) {
+  std::array<char, kCaselessSize> folded{};
+  const size_t size = bytes.size() < folded.size() ? bytes.size() : folded.size();
+  std::memcpy(folded.data(), bytes.data(), size);
+  for (size_t i = 0; i < size; i += sizeof(uint64_t)) {
+    const uint64_t word = LoadWord(folded.data() + i) | kCaseBits;
+    std::memcpy(folded.data() + i, &word, sizeof(word));
+  }
+  return Hash({folded.data(), size}, kind);
+}
+
 }  // namespace
 
 uint64_t HashAscii(std::string_view text) { return Hash(text, kAscii); }
 
 uint64_t HashText(const JsonText& text) {
   if (text.is_ascii()) return HashAscii(text.ascii());
-  return Hash(
-      {reinterpret_cast<const char*>(text.wide().data()), text.wide().size() * sizeof(char16_t)},
-      kWide);
+  return Hash(BytesOf(text.wide()), kWide);
+}
+
+uint64_t HashAsciiIgnoringCase(std::string_view text) { return HashWithoutCaseBits(text, kAscii); }
+
+uint64_t HashIgnoringCase(const JsonText& text) {
+  if (text.is_ascii()) return HashAsciiIgnoringCase(text.ascii());
+  return HashWithoutCaseBits(BytesOf(text.wide()), kWide);
 }
 
 }  // namespace stc

@@ -16,6 +16,12 @@ uint64_t HashText(const JsonText& text);
 // The same of a text that is known to be ASCII.
 uint64_t HashAscii(std::string_view text);
 
+// Equal for texts that are the same but for the case of A-Z, and for some others: those that pass
+// are to be compared.
+uint64_t HashIgnoringCase(const JsonText& text);
+// The same of a text that is known to be ASCII.
+uint64_t HashAsciiIgnoringCase(std::string_view text);
+
 }  // namespace stc
 
 #endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_TEXT_HASH_H_

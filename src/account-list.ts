@@ -24,7 +24,7 @@ export function listAccounts(readings: readonly SourceReading[], clientId: strin
 		}
 
 		wasRead = true;
-		const usable = new Set(findCandidates(slice, clientId).map(({account}) => account.homeAccountId));
+		const usable = new Set(findCandidates(slice, clientId).map(({account}) => account.homeAccountId.toLowerCase()));
 		for (const account of slice.accounts) {
 			const tenantId = homeTenantOf(account.homeAccountId);
 			const key = `${source.label} ${account.homeAccountId} ${account.environment}`;
@@ -35,7 +35,7 @@ export function listAccounts(readings: readonly SourceReading[], clientId: strin
 					...(account.localAccountId && {localAccountId: account.localAccountId}),
 					username: account.username ?? '',
 					environment: account.environment,
-					usable: usable.has(account.homeAccountId),
+					usable: usable.has(account.homeAccountId.toLowerCase()),
 					source: source.label,
 				}));
 			}

@@ -28,7 +28,8 @@ export type Selection =
 	| {kind: 'several'; candidates: Candidate[]};
 
 /**
- * The accounts of a slice that have a refresh token of the family or of the slice's client; one per home account id.
+ * The accounts of a slice that have a refresh token of the family or of the slice's client; one per home account id, whose case does not
+ * matter.
  *
  * The last record of an account counts, as in the seed, but one with a user name goes before one without: Python's credential
  * blanks user names.
@@ -36,27 +37,29 @@ export type Selection =
 export function findCandidates(slice: CacheSlice, clientId: string): Candidate[] {
 	const accounts = new Map<string, AccountEntry>();
 	for (const account of slice.accounts) {
-		const known = accounts.get(account.homeAccountId);
+		const id = account.homeAccountId.toLowerCase();
+		const known = accounts.get(id);
 		if (!known || account.username || !known.username) {
-			accounts.set(account.homeAccountId, account);
+			accounts.set(id, account);
 		}
 	}
 
 	// By account first: a search through all tokens for each account would take its square, and 4.5 MB for compiling so hot a loop.
 	const tokensOf = new Map<string, RefreshTokenEntry[]>();
 	for (const token of slice.refreshTokens) {
-		const known = tokensOf.get(token.homeAccountId);
+		const id = token.homeAccountId.toLowerCase();
+		const known = tokensOf.get(id);
 		if (known) {
 			known.push(token);
 		} else {
-			tokensOf.set(token.homeAccountId, [token]);
+			tokensOf.set(id, [token]);
 		}
 	}
 
 	const isOutsideFamily = slice.appMetadata.length > 0 && slice.appMetadata.every(entry => !entry.familyId);
 	const candidates: Candidate[] = [];
-	for (const account of accounts.values()) {
-		const own = tokensOf.get(account.homeAccountId);
+	for (const [id, account] of accounts) {
+		const own = tokensOf.get(id);
 		if (!own) {
 			continue;
 		}

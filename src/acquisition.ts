@@ -357,7 +357,7 @@ export class Acquisition {
 
 		const {homeAccountId} = candidate.account;
 		const full = await this.#cache.read(source, this.#query(homeAccountId));
-		const found = full.slice && findCandidates(full.slice, this.#settings.clientId).find(({account}) => account.homeAccountId === homeAccountId);
+		const found = full.slice && findCandidates(full.slice, this.#settings.clientId).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
 		reading.stamp = full.stamp;
 		reading.error = full.error;
 		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
@@ -496,7 +496,7 @@ function isStoreDown(error: StoreError | undefined): boolean {
 }
 
 function isSameAccount(outcome: View['outcome'], {candidate}: ResolvedAccount): boolean {
-	return !(outcome instanceof Error) && outcome.candidate.account.homeAccountId === candidate.account.homeAccountId;
+	return !(outcome instanceof Error) && outcome.candidate.account.homeAccountId.toLowerCase() === candidate.account.homeAccountId.toLowerCase();
 }
 
 /** The source could not be read, in contrast to: was read, or is not there, and so has no such account any more. */

@@ -188,8 +188,8 @@ function narrow(accounts: readonly AccountEntry[], query: CacheQuery): (homeAcco
 
 	const passing = new Set(accounts.filter(account =>
 		(username === undefined || passesUserName(account.username, username))
-		&& (homeTenantId === undefined || passesHomeTenant(account.homeAccountId, homeTenantId))).map(account => account.homeAccountId));
-	return homeAccountId => passing.size <= maxAccountsWithSecrets && passing.has(homeAccountId);
+		&& (homeTenantId === undefined || passesHomeTenant(account.homeAccountId, homeTenantId))).map(account => foldAscii(account.homeAccountId)));
+	return homeAccountId => passing.size <= maxAccountsWithSecrets && passing.has(foldAscii(homeAccountId));
 }
 
 function passesUserName(username: string | undefined, hint: string): boolean {

@@ -24,16 +24,16 @@ export const mutants = [
 		...accounts, what: 'a refresh token of any client and family counts', from: 'own.filter(token => token.familyId)', to: 'own',
 	},
 	{
-		...accounts, what: 'refresh tokens outside the family count whoever got them', from: '!token.familyId && token.clientId?.toLowerCase() === clientId.toLowerCase()', to: '!token.familyId',
+		...accounts, what: 'refresh tokens outside the family count whoever got them', from: '!token.familyId && equalIgnoringCase(token.clientId, clientId)', to: '!token.familyId',
 	},
 	{
-		...accounts, what: 'the client\'s own refresh tokens do not count', from: '!token.familyId && token.clientId?.toLowerCase() === clientId.toLowerCase()', to: 'false',
+		...accounts, what: 'the client\'s own refresh tokens do not count', from: '!token.familyId && equalIgnoringCase(token.clientId, clientId)', to: 'false',
 	},
 	{
 		...accounts, what: 'an account needs no refresh token', from: 'if (refreshTokens.length > 0) {', to: 'if (refreshTokens.length >= 0) {',
 	},
 	{
-		...accounts, what: 'refresh tokens of another account count', from: 'token => token.homeAccountId === account.homeAccountId', to: '() => true',
+		...accounts, what: 'refresh tokens of another account count', from: 'const own = tokensOf.get(id);', to: 'const own = tokensOf.get(id) && slice.refreshTokens;',
 	},
 	{
 		...accounts, what: 'the family goes first for a client outside of it', from: 'isOutsideFamily ? [', to: '!isOutsideFamily ? [',

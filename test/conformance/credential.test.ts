@@ -170,6 +170,24 @@ for (const useNativeAddon of [true, false]) {
 		t.true(error.message.endsWith(`Not readable: ${join(home.path, files.gcm)} (STC_CACHE_CORRUPT).`), error.message);
 	});
 
+	test(`${variant}: home account ids compare ignoring case, of few accounts and of many`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
+		t.teardown(async () => entra.close());
+		for (const others of [[], Array.from({length: 20}, (_, index) => ({uid: `uid-${index}`, utid: 'other', username: `user${index}@contoso.com`}))]) {
+			const home = new TestHome(t);
+			home.write(cacheOf({
+				accounts: [accountRecord(ann, {home_account_id: homeAccountId(ann).toUpperCase()}), ...others.map(user => accountRecord(user))],
+				refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+				accessTokens: [accessTokenRecord(ann, 'FAKE-cached', 3600)],
+			}));
+			const credential = credentialIn(home, {}, entra);
+			t.is((await credential.getToken(scope)).token, 'FAKE-cached');
+			t.like((await credential.listAccounts()).find(({username}) => username === ann.username), {usable: true});
+			const {token} = await credential.getToken('other/.default');
+			t.true(Object.values(home.read()['AccessToken'] ?? {}).some(({secret}) => secret === token), 'written, too');
+		}
+	});
+
 	test(`${variant}: one of twenty accounts, whose secrets a first reading leaves out`, async t => {
 		const home = new TestHome(t);
 		const users = Array.from({length: 20}, (_, index) => ({uid: `uid-${index}`, utid: `tenant-${index}`, username: `user${index}@contoso.com`}));

@@ -179,6 +179,32 @@ for (const backend of backends) {
 		t.is(whose({username: 'usér'}), 'a.home1 b.home2 c.home2', 'case of names that are not ASCII is not ours to fold');
 	});
 
+	test(`${backend.kind}: home account ids of an account and of its tokens compare ignoring ASCII case, and nothing else`, t => {
+		const secretsOf = (accountId: string, tokenId: string, rest?: Partial<CacheQuery>) => {
+			const sections = {
+				accounts: [account({home_account_id: accountId})], refreshTokens: [refreshToken({home_account_id: tokenId})], accessTokens: [accessToken({home_account_id: tokenId})],
+			};
+			agrees(t, textOf(sections), rest);
+			const {refreshTokens, accessTokens} = of(sections, rest);
+			t.is(refreshTokens.length, 1);
+			return [refreshTokens[0]?.secret, accessTokens[0]?.secret];
+		};
+
+		const both = ['FAKE-rt', 'FAKE-at'];
+		const long = 'Long-'.repeat(100);
+		for (const rest of [{}, {homeTenantId: 'HOME'}, {username: 'ANN@contoso.com'}]) {
+			t.deepEqual(secretsOf('UID.Home', 'uid.HOME', rest), both);
+			t.deepEqual(secretsOf('änn.Home', 'äNN.HOME', rest), both);
+			t.deepEqual(secretsOf(`${long}.home`, `${long.toUpperCase()}.home`, rest), both);
+			// Letters that only directories fold, and characters that one bit tells apart, as it does letters of both cases.
+			for (const [one, other] of [['Änn.home', 'änn.home'], ['u@d.home', 'u`d.home'], ['u[d.home', 'u{d.home'], [`${long}a.home`, `${long}b.home`]] as const) {
+				t.deepEqual(secretsOf(one, other, rest), [undefined, undefined], `${one} ${other}`);
+			}
+		}
+
+		t.deepEqual(secretsOf('other', 'uid.home', {homeAccountId: 'UID.home'}), both);
+	});
+
 	test(`${backend.kind}: a home tenant needs an id of two parts; a name hint needs a name`, t => {
 		const secretsOf = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) => {
 			const {refreshTokens} = of({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]}, rest);
@@ -201,6 +227,11 @@ for (const backend of backends) {
 
 		t.is(count(maxAccountsWithSecrets), maxAccountsWithSecrets);
 		t.is(count(maxAccountsWithSecrets + 1), 0);
+		// One account, however its id is spelled.
+		const spellings = Array.from({length: maxAccountsWithSecrets + 1}, (_, index) => ({home_account_id: `${'U'.repeat(index)}${'u'.repeat(20 - index)}.home`}));
+		const one = {accounts: spellings.map(spelling => account(spelling)), refreshTokens: [refreshToken({home_account_id: `${'u'.repeat(20)}.home`})]};
+		agrees(t, textOf(one));
+		t.is(of(one).refreshTokens[0]?.secret, 'FAKE-rt');
 	});
 
 	test(`${backend.kind}: of two under one key the later counts: fields, records, sections`, t => {

@@ -36,7 +36,7 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 	const accounts = inEnvironment('Account').filter(record => nonEmpty(record['home_account_id']));
 	const wanted = wantedAccounts(accounts, query);
 	const isWanted = (record: Fields) => query.homeAccountId === undefined
-		? wanted.has(record['home_account_id'] as string)
+		? wanted.has(lower(record['home_account_id'] as string))
 		: same(record['home_account_id'], query.homeAccountId);
 	return {
 		sizeBytes: bytes.length,
@@ -99,7 +99,7 @@ function wantedAccounts(accounts: Fields[], {username, homeTenantId}: CacheQuery
 		const parts = id.split('.');
 		const passesTenant = homeTenantId === undefined || (parts.length === 2 && same(parts[1], homeTenantId));
 		if (passesName && passesTenant) {
-			ids.add(id);
+			ids.add(lower(id));
 		}
 	}
 

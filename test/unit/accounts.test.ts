@@ -46,6 +46,15 @@ test('an account without a refresh token that this client may redeem is no candi
 	t.deepEqual(candidates.map(candidate => candidate.account.homeAccountId), ['family.x', 'own.x']);
 });
 
+test('an account and its refresh tokens belong together ignoring case', t => {
+	const candidates = findCandidates(slice({
+		accounts: [account('UID.home'), account('uid.HOME', 'ann@contoso.com')],
+		refreshTokens: [token('Uid.Home', 'r1'), token('uid.home', 'r2', {lastModificationTime: 1})],
+	}), clientId);
+	t.is(candidates.length, 1);
+	t.like(candidates[0], {account: {username: 'ann@contoso.com'}, refreshTokens: [{secret: 'r2'}, {secret: 'r1'}]});
+});
+
 test('family tokens come first, newest first, then the client\'s own; equals keep the file\'s order', t => {
 	const [candidate] = findCandidates(slice({
 		accounts: [account('a.b')],
