@@ -401,7 +401,7 @@ test('arguments of the constructor that would be overlooked are refused', t => {
 	}
 
 	t.notThrows(() => new SharedTokenCacheCredential(undefined, undefined));
-	t.notThrows(() => new SharedTokenCacheCredential({username: 'ann'}, undefined));
+	t.notThrows(() => new SharedTokenCacheCredential({username: 'ann'} as unknown as string, undefined));
 	t.notThrows(() => new SharedTokenCacheCredential('ann', null as unknown as undefined));
 });
 
@@ -435,7 +435,7 @@ test('what a hit would not look at is refused all the same once the token is in 
 
 		t.is((await credential.getToken(scope)).token, 'FAKE-home');
 		t.is((await credential.getToken(scope, {tenantId: bob.utid})).token, 'FAKE-guest');
-		t.is((await credential.getToken(scope, {abortSignal: null as unknown as undefined})).token, 'FAKE-home');
+		t.is((await credential.getToken(scope, {abortSignal: null} as unknown as object)).token, 'FAKE-home');
 	}
 });
 
