@@ -30,6 +30,7 @@
 #if defined(_WIN32)
 #include "known_folder.h"
 #endif
+#include "keep_loaded.h"
 #include "memory_source.h"
 #include "reader_threads.h"
 #include "secret_store.h"
@@ -324,6 +325,7 @@ StoreLocation ToLocation(const Napi::Value& value) {
       location.absent_attributes.push_back(ToUtf8(name));
     }
   }
+  location.no_prompts = object.Get("noPrompts").ToBoolean();
   return location;
 }
 
@@ -381,15 +383,16 @@ class Task {
   void Settle(Napi::Env env) {
     try {
       const Napi::HandleScope scope(env);
-      if (status_.ok()) {
-        deferred_.Resolve(Result(env));
-      } else if (status_.code() == StatusCode::kNotFound) {
-        deferred_.Resolve(env.Null());
+      const bool has_answer = status_.ok() || status_.code() == StatusCode::kNotFound;
+      const std::optional<Napi::Value> value = has_answer ? Answer(env) : std::nullopt;
+      if (value) {
+        deferred_.Resolve(*value);
       } else {
-        deferred_.Reject(ToJs(env, status_));
+        deferred_.Reject(ToJs(env, has_answer ? Unusable() : status_));
       }
     } catch (const Napi::Error&) {
-      RejectUnusable(env);
+      // A worker that is being terminated: nobody is left to be told. The promise is not touched
+      // once more, because what settles it may be gone.
     }
   }
 
@@ -398,16 +401,20 @@ class Task {
   virtual Napi::Value Result(Napi::Env env) = 0;
 
  private:
-  // The result could not be made: it has a string that is longer than V8's may be, or the
-  // environment is ending.
-  void RejectUnusable(Napi::Env env) {
+  // None if it cannot be made: it has a string that is longer than V8's may be, or the environment
+  // is ending.
+  std::optional<Napi::Value> Answer(Napi::Env env) {
     try {
-      deferred_.Reject(ToJs(env, Status(StatusCode::kCacheCorrupt, "result", "", 0,
-                                        "has a value that is larger than JavaScript can hold, "
-                                        "which no token cache has. Move it away.")));
+      return status_.ok() ? Result(env) : env.Null();
     } catch (const Napi::Error&) {
-      // A worker that is being terminated: nobody is left to be told.
+      return std::nullopt;
     }
+  }
+
+  static Status Unusable() {
+    return Status(StatusCode::kCacheCorrupt, "result", "", 0,
+                  "has a value that is larger than JavaScript can hold, which no token cache has. "
+                  "Move it away.");
   }
 
   Napi::Promise::Deferred deferred_;
@@ -454,6 +461,7 @@ class ThreadJob {
       throw Napi::Error::New(env);
     }
     napi_unref_threadsafe_function(env, job->function_);
+    KeepLoaded();
     try {
       std::thread([job] { job->Execute(); }).detach();
     } catch (const std::system_error& error) {

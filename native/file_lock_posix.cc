@@ -163,21 +163,25 @@ constexpr double kNeverAgain = std::numeric_limits<double>::infinity();
 
 #if defined(__linux__)
 
+// When the machine was started, Unix seconds; 0 if that cannot be told. Asked for anew each time:
+// it moves with the wall clock.
+double BootTime() {
+  double seconds = 0;
+  if (FILE* file = std::fopen("/proc/stat", "re")) {
+    char line[256];
+    while (seconds == 0 && std::fgets(line, sizeof line, file) != nullptr) {
+      if (std::strncmp(line, "btime ", 6) == 0) seconds = std::strtod(line + 6, nullptr);
+    }
+    std::fclose(file);
+  }
+  return seconds;
+}
+
 // When a process was started, Unix seconds; 0 if that cannot be told, kNeverAgain if it ended and
 // its parent has not asked how.
 double StartOf(pid_t pid) {
   // Fields 3 and 22 of its stat: state, and ticks since the machine was started. Source: proc(5).
-  static const double boot = [] {
-    double seconds = 0;
-    if (FILE* file = std::fopen("/proc/stat", "re")) {
-      char line[256];
-      while (seconds == 0 && std::fgets(line, sizeof line, file) != nullptr) {
-        if (std::strncmp(line, "btime ", 6) == 0) seconds = std::strtod(line + 6, nullptr);
-      }
-      std::fclose(file);
-    }
-    return seconds;
-  }();
+  const double boot = BootTime();
   static const double ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
   FILE* const file = std::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "re");
   if (file == nullptr || boot == 0) {
@@ -468,9 +472,11 @@ class Acquisition {
     }
     struct stat moved;
     const bool is_judged = lstat(grave.c_str(), &moved) == 0 && IsSame(moved, judged);
-    if (!is_judged) {
-      // Another's was put there meanwhile, and gets its name back, unless that is taken again.
-      if (link(grave.c_str(), path_.c_str()) != 0) status_ = Status::Ok();
+    // Another's was put there meanwhile, and gets its name back, unless that is taken again. Some
+    // file systems have no hard links.
+    if (!is_judged && link(grave.c_str(), path_.c_str()) != 0 && errno != EEXIST &&
+        lstat(path_.c_str(), &moved) != 0 && errno == ENOENT) {
+      rename(grave.c_str(), path_.c_str());
     }
     unlink(grave.c_str());
     if (!is_judged) return Step::kAgain;

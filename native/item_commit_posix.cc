@@ -59,12 +59,14 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   const SecureBytes text = plan.Assemble(old.view());
   status = base_stamp ? item->Replace(text) : item->Create(text);
   if (status.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
-  if (status.ok() && !request.signal_path.empty()) status = TouchSignalFile(request.signal_path);
-  if (status.ok()) status = item->Stamp(&result->stamp);
-  if (status.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
   if (!status.ok()) return status;
+  // It is written, whatever follows: a failure now is a reason to look again, and no more.
+  const Status touched =
+      request.signal_path.empty() ? Status::Ok() : TouchSignalFile(request.signal_path);
+  const Status stamped = item->Stamp(&result->stamp);
+  if (stamped.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
   result->base_stamp = base_stamp;
-  result->lock_lost = !locks->Check();
+  result->lock_lost = !locks->Check() || !touched.ok() || !stamped.ok();
   return End(CommitOutcome::kWritten, result);
 }
 

@@ -24,6 +24,8 @@ struct StoreLocation {
   std::string schema;
   std::vector<std::pair<std::string, std::string>> attributes;
   std::vector<std::string> absent_attributes;
+  // Fail where the user would have to be asked.
+  bool no_prompts = false;
 };
 
 // How long a call may take.

@@ -23,6 +23,8 @@ export type StoreLocation = {
 	attributes?: Readonly<Record<string, string>>;
 	/** Attributes that the item must not carry: tells two languages' items apart where one's attributes include the other's. */
 	absentAttributes?: readonly string[];
+	/** Fail where the user would have to be asked (`keychain`; no other store asks). Default false. */
+	noPrompts?: boolean;
 };
 
 /**

@@ -209,7 +209,8 @@ async function withDirectories(lockPaths: readonly string[]): Promise<string[]> 
 
 /** The lock file cannot be made where the directory is not: no file of a cache is there, either. */
 function isMissingDirectory(error: unknown): boolean {
-	return error instanceof StoreError && (
+	// Only a lock file's: of a cache that is a link to nothing, the link is what is wrong.
+	return error instanceof StoreError && error.op !== 'realpath' && (
 		(error.osDomain === 'errno' && error.osCode === osConstants.errno.ENOENT)
 		|| (error.osDomain === 'win32' && error.osCode === pathNotFound)
 	);

@@ -20,7 +20,7 @@ export type CacheChoice = {
 };
 
 const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheOptions>([
-	'cachePath', 'tokenCachePersistenceOptions', 'enableCae', 'authorityHost', 'clientId', 'lockTimeoutInMs', 'keyringTimeoutInMs', 'useNativeAddon',
+	'cachePath', 'tokenCachePersistenceOptions', 'enableCae', 'authorityHost', 'clientId', 'lockTimeoutInMs', 'keyringTimeoutInMs', 'disableKeychainPrompts', 'useNativeAddon',
 ]);
 
 /** @throws `STC_INVALID_ARGUMENT`, naming the option. */

@@ -49,11 +49,12 @@ function withPlaintext<Result>(bytes: Buffer, path: string, readKey: ReadKey, us
 		return null;
 	}
 
-	const plaintext = decrypt(bytes.toString('latin1'), Buffer.from(key.buffer, key.byteOffset, key.byteLength), path);
+	let plaintext: Buffer | undefined;
 	try {
+		plaintext = decrypt(bytes.toString('latin1'), Buffer.from(key.buffer, key.byteOffset, key.byteLength), path);
 		return use(plaintext);
 	} finally {
-		plaintext.fill(0);
+		plaintext?.fill(0);
 		key.fill(0);
 	}
 }
@@ -77,11 +78,17 @@ export function decrypt(text: string, key: Buffer, path: string): Buffer {
 	}
 
 	const decipher = createDecipheriv('aes-128-cbc', key.subarray(16, keyBytes), ivBytes);
+	const parts = [decipher.update(cipherBytes)];
 	try {
-		return Buffer.concat([decipher.update(cipherBytes), decipher.final()]);
+		parts.push(decipher.final());
+		return Buffer.concat(parts);
 	} catch {
 		// Wrong padding under a right tag. What OpenSSL says of it helps nobody.
 		throw corrupt;
+	} finally {
+		for (const part of parts) {
+			part.fill(0);
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ export type LocationSettings = {
 	dataHome: string;
 	cacheHome: string;
 	cacheName: string;
+	/** Default false. */
+	disableKeychainPrompts?: boolean;
 };
 
 const directory = '.IdentityService';
@@ -86,7 +88,7 @@ function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources
 			return [
 				...others.map(other => plaintext(settings, other)),
 				...suffixes.map(each => dotnetKeychainItem(settings, each)),
-				...[kind, otherKind(kind)].map(each => javaKeychainItem(each)),
+				...[kind, otherKind(kind)].map(each => javaKeychainItem(settings, each)),
 				...suffixes.map(each => goKeychainItem(settings, each)),
 				...suffixes.map(each => dotnetPlaintext(settings, each)),
 				gcmPlaintext(settings),
@@ -99,7 +101,8 @@ function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources
  * The Keychain item of Python, Node, Git Credential Manager and older .NET: one for every name and kind of cache. Each of them locks by
  * the name of a file of its own, in a folder of its own, so all of those are taken.
  */
-function sharedKeychainItem(kind: CacheKind, {home, dataHome, cacheName}: LocationSettings): CacheSource {
+function sharedKeychainItem(kind: CacheKind, settings: LocationSettings): CacheSource {
+	const {home, dataHome, cacheName} = settings;
 	const names = [...new Set([defaultCacheName, cacheName])];
 	const files = [
 		...names.flatMap(name => [`${name}.nocae`, `${name}.cae`, name].map(each => join(home, directory, each))),
@@ -108,30 +111,30 @@ function sharedKeychainItem(kind: CacheKind, {home, dataHome, cacheName}: Locati
 		...[dataHome, join(home, 'Library', 'Application Support')].flatMap(folder => names.map(name => join(folder, directory, name))),
 	];
 	return {
-		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', undefined),
+		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', undefined, settings),
 		signalPath: join(home, directory, `${cacheName}.${kind}`),
 		lockPaths: files.map(path => lockPathOf(path)),
 	};
 }
 
-function dotnetKeychainItem({cacheName}: LocationSettings, suffix: string): CacheSource {
-	const name = cacheName + suffix;
-	return keychainItem(service, name, `Keychain item of .NET (${name})`, kindOf(suffix));
+function dotnetKeychainItem(settings: LocationSettings, suffix: string): CacheSource {
+	const name = settings.cacheName + suffix;
+	return keychainItem(service, name, `Keychain item of .NET (${name})`, kindOf(suffix), settings);
 }
 
-function javaKeychainItem(kind: CacheKind): CacheSource {
-	return keychainItem(service, `${keychainAccount}.${kind}`, `Keychain item of Java (${kind})`, kind);
+function javaKeychainItem(settings: LocationSettings, kind: CacheKind): CacheSource {
+	return keychainItem(service, `${keychainAccount}.${kind}`, `Keychain item of Java (${kind})`, kind, settings);
 }
 
 /** Go has service and account the other way round. */
-function goKeychainItem({cacheName}: LocationSettings, suffix: string): CacheSource {
-	const name = cacheName + suffix;
-	return keychainItem(name, keychainAccount, `Keychain item of Go (${name})`, kindOf(suffix));
+function goKeychainItem(settings: LocationSettings, suffix: string): CacheSource {
+	const name = settings.cacheName + suffix;
+	return keychainItem(name, keychainAccount, `Keychain item of Go (${name})`, kindOf(suffix), settings);
 }
 
-function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined): CacheSource {
+function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined, {disableKeychainPrompts}: LocationSettings): CacheSource {
 	return {
-		store: 'keychain', at: {attributes: {service: itemService, account}}, label, kind, lockPaths: [],
+		store: 'keychain', at: {attributes: {service: itemService, account}, ...(disableKeychainPrompts && {noPrompts: true})}, label, kind, lockPaths: [],
 	};
 }
 

@@ -248,20 +248,24 @@ class AddonLock implements HeldLock {
 	}
 
 	async check(): Promise<boolean> {
-		return this.#addon.checkLock(this.#lock);
+		return this.#call(async () => this.#addon.checkLock(this.#lock));
 	}
 
 	async touch(): Promise<void> {
-		const site = callSite();
-		try {
-			await this.#addon.touchLock(this.#lock);
-		} catch (error) {
-			throw toStoreError(error, 'plaintext', {}, site);
-		}
+		await this.#call(async () => this.#addon.touchLock(this.#lock));
 	}
 
 	async release(): Promise<void> {
-		await this.#addon.releaseLock(this.#lock);
+		await this.#call(async () => this.#addon.releaseLock(this.#lock));
+	}
+
+	async #call<Result>(call: () => Promise<Result>): Promise<Result> {
+		const site = callSite();
+		try {
+			return await call();
+		} catch (error) {
+			throw toStoreError(error, 'plaintext', {}, site);
+		}
 	}
 }
 

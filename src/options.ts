@@ -35,6 +35,7 @@ export type Settings = {
 	readonly cacheCheckIntervalMs: number;
 	readonly lockTimeoutMs: number;
 	readonly keyringTimeoutMs: number;
+	readonly disableKeychainPrompts: boolean;
 	readonly retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
 	readonly proxy: Readonly<ProxyOptions> | undefined;
 	readonly dispatcher: HttpDispatcher | undefined;
@@ -56,6 +57,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheCredentia
 	'cacheCheckIntervalInMs',
 	'lockTimeoutInMs',
 	'keyringTimeoutInMs',
+	'disableKeychainPrompts',
 	'retryOptions',
 	'proxyOptions',
 	'dispatcher',
@@ -138,6 +140,7 @@ export function readSettings(
 		cacheCheckIntervalMs: milliseconds(options.cacheCheckIntervalInMs, 'cacheCheckIntervalInMs', 1000, 0),
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
+		disableKeychainPrompts: optionalBoolean(options.disableKeychainPrompts, 'disableKeychainPrompts') ?? false,
 		retry: retry === notGiven ? defaultRetry : readRetry(retry),
 		proxy: options.proxyOptions === undefined ? undefined : readProxy(options),
 		dispatcher: options.dispatcher === undefined ? undefined : readDispatcher(options.dispatcher),

@@ -134,11 +134,9 @@ async function processOf(pid: number): Promise<{state: string; startSec: number}
 /** Of times that Linux shows to programs, on every architecture that Node supports. Source: asm-generic/param.h, USER_HZ. */
 const ticksPerSecond = 100;
 
-let bootSec: number | undefined;
-
+/** Unix seconds. Asked for anew each time: it moves with the wall clock. */
 async function bootTime(): Promise<number> {
-	bootSec ??= Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1]);
-	return bootSec;
+	return Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1]);
 }
 
 /** File systems that other machines may have mounted. Source: linux/magic.h, and the kernel's sources of cifs, ceph and virtiofs. */

@@ -156,6 +156,11 @@ export type SharedTokenCacheCredentialOptions = {
 	lockTimeoutInMs?: number;
 	/** Longest wait for the keyring, milliseconds. Default 10000. */
 	keyringTimeoutInMs?: number;
+	/**
+	 * macOS: read no item that the user would have to be asked for; such an item is then an error (`STC_STORE_LOCKED`, `STC_STORE_DENIED`).
+	 * For services, where nobody sits at the screen. Default false: reading may ask; writing never does.
+	 */
+	disableKeychainPrompts?: boolean;
 	retryOptions?: RetryOptions;
 	/** Default: the environment's `HTTPS_PROXY` and `NO_PROXY`. */
 	proxyOptions?: ProxyOptions;
@@ -182,6 +187,11 @@ export type SharedTokenCacheOptions = {
 	lockTimeoutInMs?: number;
 	/** Longest wait for the keyring, milliseconds. Default 10000. */
 	keyringTimeoutInMs?: number;
+	/**
+	 * macOS: read no item that the user would have to be asked for; such an item is then an error (`STC_STORE_LOCKED`, `STC_STORE_DENIED`).
+	 * For services, where nobody sits at the screen. Default false: reading may ask; writing never does.
+	 */
+	disableKeychainPrompts?: boolean;
 	/** `true`: fail without the native addon. `false`: never load it. Default: load it, and do without where none fits. */
 	useNativeAddon?: boolean;
 };

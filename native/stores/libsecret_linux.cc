@@ -43,19 +43,16 @@ Status Unavailable(const char* operation, const char* domain, int code, std::str
   return Status(StatusCode::kStoreUnavailable, operation, domain, code, std::move(what));
 }
 
-bool IsSet(const char* name) {
-  const char* const value = std::getenv(name);
-  return value != nullptr && *value != '\0';
-}
-
 // Decides without loading anything what would fail anyway, because loading costs milliseconds.
 // GDBus would go on to start a bus by itself where there is a display; a token cache is no reason
 // for that.
 bool HasSessionBus() {
-  if (IsSet("DBUS_SESSION_BUS_ADDRESS")) return true;
-  if (!IsSet("XDG_RUNTIME_DIR")) return false;
+  const char* const address = std::getenv("DBUS_SESSION_BUS_ADDRESS");
+  if (address != nullptr && *address != '\0') return true;
+  const char* const directory = std::getenv("XDG_RUNTIME_DIR");
+  if (directory == nullptr || *directory == '\0') return false;
   struct stat info;
-  return stat((std::string(std::getenv("XDG_RUNTIME_DIR")) + "/bus").c_str(), &info) == 0;
+  return stat((std::string(directory) + "/bus").c_str(), &info) == 0;
 }
 
 // Cancels a call at its deadline, or when its job is cancelled: a bus that accepts and never
@@ -411,7 +408,11 @@ class LibsecretStore::Item : public KeyringItem {
               api_.secret_collection_for_alias_sync(service, "default", 0, cancellable, error);
           api_.g_object_unref(service);
         });
-    if (!status.ok()) return status;
+    if (!status.ok()) {
+      // The deadline may have come right after the answer.
+      if (collection != nullptr) api_.g_object_unref(collection);
+      return status;
+    }
     if (collection == nullptr) {
       return Unavailable(kOperation, kSecretDomain, 0,
                          "The keyring has no default collection. Make one, for instance by "

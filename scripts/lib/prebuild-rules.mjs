@@ -147,6 +147,11 @@ function checkGlibc({needed, imports, versions}, refuse) {
 		refuse(version === undefined && !/^(?:napi|node_api)_/.test(name) && !optionalImports.has(name), `nobody is named who has ${name}`);
 	}
 
+	// Also where no symbol is of that version: the loader looks for each that is named.
+	for (const version of versions) {
+		refuse(isTooNew(version), `it asks for ${version}`);
+	}
+
 	refuse(!needed.some(library => library.startsWith('libc.so.')), 'it does not need glibc');
 	const ofGlibc = versions.filter(version => version.startsWith('GLIBC_')).toSorted(compareVersions);
 	return ofGlibc.length === 0 ? '' : ofGlibc.at(-1).replace('GLIBC_', 'glibc ');

@@ -105,6 +105,15 @@ keyringTest(title('an item is made only when asked, like Python\'s, and beside a
 	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-python']);
 });
 
+keyringTest(title('what was written stays written, whatever becomes of the signal file'), async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const {answer} = await commit(keyring, requestFor(keyring, 'ann', {signalPath: join(directoryOf(keyring), 'missing', 'signal')}));
+	// A reason to look again, because nobody was told.
+	t.like(answer, {outcome: 'written', lockLost: true});
+	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-renewed']);
+});
+
 keyringTest(title('nothing is written: unchanged, another stamp, a lock that is held, an account that is gone'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));

@@ -1,7 +1,7 @@
 /** `SharedTokenCache`: the cache layer for programs that do without the credential. */
 
 import {
-	existsSync, readFileSync, readdirSync, writeFileSync,
+	existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -146,6 +146,17 @@ for (const useNativeAddon of [true, false]) {
 		await t.throwsAsync(cache.withCache(() => {
 			throw new Error('the program\'s own');
 		}), {message: 'the program\'s own'});
+	});
+
+	test(`${name}: a link that leads nowhere is an error, and stays`, async t => {
+		const home = new TestHome(t);
+		const cachePath = join(home.path, 'link');
+		symlinkSync('nowhere', cachePath);
+		const error = await rejection(t, cacheIn(home, {useNativeAddon, cachePath}).withCache(records => {
+			Object.assign(records, both);
+		}));
+		t.is(error.code, 'STC_IO');
+		t.deepEqual(readdirSync(home.path), ['link']);
 	});
 
 	test(`${name}: a file of one's own`, async t => {

@@ -80,10 +80,11 @@ class Scene {
 
 stand_in::Item& TheItem() { return TheKeychain().items[the_name]; }
 
-stc::Status Open(std::string* text, std::string* stamp = nullptr, milliseconds timeout = kLong) {
+stc::Status Open(std::string* text, std::string* stamp = nullptr, milliseconds timeout = kLong,
+                 const stc::StoreLocation& at = At()) {
   Limits limits(timeout);
   std::unique_ptr<stc::ByteSource> source;
-  stc::Status status = Store().Open(At(), limits.limits, &source);
+  stc::Status status = Store().Open(at, limits.limits, &source);
   if (status.ok()) {
     bool is_whole = false;
     *text = source->Whole(&is_whole);
@@ -382,6 +383,21 @@ TEST(Answers, "a question that is answered: yes gives the cache, no is an error"
   }
 }
 
+TEST(NoPrompts, "where nobody is to be asked, an item that would have to ask is an error") {
+  for (const int32_t code : {-25308, -25293}) {
+    const Scene scene;
+    stc::StoreLocation at = At();
+    at.no_prompts = true;
+    std::string text;
+    EXPECT(Open(&text, nullptr, kLong, at).ok() && text == kCache);
+    TheItem().asks = true;
+    TheKeychain().status_without_questions = code;
+    const stc::Status status = Open(&text, nullptr, kLong, at);
+    EXPECT(status.code() == (code == -25308 ? StatusCode::kStoreLocked : StatusCode::kStoreDenied));
+    EXPECT(TheKeychain().questions == 0 && TheKeychain().interaction_allowed);
+  }
+}
+
 TEST(Refused, "who said no is not asked again at once, and may change their mind elsewhere") {
   for (const int32_t code : {-25308, -25293}) {
     const Scene scene;
@@ -576,11 +592,13 @@ TEST(NoMemory, "memory that runs out at any object") {
       stand_in::FailAllocation(number);
       stc::CommitResult result;
       const stc::Status status = Commit(Request(!has_item), &result);
-      EXPECT_WITH(status.os_code() == -108, std::to_string(number));
-      if (TheKeychain().updates + TheKeychain().additions == 0) {
-        EXPECT(has_item ? TheItem().value == kCache : TheKeychain().items.empty());
+      if (TheKeychain().updates + TheKeychain().additions > 0 && HasOurs()) {
+        // It failed after the write, which so did not fail, but is to be looked after.
+        EXPECT_WITH(status.ok() && result.outcome == CommitOutcome::kWritten && result.lock_lost,
+                    std::to_string(number));
       } else {
-        EXPECT(HasOurs());
+        EXPECT_WITH(status.os_code() == -108, std::to_string(number));
+        EXPECT(has_item ? TheItem().value == kCache : TheKeychain().items.empty());
       }
     }
   }

@@ -19,6 +19,7 @@ const every: Required<SharedTokenCacheCredentialOptions> = {
 	cacheCheckIntervalInMs: 1000,
 	lockTimeoutInMs: 30_000,
 	keyringTimeoutInMs: 10_000,
+	disableKeychainPrompts: true,
 	retryOptions: {maxRetries: 3, retryDelayInMs: 800, maxRetryDelayInMs: 64_000},
 	proxyOptions: {
 		host: 'http://proxy.example', port: 8080, username: 'x', password: 'y',

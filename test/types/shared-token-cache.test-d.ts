@@ -12,6 +12,7 @@ const every: Required<SharedTokenCacheOptions> = {
 	clientId: '04b07795-8ddb-461a-bbee-02f9e1bf7b46',
 	lockTimeoutInMs: 30_000,
 	keyringTimeoutInMs: 10_000,
+	disableKeychainPrompts: true,
 	useNativeAddon: false,
 };
 
