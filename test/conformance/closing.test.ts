@@ -28,8 +28,6 @@ test('a refresh that a hit wants in the same turn is not begun', async t => {
 	const before = readFileSync(path, 'utf8');
 	const credential = home.credential({}, entra);
 	await credential.getToken(scope);
-	// The jitter is a fraction of a second.
-	await sleep(600);
 	const served = credential.getToken(scope);
 	const closing = credential.close();
 	t.is((await served).token, 'FAKE-aging');

@@ -1,0 +1,101 @@
+/** When a token is refreshed ahead of time, and what a caller is told of it. Serial, because each test sets clock and chance of the whole process. */
+
+import {mock} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import test, {type ExecutionContext} from 'ava';
+import {startEntraServer} from '../helpers/entra-server.js';
+import {
+	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+import {until} from '../helpers/until.js';
+
+const realNow = Date.now;
+const clock = {aheadMs: 0};
+Date.now = () => realNow() + clock.aheadMs;
+
+test.afterEach.always(() => {
+	clock.aheadMs = 0;
+});
+
+for (const [expiresInSec, refreshInSec, expectedSec] of [
+	[3600, undefined, undefined], [7199, undefined, undefined], [7200, undefined, 3600], [86_400, undefined, 43_200], [86_400, 50_000, 50_000], [3600, 1800, 1800],
+] as const) {
+	test.serial(`a grant of ${expiresInSec} s, refresh_in ${refreshInSec}: refreshAfterTimestamp, for the next process too`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec, ...(refreshInSec && {refreshInSec})});
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.writeAccount(ann, 'FAKE-refresh-ann');
+		for (const cacheCheckIntervalInMs of [1000, 999]) {
+			const startMs = Date.now();
+			const granted = await home.credential({cacheCheckIntervalInMs}, entra).getToken(scope);
+			t.true(Math.abs(granted.expiresOnTimestamp - startMs - (expiresInSec * 1000)) < 3000);
+			if (expectedSec === undefined) {
+				t.false('refreshAfterTimestamp' in granted);
+			} else {
+				t.true(Math.abs(granted.refreshAfterTimestamp! - startMs - (expectedSec * 1000)) < 3000, String(granted.refreshAfterTimestamp));
+			}
+		}
+
+		t.is(entra.grants.length, 1);
+	});
+}
+
+test.serial('refreshAfterTimestamp of a cached token is its refresh_on', async t => {
+	const home = new TestHome(t);
+	const refreshOnSec = nowSec() + 1234;
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-cached', 3000, {refresh_on: String(refreshOnSec)})],
+	}));
+	t.is((await home.credential().getToken(scope)).refreshAfterTimestamp, refreshOnSec * 1000);
+});
+
+/** Seconds from now until a cached token is refreshed behind a hit, looked for at the given ones. */
+async function refreshedAt(t: ExecutionContext, lifeSec: number, refreshInSec: number | undefined, looksSec: readonly number[]): Promise<number | undefined> {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 200_000});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-cached', lifeSec, {cached_at: String(nowSec()), ...(refreshInSec && {refresh_on: String(nowSec() + refreshInSec)})})],
+	}));
+	const credential = home.credential({cacheCheckIntervalInMs: 1_000_000_000}, entra);
+	t.is((await credential.getToken(scope)).token, 'FAKE-cached');
+	for (const lookSec of looksSec) {
+		clock.aheadMs = lookSec * 1000;
+		t.is((await credential.getToken(scope)).token, 'FAKE-cached');
+		await sleep(150);
+		if (entra.tokenRequests.length > 0) {
+			await until(async () => (await credential.getToken(scope)).token === entra.grants[0]!.accessToken);
+			t.is(entra.grants.length, 1);
+			clock.aheadMs = 0;
+			return lookSec;
+		}
+	}
+
+	return undefined;
+}
+
+const cases: Array<[what: string, lifeSec: number, refreshInSec: number | undefined, fromSec: number, spreadSec: number]> = [
+	['two hours', 7200, undefined, 3600, 30],
+	['a day', 86_400, undefined, 43_200, 30],
+	['an hour', 3600, undefined, 3300, 30],
+	['an hour, refresh_on after ten minutes', 3600, 600, 600, 30],
+	['an hour, refresh_on a hundred seconds before its end', 3600, 3500, 3500, 10],
+];
+
+for (const [what, lifeSec, refreshInSec, fromSec, spreadSec] of cases) {
+	for (const chance of [0, 0.5, 0.999_999]) {
+		test.serial(`a token that lives ${what}: refreshed from ${fromSec} s on, and ${chance} of ${spreadSec} s later`, async t => {
+			const random = mock.method(Math, 'random', () => chance);
+			t.teardown(() => {
+				random.mock.restore();
+			});
+			const dueSec = fromSec + (chance * spreadSec);
+			// Two seconds to either side, for a record's times are whole seconds and tests take their time.
+			t.is(await refreshedAt(t, lifeSec, refreshInSec, [dueSec - 4, dueSec + 2]), dueSec + 2);
+		});
+	}
+}
