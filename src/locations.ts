@@ -111,7 +111,9 @@ function sharedKeychainItem(kind: CacheKind, settings: LocationSettings): CacheS
 		...[dataHome, join(home, 'Library', 'Application Support')].flatMap(folder => names.map(name => join(folder, directory, name))),
 	];
 	return {
-		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', undefined, settings),
+		// Of the kind that is asked for: nothing that every library keeps tells its tokens apart, and its other readers take them as they are.
+		// Otherwise each process would make its own request for each client of an Azure SDK, which always asks for the one kind.
+		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', kind, settings),
 		signalPath: join(home, directory, `${cacheName}.${kind}`),
 		lockPaths: files.map(path => lockPathOf(path)),
 	};

@@ -57,6 +57,7 @@ test('where macOS keeps the caches of each language, in which order', t => {
 	t.true([...primary, ...extra].every(({at}) => at.noPrompts === undefined));
 	const quiet = cacheSources('nocae', {...settings, disableKeychainPrompts: true});
 	t.true([...quiet.primary, ...quiet.extra].every(({store, at}) => (at.noPrompts === true) === (store === 'keychain')));
+	t.deepEqual((['nocae', 'cae'] as const).map(kind => cacheSources(kind, settings).primary[0]?.kind), ['nocae', 'cae'], 'tokens of both kinds are in it, and are taken for either');
 	// One item for all names: whoever writes it locks by a file of its own name, in a folder of its own.
 	const locksOf = (kind: 'cae' | 'nocae', cacheName: string) => cacheSources(kind, {...settings, cacheName}).primary[0]!.lockPaths.map(path => path.replace('/Users/ann/', '').replace('.IdentityService/', '').replace('.lockfile', ''));
 	const others = (...names: string[]) => ['.local/msal.cache', ...names.map(name => `.local/share/${name}`), ...names.map(name => `Library/Application Support/${name}`)];
