@@ -29,8 +29,8 @@ export type HttpAnswer = {
 export class HttpFailure extends Error {
 	override readonly name = 'HttpFailure';
 	constructor(
-		/** `too-large` and `certificate` will not go away by repeating the request. */
-		readonly kind: 'network' | 'timeout' | 'too-large' | 'certificate',
+		/** Only `network` and `timeout` may go away by repeating the request. */
+		readonly kind: 'network' | 'timeout' | 'too-large' | 'certificate' | 'proxy',
 		message: string,
 		options?: ErrorOptions,
 	) {
@@ -252,13 +252,42 @@ function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatc
 		return new (wholeUndici().ProxyAgent)({uri: `${proxy.host}:${proxy.port}`, ...token, ...releasedPools()});
 	}
 
-	if (['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some(name => process.env[name])) {
+	if (proxyVariables().length > 0) {
 		return new (wholeUndici().EnvHttpProxyAgent)(releasedPools());
 	}
 
 	const Agent = fromUndici('undici/lib/dispatcher/agent.js', undici => undici.Agent);
 	const connect = fromUndici('undici/lib/core/connect.js', undici => undici.buildConnector)({timeout: connectTimeoutMs});
 	return new Agent({connect: (options: object, callback: ConnectCallback) => release(connect(options, callback))});
+}
+
+/**
+ * The environment variables that name a proxy. Of each two the first one counts, though it be empty. Source: undici 7.30,
+ * `lib/dispatcher/env-http-proxy-agent.js`.
+ *
+ * @throws {HttpFailure} naming one that no proxy can be made of, because undici's error would hold its value, and so a password.
+ */
+function proxyVariables(): string[] {
+	const set = [['http_proxy', 'HTTP_PROXY'], ['https_proxy', 'HTTPS_PROXY']]
+		.map(names => names.find(name => process.env[name] !== undefined))
+		.filter(name => name !== undefined && process.env[name] !== '') as string[];
+	const wrong = set.find(name => !isProxyUrl(process.env[name]!));
+	if (wrong !== undefined) {
+		throw new HttpFailure('proxy', `the environment variable ${wrong} is not the URL of a proxy`);
+	}
+
+	return set;
+}
+
+function isProxyUrl(text: string): boolean {
+	try {
+		const {protocol, hostname, username, password} = new URL(text);
+		// undici decodes both, and fails where that cannot be done.
+		decodeURIComponent(username + password);
+		return /^(?:https?|socks5?):$/.test(protocol) && hostname !== '';
+	} catch {
+		return false;
+	}
 }
 
 /** undici holds the event loop while a request is under way; a refresh in the background must not. */

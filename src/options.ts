@@ -268,8 +268,8 @@ function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | u
 		throw invalidArgument('proxyOptions and dispatcher exclude each other: give the dispatcher the proxy.');
 	}
 
-	if (typeof proxy.host !== 'string' || !/^https?:\/\/[^/]+$/i.test(proxy.host)) {
-		throw invalidArgument('proxyOptions.host must be a host with its scheme, such as "http://proxy.example".');
+	if (typeof proxy.host !== 'string' || !/^https?:\/\/(?:\[[^\]]+\]|[^\s:/?#@\\[]+)$/i.test(proxy.host) || !URL.canParse(proxy.host)) {
+		throw invalidArgument('proxyOptions.host must be a scheme and a host alone, such as "http://proxy.example": port, username and password have fields of their own.');
 	}
 
 	// By name, because they decide which credentials share their memory, and a stranger's field may be anything.

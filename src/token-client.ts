@@ -156,7 +156,7 @@ export class TokenClient {
 			const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
 			// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
 			const pauseMs = askedMs ?? Math.round(backoffMs * (0.75 + (Math.random() / 2)));
-			const isLasting = outcome instanceof HttpFailure && (outcome.kind === 'certificate' || outcome.kind === 'too-large');
+			const isLasting = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
 			if (isLasting || attempt >= maxRetries || pauseMs > maxRetryDelayMs) {
 				if (askedMs !== undefined) {
 					this.#throttledUntilMs.set(key, performance.now() + Math.min(askedMs, maxThrottleMs));
@@ -263,6 +263,7 @@ export class TokenClient {
 				timeout: 'Check the network and proxy, or try again.',
 				certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
 				'too-large': 'Check that authorityHost is an authority.',
+				proxy: 'Set it to a URL such as "http://proxy.example:3128", or to nothing.',
 			};
 			return new AuthenticationError(
 				outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),

@@ -114,7 +114,7 @@ export type RetryOptions = {
 
 /** An HTTP proxy, in the field names of `@azure/core-rest-pipeline`. */
 export type ProxyOptions = {
-	/** With scheme, such as `http://proxy.example`. */
+	/** Scheme and host alone, such as `http://proxy.example`. */
 	host: string;
 	port: number;
 	username?: string;

@@ -111,6 +111,40 @@ test.serial('errors: an interceptor of an injected dispatcher that hands over th
 	t.notRegex(everyText(error), new RegExp(mark));
 });
 
+for (const variable of ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY']) {
+	for (const proxy of ['http://ann:FAKE@two words:3128', 'ann:FAKE@proxy:3128', 'http://ann:FAKE%zz@127.0.0.1:1', 'http://ann:FAKE@127.0.0.1:99999', 'ftp://ann:FAKE@proxy.example', 'FAKE']) {
+		test.serial(`errors: ${variable} that is no proxy's URL is named, without its value: ${proxy}`, async t => {
+			process.env[variable] = proxy;
+			t.teardown(() => {
+				delete process.env[variable];
+			});
+			const home = new TestHome(t);
+			home.writeAccount(ann, refreshToken);
+			const error = await failure(home.credential({retryOptions: {maxRetries: 1, retryDelayInMs: 1}}));
+			t.like(error, {name: 'AuthenticationError', code: 'STC_NETWORK'});
+			t.true(String(error).includes(`no token from login.microsoftonline.com: the environment variable ${variable} is not the URL of a proxy. `), String(error));
+			t.notRegex(everyText(error), new RegExp(mark));
+		});
+	}
+}
+
+test.serial('errors: a proxy that cannot be reached, its password', async t => {
+	process.env['HTTPS_PROXY'] = 'http://ann:FAKE@127.0.0.1:1';
+	t.teardown(() => {
+		delete process.env['HTTPS_PROXY'];
+	});
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	const fromOptions = {
+		host: 'http://127.0.0.1', port: 1, username: 'ann', password: 'FAKE',
+	};
+	for (const options of [{}, {proxyOptions: fromOptions}]) {
+		const error = await failure(home.credential({...options, retryOptions: {maxRetries: 0}}));
+		t.regex(String(error), /ECONNREFUSED/);
+		t.notRegex(everyText(error), new RegExp(mark));
+	}
+});
+
 for (const content of [`{"RefreshToken":{"a":{"secret":"${mark}"}},}`, `${mark}`, `eyJ.${mark}`, `{"a":"${mark}\n"}`, `["${mark}"]`]) {
 	for (const useNativeAddon of [true, false]) {
 		test.serial(`errors of a cache that cannot be read, ${useNativeAddon ? 'native' : 'pure'}: ${content.replace(mark, '...').replace('\n', String.raw`\n`)}`, async t => {

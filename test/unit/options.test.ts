@@ -103,6 +103,7 @@ const refused: Array<[string, object, RegExp, Record<string, string>?]> = [
 	['NaN', {keyringTimeoutInMs: Number.NaN}, /^keyringTimeoutInMs must be/],
 	['retries', {retryOptions: {maxRetries: 1.5}}, /^retryOptions\.maxRetries must be a whole number/],
 	['proxy host', {proxyOptions: {host: 'proxy', port: 1}}, /^proxyOptions\.host must be/],
+	...['http://proxy:3128', 'http://ann:FAKE-password@proxy', 'http://ann@proxy', 'http://two words', 'http://proxy/', 'http://proxy?', 'http://proxy#', 'http://pro%zzxy', 'http://[::1', 'ftp://proxy'].map((host): [string, object, RegExp] => [`proxy host ${host}`, {proxyOptions: {host, port: 1}}, /^proxyOptions\.host must be a scheme and a host alone, such as "http:\/\/proxy\.example": port, username and password have fields of their own\.$/]),
 	['proxy port', {proxyOptions: {host: 'http://proxy', port: 0}}, /^proxyOptions\.port must be/],
 	['proxy and dispatcher', {proxyOptions: {host: 'http://proxy', port: 1}, dispatcher: {dispatch: () => true}}, /exclude each other/],
 	['dispatcher', {dispatcher: {}}, /^dispatcher must be an undici Dispatcher/],
@@ -115,6 +116,12 @@ for (const [name, options, message, environment] of refused) {
 		t.notRegex(error.message, /\n/);
 	});
 }
+
+test('hosts of proxies', t => {
+	for (const host of ['http://proxy', 'https://proxy.example', 'HTTP://127.0.0.1', 'http://[::1]', 'http://proxy_1', 'http://b\u00FCro.example']) {
+		t.deepEqual(read({proxyOptions: {host, port: 3128}}).proxy, {host, port: 3128});
+	}
+});
 
 test('settings cannot be changed', t => {
 	t.true(Object.isFrozen(read()));
