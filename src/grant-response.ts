@@ -164,23 +164,23 @@ export function needsUser(response: ErrorResponse): boolean {
 	return userErrors.has(response.error);
 }
 
-/**
- * Suberrors of `invalid_grant` that are about this request, not about the refresh token, which may still serve other scopes.
- * Source: MSAL for .NET, `UiRequiredExceptionClassification`.
- */
-const requestSuberrors: ReadonlySet<string> = new Set(['basic_action', 'additional_action', 'message_only', 'consent_required', 'protection_policy_required']);
+/** Suberrors of `invalid_grant` that are about the refresh token itself. Source: MSAL for .NET, `MsalError`; MSAL for Node, `InteractionRequiredAuthError`. */
+const deadSuberrors: ReadonlySet<string> = new Set(['bad_token', 'token_expired']);
 
 /**
- * The same where there is no suberror: the user is not assigned to the resource, is blocked from it, has to do more for it, or has not consented.
- * Source: Microsoft identity platform, "Microsoft Entra authentication and authorization error codes".
+ * The same where there is no suberror: expired, revoked, or older than a change of the password. 70000 is not among them: with it a
+ * consumer's refresh token is refused for scopes that were not consented to. Source: Microsoft identity platform, "Microsoft
+ * Entra authentication and authorization error codes"; 700081, of the longest life: MSAL for JS, its tests.
  */
-const requestErrorCodes: ReadonlySet<number> = new Set([50_005, 50_076, 50_079, 50_105, 50_158, 53_000, 53_001, 53_002, 53_003, 53_004, 65_001, 65_002, 65_004, 90_094]);
+const deadErrorCodes: ReadonlySet<number> = new Set([50_132, 50_133, 50_173, 70_008, 700_081, 700_082, 700_084]);
 
-/** Whether the refresh token itself is dead, so that it need not be sent again for anything. */
-export function isRefreshTokenDead(response: ErrorResponse): boolean {
-	return response.error === 'invalid_grant'
-		&& !requestSuberrors.has(response.suberror ?? '')
-		&& (Boolean(response.suberror) || !response.errorCodes?.some(code => requestErrorCodes.has(code)));
+/**
+ * Whether the refresh token itself is dead, so that it need not be sent again for anything. Every other refusal, unknown ones
+ * included, is about the tenant or the scopes that were asked for: the user is not in that tenant, has to do more for that
+ * resource, or has not consented. Taken for a dead token, it would end the sign-in for all others.
+ */
+export function isRefreshTokenDead({error, suberror, errorCodes}: ErrorResponse): boolean {
+	return error === 'invalid_grant' && (deadSuberrors.has(suberror ?? '') || (errorCodes ?? []).some(code => deadErrorCodes.has(code)));
 }
 
 /** The AADSTS number with its name, as people look it up, or the OAuth error. */

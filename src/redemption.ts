@@ -40,6 +40,15 @@ export type RedemptionEvents = {
 	challenge: () => void;
 };
 
+/** What is the same for all of an account's refresh tokens. */
+type Attempt = {
+	account: ResolvedAccount;
+	request: TokenRequest;
+	tenant: string;
+	target: CacheSource | undefined;
+	signal: AbortSignal;
+};
+
 export class Redemption {
 	readonly #settings: Settings;
 	readonly #cache: SharedCache;
@@ -118,7 +127,9 @@ export class Redemption {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? ownTenant(this.#settings) ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
 		signal.throwIfAborted();
-		const client = this.#tokenClient();
+		const attempt = {
+			account, request, tenant, target, signal,
+		};
 		let refusal: GrantRefusal | undefined;
 		for (const entry of account.candidate.refreshTokens) {
 			const {secret} = entry;
@@ -126,41 +137,21 @@ export class Redemption {
 				continue;
 			}
 
-			const refreshToken = this.#granted.currentRefreshToken(secret);
-			const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(secret), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
-			const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
-			if (known) {
-				refusal = known.refusal;
-				continue;
+			const newest = this.#granted.currentRefreshToken(secret);
+			// Each refusal decides whether the next refresh token is needed.
+			// eslint-disable-next-line no-await-in-loop
+			let outcome = await this.#redeemOne(entry, newest, attempt);
+			if (newest !== secret && isRefusal(outcome) && outcome.isTokenDead && target?.label !== account.source.label) {
+				// Where grants are not written, the cache goes on to hold the ancestor, which lives on its own.
+				// eslint-disable-next-line no-await-in-loop
+				outcome = await this.#redeemOne(entry, secret, attempt);
 			}
 
-			const moment = this.#granted.now();
-			try {
-				// Each refusal decides whether the next refresh token is needed.
-				// eslint-disable-next-line no-await-in-loop
-				const response = await client.redeem(
-					{
-						refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
-					},
-					signal,
-				);
-				// eslint-disable-next-line no-await-in-loop
-				return await this.#keep(response, account, request, {
-					tenant, refreshToken, entry, target, moment,
-				});
-			} catch (error) {
-				if ((error as Error).name !== 'GrantRefusal') {
-					throw error;
-				}
-
-				refusal = error as GrantRefusal;
-				this.#remember(refusal.isTokenDead ? keys.token : keys.request, refusal);
-				log.info(() => `A refresh token was refused: ${(error as Error).message}`);
-				if (target?.label === account.source.label && refusal.errorResponse.suberror === badToken) {
-					// The next refresh token does not have to wait for a lock.
-					void this.#writer().evict(target, account.candidate.account, refreshToken);
-				}
+			if (!isRefusal(outcome)) {
+				return outcome;
 			}
+
+			refusal = outcome;
 		}
 
 		throw explainRefusal(refusal, request);
@@ -181,6 +172,45 @@ export class Redemption {
 		this.#client = undefined;
 		this.#isClosed = true;
 		await Promise.all([this.#writeBack?.close(), client?.close()]);
+	}
+
+	/** @param refreshToken The cached one of `entry`, or what it was rotated to. */
+	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantedToken | GrantRefusal> {
+		const client = this.#tokenClient();
+		const {homeAccountId} = account.candidate.account;
+		const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
+		const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
+		if (known) {
+			return known.refusal;
+		}
+
+		const moment = this.#granted.now();
+		let response: TokenResponse;
+		try {
+			response = await client.redeem(
+				{
+					refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
+				},
+				signal,
+			);
+		} catch (error) {
+			if (!isRefusal(error)) {
+				throw error;
+			}
+
+			this.#remember(error.isTokenDead ? keys.token : keys.request, error);
+			log.info(() => `A refresh token was refused: ${error.message}`);
+			if (target?.label === account.source.label && error.errorResponse.suberror === badToken) {
+				// The next refresh token does not have to wait for a lock.
+				void this.#writer().evict(target, account.candidate.account, refreshToken);
+			}
+
+			return error;
+		}
+
+		return this.#keep(response, account, request, {
+			tenant, refreshToken, entry, target, moment,
+		});
 	}
 
 	#remember(key: string, refusal: GrantRefusal): void {
@@ -290,6 +320,11 @@ function writtenRealm({candidate: {account}}: ResolvedAccount, isAdfs: boolean, 
 
 	const known = homeTenantOf(account.homeAccountId) ?? (account.realm && namedTenant(account.realm));
 	return known || (isAdfs ? adfsTenant : undefined);
+}
+
+/** By its name, because the class is of a module that is loaded later. */
+function isRefusal(outcome: unknown): outcome is GrantRefusal {
+	return (outcome as {name?: unknown} | undefined)?.name === 'GrantRefusal';
 }
 
 function explainRefusal(refusal: GrantRefusal | undefined, request: TokenRequest): CredentialUnavailableError {

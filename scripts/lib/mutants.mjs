@@ -150,7 +150,7 @@ export const mutants = [
 		...grants, what: 'invalid_grant is no refusal', from: 'new Set([\'invalid_grant\', \'interaction_required\'', to: 'new Set([\'interaction_required\'',
 	},
 	{
-		...grants, what: 'every invalid_grant kills the refresh token', from: '&& !requestSuberrors.has(response.suberror ?? \'\')', to: '',
+		...grants, what: 'every invalid_grant kills the refresh token', from: '&& (deadSuberrors.has(suberror ?? \'\') || (errorCodes ?? []).some(code => deadErrorCodes.has(code)))', to: '',
 	},
 	{
 		...grants, what: 'a token for another account is taken', file: 'src/token-client.ts', from: 'response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()', to: 'response.homeAccountId === \'\'',

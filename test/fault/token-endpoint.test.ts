@@ -181,6 +181,63 @@ test('a refusal for one scope does not end the refresh token for others', async 
 	t.is(entra.tokenRequests.length, 2);
 });
 
+for (const code of [50_020, 50_034, 50_072, 50_074, 50_078, 50_097, 70_043, 90_072, 500_011]) {
+	test(`a refusal for one tenant does not end the refresh token for others, and is remembered (AADSTS${code})`, async t => {
+		const {entra, credential} = await setUp(t, {behaviours: [faults.invalidGrant({code})]});
+		const elsewhere = {tenantId: bob.utid};
+		await t.throwsAsync(credential.getToken(scope, elsewhere), {name: 'CredentialUnavailableError'});
+		t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
+		const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope, elsewhere), {name: 'CredentialUnavailableError'});
+		t.deepEqual(error.errorResponse?.errorCodes, [code]);
+		t.deepEqual(entra.tokenRequests.map(({path}) => path.split('/')[1]), [bob.utid, 'organizations']);
+	});
+}
+
+for (const error of ['login_required', 'interaction_required', 'consent_required']) {
+	test(`${error}: unavailable, one request for each thing asked for`, async t => {
+		const {entra, credential} = await setUp(t);
+		entra.scriptAll(faults.oauthError({error, code: 50_058, text: 'The user has to sign in.'}));
+		for (let call = 0; call < 3; call++) {
+			const failure = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope), {name: 'CredentialUnavailableError'});
+			t.is(failure.code, 'STC_INTERACTION_REQUIRED');
+			t.is(failure.errorResponse?.error, error);
+		}
+
+		t.is(entra.tokenRequests.length, 1);
+		await t.throwsAsync(credential.getToken('other/.default'), {name: 'CredentialUnavailableError'});
+		t.is(entra.tokenRequests.length, 2);
+	});
+}
+
+test('a rotated refresh token that is dead: the cached one, which another program may still use, is sent', async t => {
+	const entra = await server(t);
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	// Nothing is written, so the cache goes on to hold the first one.
+	const credential = home.credential({...quick, tokenCachePersistenceOptions: {readOnly: true}}, entra);
+	await credential.getToken('a/.default');
+	const rotated = entra.grants[0]!.refreshToken!;
+	entra.refreshTokens.delete(rotated);
+	t.is((await credential.getToken('b/.default')).token, entra.grants[1]!.accessToken);
+	t.deepEqual(entra.tokenRequests.map(({form}) => form.get('refresh_token')), [refreshToken, rotated, refreshToken]);
+
+	const second = entra.grants[1]!.refreshToken!;
+	entra.refreshTokens.clear();
+	for (const name of ['c/.default', 'd/.default', 'c/.default']) {
+		await t.throwsAsync(credential.getToken(name), {name: 'CredentialUnavailableError'});
+	}
+
+	t.deepEqual(entra.tokenRequests.slice(3).map(({form}) => form.get('refresh_token')), [second, refreshToken], 'each is sent once');
+});
+
+test('a rotated refresh token that is refused for one request: the cached one, which is the same sign-in, is not sent', async t => {
+	const {entra, credential} = await setUp(t);
+	await credential.getToken('a/.default');
+	entra.scriptAll(faults.invalidGrant({code: 50_076, suberror: 'basic_action'}));
+	await t.throwsAsync(credential.getToken('b/.default'), {name: 'CredentialUnavailableError'});
+	t.is(entra.tokenRequests.length, 2);
+});
+
 test('the next refresh token is tried: family first, newest first', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);

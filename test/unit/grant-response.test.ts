@@ -5,6 +5,10 @@ import {
 } from '../../dist/grant-response.js';
 
 const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599};
+
+/** The user is not in that tenant, or has to do more for that resource; 70000 is a consumer's who has not consented to a scope. */
+const tenantOrRequestCodes = [50_020, 50_034, 50_072, 50_074, 50_076, 50_078, 50_079, 50_097, 50_105, 53_000, 53_003, 65_001, 70_000, 70_043, 90_072, 90_094, 500_011];
+
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 test('a full answer', t => {
@@ -100,18 +104,38 @@ test('an OAuth error, without line breaks, the refresh token, or anything that m
 	t.is(describeErrorResponse({error: 'x', errorDescription: '', errorCodes: []}), 'x');
 });
 
-test('which errors need the user, and which end a refresh token', t => {
-	const classify = (error: string, suberror?: string) => {
-		const response = {error, errorDescription: '', ...(suberror && {suberror})};
+test('which errors need the user, and which end a refresh token for every request', t => {
+	const classify = (error: string, suberror?: string, ...errorCodes: number[]) => {
+		const response = {
+			error, errorDescription: '', ...(suberror && {suberror}), errorCodes,
+		};
 		return [needsUser(response), isRefreshTokenDead(response)];
 	};
 
-	t.deepEqual(classify('invalid_grant'), [true, true]);
 	t.deepEqual(classify('invalid_grant', 'bad_token'), [true, true]);
-	t.deepEqual(classify('invalid_grant', 'consent_required'), [true, false]);
-	t.deepEqual(classify('invalid_grant', 'basic_action'), [true, false]);
-	t.deepEqual(classify('interaction_required'), [true, false]);
-	t.deepEqual(classify('consent_required'), [true, false]);
+	t.deepEqual(classify('invalid_grant', 'token_expired'), [true, true]);
+	for (const code of [50_132, 50_133, 50_173, 70_008, 700_081, 700_082, 700_084]) {
+		t.deepEqual(classify('invalid_grant', undefined, code), [true, true], `${code}`);
+		t.deepEqual(classify('invalid_grant', undefined, 1, code), [true, true], `${code}`);
+		t.deepEqual(classify('invalid_scope', undefined, code), [false, false], `${code}`);
+	}
+
+	// What is not known for certain is about the request alone.
+	t.deepEqual(classify('invalid_grant'), [true, false]);
+	t.deepEqual(readErrorResponse({error: 'invalid_grant'}, 'FAKE'), {error: 'invalid_grant', errorDescription: ''});
+	t.false(isRefreshTokenDead({error: 'invalid_grant', errorDescription: ''}));
+	for (const code of tenantOrRequestCodes) {
+		t.deepEqual(classify('invalid_grant', undefined, code), [true, false], `${code}`);
+	}
+
+	for (const suberror of ['basic_action', 'additional_action', 'message_only', 'consent_required', 'protection_policy_required', 'client_mismatch', 'new_in_some_year']) {
+		t.deepEqual(classify('invalid_grant', suberror), [true, false], suberror);
+	}
+
+	for (const error of ['interaction_required', 'login_required', 'consent_required']) {
+		t.deepEqual(classify(error), [true, false], error);
+	}
+
 	t.deepEqual(classify('invalid_scope'), [false, false]);
 	t.deepEqual(classify('temporarily_unavailable'), [false, false]);
 });
