@@ -191,7 +191,8 @@ export function describeErrorResponse({error, errorCodes, errorDescription, sube
 }
 
 /**
- * Reads `Retry-After` in its two forms, and Azure's finer ones.
+ * Reads `Retry-After` in its two forms, and Azure's finer ones. A date counts from the answer's own, where it has one: the
+ * authority's clock may not be ours.
  *
  * @returns milliseconds to wait, or `undefined` where the header is missing or makes no sense.
  */
@@ -208,8 +209,14 @@ export function readRetryAfterMs(header: (name: string) => string | undefined, n
 		return Number(value) * 1000;
 	}
 
-	const dateMs = Date.parse(value);
-	return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - nowMs);
+	const untilMs = readHttpDateMs(value);
+	return untilMs === undefined ? undefined : Math.max(0, untilMs - (readHttpDateMs(header('date') ?? '') ?? nowMs));
+}
+
+/** The one form of a date that is sent today: `Date.parse` takes "-5" and "5, 10" for dates, too. Source: RFC 9110, 5.6.7, IMF-fixdate. */
+function readHttpDateMs(text: string): number | undefined {
+	const dateMs = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text) ? Date.parse(text) : Number.NaN;
+	return Number.isNaN(dateMs) ? undefined : dateMs;
 }
 
 /** Entra sends numbers, older authorities decimal strings. */

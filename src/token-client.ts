@@ -62,11 +62,14 @@ const caeCapability = {values: ['CP1']};
 /** An authority's wish to be left alone is remembered no longer than this, milliseconds. Source: MSAL for Python, `throttled_http_client.py`. */
 const maxThrottleMs = 3_600_000;
 
+/** Wishes remembered at the most: scopes come from callers. */
+const maxThrottled = 100;
+
 export class TokenClient {
 	readonly #settings: TokenClientSettings;
 	readonly #http: HttpClient;
-	/** When requests of one kind may be sent again, by `performance.now()`. */
-	readonly #throttledUntilMs = new Map<string, number>();
+	/** When requests of one kind may be sent again, by `performance.now()`, and the status with which that was asked for. */
+	readonly #throttled = new Map<string, {untilMs: number; status: number}>();
 	#discovery: Promise<void> | undefined;
 
 	constructor(settings: TokenClientSettings) {
@@ -142,7 +145,7 @@ export class TokenClient {
 
 	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
 	async #sendWithRetries(request: HttpRequest, {key, secret, correlationId}: {key: string; secret: string; correlationId: string}, signal: AbortSignal): Promise<HttpAnswer> {
-		const {maxRetries, retryDelayMs, maxRetryDelayMs} = this.#settings.retry;
+		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
 		await this.#waitOutThrottle(key, correlationId, signal);
 		for (let attempt = 0; ; attempt++) {
 			// Each try waits for the outcome of the one before.
@@ -153,13 +156,11 @@ export class TokenClient {
 			}
 
 			const askedMs = outcome instanceof HttpFailure ? undefined : readRetryAfterMs(name => outcome.header(name), Date.now());
-			const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
-			// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
-			const pauseMs = askedMs ?? Math.round(backoffMs * (0.75 + (Math.random() / 2)));
+			const pauseMs = pauseBeforeRetryMs(attempt, askedMs, this.#settings.retry);
 			const isLasting = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
-			if (isLasting || attempt >= maxRetries || pauseMs > maxRetryDelayMs) {
-				if (askedMs !== undefined) {
-					this.#throttledUntilMs.set(key, performance.now() + Math.min(askedMs, maxThrottleMs));
+			if (isLasting || attempt >= maxRetries || (askedMs ?? 0) > maxRetryDelayMs) {
+				if (askedMs !== undefined && !(outcome instanceof HttpFailure)) {
+					this.#throttle(key, askedMs, outcome.status);
 				}
 
 				throw this.#toError(outcome, {
@@ -188,19 +189,24 @@ export class TokenClient {
 		}
 	}
 
+	#throttle(key: string, askedMs: number, status: number): void {
+		this.#throttled.delete(key);
+		forgetOldest(this.#throttled, maxThrottled);
+		this.#throttled.set(key, {untilMs: performance.now() + Math.min(askedMs, maxThrottleMs), status});
+	}
+
 	async #waitOutThrottle(key: string, correlationId: string, signal: AbortSignal): Promise<void> {
-		const untilMs = this.#throttledUntilMs.get(key);
-		if (untilMs === undefined) {
+		const throttled = this.#throttled.get(key);
+		if (!throttled) {
 			return;
 		}
 
-		// No more than was asked for, should the clock have been set back.
-		const waitMs = untilMs - performance.now();
+		const waitMs = throttled.untilMs - performance.now();
 		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
 			throw new AuthenticationError(
 				'STC_TOKEN_REQUEST_FAILED',
 				`SharedTokenCacheCredential: ${this.#settings.authority.host} asked for a pause that lasts another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again then.`,
-				{statusCode: 429, retryAfterInMs: waitMs, correlationId},
+				{statusCode: throttled.status, retryAfterInMs: waitMs, correlationId},
 			);
 		}
 
@@ -211,7 +217,7 @@ export class TokenClient {
 			});
 		}
 
-		this.#throttledUntilMs.delete(key);
+		this.#throttled.delete(key);
 	}
 
 	#readAnswer(answer: HttpAnswer, request: RedeemRequest, correlationId: string): TokenResponse {
@@ -329,6 +335,25 @@ export class TokenClient {
 				{statusCode: answer.status, correlationId},
 			);
 		}
+	}
+}
+
+/**
+ * How long to wait before the try after `attempt`, which counts from 0. Milliseconds.
+ *
+ * @param askedMs What the authority asked for: the least, because it may ask for nothing while it is down.
+ */
+export function pauseBeforeRetryMs(attempt: number, askedMs: number | undefined, {retryDelayMs, maxRetryDelayMs}: TokenClientSettings['retry']): number {
+	const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
+	// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
+	return Math.max(askedMs ?? 0, Math.min(Math.round(backoffMs * (0.75 + (Math.random() / 2))), maxRetryDelayMs));
+}
+
+/** Makes room for one more. */
+function forgetOldest(map: Map<string, unknown>, most: number): void {
+	if (map.size >= most) {
+		const [oldest] = map.keys();
+		map.delete(oldest ?? '');
 	}
 }
 

@@ -284,6 +284,51 @@ test('429 with a pause that is too long: an error at once, and no request until 
 	t.is(entra.tokenRequests.length, 1);
 });
 
+test('a pause that is too long: an error of a call that sends nothing has the status with which the pause was asked for', async t => {
+	const {entra, credential} = await setUp(t, {behaviours: [faults.bareStatus(503, {'retry-after': '120'})]});
+	for (let call = 0; call < 2; call++) {
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+		t.is(error.statusCode, 503);
+	}
+
+	t.is(entra.tokenRequests.length, 1);
+});
+
+test('pauses that are remembered do not pile up: after a hundred others the first is forgotten', async t => {
+	const {entra, credential} = await setUp(t);
+	entra.scriptAll(faults.throttled(120));
+	const ask = async (name: number) => {
+		await t.throwsAsync(credential.getToken(`${name}/.default`), {name: 'AuthenticationError'});
+		return entra.tokenRequests.length;
+	};
+
+	t.is(await ask(0), 1);
+	t.is(await ask(0), 1);
+	for (let name = 1; name <= 100; name++) {
+		await ask(name);
+	}
+
+	t.is(await ask(100), 101);
+	t.is(await ask(0), 102);
+});
+
+test('the longest pause between tries is no reason to give up', async t => {
+	// Jitter would exceed it half of the time.
+	const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 12, retryDelayInMs: 20, maxRetryDelayInMs: 20}});
+	entra.scriptAll(faults.bareStatus(503));
+	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /after 13 tries/});
+});
+
+for (const retryAfter of ['0', '-5', '1.5', '5, 10', 'Mon, 01 Jan 2001 00:00:00 GMT']) {
+	test(`Retry-After: ${retryAfter} does not take the pause between tries away`, async t => {
+		const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 1, retryDelayInMs: 400}});
+		entra.scriptAll(faults.bareStatus(503, {'retry-after': retryAfter}));
+		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError'});
+		const [first, second] = entra.tokenRequests;
+		t.true(second!.receivedMs - first!.receivedMs >= 290);
+	});
+}
+
 for (const status of [500, 503, 504]) {
 	test(`${status} is repeated, and succeeds`, async t => {
 		const {entra, credential} = await setUp(t, {behaviours: [faults.bareStatus(status), faults.html(status)]});

@@ -147,7 +147,15 @@ test('Retry-After in both forms, and the finer headers', t => {
 	t.is(retryAfterMs({'retry-after': 'Mon, 23 Nov 2026 09:00:00 GMT'}), 0);
 	t.is(retryAfterMs({'retry-after-ms': '250', 'retry-after': '3'}), 250);
 	t.is(retryAfterMs({'x-ms-retry-after-ms': '50'}), 50);
-	for (const odd of ['', 'soon', '-', '99999999999', undefined]) {
+	for (const odd of ['', 'soon', '-', '99999999999', undefined, '-5', '1.5', '5, 10', '+5', '0x5', '5 s', 'Mon, 23 Nov 2026 10:00:07', '2026-11-23T10:00:07Z', 'Mon, 99 Nov 2026 10:00:07 GMT']) {
 		t.is(retryAfterMs({'retry-after': odd}), undefined, odd);
+	}
+});
+
+test('a date in Retry-After counts from the answer\'s own date: its clock may not be ours', t => {
+	const retryAfterMs = (date: string) => readRetryAfterMs((name: string) => ({'retry-after': 'Mon, 23 Nov 2026 10:00:07 GMT', date})[name], Date.parse('2030-01-01T00:00:00Z'));
+	t.is(retryAfterMs('Mon, 23 Nov 2026 10:00:02 GMT'), 5000);
+	for (const odd of ['', 'today', '5', '2026-11-23T10:00:02Z']) {
+		t.is(retryAfterMs(odd), 0, odd);
 	}
 });

@@ -1,0 +1,22 @@
+import test from 'ava';
+import {pauseBeforeRetryMs} from '../../dist/token-client.js';
+
+const retry = {maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 10_000};
+
+test('pauses grow and differ by up to a quarter, and none is longer than the longest', t => {
+	for (let attempt = 0; attempt < 20; attempt++) {
+		const backoffMs = Math.min(800 * (2 ** attempt), 10_000);
+		const pauses = Array.from({length: 200}, () => pauseBeforeRetryMs(attempt, undefined, retry));
+		t.true(Math.min(...pauses) >= backoffMs * 0.75);
+		t.true(Math.max(...pauses) <= Math.min(backoffMs * 1.25, 10_000));
+		t.true(new Set(pauses).size > 50, 'jitter');
+	}
+});
+
+test('what the authority asked for is the least, and the backoff stays', t => {
+	t.is(pauseBeforeRetryMs(0, 5000, retry), 5000);
+	t.is(pauseBeforeRetryMs(0, 50_000, retry), 50_000);
+	for (const askedMs of [0, 1]) {
+		t.true(pauseBeforeRetryMs(1, askedMs, retry) >= 1200);
+	}
+});
