@@ -40,6 +40,9 @@ export function parseJsonObject(body: string): Readonly<Record<string, unknown>>
 	}
 }
 
+/** No token lives longer than a day or so. What comes out of a mistaken number must not stay in a cache for ever. Seconds. */
+const longestLifeSec = 10 * 365 * 86_400;
+
 /**
  * @param sentSec When the request was sent, Unix seconds; `expires_in` counts from there, so that a slow answer is not trusted too long.
  * @returns what is wrong, in words, where the answer cannot be used.
@@ -66,6 +69,14 @@ export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentS
 		return 'it has neither expires_in nor expires_on';
 	}
 
+	if (expiresOnSec <= sentSec) {
+		return 'its expiry is not ahead';
+	}
+
+	if (expiresOnSec > sentSec + longestLifeSec) {
+		return 'its expiry is more than ten years ahead';
+	}
+
 	const response: TokenResponse = {accessToken, expiresOnSec};
 	const refreshIn = readSeconds(json['refresh_in']);
 	if (refreshIn !== undefined) {
@@ -87,7 +98,7 @@ export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentS
 	}
 
 	const extendedIn = readSeconds(json['ext_expires_in']);
-	if (extendedIn !== undefined) {
+	if (extendedIn !== undefined && extendedIn <= longestLifeSec) {
 		response.extendedExpiresOnSec = sentSec + extendedIn;
 	}
 

@@ -391,6 +391,8 @@ const unusable: Array<[string, Behaviour, RegExp]> = [
 	['a 2 MiB body', faults.oversizedBody(), /longer than 1048576 bytes/],
 	['no access_token', faults.grantWithout('access_token'), /no access_token/],
 	['no expires_in', faults.grantWithout('expires_in'), /neither expires_in nor expires_on/],
+	['an expiry of now', faults.changedGrant(json => ({...json, expires_in: 0})), /expiry is not ahead/],
+	['an expiry in 30 million years', faults.changedGrant(json => ({...json, expires_in: 1e15})), /expiry is more than ten years ahead/],
 	['another account', faults.grantForAnotherAccount(), /another account/],
 	['an OAuth error', faults.oauthError({error: 'invalid_scope', code: 70_011, text: 'The provided scope is not valid.'}), /HTTP 400: invalid_scope, AADSTS70011: The provided scope is not valid/],
 ];

@@ -159,3 +159,17 @@ test('a date in Retry-After counts from the answer\'s own date: its clock may no
 		t.is(retryAfterMs(odd), 0, odd);
 	}
 });
+
+test('an expiry that is not ahead, or more than ten years ahead, makes an answer unusable', t => {
+	const tenYearsSec = 10 * 365 * 86_400;
+	for (const bad of [{expires_in: 0}, {expires_in: '0'}, {expires_in: 0.9}, {expires_in: 1e15}, {expires_in: tenYearsSec + 1}, {expires_on: 1000}, {expires_on: '999'}, {expires_on: 1000 + tenYearsSec + 1}]) {
+		t.regex(readTokenResponse({access_token: 'FAKE', ...bad}, 1000) as string, /^its expiry is /, JSON.stringify(bad));
+	}
+
+	for (const [good, expiresOnSec] of [[{expires_in: 1}, 1001], [{expires_in: tenYearsSec}, 1000 + tenYearsSec], [{expires_on: 1001}, 1001]] as const) {
+		t.like(readTokenResponse({access_token: 'FAKE', ...good}, 1000), {expiresOnSec});
+	}
+
+	t.false('extendedExpiresOnSec' in (readTokenResponse({...good, ext_expires_in: 1e15}, 1000) as object));
+	t.like(readTokenResponse({...good, refresh_in: 1e15}, 1000), {refreshOnSec: 4599});
+});
