@@ -65,6 +65,5 @@ test('where macOS keeps the caches of each language, in which order', t => {
 	t.deepEqual(locksOf('cae', 'msal.cache'), locksOf('nocae', 'msal.cache'), 'the same order for every kind, so that two writers do not wait for each other');
 	t.deepEqual(locksOf('nocae', 'own'), ['msal.cache.nocae', 'msal.cache.cae', 'msal.cache', 'own.nocae', 'own.cae', 'own', ...others('msal.cache', 'own')]);
 	t.is(primary[0]!.signalPath, '/Users/ann/.IdentityService/msal.cache.nocae');
-	t.is(primary[0]!.kind, undefined);
 	t.true(extra.filter(({store}) => store === 'keychain').every(({lockPaths}) => lockPaths.length === 0), 'they are only read');
 });
