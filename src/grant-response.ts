@@ -142,8 +142,12 @@ function readText(object: Readonly<Record<string, unknown>>, name: string): stri
 	return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** Reads an OAuth error, with everything that might be a secret or end a line taken out. */
-export function readErrorResponse(json: Readonly<Record<string, unknown>>, secret: string): ErrorResponse | undefined {
+/**
+ * Reads an OAuth error, with everything that might be a secret or end a line taken out.
+ *
+ * @param secret What the request carried.
+ */
+export function readErrorResponse(json: Readonly<Record<string, unknown>>, secret: string | undefined): ErrorResponse | undefined {
 	if (typeof json['error'] !== 'string') {
 		return undefined;
 	}
@@ -248,9 +252,8 @@ function decodeBase64UrlJson(text: string): Readonly<Record<string, unknown>> | 
 /** Anything without a space that is this long may be a token. */
 const longestHarmlessWord = 100;
 
-function sanitize(text: string, secret: string): string {
-	return text
-		.replaceAll(secret, '[hidden]')
+function sanitize(text: string, secret: string | undefined): string {
+	return (secret === undefined ? text : text.replaceAll(secret, '[hidden]'))
 		.replaceAll(new RegExp(String.raw`\S{${longestHarmlessWord},}`, 'g'), '[hidden]')
 		// eslint-disable-next-line no-control-regex
 		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')

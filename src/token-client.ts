@@ -65,12 +65,39 @@ const maxThrottleMs = 3_600_000;
 /** Wishes remembered at the most: scopes come from callers. */
 const maxThrottled = 100;
 
+/** What instance discovery said of an authority: that it is one, unless there is `unknown`. */
+type Discovered = {
+	/** By `performance.now()`. */
+	untilMs: number;
+	unknown?: {status: number; correlationId: string};
+};
+
+/** By origin, for all credentials of the process: whether a host is an authority depends on none of their settings. */
+const discovered = new Map<string, Discovered>();
+
+/** Authorities remembered at the most, and how long an unknown one is, milliseconds: a new cloud may become known. */
+const maxDiscovered = 100;
+const unknownMs = 3_600_000;
+
+/** Whom a request asks, and for what, in the words of error texts; and what it carries. */
+type Errand = {
+	/** Requests with the same key are throttled together. */
+	key: string;
+	host: string;
+	/** What the host did not do, such as "no token from <host>". */
+	missing: string;
+	/** What the host refused to do. */
+	refused: string;
+	secret: string | undefined;
+	correlationId: string;
+};
+
 export class TokenClient {
 	readonly #settings: TokenClientSettings;
 	readonly #http: HttpClient;
 	/** When requests of one kind may be sent again, by `performance.now()`, and the status with which that was asked for. */
 	readonly #throttled = new Map<string, {untilMs: number; status: number}>();
-	#discovery: Promise<void> | undefined;
+	#discovery: Promise<Discovered> | undefined;
 
 	constructor(settings: TokenClientSettings) {
 		this.#settings = settings;
@@ -88,6 +115,15 @@ export class TokenClient {
 		}
 
 		const correlationId = randomUUID();
+		const {host} = this.#settings.authority;
+		const errand: Errand = {
+			key: `${request.tenant} ${request.scopes.join(' ')} ${request.homeAccountId}`,
+			host,
+			missing: `no token from ${host}`,
+			refused: 'refused the token request',
+			secret: request.refreshToken,
+			correlationId,
+		};
 		const answer = await this.#sendWithRetries(
 			{
 				method: 'POST',
@@ -95,10 +131,10 @@ export class TokenClient {
 				headers: this.#headers(request, correlationId),
 				body: this.#form(request),
 			},
-			{key: `${request.tenant} ${request.scopes.join(' ')} ${request.homeAccountId}`, secret: request.refreshToken, correlationId},
+			errand,
 			signal,
 		);
-		return this.#readAnswer(answer, request, correlationId);
+		return this.#readAnswer(answer, request, errand);
 	}
 
 	/** What a refusal is remembered by, so that no list of refresh tokens is kept. */
@@ -144,9 +180,9 @@ export class TokenClient {
 	}
 
 	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
-	async #sendWithRetries(request: HttpRequest, {key, secret, correlationId}: {key: string; secret: string; correlationId: string}, signal: AbortSignal): Promise<HttpAnswer> {
+	async #sendWithRetries(request: HttpRequest, errand: Errand, signal: AbortSignal): Promise<HttpAnswer> {
 		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
-		await this.#waitOutThrottle(key, correlationId, signal);
+		await this.#waitOutThrottle(errand, signal);
 		for (let attempt = 0; ; attempt++) {
 			// Each try waits for the outcome of the one before.
 			// eslint-disable-next-line no-await-in-loop
@@ -160,15 +196,13 @@ export class TokenClient {
 			const isLasting = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
 			if (isLasting || attempt >= maxRetries || (askedMs ?? 0) > maxRetryDelayMs) {
 				if (askedMs !== undefined && !(outcome instanceof HttpFailure)) {
-					this.#throttle(key, askedMs, outcome.status);
+					this.#throttle(errand.key, askedMs, outcome.status);
 				}
 
-				throw this.#toError(outcome, {
-					secret, correlationId, attempts: attempt + 1, retryAfterMs: askedMs,
-				});
+				throw toError(outcome, errand, {attempts: attempt + 1, retryAfterMs: askedMs});
 			}
 
-			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${correlationId}.`);
+			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${errand.correlationId}.`);
 			// eslint-disable-next-line no-await-in-loop
 			await sleep(pauseMs, undefined, {signal, ref: false}).catch((error: unknown) => {
 				signal.throwIfAborted();
@@ -195,7 +229,7 @@ export class TokenClient {
 		this.#throttled.set(key, {untilMs: performance.now() + Math.min(askedMs, maxThrottleMs), status});
 	}
 
-	async #waitOutThrottle(key: string, correlationId: string, signal: AbortSignal): Promise<void> {
+	async #waitOutThrottle({key, host, correlationId}: Errand, signal: AbortSignal): Promise<void> {
 		const throttled = this.#throttled.get(key);
 		if (!throttled) {
 			return;
@@ -205,7 +239,7 @@ export class TokenClient {
 		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
 			throw new AuthenticationError(
 				'STC_TOKEN_REQUEST_FAILED',
-				`SharedTokenCacheCredential: ${this.#settings.authority.host} asked for a pause that lasts another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again then.`,
+				`SharedTokenCacheCredential: ${host} asked for a pause that lasts another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again then.`,
 				{statusCode: throttled.status, retryAfterInMs: waitMs, correlationId},
 			);
 		}
@@ -220,7 +254,8 @@ export class TokenClient {
 		this.#throttled.delete(key);
 	}
 
-	#readAnswer(answer: HttpAnswer, request: RedeemRequest, correlationId: string): TokenResponse {
+	#readAnswer(answer: HttpAnswer, request: RedeemRequest, errand: Errand): TokenResponse {
+		const {correlationId} = errand;
 		const json = parseJsonObject(answer.body);
 		const errorResponse = json && readErrorResponse(json, request.refreshToken);
 		if (errorResponse && needsUser(errorResponse)) {
@@ -232,9 +267,7 @@ export class TokenClient {
 		}
 
 		if (!json || errorResponse || answer.status !== 200) {
-			throw this.#toError(answer, {
-				secret: request.refreshToken, correlationId, attempts: 1, retryAfterMs: undefined,
-			});
+			throw toError(answer, errand, {attempts: 1, retryAfterMs: undefined});
 		}
 
 		const response = readTokenResponse(json, Math.floor(answer.sentMs / 1000));
@@ -257,39 +290,6 @@ export class TokenClient {
 		);
 	}
 
-	#toError(
-		outcome: HttpAnswer | HttpFailure,
-		{secret, correlationId, attempts, retryAfterMs}: {secret: string; correlationId: string; attempts: number; retryAfterMs: number | undefined},
-	): AuthenticationError {
-		const {host} = this.#settings.authority;
-		const tries = attempts > 1 ? ` after ${attempts} tries` : '';
-		if (outcome instanceof HttpFailure) {
-			const cures: Record<HttpFailure['kind'], string> = {
-				network: 'Check the network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY).',
-				timeout: 'Check the network and proxy, or try again.',
-				certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
-				'too-large': 'Check that authorityHost is an authority.',
-				proxy: 'Set it to a URL such as "http://proxy.example:3128", or to nothing.',
-			};
-			return new AuthenticationError(
-				outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
-				`SharedTokenCacheCredential: no token from ${host}${tries}: ${outcome.message}. ${cures[outcome.kind]} Correlation id ${correlationId}.`,
-				{cause: outcome, correlationId},
-			);
-		}
-
-		const json = parseJsonObject(outcome.body);
-		const errorResponse = json && readErrorResponse(json, secret);
-		const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined);
-		return new AuthenticationError(
-			'STC_TOKEN_REQUEST_FAILED',
-			`SharedTokenCacheCredential: ${host} refused the token request${tries} with HTTP ${outcome.status}: ${why}. Correlation id ${errorResponse?.correlationId ?? correlationId}.`,
-			{
-				statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs,
-			},
-		);
-	}
-
 	/** Unless it is one of the known ones or loopback, or the option `disableInstanceDiscovery` vouches for it. */
 	#isAuthorityInDoubt(): boolean {
 		const {authority, disableInstanceDiscovery} = this.#settings;
@@ -298,44 +298,104 @@ export class TokenClient {
 
 	/**
 	 * Refuses an authority in doubt that Microsoft's public cloud does not know: a refresh token opens the account to whoever
-	 * receives it. Asked once.
+	 * receives it. Asked once at a time, and no more once there was an answer.
 	 */
 	async #checkAuthority(): Promise<void> {
-		this.#discovery ??= this.#discover();
-		try {
-			await this.#discovery;
-		} catch (error) {
-			this.#discovery = undefined;
-			throw error;
+		const {origin, host} = this.#settings.authority;
+		let known = discovered.get(origin);
+		if (!known || known.untilMs <= performance.now()) {
+			this.#discovery ??= this.#discover().finally(() => {
+				this.#discovery = undefined;
+			});
+			known = await this.#discovery;
+		}
+
+		if (known.unknown) {
+			const {status, correlationId} = known.unknown;
+			throw new AuthenticationError(
+				'STC_TOKEN_REQUEST_FAILED',
+				`SharedTokenCacheCredential: ${host} is not an authority that ${defaultAuthorityHost} knows, so no refresh token is sent there. Correct authorityHost, or set disableInstanceDiscovery if you trust it.`,
+				{statusCode: status, correlationId},
+			);
 		}
 	}
 
 	/** Source: Microsoft identity platform, instance discovery; MSAL for Python 1.39, `authority.py`. */
-	async #discover(): Promise<void> {
-		const {authority} = this.#settings;
+	async #discover(): Promise<Discovered> {
+		const {origin, host} = this.#settings.authority;
 		const correlationId = randomUUID();
 		const query = new URLSearchParams({
 			'api-version': '1.1',
-			authorization_endpoint: `${authority.origin}/common/oauth2/v2.0/authorize`,
+			authorization_endpoint: `${origin}/common/oauth2/v2.0/authorize`,
 		});
-		const answer = await this.#sendWithRetries(
+		const {status, body} = await this.#sendWithRetries(
 			{
 				method: 'GET',
 				url: `https://${defaultAuthorityHost}/common/discovery/instance?${query.toString()}`,
 				headers: ['accept', 'application/json', 'client-request-id', correlationId],
 			},
-			{key: 'discovery', secret: authority.host, correlationId},
+			{
+				key: 'discovery',
+				host: defaultAuthorityHost,
+				missing: `no word from ${defaultAuthorityHost} on whether ${host} is an authority`,
+				refused: `refused to say whether ${host} is an authority`,
+				secret: undefined,
+				correlationId,
+			},
 			// Shared by callers who come and go, so none of their signals ends it.
 			new AbortController().signal,
 		);
-		if (answer.status !== 200 || typeof parseJsonObject(answer.body)?.['tenant_discovery_endpoint'] !== 'string') {
-			throw new AuthenticationError(
-				'STC_TOKEN_REQUEST_FAILED',
-				`SharedTokenCacheCredential: ${authority.host} is not an authority that ${defaultAuthorityHost} knows, so no refresh token is sent there. Correct authorityHost, or set disableInstanceDiscovery if you trust it.`,
-				{statusCode: answer.status, correlationId},
-			);
+		const json = parseJsonObject(body);
+		if (status === 200 && typeof json?.['tenant_discovery_endpoint'] === 'string') {
+			return remember(origin, {untilMs: Number.POSITIVE_INFINITY});
 		}
+
+		const unknown = {status, correlationId};
+		// Anything else, such as a captive portal's page, says nothing of the authority, and is not remembered.
+		return json?.['error'] === 'invalid_instance'
+			? remember(origin, {untilMs: performance.now() + unknownMs, unknown})
+			: {untilMs: 0, unknown};
 	}
+}
+
+function remember(origin: string, answer: Discovered): Discovered {
+	discovered.delete(origin);
+	forgetOldest(discovered, maxDiscovered);
+	discovered.set(origin, answer);
+	return answer;
+}
+
+function toError(
+	outcome: HttpAnswer | HttpFailure,
+	{host, missing, refused, secret, correlationId}: Errand,
+	{attempts, retryAfterMs}: {attempts: number; retryAfterMs: number | undefined},
+): AuthenticationError {
+	const tries = attempts > 1 ? ` after ${attempts} tries` : '';
+	if (outcome instanceof HttpFailure) {
+		const cures: Record<HttpFailure['kind'], string> = {
+			network: 'Check the network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY).',
+			timeout: 'Check the network and proxy, or try again.',
+			certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
+			'too-large': 'Check that authorityHost is an authority.',
+			proxy: 'Set it to a URL such as "http://proxy.example:3128", or to nothing.',
+		};
+		return new AuthenticationError(
+			outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
+			`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}. ${cures[outcome.kind]} Correlation id ${correlationId}.`,
+			{cause: outcome, correlationId},
+		);
+	}
+
+	const json = parseJsonObject(outcome.body);
+	const errorResponse = json && readErrorResponse(json, secret);
+	const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined);
+	return new AuthenticationError(
+		'STC_TOKEN_REQUEST_FAILED',
+		`SharedTokenCacheCredential: ${host} ${refused}${tries} with HTTP ${outcome.status}: ${why}. Correlation id ${errorResponse?.correlationId ?? correlationId}.`,
+		{
+			statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs,
+		},
+	);
 }
 
 /**

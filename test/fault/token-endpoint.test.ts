@@ -545,6 +545,71 @@ test('instance discovery: an unknown authority has to be confirmed, once; the op
 	t.truthy(await unknown.credential({authorityHost: 'login.stranger.example', disableInstanceDiscovery: true}, stranger).getToken(scope));
 });
 
+/** A home whose one account is of this authority. */
+function homeAt(t: ExecutionContext, environment: string): TestHome {
+	const home = new TestHome(t);
+	home.write(cacheOf({accounts: [accountRecord(ann, {environment})], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})]}));
+	return home;
+}
+
+test('instance discovery: what it said is remembered for the process, for other credentials too', async t => {
+	const entra = await server(t, {extraNames: ['login.known-once.example', 'login.unknown-once.example'], knownAuthorities: ['login.known-once.example']});
+	for (let count = 0; count < 3; count++) {
+		const known = homeAt(t, 'login.known-once.example').credential({authorityHost: 'login.known-once.example'}, entra);
+		t.truthy(await known.getToken(scope));
+		const unknown = homeAt(t, 'login.unknown-once.example').credential({authorityHost: 'login.unknown-once.example'}, entra);
+		for (let call = 0; call < 2; call++) {
+			const error = await t.throwsAsync<AuthenticationError>(unknown.getToken(scope), {name: 'AuthenticationError', message: /^SharedTokenCacheCredential: login\.unknown-once\.example is not an authority that login\.microsoftonline\.com knows/});
+			t.is(error.statusCode, 400);
+		}
+	}
+
+	t.is(entra.requests.filter(({path}) => path.startsWith('/common/discovery/instance')).length, 2);
+	t.deepEqual(entra.tokenRequests.map(({serverName}) => serverName), Array.from({length: 3}, () => 'login.known-once.example'));
+});
+
+test('instance discovery that cannot be reached: the error names the host that does not answer; it is asked again', async t => {
+	const environment = 'login.discovery-down.example';
+	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
+	const down = {port: 1, ca: entra.ca};
+	const others: Record<string, typeof down> = {'login.microsoftonline.com': down};
+	const dispatcher = loopbackDispatcher(entra, others);
+	t.teardown(async () => dispatcher.destroy());
+	const credential = homeAt(t, environment).credential({...quick, authorityHost: environment, dispatcher});
+	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+	t.is(error.code, 'STC_NETWORK');
+	t.regex(error.message, /^SharedTokenCacheCredential: no word from login\.microsoftonline\.com on whether login\.discovery-down\.example is an authority after 3 tries: ECONNREFUSED\. /);
+	t.is(entra.requests.length, 0);
+	delete others['login.microsoftonline.com'];
+	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
+});
+
+test('instance discovery that fails: the error says whose failure it is, and is not remembered as a no', async t => {
+	const environment = 'login.discovery-failing.example';
+	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
+	entra.scriptDiscovery(faults.oauthError({error: 'temporarily_unavailable', code: 90_033, text: `A transient error has occurred for ${environment}.`}, 503), faults.html(404));
+	const credential = homeAt(t, environment).credential({authorityHost: environment, retryOptions: {maxRetries: 0}}, entra);
+	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+	t.regex(error.message, /^SharedTokenCacheCredential: login\.microsoftonline\.com refused to say whether login\.discovery-failing\.example is an authority with HTTP 503: temporarily_unavailable, AADSTS90033: A transient error has occurred for login\.discovery-failing\.example\./);
+	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /disableInstanceDiscovery/});
+	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
+	t.is(entra.requests.length, 4);
+});
+
+for (const environment of ['login.partner.microsoftonline.cn', 'login.chinacloudapi.cn', 'login.microsoftonline.us', 'login.usgovcloudapi.net', 'login.windows.net', 'login.sovcloud-identity.fr']) {
+	test(`a cloud that needs no instance discovery: ${environment}`, async t => {
+		const entra = await server(t, {extraNames: [environment]});
+		const home = homeAt(t, environment);
+		const credential = home.credential({authorityHost: environment}, entra);
+		const {token} = await credential.getToken(scope);
+		t.is(token, entra.grants[0]!.accessToken);
+		t.deepEqual(entra.requests.map(({method, serverName, path}) => `${method} ${serverName} ${path}`), [`POST ${environment} /organizations/oauth2/v2.0/token`]);
+		t.is(entra.tokenRequests[0]!.form.get('refresh_token'), refreshToken);
+		const stored = Object.values(home.read()['AccessToken'] ?? {}).find(({secret}) => secret === token);
+		t.like(stored, {environment, realm: ann.utid});
+	});
+}
+
 test('AD FS: its own path, and no tenant of a request', async t => {
 	const entra = await server(t, {extraNames: ['adfs.contoso.example']});
 	const home = new TestHome(t);

@@ -113,6 +113,8 @@ export type EntraServer = {
 	readonly connectionCount: number;
 	/** Scripts the next token requests, one each; those after them are answered as usual. */
 	script(...behaviours: Behaviour[]): void;
+	/** Scripts the next requests for instance discovery. */
+	scriptDiscovery(...behaviours: Behaviour[]): void;
 	/** Scripts every token request that has no script of its own; without an argument, ends that. */
 	scriptAll(behaviour?: Behaviour): void;
 	/** Ends every connection and every behaviour. */
@@ -125,6 +127,7 @@ const publicAuthorities = ['login.microsoftonline.com', 'login.windows.net', 'lo
 /** Longer than any test: an idle connection ends when the client or {@link EntraServer.close} ends it. */
 const keepAliveTimeoutMs = 120_000;
 const tokenPath = /^\/(?<tenant>[^/]+)\/oauth2\/(?:v2\.0\/)?token$/;
+const discoveryPath = '/common/discovery/instance';
 const deviceCodePath = /^\/[^/]+\/oauth2\/v2\.0\/devicecode$/;
 const configurationPath = /^\/(?<tenant>[^/]+)\/v2\.0\/\.well-known\/openid-configuration$/;
 
@@ -153,6 +156,7 @@ class EmbeddedEntra implements EntraServer {
 	readonly #mark = randomUUID().slice(0, 8);
 	#issued = 0;
 	readonly #script: Behaviour[] = [];
+	readonly #discoveryScript: Behaviour[] = [];
 	#always: Behaviour | undefined;
 
 	constructor(options: EntraServerOptions, {ca, cert, key}: ServerCertificate) {
@@ -202,6 +206,10 @@ class EmbeddedEntra implements EntraServer {
 
 	script(...behaviours: Behaviour[]): void {
 		this.#script.push(...behaviours);
+	}
+
+	scriptDiscovery(...behaviours: Behaviour[]): void {
+		this.#discoveryScript.push(...behaviours);
 	}
 
 	scriptAll(behaviour?: Behaviour): void {
@@ -275,22 +283,26 @@ class EmbeddedEntra implements EntraServer {
 			}
 
 			const behaviour = this.#script.shift() ?? this.#always ?? answerAsUsual;
-			const {remotePort = 0} = response.socket ?? {};
-			await behaviour({
-				request,
-				response,
-				signal,
-				answer: () => this.#tokenAnswer(request),
-				reset: () => {
-					this.#transports.get(remotePort)?.resetAndDestroy();
-					response.destroy();
-				},
-			});
+			await behaviour(this.#exchange(request, response, () => this.#tokenAnswer(request)));
 			return;
 		}
 
-		const {status, json} = this.#otherAnswer(request, pathname);
-		sendJson({request, response}, status, json);
+		const behaviour = (pathname === discoveryPath ? this.#discoveryScript.shift() : undefined) ?? answerAsUsual;
+		await behaviour(this.#exchange(request, response, () => this.#otherAnswer(request, pathname)));
+	}
+
+	#exchange(request: RecordedRequest, response: ServerResponse, answer: Exchange['answer']): Exchange {
+		const {remotePort = 0} = response.socket ?? {};
+		return {
+			request,
+			response,
+			signal: this.#closing.signal,
+			answer,
+			reset: () => {
+				this.#transports.get(remotePort)?.resetAndDestroy();
+				response.destroy();
+			},
+		};
 	}
 
 	#tokenAnswer(request: RecordedRequest): {status: number; json: JsonObject} {
@@ -385,7 +397,7 @@ class EmbeddedEntra implements EntraServer {
 
 	#otherAnswer(request: RecordedRequest, pathname: string): {status: number; json: JsonObject} {
 		const host = request.headers['host'] ?? `localhost:${this.port}`;
-		if (request.method === 'GET' && pathname === '/common/discovery/instance') {
+		if (request.method === 'GET' && pathname === discoveryPath) {
 			return this.#discoveryAnswer(request);
 		}
 
