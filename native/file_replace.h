@@ -25,7 +25,8 @@ enum class ReplaceMode : uint8_t {
   kRename,
   // The old file is written over, as the libraries that share the cache do. Readers without the
   // lock can see half of it, a crash can leave half of it. For those cases alone in which kRename
-  // stays kBusy. The space that it takes is had before a byte changes.
+  // stays kBusy. The space that it takes is had before a byte changes. What is not there is
+  // kRefused, unless it must be new.
   kInPlace,
 };
 

@@ -266,9 +266,14 @@ class Replacement {
 
   Status Overwrite(ReplaceOutcome* outcome) {
     UniqueHandle file(CreateFileW(target_.c_str(), GENERIC_READ | GENERIC_WRITE, kShareAll, nullptr,
-                                  OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, nullptr));
+                                  OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
     if (!file.is_open()) {
       const DWORD error = GetLastError();
+      // Deleted meanwhile, as who signs out does: made anew, what it held would be back.
+      if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND) {
+        *outcome = ReplaceOutcome::kRefused;
+        return Status::Ok();
+      }
       // Here it means what it says.
       if (error != ERROR_ACCESS_DENIED && IsInUse(error)) return Status::Ok();
       return Fail("CreateFileW", error);

@@ -59,6 +59,7 @@ TEST(Replaces, "creates, replaces and empties a file, and leaves nothing beside 
   const std::string path = directory.At("msal.cache");
   for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
     DeleteFileW(fixture::Wide(path).c_str());
+    if (mode == ReplaceMode::kInPlace) Leave(path, "of before");
     EXPECT(Replace(path, {"first"}, mode) && Read(path) == "first");
     EXPECT(Replace(path, {"one", "", " and ", "two"}, mode) && Read(path) == "one and two");
     EXPECT(Replace(path, {"x"}, mode) && Read(path) == "x");
@@ -78,6 +79,7 @@ TEST(Stamps, "its time stamp is new in whole milliseconds, after now and after t
   const std::string path = directory.At("msal.cache");
   for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
     int64_t previous = 0;
+    Leave(path, "old", 10);
     for (int round = 0; round < 20; ++round) {
       EXPECT(Replace(path, {"x"}, mode));
       const int64_t after = stc::WallClockTicks();
@@ -169,6 +171,25 @@ TEST(Conditions, "what must be new replaces nothing, and who is asked last can f
   }
 }
 
+TEST(Vanished, "a file that is gone is not made anew where it was to be written over") {
+  const Directory directory;
+  for (const std::string& path :
+       {directory.At("msal.cache"), directory.At("missing\\msal.cache")}) {
+    ReplaceOutcome outcome = ReplaceOutcome::kBusy;
+    PlacedFile placed;
+    ReplaceConditions conditions;
+    conditions.may_replace = [] {
+      EXPECT(false);
+      return true;
+    };
+    const Status status =
+        ReplaceFileContent(path, {"new"}, ReplaceMode::kInPlace, conditions, &outcome, &placed);
+    EXPECT_WITH(status.ok(), status.message());
+    EXPECT(outcome == ReplaceOutcome::kRefused && !Exists(path));
+  }
+  EXPECT(List(directory.path()).empty());
+}
+
 TEST(Swept, "a new content that is swept away before it is in place does no harm") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
@@ -189,10 +210,10 @@ TEST(Swept, "a new content that is swept away before it is in place does no harm
 
 TEST(Failures, "what cannot be replaced stays as it is") {
   const Directory directory;
+  Status status = FailureOf(directory.At("missing\\msal.cache"));
+  EXPECT_WITH(status.code() == StatusCode::kIo && status.os_code() == ERROR_PATH_NOT_FOUND,
+              status.message());
   for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
-    Status status = FailureOf(directory.At("missing\\msal.cache"), mode);
-    EXPECT_WITH(status.code() == StatusCode::kIo && status.os_code() == ERROR_PATH_NOT_FOUND,
-                status.message());
     CreateDirectoryW(fixture::Wide(directory.At("folder")).c_str(), nullptr);
     Leave(directory.At("folder\\inside"), "x");
     status = FailureOf(directory.At("folder"), mode);
