@@ -49,8 +49,8 @@ Status WidenPath(const std::string& path, std::wstring* wide) {
     return Win32Status("GetFullPathNameW", path, length == 0 ? GetLastError() : ERROR_RETRY);
   }
   full.resize(length);
-  if (StartsWith(full, L"\\\\.\\")) {
-    // A device, such as NUL.
+  if (StartsWith(full, L"\\\\.\\") || StartsWith(full, L"\\\\?\\")) {
+    // A device, such as NUL, or a prefix that was given in slashes.
     *wide = std::move(full);
   } else if (StartsWith(full, L"\\\\")) {
     *wide = L"\\\\?\\UNC" + full.substr(1);

@@ -657,6 +657,11 @@ TEST(WidePaths, "paths are made absolute, and get the prefix that lifts the limi
   EXPECT(fixture::Wide("\\\\?\\C:\\a\\..\\b") == L"\\\\?\\C:\\a\\..\\b");
   EXPECT(fixture::Wide("\\\\.\\pipe\\a") == L"\\\\.\\pipe\\a");
   EXPECT(fixture::Wide("NUL") == L"\\\\.\\NUL");
+  // The prefix in the other slashes.
+  EXPECT(fixture::Wide("//?/C:/x/y") == L"\\\\?\\C:\\x\\y");
+  EXPECT(fixture::Wide("\\/?/C:/x/y") == L"\\\\?\\C:\\x\\y");
+  EXPECT(fixture::Wide("//?/UNC/server/share/a") == L"\\\\?\\UNC\\server\\share\\a");
+  EXPECT(fixture::Wide("//server/share/a") == L"\\\\?\\UNC\\server\\share\\a");
   wchar_t current[MAX_PATH];
   EXPECT(GetCurrentDirectoryW(MAX_PATH, current) > 0);
   EXPECT(fixture::Wide("name") == L"\\\\?\\" + std::wstring(current) + L"\\name");
@@ -696,6 +701,7 @@ TEST(Paths, "long paths, other alphabets and slashes") {
   EXPECT(!IsFree(slashes));
   EXPECT(!IsFree(directory.At(".\\folder\\..\\a.lockfile")));
   EXPECT(!IsFree("\\\\?\\" + path));
+  EXPECT(!IsFree("//?/" + slashes));
   EXPECT(!IsFree(directory.At("A.LockFile")));
 }
 
