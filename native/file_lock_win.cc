@@ -335,13 +335,15 @@ class Acquisition {
       }
     }
     FileState state;
-    if (!StateOf(file.get(), &state)) return Fail("GetFileInformationByHandle", GetLastError());
+    if (!StateOf(file.get(), &state)) {
+      return FailUnlessGone("GetFileInformationByHandle", GetLastError(), nullptr);
+    }
     // A symbolic link or the like, which nobody who locks makes.
     if ((state.attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
       return Fail("CreateFileW", ERROR_CANT_ACCESS_FILE);
     }
     if (!IsStale(wide_path_, file.get(), state)) return Step::kHeld;
-    return Delete(file.get());
+    return Delete(file.get(), state);
   }
 
   // There is none, yet none may be created: because one was being deleted a moment ago, or because
@@ -366,9 +368,11 @@ class Acquisition {
       return error == ERROR_ACCESS_DENIED ? ExamineClosed() : Step::kHeld;
     }
     FileState state;
-    if (!StateOf(file.get(), &state)) return Fail("GetFileInformationByHandle", GetLastError());
+    if (!StateOf(file.get(), &state)) {
+      return FailUnlessGone("GetFileInformationByHandle", GetLastError(), nullptr);
+    }
     if (AgeOf(wide_path_, state).any <= kForeignAge) return Step::kHeld;
-    return Delete(file.get());
+    return Delete(file.get(), state);
   }
 
   Step ExamineClosed() {
@@ -384,10 +388,39 @@ class Acquisition {
     return Fail("CreateFileW", ERROR_ACCESS_DENIED);
   }
 
-  Step Delete(HANDLE file) {
-    if (!DeleteThrough(file)) return Fail("SetFileInformationByHandle", GetLastError());
+  // `judged`: the state of the file that `file` is open on.
+  Step Delete(HANDLE file, const FileState& judged) {
+    if (!DeleteThrough(file)) {
+      return FailUnlessGone("SetFileInformationByHandle", GetLastError(), &judged);
+    }
     took_over_ = true;
     return Step::kAgain;
+  }
+
+  // After `operation` failed on a lock file that we have open. Two of us may judge one file that
+  // was left behind: when the faster one has deleted it, the other's handle still is open, and
+  // calls with it are refused as if access were denied. What the name leads to tells. Source:
+  // Microsoft's Q113996 (NT status to Win32 error): STATUS_FILE_DELETED and STATUS_DELETE_PENDING
+  // become ERROR_ACCESS_DENIED. `judged`: null if its state could not be had.
+  Step FailUnlessGone(const char* operation, DWORD error, const FileState* judged) {
+    const UniqueHandle named(CreateFileW(wide_path_.c_str(), FILE_READ_ATTRIBUTES, kShareAll,
+                                         nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
+                                         nullptr));
+    if (!named.is_open()) {
+      switch (GetLastError()) {
+        case ERROR_FILE_NOT_FOUND:
+          return Step::kAgain;
+        case ERROR_ACCESS_DENIED:
+        case ERROR_DELETE_PENDING:
+          return Step::kHeld;
+        default:
+          return Fail(operation, error);
+      }
+    }
+    FileState now;
+    const bool is_another =
+        StateOf(named.get(), &now) && (judged == nullptr || !IsSameFile(now, *judged));
+    return is_another ? Step::kAgain : Fail(operation, error);
   }
 
   const std::string& path_;

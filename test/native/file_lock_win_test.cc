@@ -3,6 +3,7 @@
 //
 // Run without arguments it is the test and prints TAP; with arguments, a child of the test.
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -604,19 +605,21 @@ TEST(ManyJudges, "many judge one stale file at the same time, and one gets it") 
     std::atomic<int> ready{0};
     std::atomic<int> tried{0};
     std::atomic<int> held{0};
+    std::array<Status, 8> statuses;
     std::vector<std::thread> threads;
-    for (int index = 0; index < 8; ++index) {
-      threads.emplace_back([&] {
+    for (size_t index = 0; index < statuses.size(); ++index) {
+      threads.emplace_back([&, index] {
         ++ready;
         while (ready < 8) std::this_thread::yield();
         std::unique_ptr<FileLock> lock;
-        FileLock::TryAcquire(path, &lock);
+        statuses[index] = FileLock::TryAcquire(path, &lock);
         if (lock != nullptr) ++held;
         ++tried;
         while (tried < 8) std::this_thread::yield();
       });
     }
     for (std::thread& thread : threads) thread.join();
+    for (const Status& status : statuses) EXPECT_WITH(status.ok(), status.message());
     EXPECT_WITH(held <= 1, std::to_string(held));
     taken += held;
     EXPECT(LockWithin(path, kSlack) != nullptr);
