@@ -174,7 +174,10 @@ class Replacement {
     const DWORD length = size == 0 ? 0
                                    : GetFinalPathNameByHandleW(file.get(), resolved.data(), size,
                                                                FILE_NAME_NORMALIZED);
-    if (length == 0 || length >= size) return Fail("GetFinalPathNameByHandleW", GetLastError());
+    // It may have been renamed in between.
+    if (length == 0 || length >= size) {
+      return Fail("GetFinalPathNameByHandleW", length == 0 ? GetLastError() : ERROR_RETRY);
+    }
     resolved.resize(length);
     target_ = std::move(resolved);
     return Status::Ok();
@@ -194,10 +197,11 @@ class Replacement {
     UniqueHandle observer(CreateFileW(temp.c_str(), FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES,
                                       kShareAll, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
                                       nullptr));
+    const DWORD observer_error = observer.is_open() ? ERROR_SUCCESS : GetLastError();
     // Before there is anything to read in it.
     const DWORD error = CopyPermissions(target_, file.get());
     if (!observer.is_open()) {
-      status = Fail("CreateFileW", GetLastError());
+      status = Fail("CreateFileW", observer_error);
     } else if (error != ERROR_SUCCESS) {
       status = Fail("SetSecurityInfo", error);
     } else if (!WriteAll(file.get(), pieces_)) {

@@ -16,23 +16,24 @@ constexpr DWORD kDontVerify = 0x4000;
 using GetKnownFolderPath = HRESULT(WINAPI*)(const GUID&, DWORD, HANDLE, wchar_t**);
 using FreeTaskMemory = void(WINAPI*)(void*);
 
-// Never unloaded. shell32 brings much else along, and few processes need it.
+// Null, and `*error`, if it is not there. Never unloaded. shell32 brings much else along, and few
+// processes need it.
 template <typename Function>
-Function FromSystem(const wchar_t* library, const char* name) {
+Function FromSystem(const wchar_t* library, const char* name, DWORD* error) {
   const HMODULE module = LoadLibraryExW(library, nullptr, LOAD_LIBRARY_SEARCH_SYSTEM32);
-  return module == nullptr
-             ? nullptr
-             : reinterpret_cast<Function>(reinterpret_cast<void*>(GetProcAddress(module, name)));
+  const FARPROC found = module == nullptr ? nullptr : GetProcAddress(module, name);
+  if (found == nullptr) *error = GetLastError();
+  return reinterpret_cast<Function>(reinterpret_cast<void*>(found));
 }
 
 }  // namespace
 
 Status FindLocalAppData(std::string* path) {
-  const auto get = FromSystem<GetKnownFolderPath>(L"shell32.dll", "SHGetKnownFolderPath");
-  const auto free = FromSystem<FreeTaskMemory>(L"ole32.dll", "CoTaskMemFree");
-  if (get == nullptr || free == nullptr) {
-    return Win32Status("LoadLibraryExW", "shell32.dll", GetLastError());
-  }
+  DWORD error = ERROR_SUCCESS;
+  const auto get = FromSystem<GetKnownFolderPath>(L"shell32.dll", "SHGetKnownFolderPath", &error);
+  if (get == nullptr) return Win32Status("LoadLibraryExW", "shell32.dll", error);
+  const auto free = FromSystem<FreeTaskMemory>(L"ole32.dll", "CoTaskMemFree", &error);
+  if (free == nullptr) return Win32Status("LoadLibraryExW", "ole32.dll", error);
   wchar_t* found = nullptr;
   const HRESULT result = get(kLocalAppData, kDontVerify, nullptr, &found);
   if (SUCCEEDED(result) && found != nullptr) *path = Narrow(found);
