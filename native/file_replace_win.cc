@@ -1,15 +1,13 @@
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <utility>
 
 #include "file_replace.h"
+#include "own_permissions_win.h"
 #include "temp_name.h"
 #include "wide_path.h"
 #include "win32_status.h"
 #include "windows_api.h"
-// Behind the others: it needs what they include.
-#include <aclapi.h>
 
 namespace stc {
 
@@ -77,44 +75,6 @@ bool IsInUse(DWORD error) {
     default:
       return false;
   }
-}
-
-struct LocalFreer {
-  void operator()(void* memory) const { LocalFree(memory); }
-};
-
-// Whether somebody gave the file permissions of its own, instead of those of its directory.
-bool HasOwnPermissions(PSECURITY_DESCRIPTOR descriptor, const ACL& list) {
-  SECURITY_DESCRIPTOR_CONTROL control = 0;
-  DWORD revision = 0;
-  if (GetSecurityDescriptorControl(descriptor, &control, &revision) &&
-      (control & SE_DACL_PROTECTED) != 0) {
-    return true;
-  }
-  for (DWORD index = 0; index < list.AceCount; ++index) {
-    void* entry = nullptr;
-    if (GetAce(const_cast<ACL*>(&list), index, &entry) &&
-        (static_cast<ACE_HEADER*>(entry)->AceFlags & INHERITED_ACE) == 0) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// Gives `file` the permissions that somebody gave to the file at `path`. What cannot be read of
-// them, for instance because there is no file, is left as it is. An error, or ERROR_SUCCESS.
-DWORD CopyPermissions(const std::wstring& path, HANDLE file) {
-  ACL* list = nullptr;
-  PSECURITY_DESCRIPTOR read = nullptr;
-  if (GetNamedSecurityInfoW(path.c_str(), SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, nullptr,
-                            nullptr, &list, nullptr, &read) != ERROR_SUCCESS) {
-    return ERROR_SUCCESS;
-  }
-  const std::unique_ptr<void, LocalFreer> descriptor(read);
-  if (list == nullptr || !HasOwnPermissions(descriptor.get(), *list)) return ERROR_SUCCESS;
-  return SetSecurityInfo(file, SE_FILE_OBJECT,
-                         DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, nullptr,
-                         nullptr, list, nullptr);
 }
 
 // As rename of POSIX systems: the old file may be open, if it is shared with those who delete, and
@@ -199,7 +159,8 @@ class Replacement {
                                       nullptr));
     const DWORD observer_error = observer.is_open() ? ERROR_SUCCESS : GetLastError();
     // Before there is anything to read in it.
-    const DWORD error = CopyPermissions(target_, file.get());
+    const OwnPermissions permissions = OwnPermissions::Of(target_);
+    const DWORD error = permissions.exist() ? permissions.GiveTo(file.get()) : ERROR_SUCCESS;
     if (!observer.is_open()) {
       status = Fail("CreateFileW", observer_error);
     } else if (error != ERROR_SUCCESS) {

@@ -46,7 +46,7 @@ const nodeOf = name => path.join(packages, 'node_modules', name, 'bin', 'node.ex
 /** C++ programs that write TAP, and what they are made of besides. */
 const programs = {
 	file_lock_win_test: ['native/file_lock_win.cc'],
-	file_replace_win_test: ['native/file_replace_win.cc', 'native/temp_name_win.cc'],
+	file_replace_win_test: ['native/file_replace_win.cc', 'native/own_permissions_win.cc', 'native/temp_name_win.cc'],
 };
 const programSources = ['native/file_state_win.cc', 'native/status.cc', 'native/wide_path_win.cc', 'native/win32_status_win.cc'];
 

@@ -4,6 +4,7 @@
 // Run without arguments it is the test and prints TAP; with arguments, a child of the test.
 
 #include "file_replace.h"
+#include "own_permissions_win.h"
 #include "tap.h"
 #include "windows_fixture.h"
 
@@ -223,6 +224,43 @@ TEST(Failures, "what cannot be replaced stays as it is") {
     EXPECT(FailureOf(directory.At("\xFF"), mode).code() == StatusCode::kIo);
     EXPECT(List(directory.path()).size() == 1);
   }
+}
+
+TEST(Permissions, "a new file is given what the old one was, and inherits the rest anew") {
+  SID everybody = {SID_REVISION, 1, SECURITY_WORLD_SID_AUTHORITY, {SECURITY_WORLD_RID}};
+  SID system = {SID_REVISION, 1, SECURITY_NT_AUTHORITY, {SECURITY_LOCAL_SYSTEM_RID}};
+  alignas(DWORD) char buffer[256];
+  auto* const list = reinterpret_cast<ACL*>(buffer);
+  SECURITY_DESCRIPTOR descriptor;
+  const auto describe = [&] {
+    return InitializeSecurityDescriptor(&descriptor, SECURITY_DESCRIPTOR_REVISION) &&
+           SetSecurityDescriptorDacl(&descriptor, TRUE, list, FALSE);
+  };
+  EXPECT(InitializeAcl(list, sizeof buffer, ACL_REVISION) && describe());
+  EXPECT(!stc::OwnPermissions(&descriptor).exist());
+  EXPECT(AddAccessAllowedAceEx(list, ACL_REVISION, INHERITED_ACE, GENERIC_ALL, &everybody));
+  EXPECT(!stc::OwnPermissions(&descriptor).exist());
+  EXPECT(!stc::OwnPermissions().exist() && stc::OwnPermissions().list() == nullptr);
+
+  EXPECT(InitializeAcl(list, sizeof buffer, ACL_REVISION));
+  EXPECT(AddAccessDeniedAceEx(list, ACL_REVISION, 0, GENERIC_WRITE, &everybody));
+  EXPECT(AddAccessAllowedAceEx(list, ACL_REVISION, 0, GENERIC_READ, &system));
+  EXPECT(AddAccessAllowedAceEx(list, ACL_REVISION, INHERITED_ACE, GENERIC_ALL, &everybody));
+  const stc::OwnPermissions given(&descriptor);
+  EXPECT(given.exist() && !given.is_protected() && given.list()->AceCount == 2);
+  void* entry = nullptr;
+  EXPECT(GetAce(given.list(), 0, &entry));
+  EXPECT(static_cast<ACE_HEADER*>(entry)->AceType == ACCESS_DENIED_ACE_TYPE);
+  EXPECT(GetAce(given.list(), 1, &entry));
+  EXPECT(static_cast<ACCESS_ALLOWED_ACE*>(entry)->Mask == GENERIC_READ);
+  EXPECT(EqualSid(&static_cast<ACCESS_ALLOWED_ACE*>(entry)->SidStart, &system));
+
+  EXPECT(SetSecurityDescriptorControl(&descriptor, SE_DACL_PROTECTED, SE_DACL_PROTECTED));
+  const stc::OwnPermissions alone(&descriptor);
+  EXPECT(alone.exist() && alone.is_protected() && alone.list()->AceCount == 3);
+  EXPECT(InitializeAcl(list, sizeof buffer, ACL_REVISION));
+  const stc::OwnPermissions none(&descriptor);
+  EXPECT(none.exist() && none.is_protected() && none.list()->AceCount == 0);
 }
 
 TEST(Paths, "long paths and other alphabets") {
