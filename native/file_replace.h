@@ -59,7 +59,8 @@ struct PlacedFile {
 // A symbolic link stays, and what it leads to is replaced.
 //
 // The new file's permissions are those that somebody gave to the old one, else they are inherited
-// from its directory: in a user's profile, that user, the system and administrators. Its time stamp
+// from its directory: in a user's profile, that user, the system and administrators. Where those
+// may not be given to a new file, the old one is written over, whatever the mode. Its time stamp
 // is after the old one's and after now, by a millisecond at least, so that peers take it for new
 // which compare whole milliseconds.
 //

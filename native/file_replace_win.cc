@@ -150,16 +150,26 @@ class Replacement {
     const std::string temp_name = TempName(Narrow(target_), kReplacementSuffix);
     Status status = WidenPath(temp_name, &temp);
     if (!status.ok()) return status;
-    UniqueHandle file(CreateFileW(temp.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | WRITE_DAC, 0,
+    OwnPermissions permissions;
+    if (!conditions_.must_be_new) permissions = OwnPermissions::Of(target_);
+    // The right to set permissions is asked for where there are some to set: a share that grants
+    // "Change" and no more refuses it to everybody, files' owners too. Source: Windows
+    // documentation, share and NTFS permissions: "Change" lacks changing permissions.
+    const DWORD right = permissions.exist() ? WRITE_DAC : 0;
+    UniqueHandle file(CreateFileW(temp.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | right, 0,
                                   nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr));
-    if (!file.is_open()) return Fail("CreateFileW", GetLastError());
+    if (!file.is_open()) {
+      const DWORD error = GetLastError();
+      // A new file might be open to more people than the old one, which keeps what it has.
+      if (error == ERROR_ACCESS_DENIED && permissions.exist()) return Overwrite(outcome);
+      return Fail("CreateFileW", error);
+    }
     // A handle that counts for no share mode, so that it is in nobody's way.
     UniqueHandle observer(CreateFileW(temp.c_str(), FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES,
                                       kShareAll, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
                                       nullptr));
     const DWORD observer_error = observer.is_open() ? ERROR_SUCCESS : GetLastError();
     // Before there is anything to read in it.
-    const OwnPermissions permissions = OwnPermissions::Of(target_);
     const DWORD error = permissions.exist() ? permissions.GiveTo(file.get()) : ERROR_SUCCESS;
     if (!observer.is_open()) {
       status = Fail("CreateFileW", observer_error);
