@@ -54,6 +54,11 @@ struct PlacedFile {
   bool is_written_over = false;
 };
 
+// The file that ReplaceFileContent replaces, beside which its temporary files are: the one at
+// `path`, UTF-8, or what a symbolic link there leads to. It need not exist. Thread-safe. Returns
+// kStoreDenied or kIo.
+Status ResolveReplaced(const std::string& path, std::wstring* target);
+
 // Writes `pieces`, one after the other, to be the whole content of the file at `path`, UTF-8. The
 // file need not exist. One round, never waits. To be called under the lock that goes with the file.
 // A symbolic link stays, and what it leads to is replaced.

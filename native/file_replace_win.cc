@@ -104,8 +104,8 @@ class Replacement {
 
   Status Run(ReplaceMode mode, ReplaceOutcome* outcome) {
     *outcome = ReplaceOutcome::kBusy;
-    Status status = WidenPath(path_, &target_);
-    if (status.ok()) status = Resolve();
+    // A rename over a symbolic link would replace the link.
+    Status status = ResolveReplaced(path_, &target_);
     if (!status.ok()) return status;
     previous_ = ModifiedAt(target_);
     // What is not there is in nobody's hands.
@@ -116,31 +116,6 @@ class Replacement {
  private:
   Status Fail(const char* operation, DWORD error) const {
     return Win32Status(operation, path_, error);
-  }
-
-  // A rename over a symbolic link would replace the link.
-  Status Resolve() {
-    const DWORD attributes = GetFileAttributesW(target_.c_str());
-    if (attributes == INVALID_FILE_ATTRIBUTES) return Status::Ok();
-    if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
-      return Fail("CreateFileW", ERROR_CANT_ACCESS_FILE);
-    }
-    if ((attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) return Status::Ok();
-    const UniqueHandle file(CreateFileW(target_.c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
-                                        OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
-    if (!file.is_open()) return Fail("CreateFileW", GetLastError());
-    const DWORD size = GetFinalPathNameByHandleW(file.get(), nullptr, 0, FILE_NAME_NORMALIZED);
-    std::wstring resolved(size, L'\0');
-    const DWORD length = size == 0 ? 0
-                                   : GetFinalPathNameByHandleW(file.get(), resolved.data(), size,
-                                                               FILE_NAME_NORMALIZED);
-    // It may have been renamed in between.
-    if (length == 0 || length >= size) {
-      return Fail("GetFinalPathNameByHandleW", length == 0 ? GetLastError() : ERROR_RETRY);
-    }
-    resolved.resize(length);
-    target_ = std::move(resolved);
-    return Status::Ok();
   }
 
   bool MayReplace() const { return !conditions_.may_replace || conditions_.may_replace(); }
@@ -283,6 +258,33 @@ class Replacement {
 };
 
 }  // namespace
+
+Status ResolveReplaced(const std::string& path, std::wstring* target) {
+  Status status = WidenPath(path, target);
+  if (!status.ok()) return status;
+  const DWORD attributes = GetFileAttributesW(target->c_str());
+  if (attributes == INVALID_FILE_ATTRIBUTES) return Status::Ok();
+  if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+    return Win32Status("CreateFileW", path, ERROR_CANT_ACCESS_FILE);
+  }
+  if ((attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) return Status::Ok();
+  const UniqueHandle file(CreateFileW(target->c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
+                                      OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+  if (!file.is_open()) return Win32Status("CreateFileW", path, GetLastError());
+  const DWORD size = GetFinalPathNameByHandleW(file.get(), nullptr, 0, FILE_NAME_NORMALIZED);
+  std::wstring resolved(size, L'\0');
+  const DWORD length = size == 0 ? 0
+                                 : GetFinalPathNameByHandleW(file.get(), resolved.data(), size,
+                                                             FILE_NAME_NORMALIZED);
+  // It may have been renamed in between.
+  if (length == 0 || length >= size) {
+    return Win32Status("GetFinalPathNameByHandleW", path,
+                       length == 0 ? GetLastError() : ERROR_RETRY);
+  }
+  resolved.resize(length);
+  *target = std::move(resolved);
+  return Status::Ok();
+}
 
 Status ReplaceFileContent(const std::string& path, const std::vector<std::string_view>& pieces,
                           ReplaceMode mode, const ReplaceConditions& conditions,

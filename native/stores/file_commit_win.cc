@@ -127,7 +127,9 @@ class Commit {
       const std::lock_guard<std::mutex> guard(sweeps.mutex);
       if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
     }
-    ForEachTemp(path_, kReplacementSuffix, [](const std::string& orphan) {
+    std::wstring target;
+    if (!ResolveReplaced(path_, &target).ok()) return;
+    ForEachTemp(Narrow(target), kReplacementSuffix, [](const std::string& orphan) {
       std::wstring wide;
       if (WidenPath(orphan, &wide).ok()) DeleteFileW(wide.c_str());
     });
