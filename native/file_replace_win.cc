@@ -184,8 +184,12 @@ class Replacement {
     const UniqueHandle named(CreateFileW(target_.c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
                                          OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
     FileState seen;
-    placed_->is_written_over = !named.is_open() || !StateOf(named.get(), &seen) ||
-                               !IsSameFile(seen, own) || seen.size != own.size;
+    // Where a file is in its directory is its index on FAT, so that a rename changes it. Source:
+    // Windows documentation, BY_HANDLE_FILE_INFORMATION. Before it, because not every system tells
+    // all of a file that was renamed while it was open.
+    const auto is_ours = [&] { return IsSameFile(seen, now) || IsSameFile(seen, own); };
+    placed_->is_written_over =
+        !named.is_open() || !StateOf(named.get(), &seen) || !is_ours() || seen.size != own.size;
     if (!placed_->is_written_over) placed_->state = seen;
     return Status::Ok();
   }
