@@ -49,11 +49,16 @@
           "libraries": ["-framework CoreFoundation", "-framework Security"]
         }],
         ["OS=='win'", {
+          # Node's own common.gypi switches the exceptions of Microsoft's standard library off.
+          "defines!": ["_HAS_EXCEPTIONS=0"],
+          "defines": ["_HAS_EXCEPTIONS=1"],
           "msvs_settings": {
             "VCCLCompilerTool": {
               "ExceptionHandling": 1,
               "AdditionalOptions": ["/std:c++17", "/W4", "/guard:cf", "/sdl"]
-            }
+            },
+            # The linker makes the table of what may be called, without which the checks check nothing.
+            "VCLinkerTool": {"AdditionalOptions": ["/guard:cf"]}
           },
           "libraries": ["-lcrypt32", "-ladvapi32"]
         }],
