@@ -136,6 +136,13 @@ export class Acquisition {
 		}
 	}
 
+	/** A token that still lives, however short, by what the last look at the sources showed. */
+	lastResort(request: TokenRequest): AcquiredToken | undefined {
+		const outcome = this.#views.get(request.kind)?.outcome;
+		const token = outcome && !(outcome instanceof Error) ? this.#findCached(outcome, request, 0) : undefined;
+		return token && {...toAcquired(token, this.#generation), isLastResort: true};
+	}
+
 	/** Looks whether the sources changed since they were read, and reads them again if so. */
 	async check(): Promise<void> {
 		await Promise.all([...this.#views].map(async ([kind, view]) => {

@@ -90,7 +90,15 @@ export class TokenMemo {
 
 	/** Waits for one token together with everybody else who wants it. */
 	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
-		const token = await this.#flightFor(request).wait(wait);
+		const token = await this.#flightFor(request).wait(wait).catch((error: unknown) => {
+			// Whose patience is over gets what is there.
+			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquisition.lastResort(request) : undefined;
+			if (!lastResort) {
+				throw error;
+			}
+
+			return toHotToken(lastResort, request);
+		});
 		// A token for a claims challenge is newer than what is kept, and serves the requests without claims from now on.
 		this.#keep(hotKey, token);
 		return token.promise;

@@ -477,6 +477,24 @@ test('requestOptions.timeout against a slow body; another caller with more patie
 	t.is(entra.tokenRequests.length, 1);
 });
 
+test('requestOptions.timeout against an authority that says nothing: a token that still lives is served', async t => {
+	const entra = await server(t);
+	entra.scriptAll(faults.noAnswer());
+	const home = new TestHome(t);
+	home.write(cacheOf({
+		accounts: [accountRecord(ann)],
+		refreshTokens: [refreshTokenRecord(ann, refreshToken)],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-nearly-over', 200), accessTokenRecord(ann, 'FAKE-over', -1, {target: 'over/.default'})],
+	}));
+	const credential = home.credential(quick, entra);
+	const requestOptions = {timeout: 200};
+	t.is((await credential.getToken(scope, {requestOptions})).token, 'FAKE-nearly-over');
+	t.is((await credential.getToken(scope)).token, 'FAKE-nearly-over', 'nobody is made to wait again');
+	for (const [other, options] of [['over/.default', {}], [scope, {claims: '{"a":1}'}], [scope, {tenantId: bob.utid}]] as const) {
+		await t.throwsAsync(credential.getToken(other, {requestOptions, ...options}), {name: 'AuthenticationError', message: /timeout of 200 ms/});
+	}
+});
+
 test('a timeout that ends the last wait ends the request', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.noAnswer()]});
 	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 6000}}), {message: /timeout of 6000 ms/});
