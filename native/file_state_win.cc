@@ -36,8 +36,8 @@ bool IsSameContent(const FileState& a, const FileState& b) {
 }
 
 std::string StampOf(const FileState& state) {
-  return std::to_string(state.volume) + ":" + std::to_string(state.index) + ":" +
-         std::to_string(state.size) + ":" + std::to_string(UnixNanoseconds(state.modified)) + ":" +
+  return std::to_string(state.index) + ":" + std::to_string(state.size) + ":" +
+         std::to_string(UnixNanoseconds(state.modified)) + ":" +
          std::to_string(UnixNanoseconds(state.changed));
 }
 

@@ -102,9 +102,15 @@ function stateOf(stats: BigStats): FileState {
 	return {stamp: stampOf(stats), modifiedMs: Number(stats.mtimeNs) / 1e6, stats};
 }
 
+/**
+ * The volume of two stats of one file need not be the same on Windows: libuv 1.49 and 1.50, of Node 22 and 23, give 64 bits of its number
+ * by a file's path and 32 by its handle. Source: https://github.com/libuv/libuv/pull/4698.
+ */
+export const isVolumeKnown = process.platform !== 'win32';
+
 /** The addon makes the same of its own stat. */
 export function stampOf({dev, ino, size, mtimeNs, ctimeNs}: BigStats): string {
-	return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
+	return `${isVolumeKnown ? `${dev}:` : ''}${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
 
 export async function orStoreError<Result>(op: string, path: string, call: Promise<Result>): Promise<Result> {

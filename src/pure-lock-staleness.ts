@@ -5,6 +5,7 @@
  */
 
 import {readFile, readlink, statfs} from 'node:fs/promises';
+import {isVolumeKnown} from './pure-file.js';
 
 /** As `fs.BigIntStats`, of which it is a part. */
 export type LockFileInfo = {dev: bigint; ino: bigint; mtimeNs: bigint; ctimeNs: bigint};
@@ -77,11 +78,15 @@ export async function isAbandoned(path: string, info: LockFileInfo, pid: number)
 	return await isDead(pid, info) && (!await mayBeShared(path) || secondsSince(info) > 2 * livingAgeSec);
 }
 
+export function isSameFile(a: LockFileInfo, b: LockFileInfo): boolean {
+	return a.ino === b.ino && (a.dev === b.dev || !isVolumeKnown);
+}
+
 /** By the greatest of all clocks. */
 function ageOf(path: string, info: LockFileInfo): number {
 	const nowMs = performance.now();
 	let seen = observations.get(path);
-	if (seen?.dev !== info.dev || seen.ino !== info.ino || seen.mtimeNs !== info.mtimeNs) {
+	if (!seen || !isSameFile(seen, info) || seen.mtimeNs !== info.mtimeNs) {
 		seen = {...info, sinceMs: nowMs};
 		observations.set(path, seen);
 	}

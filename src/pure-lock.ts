@@ -27,7 +27,7 @@ import type {HeldLock} from './backend.js';
 import {StoreError} from './errors.js';
 import {ioError, orStoreError, toStoreError} from './pure-file.js';
 import {
-	forgetObservation, isAbandoned, isClaimStale, isForeignStale, isStale, type LockFileInfo, pureMarker,
+	forgetObservation, isAbandoned, isClaimStale, isForeignStale, isSameFile, isStale, type LockFileInfo, pureMarker,
 } from './pure-lock-staleness.js';
 
 /** {@link CacheBackend.tryLock} of the pure-JS variant. */
@@ -109,7 +109,7 @@ class LockFile {
 
 	async check(): Promise<boolean> {
 		const found = await orAbsent(this.path, lstat(this.path, {bigint: true}));
-		return found ? isSame(found, this.info) : this.#putBack();
+		return found ? isSameFile(found, this.info) : this.#putBack();
 	}
 
 	async touch(): Promise<void> {
@@ -135,7 +135,7 @@ class LockFile {
 
 	async #isOurs(): Promise<boolean> {
 		const found = await orAbsent(this.path, lstat(this.path, {bigint: true}));
-		return found !== undefined && isSame(found, this.info);
+		return found !== undefined && isSameFile(found, this.info);
 	}
 
 	async #putBack(): Promise<boolean> {
@@ -278,7 +278,7 @@ async function takeAway(path: string, judged: LockFileInfo): Promise<'free' | 'h
 	try {
 		const found = await orAbsent(path, lstat(path, {bigint: true}));
 		// A file that was made since may have got the inode number of the judged one.
-		if (!found || !isSame(found, judged) || found.mtimeNs !== judged.mtimeNs) {
+		if (!found || !isSameFile(found, judged) || found.mtimeNs !== judged.mtimeNs) {
 			return 'again';
 		}
 
@@ -392,10 +392,6 @@ async function deletePrivate(path: string | undefined): Promise<void> {
 	if (path !== undefined) {
 		await unlink(path).catch(() => undefined);
 	}
-}
-
-function isSame(a: LockFileInfo, b: LockFileInfo): boolean {
-	return a.dev === b.dev && a.ino === b.ino;
 }
 
 async function orAbsent<Result>(path: string, call: Promise<Result>, op = 'lstat'): Promise<Result | undefined> {

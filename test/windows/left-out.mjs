@@ -5,7 +5,6 @@ const links = 'Wine has no symbolic links of Windows';
 const kinds = 'there are no FIFOs and devices to make, and Windows numbers its errors otherwise; test/windows asks for a directory';
 const numbers = 'Windows numbers its errors otherwise; test/windows asks for its own';
 const crowds = 'in Wine a lock file that is being deleted can be opened again, so that a crowd of waiting readers keeps it there; test/windows counts with two';
-const volumes = 'Wine forgets the volume of a file that was renamed while it was open; test/windows asks the addon alone';
 const openFiles = 'its other writer deletes or replaces a file that is open, which Windows and Wine refuse';
 
 /** @type {Record<string, Record<string, string>>} Test file -> part of the title -> reason. */
@@ -26,9 +25,6 @@ export const leftOut = {
 		'what is no file is refused and left alone': kinds,
 		'a directory that is gone is not made again': numbers,
 		'sweeps the new cache before it is in place: another try': openFiles,
-		'stamps are those of just before and of what was written, the same for both backends': volumes,
-		'pure: a stamp that is not the expected one': volumes,
-		'pure: an empty file is not believed while a peer may be about to fill it': volumes,
 		'both backends at once on one cache: everything arrives': crowds,
 		'pure: 20 commits at once in one process all arrive': crowds,
 	},
