@@ -188,10 +188,10 @@ function toHttpFailure(error: unknown): HttpFailure {
 	}
 
 	const cause = toCause(error);
-	const {code = ''} = cause;
+	const {code = '', name} = cause;
 	return certificateErrorPattern.test(code)
 		? new HttpFailure('certificate', `its certificate is not trusted (${code})`, {cause})
-		: new HttpFailure('network', code || 'the connection failed', {cause});
+		: new HttpFailure('network', name === 'HTTPParserError' ? 'the answer is not HTTP' : code || 'the connection failed', {cause});
 }
 
 /** What is taken over of an error that somebody else made. */

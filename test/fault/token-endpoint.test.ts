@@ -383,6 +383,13 @@ for (const [name, fault] of connectionFaults) {
 	});
 }
 
+for (const name of faults.httpBreaks) {
+	test(`an answer that is no HTTP is called that: ${name}`, async t => {
+		const {credential} = await setUp(t, {behaviours: [faults.brokenHttp(name)], retryOptions: {maxRetries: 0}});
+		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /no token from login\.microsoftonline\.com: the answer is not HTTP\. /});
+	});
+}
+
 const unusable: Array<[string, Behaviour, RegExp]> = [
 	['HTML with 200', faults.html(), /not JSON \(text\/html\)/],
 	['invalid JSON', faults.invalidJson(), /not JSON \(application\/json\)/],
