@@ -45,6 +45,7 @@ const nodeOf = name => path.join(packages, 'node_modules', name, 'bin', 'node.ex
 
 /** C++ programs that write TAP, and what they are made of besides. */
 const programs = {
+	dpapi_status_win_test: ['native/stores/dpapi_status_win.cc'],
 	file_lock_win_test: ['native/file_lock_win.cc'],
 	file_replace_win_test: ['native/file_replace_win.cc', 'native/own_permissions_win.cc', 'native/temp_name_win.cc'],
 };

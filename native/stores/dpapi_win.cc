@@ -5,8 +5,8 @@
 #include "../secret_source.h"
 #include "../secret_store.h"
 #include "../wide_path.h"
-#include "../win32_status.h"
 #include "cache_file_win.h"
+#include "dpapi_status_win.h"
 #include "file_commit_win.h"
 // Behind the others: it needs what they include.
 #include <wincrypt.h>
@@ -17,9 +17,6 @@ namespace {
 
 // Never a prompt, which a service would wait for without an end.
 constexpr DWORD kFlags = CRYPTPROTECT_UI_FORBIDDEN;
-
-// ERROR_FILE_NOT_FOUND as an HRESULT, which newer versions of Windows give.
-constexpr DWORD kFileNotFoundResult = 0x80070002;
 
 // What Windows allocated, wiped before it is freed.
 class Blob {
@@ -47,62 +44,6 @@ class Blob {
 DATA_BLOB BlobOf(SecureBytes* bytes) {
   // The calls do not write there, whatever their parameters' types say.
   return {static_cast<DWORD>(bytes->size()), reinterpret_cast<BYTE*>(bytes->data())};
-}
-
-Status DpapiStatus(StatusCode code, const char* operation, const std::string& path, DWORD error,
-                   const char* what) {
-  return Status(code, operation, "win32", error, path + ": " + what);
-}
-
-// Whether an error is about what a blob holds: a number that was damaged names no algorithm, size
-// or version that there is.
-bool IsAboutBytes(DWORD error) {
-  // The codes of cryptographic providers. Source: winerror.h of the Windows SDK, NTE_*.
-  const bool is_of_provider = (error & 0xFFFFFF00) == 0x80090000;
-  return is_of_provider || error == ERROR_INVALID_DATA || error == ERROR_INVALID_PARAMETER;
-}
-
-// What DPAPI says when a blob cannot be opened or made, with the cure.
-Status FailureOf(const char* operation, const std::string& path, DWORD error) {
-  switch (error) {
-    case static_cast<DWORD>(NTE_BAD_KEY_STATE):
-    case static_cast<DWORD>(NTE_BAD_KEY):
-      return DpapiStatus(
-          StatusCode::kStoreDenied, operation, path, error,
-          "encrypted by another user or on another machine, or before an administrator set this "
-          "user's password anew. Run as the user who signed in; if that is so, delete the file "
-          "and sign in again.");
-    // The user's keys are in the profile.
-    case ERROR_FILE_NOT_FOUND:
-    case ERROR_PATH_NOT_FOUND:
-    case ERROR_NO_SUCH_LOGON_SESSION:
-    case kFileNotFoundResult:
-      return DpapiStatus(
-          StatusCode::kStoreUnavailable, operation, path, error,
-          "the keys of this user are out of reach, because the user's profile is not loaded. Load "
-          "it, for instance with loadUserProfile of an application pool or LOGON_WITH_PROFILE, or "
-          "use another credential.");
-    case static_cast<DWORD>(SEC_E_DELEGATION_REQUIRED):
-      return DpapiStatus(
-          StatusCode::kStoreUnavailable, operation, path, error,
-          "this session has no credentials that open the user's keys, as one over the network "
-          "does. Log on at the machine or with delegated credentials.");
-    case static_cast<DWORD>(NTE_SILENT_CONTEXT):
-    case ERROR_PASSWORD_RESTRICTION:
-      return DpapiStatus(StatusCode::kStoreLocked, operation, path, error,
-                         "encrypted so that Windows wants to ask the user first. Delete the file "
-                         "and sign in again.");
-    default:
-      break;
-  }
-  if (IsAboutBytes(error)) {
-    return DpapiStatus(
-        StatusCode::kCacheCorrupt, operation, path, error,
-        "DPAPI does not open it: it was damaged, or encrypted by another user or on another "
-        "machine. Run as the user who signed in; if that is so, delete the file and sign in "
-        "again.");
-  }
-  return Win32Status(operation, path, error);
 }
 
 Status FormatStatus(const std::string& path, const char* what) {
@@ -135,7 +76,7 @@ class DpapiEncoding : public CacheEncoding {
     DATA_BLOB encrypted = BlobOf(bytes);
     Blob plain;
     if (!CryptUnprotectData(&encrypted, nullptr, nullptr, nullptr, nullptr, kFlags, plain.out())) {
-      return FailureOf("CryptUnprotectData", path, GetLastError());
+      return DpapiFailure("CryptUnprotectData", path, GetLastError());
     }
     *bytes = plain.Copy();
     return Status::Ok();
@@ -145,7 +86,7 @@ class DpapiEncoding : public CacheEncoding {
     DATA_BLOB plain = BlobOf(bytes);
     Blob encrypted;
     if (!CryptProtectData(&plain, nullptr, nullptr, nullptr, nullptr, kFlags, encrypted.out())) {
-      return FailureOf("CryptProtectData", path, GetLastError());
+      return DpapiFailure("CryptProtectData", path, GetLastError());
     }
     *bytes = encrypted.Copy();
     return Status::Ok();

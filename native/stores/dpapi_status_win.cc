@@ -1,0 +1,83 @@
+#include "dpapi_status_win.h"
+
+#include "../win32_status.h"
+#include "../windows_api.h"
+// Behind the others: it needs what they include.
+#include <wincrypt.h>
+
+namespace stc {
+
+namespace {
+
+Status DpapiStatus(StatusCode code, const char* operation, const std::string& path, DWORD error,
+                   const char* what) {
+  return Status(code, operation, "win32", error, path + ": " + what);
+}
+
+// Whether an error is about what a blob holds: a number that was damaged names no algorithm, size
+// or version that there is.
+bool IsAboutBytes(DWORD error) {
+  // The codes of cryptographic providers. Source: winerror.h of the Windows SDK, NTE_*.
+  const bool is_of_provider = (error & 0xFFFFFF00) == 0x80090000;
+  return is_of_provider || error == ERROR_INVALID_DATA || error == ERROR_INVALID_PARAMETER;
+}
+
+// Newer versions of Windows give some errors of the system as an HRESULT. Source:
+// HRESULT_FROM_WIN32 in winerror.h of the Windows SDK.
+DWORD WithoutFacility(DWORD error) {
+  return (error & 0xFFFF0000) == 0x80070000 ? error & 0xFFFF : error;
+}
+
+}  // namespace
+
+Status DpapiFailure(const char* operation, const std::string& path, uint32_t result) {
+  const DWORD error = WithoutFacility(result);
+  switch (error) {
+    case static_cast<DWORD>(NTE_BAD_KEY_STATE):
+    case static_cast<DWORD>(NTE_BAD_KEY):
+      return DpapiStatus(
+          StatusCode::kStoreDenied, operation, path, error,
+          "encrypted by another user or on another machine, or before an administrator set this "
+          "user's password anew. Run as the user who signed in; if that is so, delete the file "
+          "and sign in again.");
+    // The user's keys are in the profile.
+    case ERROR_FILE_NOT_FOUND:
+    case ERROR_PATH_NOT_FOUND:
+    case ERROR_NO_SUCH_LOGON_SESSION:
+      return DpapiStatus(
+          StatusCode::kStoreUnavailable, operation, path, error,
+          "the keys of this user are out of reach, because the user's profile is not loaded. Load "
+          "it, for instance with loadUserProfile of an application pool or LOGON_WITH_PROFILE, or "
+          "use another credential.");
+    case static_cast<DWORD>(SEC_E_DELEGATION_REQUIRED):
+      return DpapiStatus(
+          StatusCode::kStoreUnavailable, operation, path, error,
+          "this session has no credentials that open the user's keys, as one over the network "
+          "does. Log on at the machine or with delegated credentials.");
+    case static_cast<DWORD>(NTE_SILENT_CONTEXT):
+    case ERROR_PASSWORD_RESTRICTION:
+      return DpapiStatus(StatusCode::kStoreLocked, operation, path, error,
+                         "encrypted so that Windows wants to ask the user first. Delete the file "
+                         "and sign in again.");
+    // Of the provider, and not about the blob.
+    case static_cast<DWORD>(NTE_NO_MEMORY):
+    case static_cast<DWORD>(NTE_FAIL):
+    case static_cast<DWORD>(NTE_INTERNAL_ERROR):
+    case static_cast<DWORD>(NTE_DEVICE_NOT_READY):
+      return DpapiStatus(StatusCode::kIo, operation, path, error,
+                         "DPAPI failed for a reason of its own, which may pass. Try again; if that "
+                         "does not help, restart Windows.");
+    default:
+      break;
+  }
+  if (IsAboutBytes(error)) {
+    return DpapiStatus(
+        StatusCode::kCacheCorrupt, operation, path, error,
+        "DPAPI does not open it: it was damaged, or encrypted by another user or on another "
+        "machine. Run as the user who signed in; if that is so, delete the file and sign in "
+        "again.");
+  }
+  return Win32Status(operation, path, error);
+}
+
+}  // namespace stc
