@@ -278,7 +278,8 @@ class Model {
 			return true;
 		}
 
-		const realms = this.#requestTenant === undefined ? [homeTenantOf(account) ?? account['realm'], 'organizations', 'common'] : [this.#requestTenant.toLowerCase()];
+		// The word means the account's own.
+		const realms = this.#requestTenant === undefined || this.#requestTenant === 'organizations' ? [homeTenantOf(account) ?? account['realm'], 'organizations', 'common'] : [this.#requestTenant.toLowerCase()];
 		const type = token['token_type'] ?? 'bearer';
 		return this.#ofAuthority([token]).length > 0
 			&& token['client_id'] === ourClient
