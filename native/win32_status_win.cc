@@ -26,6 +26,7 @@ const char* CureOf(DWORD error) {
     case ERROR_SHARING_VIOLATION:
     case ERROR_LOCK_VIOLATION:
     case ERROR_USER_MAPPED_FILE:
+    case ERROR_DELETE_PENDING:
       return "Close the program that has it open.";
     default:
       return "Check the file and its file system.";

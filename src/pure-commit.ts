@@ -81,7 +81,8 @@ async function readBase(path: string, {change, create, expectedStamp}: CommitReq
 				: {state, edited: editCache(bytes, change, `${path}:`)}
 		));
 	} catch (error) {
-		if (error instanceof StoreError && error.code === 'STC_CACHE_CHANGED') {
+		// What could not be opened is told: that may last.
+		if (error instanceof StoreError && error.code === 'STC_CACHE_CHANGED' && error.op !== 'open') {
 			return {outcome: 'changed'};
 		}
 

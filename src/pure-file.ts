@@ -27,6 +27,14 @@ export async function readCacheFile<Result>(path: string, use: (bytes: Buffer, s
 		// eslint-disable-next-line no-bitwise
 		file = await open(path, fileConstants.O_RDONLY | fileConstants.O_NONBLOCK | fileConstants.O_NOCTTY);
 	} catch (error) {
+		const {code, errno = 0} = error as NodeJS.ErrnoException;
+		// Windows alone says so: who replaces or writes it just now, most likely, and the next look tells.
+		if (code === 'EBUSY') {
+			throw new StoreError('STC_CACHE_CHANGED', `${path}: EBUSY. Close the program that has it open.`, {
+				op: 'open', store: 'plaintext', osDomain: 'errno', osCode: Math.abs(errno),
+			});
+		}
+
 		return nullOrThrow(error, 'open', path);
 	}
 

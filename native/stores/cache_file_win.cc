@@ -13,15 +13,23 @@ namespace {
 // Same as maxCacheSizeBytes in src/backend.ts.
 constexpr int64_t kMaxCacheSize = int64_t{1} << 30;
 
-Status NotFoundOr(const char* operation, const std::string& path, DWORD error) {
+// Why a file could not be opened.
+Status OpenFailure(const std::string& path, DWORD error) {
+  Status status = Win32Status("CreateFileW", path, error);
   switch (error) {
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND:
     // What stands where a directory was expected is none.
     case ERROR_DIRECTORY:
       return Status::NotFound();
+    // Who replaces, deletes or writes it just now, most likely: the next look tells. What stays so
+    // has the text that says what to close.
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_DELETE_PENDING:
+      return Status(StatusCode::kCacheChanged, status.operation(), status.domain(),
+                    status.os_code(), status.message());
     default:
-      return Win32Status(operation, path, error);
+      return status;
   }
 }
 
@@ -36,14 +44,13 @@ Status TooLarge(const std::string& path) {
 }
 
 // Opens what is at `path`, a directory too, for `access`, and looks at it.
-Status OpenShared(const std::string& path, DWORD access, const char* operation, UniqueHandle* file,
-                  FileState* state) {
+Status OpenShared(const std::string& path, DWORD access, UniqueHandle* file, FileState* state) {
   std::wstring wide;
   Status status = WidenPath(path, &wide);
   if (!status.ok()) return status;
   *file = UniqueHandle(CreateFileW(wide.c_str(), access, kShareAll, nullptr, OPEN_EXISTING,
                                    FILE_FLAG_BACKUP_SEMANTICS, nullptr));
-  if (!file->is_open()) return NotFoundOr(operation, path, GetLastError());
+  if (!file->is_open()) return OpenFailure(path, GetLastError());
   if (!StateOf(file->get(), state)) {
     return Win32Status("GetFileInformationByHandle", path, GetLastError());
   }
@@ -55,7 +62,7 @@ Status OpenShared(const std::string& path, DWORD access, const char* operation, 
 Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file) {
   UniqueHandle handle;
   FileState state;
-  Status status = OpenShared(path, GENERIC_READ, "CreateFileW", &handle, &state);
+  Status status = OpenShared(path, GENERIC_READ, &handle, &state);
   if (!status.ok()) return status;
   if ((state.attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
     return Win32Status("CreateFileW", path, kDirectoryNotSupported);
@@ -72,7 +79,7 @@ Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file
 Status CacheFile::Stamp(const std::string& path, std::string* stamp) {
   UniqueHandle handle;
   FileState state;
-  Status status = OpenShared(path, FILE_READ_ATTRIBUTES, "CreateFileW", &handle, &state);
+  Status status = OpenShared(path, FILE_READ_ATTRIBUTES, &handle, &state);
   if (status.ok()) *stamp = StampOf(state);
   return status;
 }

@@ -19,8 +19,8 @@ namespace stc {
 // Verify tells.
 class CacheFile : public ByteSource {
  public:
-  // Returns kNotFound if there is none, kCacheCorrupt if it is larger than any cache, kStoreDenied,
-  // kIo.
+  // Returns kNotFound if there is none, kCacheCorrupt if it is larger than any cache, kCacheChanged
+  // if somebody has it open who does not share it, kStoreDenied, kIo.
   static Status Open(const std::string& path, std::unique_ptr<CacheFile>* file);
 
   // See SecretStore::Stamp.

@@ -85,7 +85,10 @@ class Commit {
   Status Run() {
     Sweep();
     Status status = Load();
-    if (status.code() == StatusCode::kCacheChanged) return End(CommitOutcome::kChanged);
+    // Written to while it was read. What could not be opened is told: that may last.
+    if (base_stamp_ && status.code() == StatusCode::kCacheChanged) {
+      return End(CommitOutcome::kChanged);
+    }
     if (!status.ok()) return status;
     if (IsPerhapsTorn()) return End(CommitOutcome::kChanged);
     if (request_.expected_stamp && *request_.expected_stamp != base_stamp_) {

@@ -2,7 +2,7 @@
 
 import {Buffer} from 'node:buffer';
 import {
-	closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync,
+	closeSync, constants, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import {homedir, tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -10,15 +10,19 @@ import process from 'node:process';
 import {inspect, isDeepStrictEqual} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheChange, CacheQuery} from '../../dist/backend.js';
+import {SharedCache} from '../../dist/cache.js';
 import type {StoreError} from '../../dist/errors.js';
+import type {CacheSource} from '../../dist/locations.js';
 import {stampOf} from '../../dist/pure-file.js';
 import {pureBackend} from '../../dist/pure.js';
-import {native} from '../helpers/backends.js';
+import {backends, native} from '../helpers/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes,
 } from '../helpers/cache-builder.js';
 
 const nowSec = 1_800_000_000;
+/** What shares with nobody. Source: UV_FS_O_EXLOCK of libuv's uv/win.h. */
+const readWriteAlone = constants.O_RDWR + 0x10_00_00_00;
 const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
 const emptySlice = {
 	sizeBytes: 0, accounts: [], refreshTokens: [], accessTokens: [],
@@ -108,6 +112,38 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 			byHandle.dev += 2n ** 32n;
 			t.is(stampOf(byHandle), stamp);
 		}
+	});
+
+	test(`${store}: a file that somebody has open alone is looked at again`, async t => {
+		const path = join(directory(t), 'cache');
+		const lockPaths = [`${path}.lockfile`];
+		const change = {change: put('FAKE'), lockPaths, create: true};
+		await native.commit(store, {path}, change, 1000);
+		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 1000, useNativeAddon: true});
+		const source = {
+			store, at: {path}, lockPaths, label: path, kind: 'nocae', writable: true,
+		} as unknown as CacheSource;
+		const alone = openSync(path, readWriteAlone);
+		for (const backend of store === 'plaintext' ? backends : [native]) {
+			const expected = {code: 'STC_CACHE_CHANGED', message: /Close the program that has it open\./};
+			// eslint-disable-next-line no-await-in-loop
+			await t.throwsAsync(backend.read(store, {path}, 1000), expected);
+			// eslint-disable-next-line no-await-in-loop
+			await t.throwsAsync(backend.commit(store, {path}, {...change, change: put('FAKE-two')}, 1000), expected);
+		}
+
+		const {error} = await cache.read(source, query);
+		t.is(error?.code, 'STC_CACHE_CHANGED');
+		t.regex(error?.message ?? '', /Close the program that has it open\./);
+		t.like(await t.throwsAsync<StoreError>(cache.commit(source, put('FAKE-two'))), {code: 'STC_CACHE_CHANGED', osDomain: 'win32', osCode: 32});
+
+		const reading = cache.read(source, query);
+		setTimeout(() => {
+			closeSync(alone);
+		}, 20);
+		t.is((await reading).error, undefined);
+		t.true(((await reading).slice?.sizeBytes ?? 0) > 2);
+		t.is((await cache.commit(source, put('FAKE-two'))).outcome, 'written');
 	});
 
 	test(`${store}: what is no file, and what is below none`, async t => {
