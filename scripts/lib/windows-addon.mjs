@@ -60,7 +60,7 @@ function isNewerThanSources(file) {
 	return made !== undefined && fs.readdirSync(folder, {recursive: true}).every(name => fs.statSync(path.join(folder, name)).mtimeMs <= made.mtimeMs);
 }
 
-function nodeApiFunctions() {
+export function nodeApiFunctions() {
 	const {symbols} = packages('node-api-headers');
 	const {js_native_api_symbols: engine, node_api_symbols: node} = symbols[`v${nodeApiVersion}`];
 	return [...new Set([...engine, ...node])].toSorted();

@@ -1,6 +1,7 @@
 /**
  * On Windows an addon that imports Node-API from "node.exe" loads in no host of another name, such as Electron or a single
- * executable. This shim asks the running program instead, when the addon is loaded.
+ * executable. This shim asks when the addon is loaded: Node's library, where Node was built as one, and else the running program, as
+ * node-gyp's win_delay_load_hook.cc does. Where a function is in neither, the addon does not load, and Node says so.
  */
 
 import fs from 'node:fs';
@@ -29,9 +30,16 @@ extern "C" {
 ${names.map(name => `FARPROC __imp_${name};`).join('\n')}
 }
 
-__attribute__((constructor)) static void FillImports() {
-  const HMODULE host = GetModuleHandleW(nullptr);
-${names.map(name => `  __imp_${name} = GetProcAddress(host, "${name}");`).join('\n')}
+static FARPROC Find(const char* name) {
+  const HMODULE library = GetModuleHandleW(L"libnode.dll");
+  const FARPROC found = library == nullptr ? nullptr : GetProcAddress(library, name);
+  return found != nullptr ? found : GetProcAddress(GetModuleHandleW(nullptr), name);
+}
+
+extern "C" BOOL WINAPI DllMain(HINSTANCE, DWORD reason, void*) {
+  if (reason != DLL_PROCESS_ATTACH) return TRUE;
+${names.map(name => `  if ((__imp_${name} = Find("${name}")) == nullptr) return FALSE;`).join('\n')}
+  return TRUE;
 }
 `;
 }
