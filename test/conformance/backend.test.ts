@@ -48,7 +48,8 @@ for (const backend of backends) {
 		const slice = await ask(backend, path);
 		t.is(differenceOf(toAnswer(slice!), askOracle(Buffer.from(cache.text), query)), undefined);
 		const {dev, ino, size, mtimeNs, ctimeNs, mtimeMs} = statSync(path, {bigint: true});
-		t.is(slice?.stamp, [dev, ino, size, mtimeNs, ctimeNs].join(':'));
+		// Not every stat of Node for Windows gives a volume the same number.
+		t.is(slice?.stamp, [...(process.platform === 'win32' ? [] : [dev]), ino, size, mtimeNs, ctimeNs].join(':'));
 		t.is(await backend.stamp('plaintext', {path}, 1000), slice!.stamp);
 		t.true(Math.abs((slice?.modifiedMs ?? 0) - Number(mtimeMs)) < 2);
 	});
