@@ -13,10 +13,6 @@ const realNow = Date.now;
 const clock = {aheadMs: 0};
 Date.now = () => realNow() + clock.aheadMs;
 
-test.afterEach.always(() => {
-	clock.aheadMs = 0;
-});
-
 for (const [expiresInSec, refreshInSec, expectedSec] of [
 	[3600, undefined, undefined], [7199, undefined, undefined], [7200, undefined, 3600], [86_400, undefined, 43_200], [86_400, 50_000, 50_000], [3600, 1800, 1800],
 ] as const) {
@@ -54,7 +50,10 @@ test.serial('refreshAfterTimestamp of a cached token is its refresh_on', async t
 /** Seconds from now until a cached token is refreshed behind a hit, looked for at the given ones. */
 async function refreshedAt(t: ExecutionContext, lifeSec: number, refreshInSec: number | undefined, looksSec: readonly number[]): Promise<number | undefined> {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 200_000});
-	t.teardown(async () => entra.close());
+	t.teardown(async () => {
+		clock.aheadMs = 0;
+		await entra.close();
+	});
 	const home = new TestHome(t);
 	home.write(cacheOf({
 		accounts: [accountRecord(ann)],
