@@ -60,10 +60,24 @@ class SecretStore {
   virtual Status Open(const StoreLocation& at, const CallLimits& limits,
                       std::unique_ptr<ByteSource>* source) const = 0;
 
+  // For the thread of an event loop: as Open, where that and reading what it opens wait for
+  // nothing. False, with nothing done, where that is not so or something is wrong, which Open then
+  // tells.
+  virtual bool OpenNow(const StoreLocation& /*at*/, Status* /*status*/,
+                       std::unique_ptr<ByteSource>* /*source*/) const {
+    return false;
+  }
+
   // The change test: a string that differs when the cache may have been written since, without
   // reading a secret. Equal to the stamp() of a source opened in the same state.
   virtual Status Stamp(const StoreLocation& at, const CallLimits& limits,
                        std::string* stamp) const = 0;
+
+  // As Stamp, in the way of OpenNow.
+  virtual bool StampNow(const StoreLocation& /*at*/, Status* /*status*/,
+                        std::string* /*stamp*/) const {
+    return false;
+  }
 
   // Writes `request.change` into what the cache holds now. `locks` are the request's lock files,
   // held by the caller. Whatever fails, the cache is as it was. Returns kOk with an outcome, or why

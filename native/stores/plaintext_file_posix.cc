@@ -2,6 +2,9 @@
 
 #include "../secret_store.h"
 #include "cache_file_posix.h"
+#if defined(__linux__)
+#include "cached_file_linux.h"
+#endif
 #include "file_commit_posix.h"
 
 namespace stc {
@@ -19,6 +22,20 @@ class PlaintextFileStore : public SecretStore {
     *source = std::move(file);
     return status;
   }
+
+#if defined(__linux__)
+  bool OpenNow(const StoreLocation& at, Status* status,
+               std::unique_ptr<ByteSource>* source) const override {
+    std::unique_ptr<CachedFile> file;
+    if (!CachedFile::Open(at.path, status, &file)) return false;
+    *source = std::move(file);
+    return true;
+  }
+
+  bool StampNow(const StoreLocation& at, Status* status, std::string* stamp) const override {
+    return CachedFile::Stamp(at.path, status, stamp);
+  }
+#endif
 
   Status Stamp(const StoreLocation& at, const CallLimits& /*limits*/,
                std::string* stamp) const override {

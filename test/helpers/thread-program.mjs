@@ -1,0 +1,25 @@
+// Reads each of the files that it is given, one after the other, and prints for each how many threads that started, and how many bytes it found
+// (null: no cache), as JSON. `stamp` in front of them: asks for their state alone.
+
+import {readdirSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import process from 'node:process';
+
+const {backend, error} = createRequire(import.meta.url)('../../dist/native.js').loadNativeBackend();
+if (!backend) {
+	throw error;
+}
+
+const query = {environments: ['login.microsoftonline.com'], clientId: 'none', nowSec: 0};
+const countThreads = () => readdirSync('/proc/self/task').length;
+const readings = [];
+const [first, ...others] = process.argv.slice(2);
+const isStamp = first === 'stamp';
+for (const path of isStamp ? others : [first, ...others]) {
+	const before = countThreads();
+
+	const found = await (isStamp ? backend.stamp('plaintext', {path}, 10_000) : backend.query('plaintext', {path}, query, 10_000));
+	readings.push({threads: countThreads() - before, sizeBytes: found && (isStamp ? Number(found.split(':')[2]) : found.sizeBytes)});
+}
+
+console.log(JSON.stringify(readings));
