@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "cpu_features.h"
 #include "plain_run.h"
 #include "window.h"
 
@@ -28,6 +29,7 @@ JsonReader::JsonReader(ByteSource* source) : source_(source) {
     begin_ = position_ = whole.data();
     end_ = begin_ + whole.size();
     is_at_end_ = true;
+    if (whole.size() > kWindowSize) Widen();
     return;
   }
   window_ = TakeWindow();
@@ -77,6 +79,7 @@ bool JsonReader::Refill() {
   }
   end_ += size;
   is_at_end_ = size == 0;
+  if (!is_wide_ && window_offset_ > 0) Widen();
   return size > 0;
 }
 
@@ -107,9 +110,7 @@ bool JsonReader::ExpectEnd() {
   return position_ == end_ || Fail();
 }
 
-bool JsonReader::ReadString(JsonSpan* span) {
-  const char* const begin = position_ + 1;
-  const char* const stop = SkipPlain(begin, end_);
+inline bool JsonReader::FinishString(const char* begin, const char* stop, JsonSpan* span) {
   position_ = stop;
   if (stop != end_ && *stop == '"') {
     if (span != nullptr) {
@@ -119,6 +120,30 @@ bool JsonReader::ReadString(JsonSpan* span) {
     return true;
   }
   return ReadRestOfString(mark_ == nullptr ? 0 : static_cast<size_t>(begin - mark_), span);
+}
+
+#if defined(STC_AVX2_KERNEL)
+
+void JsonReader::Widen() { is_wide_ = HasAvx2(); }
+
+// A function of its own, because what is compiled for another processor is not put into others.
+STC_AVX2 bool JsonReader::ReadStringWide(JsonSpan* span) {
+  const char* const begin = position_ + 1;
+  return FinishString(begin, SkipPlainWide(begin, end_), span);
+}
+
+#else
+
+void JsonReader::Widen() {}
+
+bool JsonReader::ReadStringWide(JsonSpan* /*span*/) { return false; }
+
+#endif
+
+bool JsonReader::ReadString(JsonSpan* span) {
+  if (is_wide_) return ReadStringWide(span);
+  const char* const begin = position_ + 1;
+  return FinishString(begin, SkipPlain(begin, end_), span);
 }
 
 bool JsonReader::ReadRestOfString(size_t offset, JsonSpan* span) {

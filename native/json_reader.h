@@ -107,6 +107,12 @@ class JsonReader {
     return SkipMoreWhitespace();
   }
   bool SkipMoreWhitespace();
+  // Where there is enough to read for it to pay: reads strings with wider vectors from here on, if
+  // the processor has them.
+  void Widen();
+  bool ReadStringWide(JsonSpan* span);
+  // The rest of ReadString: the plain beginning of the string goes from `begin` to `stop`.
+  bool FinishString(const char* begin, const char* stop, JsonSpan* span);
   // The rest of a string that is not plain, or not whole in the window.
   bool ReadRestOfString(size_t offset, JsonSpan* span);
   bool ReadEscape();
@@ -123,6 +129,8 @@ class JsonReader {
   const char* mark_ = nullptr;
   uint64_t window_offset_ = 0;
   bool is_at_end_ = false;
+  // See Widen.
+  bool is_wide_ = false;
   Status status_;
   // One bit for each open container: set for an object.
   std::vector<bool> open_;

@@ -1,7 +1,7 @@
 /** The scanner's inner loop: each kernel that this processor runs does what a loop over bytes does, and reads nothing beyond the text. */
 
 import {execFileSync} from 'node:child_process';
-import {mkdtempSync, rmSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import process from 'node:process';
@@ -11,10 +11,22 @@ import {testWhere} from '../helpers/peers.js';
 import {missingObjects} from '../torture/native-program.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const vectorKernel = process.arch === 'arm64' ? 'NEON' : 'SSE2';
+const kernels: Array<{kernel: string; flags?: string; lack?: string | undefined}> = [
+	process.arch === 'arm64' ? {kernel: 'NEON'} : {kernel: 'SSE2'},
+	{kernel: 'scalar', flags: '-DSTC_SCALAR_KERNEL'},
+	{kernel: 'AVX2', flags: '-DSTC_WIDE', lack: lackOfAvx2()},
+];
 
-for (const [kernel, flags] of [[vectorKernel, []], ['scalar', ['-DSTC_SCALAR_KERNEL']]] as const) {
-	testWhere(test, [missingObjects()], `${kernel}: finds what ends a run of plain text, wherever it stands`, t => {
+function lackOfAvx2(): string | undefined {
+	if (process.arch !== 'x64' || process.platform !== 'linux') {
+		return 'AVX2 is of x64, and only Linux says here whether it is there; run on such a machine';
+	}
+
+	return readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ') ? undefined : 'this processor has no AVX2; run on one that does';
+}
+
+for (const {kernel, flags, lack} of kernels) {
+	testWhere(test, [missingObjects(), lack], `${kernel}: finds what ends a run of plain text, wherever it stands`, t => {
 		const directory = mkdtempSync(join(tmpdir(), 'stc-plain-run-'));
 		t.teardown(() => {
 			rmSync(directory, {recursive: true, force: true});
@@ -29,10 +41,11 @@ for (const [kernel, flags] of [[vectorKernel, []], ['scalar', ['-DSTC_SCALAR_KER
 			'-Wall',
 			'-Wextra',
 			'-Werror',
-			...flags,
+			...(flags ? [flags] : []),
 			'-I',
 			join(root, 'native'),
 			join(root, 'test', 'native', 'plain_run_test.cc'),
+			join(root, 'native', 'cpu_features.cc'),
 			'-o',
 			program,
 		], {stdio: ['ignore', 'ignore', 'inherit']});

@@ -3,6 +3,8 @@
 
 #include "plain_run.h"
 
+#include "cpu_features.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +22,14 @@ const char* Expected(const char* begin, const char* end) {
   return begin;
 }
 
+#if defined(STC_WIDE) && defined(STC_AVX2_KERNEL)
+STC_AVX2 const char* Skip(const char* begin, const char* end) {
+  return stc::SkipPlainWide(begin, end);
+}
+#else
+const char* Skip(const char* begin, const char* end) { return stc::SkipPlain(begin, end); }
+#endif
+
 // In memory that ends with the text, so that a checker sees whoever reads on.
 void Check(const std::string& text) {
   const std::unique_ptr<char[]> copy(new char[text.size()]);
@@ -27,7 +37,7 @@ void Check(const std::string& text) {
   const char* end = copy.get() + text.size();
   for (size_t start = 0; start <= text.size() && start < 20; ++start) {
     const char* begin = copy.get() + start;
-    const char* found = stc::SkipPlain(begin, end);
+    const char* found = Skip(begin, end);
     if (found != Expected(begin, end)) {
       std::fprintf(stderr, "size %zu, from %zu: found %td\n", text.size(), start, found - begin);
       std::exit(1);
@@ -38,6 +48,12 @@ void Check(const std::string& text) {
 }  // namespace
 
 int main() {
+#if defined(STC_WIDE) && defined(STC_AVX2_KERNEL)
+  if (!stc::HasAvx2()) {
+    std::puts("without AVX2");
+    return 0;
+  }
+#endif
   long checked = 0;
   // Every byte there is, at every place of texts that need each of the loops.
   for (const size_t size : {1, 15, 16, 17, 63, 64, 65, 79, 127, 128, 129, 200, 321}) {
@@ -61,7 +77,9 @@ int main() {
     Check(text);
     ++checked;
   }
-#if defined(STC_SSE2_KERNEL)
+#if defined(STC_WIDE) && defined(STC_AVX2_KERNEL)
+  const char* kernel = "AVX2";
+#elif defined(STC_SSE2_KERNEL)
   const char* kernel = "SSE2";
 #elif defined(STC_NEON_KERNEL)
   const char* kernel = "NEON";
