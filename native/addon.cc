@@ -23,7 +23,6 @@
 #include "cache_editor.h"
 #include "cache_scanner.h"
 #include "cancellation.h"
-#include "change_text.h"
 #include "commit.h"
 #if defined(__linux__)
 #include "kernel_key.h"
@@ -209,31 +208,81 @@ double ToNumber(const Napi::Value& value) {
   return value.As<Napi::Number>().DoubleValue();
 }
 
+Field ToField(const Napi::Value& value) {
+  const Field field = FindField(ToUtf8(value));
+  if (field == Field::kCount) ThrowTypeError(value.Env(), "there is no such field");
+  return field;
+}
+
+EditAction ToAction(const Napi::Value& value) {
+  const std::string name = ToUtf8(value);
+  if (name == "put") return EditAction::kPut;
+  if (name == "update") return EditAction::kUpdate;
+  if (name == "add") return EditAction::kAdd;
+  if (name == "remove") return EditAction::kRemove;
+  ThrowTypeError(value.Env(), "there is no such action");
+}
+
 std::vector<std::u16string> ToUtf16Vector(const Napi::Value& value) {
   std::vector<std::u16string> texts;
   for (const Napi::Value& text : ToVector(value)) texts.push_back(ToUtf16(text));
   return texts;
 }
 
-// Wiped, as what it holds may be secrets.
-SecureBytes ToSecureUtf8(const Napi::Value& value) {
-  if (!value.IsString()) ThrowTypeError(value.Env(), "a string was expected");
-  size_t size = 0;
-  if (napi_get_value_string_utf8(value.Env(), value, nullptr, 0, &size) != napi_ok) {
-    throw Napi::Error::New(value.Env());
+// Names and JSON text of values; none if it is undefined.
+std::vector<std::pair<std::u16string, std::string>> ToFields(const Napi::Value& value) {
+  std::vector<std::pair<std::u16string, std::string>> fields;
+  if (value.IsUndefined()) return fields;
+  const Napi::Object object = ToObject(value);
+  for (const Napi::Value& name : ToVector(object.GetPropertyNames())) {
+    fields.emplace_back(ToUtf16(name), ToUtf8(object.Get(name)));
   }
-  // With what Node puts behind it.
-  SecureBytes text(size + 1);
-  if (napi_get_value_string_utf8(value.Env(), value, text.data(), text.size(), &size) != napi_ok) {
-    throw Napi::Error::New(value.Env());
+  return fields;
+}
+
+RecordEdit ToEdit(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  RecordEdit edit;
+  edit.section = ToUtf16(object.Get("section"));
+  edit.action = ToAction(object.Get("action"));
+  edit.key = ToOptionalUtf16(object.Get("key"));
+  if (!edit.key && (edit.action == EditAction::kPut || edit.action == EditAction::kAdd)) {
+    ThrowTypeError(value.Env(), "key is missing");
   }
-  text.Resize(size);
-  return text;
+  if (!object.Get("match").IsUndefined()) {
+    const Napi::Object match = ToObject(object.Get("match"));
+    for (const Napi::Value& name : ToVector(match.GetPropertyNames())) {
+      edit.match.push_back({ToField(name), ToUtf16Vector(match.Get(name))});
+    }
+  }
+  edit.set = ToFields(object.Get("set"));
+  edit.fill = ToFields(object.Get("fill"));
+  if (!object.Get("unset").IsUndefined()) edit.unset = ToUtf16Vector(object.Get("unset"));
+  if (!object.Get("unlessNewer").IsUndefined()) {
+    const Napi::Object rule = ToObject(object.Get("unlessNewer"));
+    edit.unless_newer = {ToField(rule.Get("field")), ToNumber(rule.Get("value"))};
+  }
+  return edit;
+}
+
+CacheChange ToChange(const Napi::Value& value) {
+  const Napi::Object object = ToObject(value);
+  CacheChange change;
+  for (const Napi::Value& edit : ToVector(object.Get("edits"))) {
+    change.edits.push_back(ToEdit(edit));
+  }
+  if (!object.Get("requiredAccount").IsUndefined()) {
+    const Napi::Object account = ToObject(object.Get("requiredAccount"));
+    change.required_account = {ToUtf16(account.Get("homeAccountId")),
+                               ToUtf16Vector(account.Get("environments"))};
+  }
+  return change;
 }
 
 CommitRequest ToCommitRequest(const Napi::Value& value) {
   const Napi::Object object = ToObject(value);
   CommitRequest request;
+  request.change = ToChange(object.Get("change"));
   request.lock_paths = ToPaths(object.Get("lockPaths"));
   request.create = object.Get("create").ToBoolean();
   const Napi::Value expected = object.Get("expectedStamp");
@@ -710,16 +759,12 @@ class CommitTask : public Task {
         store_(ToStore(info[0])),
         location_(ToLocation(info[1])),
         request_(ToCommitRequest(info[2])),
-        change_(ToSecureUtf8(info[2].As<Napi::Object>().Get("change"))),
         limits_(ToLimits(info[3], cancellation())) {}
 
   const SecretStore& store() const { return store_; }
 
  protected:
   Status Run() override {
-    if (!ParseChange(change_.view(), &request_.change)) {
-      return Status(StatusCode::kIo, "commit", "", 0, "A change was expected.");
-    }
     LockSet locks;
     bool is_held = false;
     Status status = locks.TryAcquire(request_.lock_paths, &is_held);
@@ -745,8 +790,7 @@ class CommitTask : public Task {
  private:
   const SecretStore& store_;
   const StoreLocation location_;
-  CommitRequest request_;
-  const SecureBytes change_;
+  const CommitRequest request_;
   const CallLimits limits_;
   CommitResult result_;
 };
@@ -876,10 +920,7 @@ Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
 // As ScanBytes.
 Napi::Value EditBytes(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  CacheChange change;
-  if (!ParseChange(ToSecureUtf8(info[1]).view(), &change)) {
-    ThrowTypeError(env, "a change was expected");
-  }
+  const CacheChange change = ToChange(info[1]);
   const std::string_view bytes = ToBytes(info[0]);
   MemorySource source(bytes);
   EditPlan plan;

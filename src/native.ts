@@ -46,10 +46,8 @@ type NativeAddon = {
 	checkLock(lock: NativeLock): Promise<boolean>;
 	touchLock(lock: NativeLock): Promise<void>;
 	releaseLock(lock: NativeLock): Promise<void>;
-	/** `change`: its JSON text. */
-	commit(store: StoreName, at: StoreLocation, request: Omit<CommitRequest, 'change'> & {change: string}, timeoutMs: number): Promise<CommitResult>;
-	/** `change`: its JSON text. */
-	edit(bytes: Uint8Array, change: string): EditResult | NativeFailure;
+	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
+	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
 	/** The payload of a key of the kernel. Linux alone has it. */
 	readKey?(description: string): Uint8Array | NativeFailure | null;
 	/** The user's local application data, as the system knows it. Windows alone has it. */
@@ -179,9 +177,8 @@ class NativeBackend implements CacheBackend {
 
 	async commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult> {
 		const site = callSite();
-		const asText = {...request, change: changeText()(request.change)};
 		try {
-			return await (fileStores.has(store) ? this.#addon.commit(store, at, asText, timeoutMs) : this.#inTurn(timeoutMs, async leftMs => this.#addon.commit(store, at, asText, leftMs)));
+			return await (fileStores.has(store) ? this.#addon.commit(store, at, request, timeoutMs) : this.#inTurn(timeoutMs, async leftMs => this.#addon.commit(store, at, request, leftMs)));
 		} catch (error) {
 			throw toStoreError(error, store, at, site);
 		}
@@ -192,7 +189,7 @@ class NativeBackend implements CacheBackend {
 	}
 
 	edit(bytes: Uint8Array, change: CacheChange): EditResult {
-		return orThrow(this.#addon.edit(bytes, changeText()(change)));
+		return orThrow(this.#addon.edit(bytes, change));
 	}
 
 	#readKey(description: string): Uint8Array | null {
@@ -233,11 +230,6 @@ class NativeBackend implements CacheBackend {
 /** Loaded where such a cache is looked for, which is where no other has the account. */
 function goCaches() {
 	return require('./go-cache.js') as typeof import('./go-cache.js');
-}
-
-/** Loaded with the first change, because most processes never have one. */
-function changeText() {
-	return (require('./change-text.js') as typeof import('./change-text.js')).changeText;
 }
 
 /** `performance.now()` without loading `node:perf_hooks`, which takes 0.4 ms of a process's first token. */

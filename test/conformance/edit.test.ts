@@ -607,28 +607,3 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 		t.true(counts['changed']! > 500 && counts['STC_CACHE_CORRUPT']! > 500);
 	});
 }
-
-if (native) {
-	test('what is no change is not taken for one by the addon', t => {
-		const wrong: Array<[string, object]> = [
-			['an action that there is not', {action: 'upsert', section: 'AccessToken', key: 'k'}],
-			['no key to put a record under', {action: 'put', section: 'AccessToken'}],
-			['a field that there is not', {action: 'remove', section: 'AccessToken', match: {color: ['red']}}],
-			['a value that is no JSON', {
-				action: 'put', section: 'AccessToken', key: 'k', set: {secret: '"a","expires_on":"1'},
-			}],
-			['more JSON than one value', {
-				action: 'put', section: 'AccessToken', key: 'k', set: {secret: '"a"},"unlessNewer":{"field":"cached_at","value":1'},
-			}],
-			['more JSON than one value of a new record', {
-				action: 'put', section: 'AccessToken', key: 'k', fill: {secret: '"a"},"set":{"secret":"b"'},
-			}],
-			['no value', {
-				action: 'put', section: 'AccessToken', key: 'k', set: {secret: ''},
-			}],
-		];
-		for (const [what, edit] of wrong) {
-			t.throws(() => native.edit(Buffer.from('{}'), {edits: [edit as RecordEdit]}), {instanceOf: TypeError, message: 'a change was expected'}, what);
-		}
-	});
-}
