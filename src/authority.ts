@@ -1,6 +1,10 @@
-/** Authorities: which host is asked, and under which names its entries stand in a cache. */
+/**
+ * Authorities: which host is asked, and under which names its entries stand in a cache. Loaded where one is named: most programs leave it
+ * at {@link publicCloud}.
+ */
 
 import {invalidArgument} from './errors.js';
+import {defaultAuthorityHost, publicCloud} from './public-cloud.js';
 
 export type Authority = {
 	/** Scheme, host and port, no trailing slash: `https://login.microsoftonline.com`. */
@@ -16,11 +20,9 @@ export type Authority = {
 	isLoopback: boolean;
 };
 
-export const defaultAuthorityHost = 'login.microsoftonline.com';
-
 /** Hosts that answer for one another. Source: azure-identity for Python 1.26, `shared_token_cache.py`, KNOWN_ALIASES. */
 const aliasGroups: ReadonlyArray<readonly string[]> = [
-	['login.microsoftonline.com', 'login.windows.net', 'login.microsoft.com', 'sts.windows.net'],
+	publicCloud.environments,
 	['login.partner.microsoftonline.cn', 'login.chinacloudapi.cn'],
 	['login.microsoftonline.us', 'login.usgovcloudapi.net'],
 ];
@@ -33,16 +35,6 @@ const otherWellKnownHosts: ReadonlySet<string> = new Set([
 	'login.sovcloud-identity.de',
 	'login.sovcloud-identity.sg',
 ]);
-
-/** What {@link parseAuthority} would make of the default, without the 0.4 ms that the first URL of a process costs. */
-export const publicCloud: Authority = Object.freeze({
-	origin: `https://${defaultAuthorityHost}`,
-	host: defaultAuthorityHost,
-	environments: aliasGroups[0]!,
-	isAdfs: false,
-	isWellKnown: true,
-	isLoopback: false,
-});
 
 /**
  * @param text Host or URL; `https://` is added where there is no scheme.

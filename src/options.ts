@@ -1,12 +1,16 @@
 /** Reads options and environment once, at construction, and refuses what cannot be right. */
 
 import {isAbsolute, sep} from 'node:path';
-import {type Authority, parseAuthority, publicCloud} from './authority.js';
+import type {Authority} from './authority.js';
 import {invalidArgument} from './errors.js';
 import {localAppData} from './native.js';
+import {
+	checkIsObject, milliseconds, optionalBoolean, optionalString,
+} from './option-checks.js';
+import {publicCloud} from './public-cloud.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 import type {
-	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
+	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
 } from './types.js';
 
 /** Azure CLI's client id, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
@@ -98,7 +102,7 @@ export function readSettings(
 	}
 
 	// What is not given is not read: of a process's first token, each function that runs for the first time takes 0.03 ms.
-	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : readRecord(options.authenticationRecord);
+	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : rareOptions().readRecord(options.authenticationRecord);
 	const named = readAuthority(options, record, environment);
 	const tenantId = readTenant(options, record, environment);
 	// `@azure/identity` takes AD FS for a tenant, so that its records name a host alone.
@@ -129,11 +133,11 @@ export function readSettings(
 		authority,
 		tenantRules: {
 			configured: tenantId ?? record?.tenantId,
-			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : readAllowedTenants(options.additionallyAllowedTenants),
+			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : rareOptions().readAllowedTenants(options.additionallyAllowedTenants),
 			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
-		...(persistence === notGiven ? defaultPersistence : readPersistence(persistence)),
+		...(persistence === notGiven ? defaultPersistence : rareOptions().readPersistence(persistence, defaultPersistence)),
 		home,
 		dataHome: readDataHome(home, environment),
 		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], below(home, '.cache')),
@@ -141,15 +145,20 @@ export function readSettings(
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
 		disableKeychainPrompts: optionalBoolean(options.disableKeychainPrompts, 'disableKeychainPrompts') ?? false,
-		retry: retry === notGiven ? defaultRetry : readRetry(retry),
-		proxy: options.proxyOptions === undefined ? undefined : readProxy(options),
-		dispatcher: options.dispatcher === undefined ? undefined : readDispatcher(options.dispatcher),
+		retry: retry === notGiven ? defaultRetry : rareOptions().readRetry(retry, defaultRetry),
+		proxy: options.proxyOptions === undefined ? undefined : rareOptions().readProxy(options),
+		dispatcher: options.dispatcher === undefined ? undefined : rareOptions().readDispatcher(options.dispatcher),
 		allowLoggingAccountIdentifiers: optionalBoolean(
 			logging.allowLoggingAccountIdentifiers,
 			'loggingOptions.allowLoggingAccountIdentifiers',
 		) ?? false,
 		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
 	});
+}
+
+/** Loaded when one of them is given: 5 KB that the others' first token would pay 0.1 ms for. */
+function rareOptions() {
+	return require('./rare-options.js') as typeof import('./rare-options.js');
 }
 
 function readAuthority(
@@ -163,17 +172,16 @@ function readAuthority(
 	}
 
 	if (record) {
-		return parseAuthority(withoutTenant(record.authority), 'authenticationRecord.authority');
+		return parseAuthority(rareOptions().withoutTenant(record.authority), 'authenticationRecord.authority');
 	}
 
 	const variable = environment['AZURE_AUTHORITY_HOST'];
 	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : publicCloud;
 }
 
-/** Some writers of records name the whole authority, with the tenant that the record names besides. Only AD FS's path is more than a tenant. */
-function withoutTenant(authority: string): string {
-	const [, host, path] = /^((?:[a-z][a-z\d+.-]*:\/\/)?[^/?#]*[^/?#:])\/([^/?#]*)/i.exec(authority) ?? [];
-	return host === undefined ? authority : `${host}${path?.toLowerCase() === adfsTenant ? '/adfs' : ''}`;
+function parseAuthority(text: string, optionName: string): Authority {
+	const {parseAuthority: parse} = require('./authority.js') as typeof import('./authority.js');
+	return parse(text, optionName);
 }
 
 /** A record says more about the account than the environment, as with the authority. */
@@ -194,152 +202,6 @@ function readTenant(
 
 	checkTenantId(variable, 'The environment variable AZURE_TENANT_ID');
 	return variable;
-}
-
-function readPersistence(persistence: TokenCachePersistenceOptions) {
-	checkIsObject(persistence, 'tokenCachePersistenceOptions');
-	if (optionalBoolean(persistence.enabled, 'tokenCachePersistenceOptions.enabled') === false) {
-		throw invalidArgument('tokenCachePersistenceOptions.enabled must not be false: this credential has no other source of tokens. Leave it out.');
-	}
-
-	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? defaultPersistence.cacheName;
-	// On Windows a colon would name a stream of another file.
-	// eslint-disable-next-line no-control-regex
-	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
-		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
-	}
-
-	return {
-		cacheName,
-		readOnly: optionalBoolean(persistence.readOnly, 'tokenCachePersistenceOptions.readOnly') ?? false,
-		unsafeAllowUnencryptedStorage: optionalBoolean(
-			persistence.unsafeAllowUnencryptedStorage,
-			'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
-		) ?? false,
-	};
-}
-
-function readRetry(retry: RetryOptions): Settings['retry'] {
-	checkIsObject(retry, 'retryOptions');
-	return {
-		maxRetries: wholeNumber(retry.maxRetries, 'retryOptions.maxRetries', defaultRetry.maxRetries, 0, 100),
-		retryDelayMs: milliseconds(retry.retryDelayInMs, 'retryOptions.retryDelayInMs', defaultRetry.retryDelayMs, 0),
-		maxRetryDelayMs: milliseconds(retry.maxRetryDelayInMs, 'retryOptions.maxRetryDelayInMs', defaultRetry.maxRetryDelayMs, 0),
-	};
-}
-
-function readRecord(record: AuthenticationRecord): AuthenticationRecord {
-	checkIsObject(record, 'authenticationRecord');
-	for (const field of ['authority', 'homeAccountId', 'clientId', 'tenantId'] as const) {
-		if (typeof record[field] !== 'string' || record[field] === '') {
-			throw invalidArgument(`authenticationRecord.${field} is missing: use the record that authenticate() of @azure/identity gave.`);
-		}
-	}
-
-	checkTenantId(record.tenantId, 'authenticationRecord.tenantId');
-	const {authority, homeAccountId, clientId, tenantId} = record;
-	return {
-		authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : '',
-	};
-}
-
-function readAllowedTenants(tenants: unknown): readonly string[] {
-	if (!Array.isArray(tenants)) {
-		throw invalidArgument('additionallyAllowedTenants must be an array of tenant ids, or ["*"].');
-	}
-
-	for (const tenant of tenants as unknown[]) {
-		if (tenant !== '*') {
-			checkTenantId(tenant, 'additionallyAllowedTenants');
-		}
-	}
-
-	return [...tenants as string[]];
-}
-
-function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | undefined {
-	const proxy = options.proxyOptions;
-	if (proxy === undefined) {
-		return undefined;
-	}
-
-	checkIsObject(proxy, 'proxyOptions');
-	if (options.dispatcher) {
-		throw invalidArgument('proxyOptions and dispatcher exclude each other: give the dispatcher the proxy.');
-	}
-
-	if (typeof proxy.host !== 'string' || !/^https?:\/\/(?:\[[^\]]+\]|[^\s:/?#@\\[]+)$/i.test(proxy.host) || !URL.canParse(proxy.host)) {
-		throw invalidArgument('proxyOptions.host must be a scheme and a host alone, such as "http://proxy.example": port, username and password have fields of their own.');
-	}
-
-	// By name, because they decide which credentials share their memory, and a stranger's field may be anything.
-	const username = optionalString(proxy.username, 'proxyOptions.username');
-	const password = optionalString(proxy.password, 'proxyOptions.password');
-	return {
-		host: proxy.host,
-		port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535),
-		...(username !== undefined && {username}),
-		...(password !== undefined && {password}),
-	};
-}
-
-function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {
-	if (dispatcher !== undefined && typeof (dispatcher as Partial<HttpDispatcher> | null)?.dispatch !== 'function') {
-		throw invalidArgument('dispatcher must be an undici Dispatcher, such as new Agent().');
-	}
-
-	return dispatcher;
-}
-
-function checkIsObject(value: unknown, name: string): asserts value is object {
-	if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-		throw invalidArgument(`${name} must be an object.`);
-	}
-}
-
-/** Empty means not given, as with an environment variable. */
-function optionalString(value: unknown, name: string): string | undefined {
-	if (value === undefined || value === '') {
-		return undefined;
-	}
-
-	if (typeof value !== 'string') {
-		throw invalidArgument(`${name} must be a string.`);
-	}
-
-	return value;
-}
-
-function optionalBoolean(value: unknown, name: string): boolean | undefined {
-	if (value !== undefined && typeof value !== 'boolean') {
-		throw invalidArgument(`${name} must be true or false.`);
-	}
-
-	return value;
-}
-
-/** Longest delay that a Node timer takes. */
-const maxTimerMs = 2_147_483_647;
-
-function milliseconds(value: unknown, name: string, byDefault: number, least: number): number {
-	if (value === undefined) {
-		return byDefault;
-	}
-
-	if (typeof value !== 'number' || !(value >= least && value <= maxTimerMs)) {
-		throw invalidArgument(`${name} must be a number of milliseconds from ${least} to ${maxTimerMs}.`);
-	}
-
-	return value;
-}
-
-function wholeNumber(value: unknown, name: string, byDefault: number, least: number, most: number): number {
-	const number = value === undefined ? byDefault : value;
-	if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most) {
-		throw invalidArgument(`${name} must be a whole number from ${least} to ${most}.`);
-	}
-
-	return number;
 }
 
 /** As `os.homedir()`, which is asked only where no variable tells: `node:os` is one more module to load. Source: libuv, `uv_os_homedir`. */

@@ -2,7 +2,7 @@
 
 import {createHash, randomUUID} from 'node:crypto';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {type Authority, defaultAuthorityHost} from './authority.js';
+import type {Authority} from './authority.js';
 import {AuthenticationError, type ErrorResponse} from './errors.js';
 import {
 	describeErrorResponse,
@@ -18,6 +18,7 @@ import {
 	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
 } from './http.js';
 import {log} from './log.js';
+import {defaultAuthorityHost} from './public-cloud.js';
 import {packageName, packageVersion} from './version.js';
 
 export type RedeemRequest = {

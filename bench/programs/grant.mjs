@@ -10,7 +10,8 @@ import {loopbackDispatcher} from './loopback.mjs';
 
 const load = createRequire(import.meta.url);
 const {TokenClient} = load('../../dist/token-client.js');
-const {parseAuthority, defaultAuthorityHost} = load('../../dist/authority.js');
+const {parseAuthority} = load('../../dist/authority.js');
+const {defaultAuthorityHost} = load('../../dist/public-cloud.js');
 const {SharedTokenCacheCredential} = load('../../dist/index.js');
 
 function check(token) {
