@@ -48,14 +48,14 @@ export type LocationSettings = {
 	disableKeychainPrompts?: boolean;
 };
 
-const directory = '.IdentityService';
+export const directory = '.IdentityService';
 const defaultCacheName = 'msal.cache';
-const clientAttribute = 'MsalClientID';
-const dotnetAttribute = 'Microsoft.Developer.IdentityService';
-const service = 'Microsoft.Developer.IdentityService';
-const keychainAccount = 'MSALCache';
+export const clientAttribute = 'MsalClientID';
+export const dotnetAttribute = 'Microsoft.Developer.IdentityService';
+export const service = 'Microsoft.Developer.IdentityService';
+export const keychainAccount = 'MSALCache';
 /** What Go, Visual Studio and older libraries call the other-than-CAE cache: no suffix at all. */
-const noSuffix = '';
+export const noSuffix = '';
 
 /** @returns the sources for a request of one kind; none on a platform without a shared cache. */
 export function cacheSources(kind: CacheKind, settings: LocationSettings): CacheSources {
@@ -78,21 +78,16 @@ export function cacheSources(kind: CacheKind, settings: LocationSettings): Cache
 	}
 }
 
+/** Loaded where the primary sources do not have the account: 4 KB that every other process's first token would pay 0.08 ms for. */
+function further() {
+	return require('./further-locations.js') as typeof import('./further-locations.js');
+}
+
 function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources {
-	const suffix = `.${kind}`;
-	const others = otherSuffixes(kind);
-	const suffixes = [suffix, ...others];
 	return {
-		primary: [sharedKeychainItem(kind, settings), plaintext(settings, suffix)],
+		primary: [sharedKeychainItem(kind, settings), plaintext(settings, `.${kind}`)],
 		get extra() {
-			return [
-				...others.map(other => plaintext(settings, other)),
-				...suffixes.map(each => dotnetKeychainItem(settings, each)),
-				...[kind, otherKind(kind)].map(each => javaKeychainItem(settings, each)),
-				...suffixes.map(each => goKeychainItem(settings, each)),
-				...suffixes.map(each => dotnetPlaintext(settings, each)),
-				gcmPlaintext(settings),
-			];
+			return further().macosExtra(kind, settings);
 		},
 	};
 }
@@ -119,53 +114,27 @@ function sharedKeychainItem(kind: CacheKind, settings: LocationSettings): CacheS
 	};
 }
 
-function dotnetKeychainItem(settings: LocationSettings, suffix: string): CacheSource {
-	const name = settings.cacheName + suffix;
-	return keychainItem(service, name, `Keychain item of .NET (${name})`, kindOf(suffix), settings);
-}
-
-function javaKeychainItem(settings: LocationSettings, kind: CacheKind): CacheSource {
-	return keychainItem(service, `${keychainAccount}.${kind}`, `Keychain item of Java (${kind})`, kind, settings);
-}
-
-/** Go has service and account the other way round. */
-function goKeychainItem(settings: LocationSettings, suffix: string): CacheSource {
-	const name = settings.cacheName + suffix;
-	return keychainItem(name, keychainAccount, `Keychain item of Go (${name})`, kindOf(suffix), settings);
-}
-
-function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined, {disableKeychainPrompts}: LocationSettings): CacheSource {
+export function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined, {disableKeychainPrompts}: LocationSettings): CacheSource {
 	return {
 		store: 'keychain', at: {attributes: {service: itemService, account}, ...(disableKeychainPrompts && {noPrompts: true})}, label, kind, lockPaths: [],
 	};
 }
 
-function kindOf(suffix: string): CacheKind | undefined {
+export function kindOf(suffix: string): CacheKind | undefined {
 	return suffix === noSuffix ? undefined : suffix.slice(1) as CacheKind;
 }
 
 function linuxSources(kind: CacheKind, settings: LocationSettings): CacheSources {
 	const suffix = `.${kind}`;
-	const others = otherSuffixes(kind);
 	return {
 		primary: [pythonItem(settings, suffix), plaintext(settings, suffix)],
 		get extra() {
-			return [
-				...others.map(other => plaintext(settings, other)),
-				pythonItem(settings, `.${otherKind(kind)}`),
-				dotnetItem(settings),
-				...[suffix, ...others].map(each => dotnetPlaintext(settings, each)),
-				javaItem(settings),
-				keytarItem(settings),
-				gcmPlaintext(settings),
-				goFile(settings, kind),
-				goFile(settings, otherKind(kind)),
-			];
+			return further().linuxExtra(kind, settings);
 		},
 	};
 }
 
-function plaintext({home, cacheName}: LocationSettings, suffix: string): CacheSource {
+export function plaintext({home, cacheName}: LocationSettings, suffix: string): CacheSource {
 	return withJavasLock(file(join(home, directory, cacheName + suffix), suffix));
 }
 
@@ -192,31 +161,18 @@ function lockPathOf(path: string): string {
 	return `${path}.lockfile`;
 }
 
-function dotnetPlaintext({dataHome, cacheName}: LocationSettings, suffix: string): CacheSource {
-	return file(join(dataHome, directory, cacheName + suffix), suffix);
-}
-
-function gcmPlaintext({home}: LocationSettings): CacheSource {
-	return file(gcmFile(home), noSuffix);
-}
-
-function gcmFile(home: string): string {
+export function gcmFile(home: string): string {
 	return join(home, '.local', directory, defaultCacheName);
 }
 
-function file(path: string, suffix: string): CacheSource {
+export function file(path: string, suffix: string): CacheSource {
 	return {
 		store: 'plaintext', at: {path}, label: path, kind: kindOf(suffix), lockPaths: [lockPathOf(path)],
 	};
 }
 
-/** Go's encrypted file, whose name has no suffix for requests without CAE. */
-function goFile({cacheHome, cacheName}: LocationSettings, kind: CacheKind): CacheSource {
-	return {...file(join(cacheHome, directory, kind === 'cae' ? `${cacheName}.cae` : cacheName), `.${kind}`), store: 'jwe'};
-}
-
 /** Python names the item's schema after the cache file. */
-function pythonItem({home, cacheName}: LocationSettings, suffix: string): CacheSource {
+export function pythonItem({home, cacheName}: LocationSettings, suffix: string): CacheSource {
 	return {
 		store: 'libsecret',
 		at: {
@@ -231,46 +187,10 @@ function pythonItem({home, cacheName}: LocationSettings, suffix: string): CacheS
 	};
 }
 
-/** .NET keeps all its caches, of whatever name and kind, in one item. */
-function dotnetItem({dataHome, cacheName}: LocationSettings): CacheSource {
-	return {
-		store: 'libsecret',
-		at: {schema: 'msal.cache', attributes: {[clientAttribute]: service, [dotnetAttribute]: '1.0.0.0'}},
-		label: 'keyring item of .NET',
-		kind: undefined,
-		signalPath: join(dataHome, directory, `${cacheName}.nocae`),
-		lockPaths: [],
-	};
-}
-
-/** Java's item, and Python's before 1.14: the attributes of .NET's less one. */
-function javaItem({home, cacheName}: LocationSettings): CacheSource {
-	return {
-		store: 'libsecret',
-		at: {schema: 'msal.cache', attributes: {[clientAttribute]: service}, absentAttributes: [dotnetAttribute]},
-		label: 'keyring item of Java',
-		kind: undefined,
-		signalPath: join(home, directory, `${cacheName}.nocae`),
-		lockPaths: [],
-	};
-}
-
-/** keytar's item, which Node's MSAL uses for every cache. */
-function keytarItem({home, cacheName}: LocationSettings): CacheSource {
-	return {
-		store: 'libsecret',
-		at: {schema: 'org.freedesktop.Secret.Generic', attributes: {service, account: 'MSALCache'}},
-		label: 'keyring item of Node (keytar)',
-		kind: undefined,
-		signalPath: join(home, directory, `${cacheName}.nocae`),
-		lockPaths: [],
-	};
-}
-
-function otherSuffixes(kind: CacheKind): string[] {
+export function otherSuffixes(kind: CacheKind): string[] {
 	return [`.${otherKind(kind)}`, noSuffix];
 }
 
-function otherKind(kind: CacheKind): CacheKind {
+export function otherKind(kind: CacheKind): CacheKind {
 	return kind === 'cae' ? 'nocae' : 'cae';
 }
