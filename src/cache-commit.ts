@@ -1,6 +1,6 @@
 /** Writing to a source: which one, and under which locks. Loaded when there is something to write. */
 
-import {mkdir as mkdirWithCallback} from 'node:fs';
+import {mkdir as mkdirWithCallback, stat as statWithCallback} from 'node:fs';
 import {constants as osConstants} from 'node:os';
 import {dirname} from 'node:path';
 import {promisify} from 'node:util';
@@ -12,12 +12,11 @@ import type {CommitOptions, CommitOutcome} from './cache.js';
 import {StoreError} from './errors.js';
 import type {CacheSource} from './locations.js';
 import {waitForLock} from './locks.js';
-import {
-	absent, joinStamps, signalStamp, stat,
-} from './source-stamps.js';
+import {absent, joinStamps, signalStamp} from './source-stamps.js';
 import {isPerhapsTorn, tornReadPausesMs} from './torn-reads.js';
 
 const mkdir = promisify(mkdirWithCallback);
+const stat = promisify(statWithCallback);
 
 /** What a file holds that only signals that a keyring item changed: nothing, or `{}`. Bytes. */
 const signalFileSize = 2;

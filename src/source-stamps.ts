@@ -1,11 +1,7 @@
 /** Stamps of a source: its store's own, and that of the file which signals that a keyring item changed. */
 
-import {stat as statWithCallback} from 'node:fs';
-import {promisify} from 'node:util';
+import {stat} from 'node:fs';
 import type {CacheSource} from './locations.js';
-
-// Loading `node:fs/promises` would add most of a millisecond to the first token.
-export const stat = promisify(statWithCallback);
 
 /** In place of the own stamp where there is no cache. */
 export const absent = 'absent';
@@ -15,13 +11,13 @@ export async function signalStamp({signalPath}: CacheSource): Promise<string> {
 		return '';
 	}
 
-	try {
-		const {ino, size, mtimeNs, ctimeNs} = await stat(signalPath, {bigint: true});
-		return [ino, size, mtimeNs, ctimeNs].join(':');
-	} catch {
-		// The signal only makes the item's own stamp finer; without the file that stamp stands alone.
-		return '';
-	}
+	// By hand: `node:fs/promises` would add most of a millisecond to the first token, and `promisify` 0.07 ms.
+	return new Promise(resolve => {
+		stat(signalPath, {bigint: true}, (error, stats) => {
+			// The signal only makes the item's own stamp finer; without the file that stamp stands alone.
+			resolve(error ? '' : [stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':'));
+		});
+	});
 }
 
 /** As the rest of the package compares them. */

@@ -1,12 +1,16 @@
 /** Readings that may have met a writer which goes by no lock: looked at again, until they can be believed. */
 
+import {stat as statWithCallback} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {promisify} from 'node:util';
 import {fileStores, type HeldLock} from './backend.js';
 import {StoreError} from './errors.js';
 import type {CacheSource} from './locations.js';
 import {waitForLock} from './locks.js';
 import {log} from './log.js';
-import {stat} from './source-stamps.js';
+
+// Loading `node:fs/promises` would add most of a millisecond to a first token that is read while a peer writes.
+const stat = promisify(statWithCallback);
 
 /**
  * Pauses between looks at a file that seems to be in the middle of a write, milliseconds. Peers that write in place leave such
