@@ -13,7 +13,7 @@ import {
 	AuthenticationError, CredentialUnavailableError, type ErrorCode, type StoreError,
 } from './errors.js';
 import type {Ending} from './flight.js';
-import {type GrantedToken, GrantedTokens} from './granted-tokens.js';
+import type {GrantedToken} from './granted-tokens.js';
 import {type CacheKind, type CacheSource, cacheSources} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
@@ -72,7 +72,6 @@ const damages: ReadonlySet<ErrorCode> = new Set(['STC_CACHE_CORRUPT', 'STC_CACHE
 
 export class Acquisition {
 	readonly #cache: SharedCache;
-	readonly #granted = new GrantedTokens();
 	readonly #settings: Settings;
 	readonly #criteria: AccountCriteria;
 	readonly #views = new Map<CacheKind, View>();
@@ -432,10 +431,10 @@ export class Acquisition {
 			nowSec: Math.floor(Date.now() / 1000),
 			lifetimeSec,
 		};
-		const granted = this.#granted.ofKind(request.kind);
+		const granted = this.#redemption?.granted.ofKind(request.kind) ?? [];
 		const cached = fitsKind ? account.accessTokens : [];
 		// What a challenge made worthless may expire later than what answered it.
-		const challenge = this.#granted.lastChallenge(request.kind, criteria);
+		const challenge = this.#redemption?.granted.lastChallenge(request.kind, criteria);
 		return challenge === undefined
 			? findAccessToken([...granted, ...cached], criteria)
 			: findAccessToken([...granted.filter(({order}) => order >= challenge.order), ...cached.filter(({cachedAt = 0}) => cachedAt * 1000 >= challenge.sentMs)], criteria);
@@ -445,7 +444,7 @@ export class Acquisition {
 	#redeemer(): Redemption {
 		if (!this.#redemption) {
 			const {Redemption: Redeemer} = require('./redemption.js') as typeof import('./redemption.js');
-			this.#redemption = new Redeemer({settings: this.#settings, cache: this.#cache, granted: this.#granted}, {
+			this.#redemption = new Redeemer({settings: this.#settings, cache: this.#cache}, {
 				written: (source, baseStamp, stamp) => {
 					this.#acknowledge(source, baseStamp, stamp);
 				},

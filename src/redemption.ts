@@ -9,7 +9,7 @@ import type {SharedCache} from './cache.js';
 import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} from './errors.js';
 import type {Grant} from './grant-edits.js';
 import type {TokenResponse} from './grant-response.js';
-import type {GrantedToken, GrantedTokens, Moment} from './granted-tokens.js';
+import {type GrantedToken, GrantedTokens, type Moment} from './granted-tokens.js';
 import {type Lease, leasePath, takeLease} from './lease.js';
 import type {CacheSource} from './locations.js';
 import {log} from './log.js';
@@ -50,9 +50,9 @@ type Attempt = {
 };
 
 export class Redemption {
+	readonly granted = new GrantedTokens();
 	readonly #settings: Settings;
 	readonly #cache: SharedCache;
-	readonly #granted: GrantedTokens;
 	readonly #on: RedemptionEvents;
 	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
 	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
@@ -60,10 +60,9 @@ export class Redemption {
 	#writeBack: WriteBack | undefined;
 	#isClosed = false;
 
-	constructor({settings, cache, granted}: {settings: Settings; cache: SharedCache; granted: GrantedTokens}, on: RedemptionEvents) {
+	constructor({settings, cache}: {settings: Settings; cache: SharedCache}, on: RedemptionEvents) {
 		this.#settings = settings;
 		this.#cache = cache;
-		this.#granted = granted;
 		this.#on = on;
 	}
 
@@ -137,7 +136,7 @@ export class Redemption {
 				continue;
 			}
 
-			const newest = this.#granted.currentRefreshToken(secret);
+			const newest = this.granted.currentRefreshToken(secret);
 			// Each refusal decides whether the next refresh token is needed.
 			// eslint-disable-next-line no-await-in-loop
 			let outcome = await this.#redeemOne(entry, newest, attempt);
@@ -184,7 +183,7 @@ export class Redemption {
 			return known.refusal;
 		}
 
-		const moment = this.#granted.now();
+		const moment = this.granted.now();
 		let response: TokenResponse;
 		try {
 			response = await client.redeem(
@@ -248,15 +247,15 @@ export class Redemption {
 			expiresOn: response.expiresOnSec,
 			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
 		};
-		this.#granted.keep(accessToken, sent.refreshToken, response.refreshToken);
+		this.granted.keep(accessToken, sent.refreshToken, response.refreshToken);
 		if (request.claims !== undefined) {
-			this.#granted.keepChallenge(accessToken);
+			this.granted.keepChallenge(accessToken);
 			// What was asked for before is served to those who wait for it, and to nobody else.
 			this.#on.challenge();
 		}
 
 		const realm = writtenRealm(account, authority.isAdfs, sent.tenant, response.tenantId);
-		if (sent.target && realm !== undefined && !this.#granted.isOutdated(accessToken)) {
+		if (sent.target && realm !== undefined && !this.granted.isOutdated(accessToken)) {
 			const grant: Grant = {
 				response,
 				account: account.candidate.account,
