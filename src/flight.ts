@@ -1,16 +1,16 @@
 /** One piece of work that many wait for: each with its own patience, and nobody's impatience is another's failure. */
 
 import {AbortError, AuthenticationError} from './errors.js';
+import {Hold} from './holding.js';
 import type {AbortSignalLike} from './types.js';
 
 export type WaitOptions = {
 	abortSignal: AbortSignalLike | undefined;
 	/** Milliseconds; `undefined`: no limit. */
 	timeoutMs: number | undefined;
+	/** See {@link Hold}. Default false. */
+	isHeld?: boolean;
 };
-
-/** Longer than any process waits; a timer that exists only to hold the event loop. Milliseconds. */
-const holdMs = 2_147_483_647;
 
 /** When work is to end. Its signal is made for who asks for it: a cached token needs none, and a process's first one costs 0.2 ms. */
 export class Ending {
@@ -48,7 +48,7 @@ export class Flight<Result> {
 	#waiting = 0;
 	#isBackground = false;
 	#isDone = false;
-	#hold: NodeJS.Timeout | undefined;
+	#hold: Hold | undefined;
 
 	/** @param onAbandoned Called when the last one who waited went away, and the work is being aborted: nobody should join it now. */
 	constructor(work: (ending: Ending) => Promise<Result>, onAbandoned: () => void) {
@@ -62,10 +62,10 @@ export class Flight<Result> {
 	 * @throws {AbortError} when `abortSignal` fires.
 	 * @throws {AuthenticationError} `STC_TIMEOUT` when `timeoutMs` is over.
 	 */
-	async wait({abortSignal, timeoutMs}: WaitOptions): Promise<Result> {
+	async wait({abortSignal, timeoutMs, isHeld = false}: WaitOptions): Promise<Result> {
 		this.#waiting++;
 		// The work itself holds no event loop, because a refresh in the background must not.
-		this.#hold ??= setTimeout(() => undefined, holdMs);
+		this.#hold ??= new Hold(isHeld);
 		let timer: NodeJS.Timeout | undefined;
 		let onAbort: (() => void) | undefined;
 		try {
@@ -90,7 +90,10 @@ export class Flight<Result> {
 				this.#result.then(resolve, reject);
 			});
 		} finally {
-			clearTimeout(timer);
+			if (timer) {
+				clearTimeout(timer);
+			}
+
 			// Before the signal is let go, which is the caller's own and may throw.
 			this.#leave();
 			if (onAbort) {
@@ -114,14 +117,14 @@ export class Flight<Result> {
 			return await work(this.#ending);
 		} finally {
 			this.#isDone = true;
-			clearTimeout(this.#hold);
+			this.#hold?.release();
 		}
 	}
 
 	#leave(): void {
 		this.#waiting--;
 		if (this.#waiting === 0) {
-			clearTimeout(this.#hold);
+			this.#hold?.release();
 			this.#hold = undefined;
 			if (!this.#isBackground && !this.#isDone) {
 				this.#onAbandoned();
