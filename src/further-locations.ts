@@ -2,7 +2,23 @@
 
 import {join} from 'node:path';
 import {
-	type CacheKind, type CacheSource, clientAttribute, directory, dotnetAttribute, file, gcmFile, keychainAccount, keychainItem, kindOf, type LocationSettings, noSuffix, otherKind, otherSuffixes, plaintext, pythonItem, service,
+	type CacheKind,
+	type CacheSource,
+	clientAttribute,
+	directory,
+	dotnetAttribute,
+	file,
+	gcmFile,
+	keychainAccount,
+	keychainItem,
+	kindOf,
+	type LocationSettings,
+	noSuffix,
+	otherKind,
+	otherSuffixes,
+	plaintext,
+	pythonItem,
+	service,
 } from './locations.js';
 
 export function macosExtra(kind: CacheKind, settings: LocationSettings): CacheSource[] {

@@ -3,7 +3,7 @@ const holdMs = 2_147_483_647;
 
 /** Holds the event loop until it is released. */
 export class Hold {
-	#immediate: NodeJS.Immediate | undefined;
+	readonly #immediate: NodeJS.Immediate | undefined;
 	#timer: NodeJS.Timeout | undefined;
 
 	/**
