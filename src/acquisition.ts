@@ -122,7 +122,7 @@ export class Acquisition {
 		}
 
 		const cached = this.#findCached(outcome, request, minimumLifetimeSec);
-		if (cached && livesLonger(cached, replaced)) {
+		if (cached && (!replaced || livesLonger(cached, replaced))) {
 			return toAcquired(cached, generation);
 		}
 
@@ -394,7 +394,7 @@ export class Acquisition {
 			}
 
 			const cached = this.#findCached(view.outcome, request, minimumLifetimeSec);
-			if (cached && livesLonger(cached, replaced)) {
+			if (cached && (!replaced || livesLonger(cached, replaced))) {
 				return toAcquired(cached, generation);
 			}
 
@@ -485,8 +485,8 @@ function inWords() {
 }
 
 /** The same token does not, though its times read differently once the clock by which they were written is no longer ahead. */
-function livesLonger(entry: AccessTokenEntry, replaced: ReplacedToken | undefined): boolean {
-	return !replaced || (entry.secret !== replaced.token && entry.expiresOn - clockSkewSec(entry, Math.floor(Date.now() / 1000)) > replaced.expiresOnSec);
+function livesLonger(entry: AccessTokenEntry, replaced: ReplacedToken): boolean {
+	return entry.secret !== replaced.token && entry.expiresOn - clockSkewSec(entry, Math.floor(Date.now() / 1000)) > replaced.expiresOnSec;
 }
 
 function toAcquired(entry: AccessTokenEntry, generation: number): AcquiredToken {

