@@ -98,11 +98,6 @@ export class Acquisition {
 		return this.#generation;
 	}
 
-	/** Whether a file is being read, which holds the event loop until its answer is there. */
-	get isReadingFile(): boolean {
-		return this.#cache.isReadingFile;
-	}
-
 	/** When the sources of both kinds, as far as they are in use, had all been looked at. Unix milliseconds. */
 	get checkedMs(): number {
 		return this.#views.size === 0 ? 0 : Math.min(...[...this.#views.values()].map(view => view.checkedMs));

@@ -44,17 +44,11 @@ export class SharedCache {
 	readonly #keyringTimeoutMs: number;
 	readonly #lockTimeoutMs: number;
 	readonly #useNativeAddon: boolean | undefined;
-	#filesBeingRead = 0;
 
 	constructor(settings: {keyringTimeoutMs: number; lockTimeoutMs: number; useNativeAddon: boolean | undefined}) {
 		this.#keyringTimeoutMs = settings.keyringTimeoutMs;
 		this.#lockTimeoutMs = settings.lockTimeoutMs;
 		this.#useNativeAddon = settings.useNativeAddon;
-	}
-
-	/** Whether a file is being read just now. Unlike a keyring's, its answer holds the event loop. */
-	get isReadingFile(): boolean {
-		return this.#filesBeingRead > 0;
 	}
 
 	/** Reads one source. Never rejects: what went wrong is in the reading, for another source may do. */
@@ -153,20 +147,16 @@ export class SharedCache {
 
 	/** Repeats a reading that may have met a writer. */
 	async #settled<Reading extends {sizeBytes: number; modifiedMs: number}>(source: CacheSource, read: () => Promise<Reading | null>): Promise<Reading | null> {
-		const isFile = fileStores.has(source.store);
 		const first = read();
-		this.#filesBeingRead += isFile ? 1 : 0;
 		try {
 			const reading = await first;
-			if (!reading || reading.sizeBytes > 0 || !isFile) {
+			if (!reading || reading.sizeBytes > 0 || !fileStores.has(source.store)) {
 				return reading;
 			}
 		} catch (error) {
-			if (!(error instanceof StoreError) || !isFile) {
+			if (!(error instanceof StoreError) || !fileStores.has(source.store)) {
 				throw error;
 			}
-		} finally {
-			this.#filesBeingRead -= isFile ? 1 : 0;
 		}
 
 		const {settle} = require('./torn-reads.js') as typeof import('./torn-reads.js');

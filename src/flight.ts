@@ -8,8 +8,6 @@ export type WaitOptions = {
 	abortSignal: AbortSignalLike | undefined;
 	/** Milliseconds; `undefined`: no limit. */
 	timeoutMs: number | undefined;
-	/** See {@link Hold}. Default false. */
-	isHeld?: boolean;
 };
 
 /** When work is to end. Its signal is made for who asks for it: a cached token needs none, and a process's first one costs 0.2 ms. */
@@ -62,10 +60,10 @@ export class Flight<Result> {
 	 * @throws {AbortError} when `abortSignal` fires.
 	 * @throws {AuthenticationError} `STC_TIMEOUT` when `timeoutMs` is over.
 	 */
-	async wait({abortSignal, timeoutMs, isHeld = false}: WaitOptions): Promise<Result> {
+	async wait({abortSignal, timeoutMs}: WaitOptions): Promise<Result> {
 		this.#waiting++;
 		// The work itself holds no event loop, because a refresh in the background must not.
-		this.#hold ??= new Hold(isHeld);
+		this.#hold ??= new Hold();
 		let timer: NodeJS.Timeout | undefined;
 		let onAbort: (() => void) | undefined;
 		try {

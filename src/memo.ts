@@ -90,8 +90,7 @@ export class TokenMemo {
 
 	/** Waits for one token together with everybody else who wants it. */
 	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
-		const flight = this.#flightFor(request);
-		const token = await flight.wait({...wait, isHeld: this.acquisition.isReadingFile}).catch((error: unknown) => {
+		const token = await this.#flightFor(request).wait(wait).catch((error: unknown) => {
 			// Whose patience is over gets what is there.
 			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquisition.lastResort(request) : undefined;
 			if (!lastResort) {
