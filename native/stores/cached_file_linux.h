@@ -20,7 +20,8 @@ class CachedFile : public CacheFile {
  public:
   // For the thread of an event loop: waits for nothing, neither disk nor network nor another
   // process. `*status` is kNotFound if there is no file. False if the file is larger than a window,
-  // if it cannot be had so, or if there is anything odd about it, which CacheFile::Open tells.
+  // if it cannot be had so (also in any sandbox that filters system calls, as most containers are),
+  // or if there is anything odd about it, which CacheFile::Open tells.
   static bool Open(const std::string& path, Status* status, std::unique_ptr<CachedFile>* file);
 
   // As CacheFile::Stamp, in the same way.
