@@ -63,7 +63,7 @@ export const mutants = [
 		...accounts, what: 'the first of several accounts is taken', from: 'return left.length === 1 ?', to: 'return left.length >= 1 ?',
 	},
 	{
-		...aliases, what: 'a host of the public cloud is missing', from: '[\'login.microsoftonline.com\', \'login.windows.net\', \'login.microsoft.com\', \'sts.windows.net\']', to: '[\'login.microsoftonline.com\', \'login.microsoft.com\', \'sts.windows.net\']',
+		...aliases, file: 'src/public-cloud.ts', what: 'a host of the public cloud is missing', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
 	},
 	{
 		...aliases, what: 'a host of the US government cloud is missing', from: '[\'login.microsoftonline.us\', \'login.usgovcloudapi.net\']', to: '[\'login.microsoftonline.us\']',
