@@ -7,8 +7,9 @@ import {
 	type ChildProcess, execFile, spawn, spawnSync,
 } from 'node:child_process';
 import {
-	existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
+	mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
 } from 'node:fs';
+import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -98,7 +99,8 @@ class PrivateKeyring implements Keyring {
 </busconfig>
 `);
 		this.#bus = this.#spawn('dbus-daemon', [`--config-file=${configuration}`, '--nofork', '--nopidfile']);
-		await waitFor('the session bus', () => existsSync(socket));
+		// The socket's file is there a moment before anybody listens.
+		await waitFor('the session bus', async () => isListening(socket));
 	}
 
 	async startDaemon(unlockWith?: string): Promise<void> {
@@ -150,6 +152,18 @@ class PrivateKeyring implements Keyring {
 		const {stdout} = await run('dbus-send', ['--session', '--print-reply', `--dest=${destination}`, path, method, parameter], {env: this.environment});
 		return stdout;
 	}
+}
+
+async function isListening(socket: string): Promise<boolean> {
+	return new Promise(resolve => {
+		const connection = connect(socket, () => {
+			connection.destroy();
+			resolve(true);
+		});
+		connection.on('error', () => {
+			resolve(false);
+		});
+	});
 }
 
 async function waitFor(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
