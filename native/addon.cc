@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <exception>
@@ -88,49 +89,92 @@ struct Environment {
   std::shared_ptr<Readings> readings;
 };
 
+// A text that many entries have in common, or none.
+struct Common {
+  explicit Common(const JsonText& value) : text(&value) {}
+  explicit Common(const std::optional<JsonText>& value) : text(value ? &*value : nullptr) {}
+
+  const JsonText* text;
+};
+
 // Makes one entry after the other, each of its fields in the order in which the maker in
-// src/native.ts takes them.
+// src/native.ts takes them. Entries that follow each other share the strings that they have in
+// common, as most of an account's tokens do: 6 % less time for 50 tokens out of 1.5 MB, and a heap
+// that holds one for all.
 class EntryArray {
  public:
   EntryArray(Napi::Env env, const Napi::FunctionReference& maker, size_t size)
-      : env_(env), maker_(maker), array_(Napi::Array::New(env, size)) {}
+      : env_(env), maker_(maker.Value()), array_(Napi::Array::New(env, size)) {}
 
+  // What is `Common` has to outlive the array's making.
   template <typename... Values>
   void Add(const Values&... values) {
+    static_assert(sizeof...(values) <= kMaxColumns);
+    size_t column = 0;
+    // Outside of the scope, since they may be of use to the next entry.
+    (Prepare(column++, values), ...);
     const Napi::HandleScope scope(env_);
-    array_.Set(size_++, maker_.Call({ToJs(env_, values)...}));
+    column = 0;
+    array_.Set(size_++, maker_.Call({Made(column++, values)...}));
   }
 
   Napi::Array array() const { return array_; }
 
  private:
+  static constexpr size_t kMaxColumns = 9;
+
+  struct Last {
+    const JsonText* text = nullptr;
+    napi_value value = nullptr;
+  };
+
+  void Prepare(size_t column, const Common& value) {
+    Last& last = common_[column];
+    if (value.text == nullptr || (last.text != nullptr && Equal(*last.text, *value.text))) return;
+    last = {value.text, ToJs(env_, *value.text)};
+  }
+
+  template <typename Value>
+  void Prepare(size_t /*column*/, const Value& /*value*/) {}
+
+  napi_value Made(size_t column, const Common& value) const {
+    return value.text == nullptr ? env_.Undefined() : common_[column].value;
+  }
+
+  template <typename Value>
+  napi_value Made(size_t /*column*/, const Value& value) const {
+    return ToJs(env_, value);
+  }
+
   const Napi::Env env_;
-  const Napi::FunctionReference& maker_;
+  const Napi::Function maker_;
   Napi::Array array_;
   uint32_t size_ = 0;
+  std::array<Last, kMaxColumns> common_;
 };
 
 Napi::Value ToJs(Napi::Env env, const CacheSlice& slice) {
   const Environment& makers = *env.GetInstanceData<Environment>();
   EntryArray accounts(env, makers.account, slice.accounts.size());
   for (const AccountEntry& entry : slice.accounts) {
-    accounts.Add(entry.home_account_id, entry.environment, entry.realm, entry.local_account_id,
-                 entry.username, entry.authority_type);
+    accounts.Add(entry.home_account_id, Common(entry.environment), Common(entry.realm),
+                 entry.local_account_id, entry.username, Common(entry.authority_type));
   }
   EntryArray refresh_tokens(env, makers.refresh_token, slice.refresh_tokens.size());
   for (const RefreshTokenEntry& entry : slice.refresh_tokens) {
-    refresh_tokens.Add(entry.home_account_id, entry.environment, entry.client_id, entry.family_id,
-                       entry.target, entry.last_modification_time, entry.secret);
+    refresh_tokens.Add(Common(entry.home_account_id), Common(entry.environment),
+                       Common(entry.client_id), Common(entry.family_id), entry.target,
+                       entry.last_modification_time, entry.secret);
   }
   EntryArray access_tokens(env, makers.access_token, slice.access_tokens.size());
   for (const AccessTokenEntry& entry : slice.access_tokens) {
-    access_tokens.Add(entry.home_account_id, entry.environment, entry.client_id, entry.realm,
-                      entry.target, entry.secret, entry.cached_at, entry.expires_on,
-                      entry.refresh_on);
+    access_tokens.Add(Common(entry.home_account_id), Common(entry.environment),
+                      Common(entry.client_id), Common(entry.realm), entry.target, entry.secret,
+                      entry.cached_at, entry.expires_on, entry.refresh_on);
   }
   EntryArray app_metadata(env, makers.app_metadata, slice.app_metadata.size());
   for (const AppMetadataEntry& entry : slice.app_metadata) {
-    app_metadata.Add(entry.environment, entry.client_id, entry.family_id);
+    app_metadata.Add(Common(entry.environment), entry.client_id, entry.family_id);
   }
   Napi::Object result = Napi::Object::New(env);
   result["stamp"] = slice.stamp;
