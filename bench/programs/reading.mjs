@@ -21,6 +21,9 @@ const {
 	path, query, tokenCount, rounds, callsPerRound, ways,
 } = JSON.parse(process.argv[2]);
 
+/** The same file. Linux reads a small one on the spot if it is in memory, which behind a link of this kind cannot be told. */
+const threadedPath = process.platform === 'linux' ? `/proc/self/root${path}` : path;
+
 /** A sample: a few readings one after the other, since the first one after another way of reading meets cold caches and a sleeping thread. */
 const sampleOf = read => async () => {
 	let count = 0;
@@ -59,12 +62,11 @@ function copyBytes() {
 
 const readers = {
 	native: () => viaBackend(native),
-	// A small cache in memory is read on the spot, unless it cannot be told that it is in memory, as behind a link of this kind.
-	threaded: () => viaBackend(native, `/proc/self/root${path}`),
+	threaded: () => viaBackend(native, threadedPath),
 	utf8: () => sampleOf(async () => parseText(await readFile(path, 'utf8'))),
 	pure: () => viaBackend(pure),
 	// A job that looks at a file's state and no more: there and back.
-	trip: () => sampleOf(async () => await native.stamp('plaintext', {path: `/proc/self/root${path}`}, 10_000) && tokenCount),
+	trip: () => sampleOf(async () => await native.stamp('plaintext', {path: threadedPath}, 10_000) && tokenCount),
 	bytes: () => sampleOf(async () => copyBytes() ?? tokenCount),
 	skipping: () => sampleOf(async () => (await readAndSkip(path, query.homeAccountId)).filter(record => record.credential_type === 'AccessToken').length),
 };

@@ -34,9 +34,22 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 	const rowsOf = (cache: SizedCache, plan: Plan, what: string, utf8Bound?: number) => {
 		// Larger ones are read by threads always.
 		const isSmall = cache.sizeBytes <= 65_536 && process.platform === 'linux';
-		const series = read(cache, plan, ['native', 'utf8', 'pure', 'skipping', 'trip', 'bytes', ...(isSmall ? ['threaded' as const] : [])]) as ReadingSeries;
-		const ways = isSmall ? [{ours: series.native, where: ', on the spot'}, {ours: series.threaded, where: ', by a thread'}] : [{ours: series.native, where: ''}];
-		for (const {ours, where} of ways) {
+		const series = read(cache, plan, [...(isSmall ? ['native', 'threaded'] as const : ['native'] as const), 'utf8', 'pure', 'skipping', 'trip', 'bytes']) as ReadingSeries;
+		const copied = 'the bytes copied and not looked at';
+		const trip = {floor: series.trip.map((sample, round) => sample + series.bytes[round]!), floorName: `floor: a trip to a thread, ${copied}`};
+		const ways = isSmall
+			? [
+				{
+					ours: series.native, where: ', on the spot', bound: utf8Bound, floor: series.bytes, floorName: `floor: ${copied}`,
+				},
+				{
+					ours: series.threaded, where: ', by a thread', bound: undefined, ...trip,
+				},
+			]
+			: [{
+				ours: series.native, where: '', bound: utf8Bound, ...trip,
+			}];
+		for (const {ours, where, bound, floor, floorName} of ways) {
 			const row = (peerName: string, peer: number[], atLeast?: number): Result => ({
 				id: 'P4',
 				what: `read + scan, ${what}, ${cache.tokenCount} tokens out${where}`,
@@ -47,11 +60,8 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 				direction: 'speed-up',
 				...(atLeast !== undefined && {target: {on: 'ratio', bound: atLeast}}),
 			});
-			const isOnTheSpot = isSmall && ours === series.native;
-			const floor = isOnTheSpot ? series.bytes : series.trip.map((trip, round) => trip + series.bytes[round]!);
-			const floorName = isOnTheSpot ? 'floor: the bytes copied and not looked at' : 'floor: a trip to a thread, the bytes copied and not looked at';
 			results.push(
-				row('readFile utf8 + JSON.parse', series.utf8, isSmall && !isOnTheSpot ? undefined : utf8Bound),
+				row('readFile utf8 + JSON.parse', series.utf8, bound),
 				row(pureName, series.pure, 1),
 				// It finds no account in a cache without tokens, and so does nothing there.
 				...(cache.tokenCount > 0 ? [row('Buffer.indexOf, nothing checked', series.skipping, 1)] : []),
