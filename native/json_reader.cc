@@ -136,12 +136,12 @@ STC_AVX2 bool JsonReader::ReadStringWide(JsonSpan* span) {
 
 void JsonReader::Widen() {}
 
-bool JsonReader::ReadStringWide(JsonSpan* /*span*/) { return false; }
-
 #endif
 
 bool JsonReader::ReadString(JsonSpan* span) {
+#if defined(STC_AVX2_KERNEL)
   if (is_wide_) return ReadStringWide(span);
+#endif
   const char* const begin = position_ + 1;
   return FinishString(begin, SkipPlain(begin, end_), span);
 }

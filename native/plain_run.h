@@ -121,6 +121,16 @@ inline bool HasStop64(const char* p) {
 
 #endif
 
+// What SkipPlain does, for the end of a text.
+inline const char* SkipRest(const char* p, const char* end) {
+  for (; end - p >= 16; p += 16) {
+    const size_t found = FindStop16(p);
+    if (found < 16) return p + found;
+  }
+  while (p != end && IsPlain(*p)) ++p;
+  return p;
+}
+
 }  // namespace plain_run
 
 // The first byte in [begin, end) that ends a run of plain string content: a quotation mark, a
@@ -139,13 +149,7 @@ inline const char* SkipPlain(const char* begin, const char* end) {
       p += 64;
     }
   }
-  while (end - p >= 16) {
-    const size_t found = plain_run::FindStop16(p);
-    if (found < 16) return p + found;
-    p += 16;
-  }
-  while (p != end && plain_run::IsPlain(*p)) ++p;
-  return p;
+  return plain_run::SkipRest(p, end);
 }
 
 #if defined(STC_AVX2_KERNEL)
@@ -194,12 +198,7 @@ STC_AVX2 __attribute__((always_inline)) inline const char* SkipPlainWide(const c
       if (mask != 0) return p + __builtin_ctz(mask);
     }
   }
-  for (; end - p >= 16; p += 16) {
-    const size_t found = plain_run::FindStop16(p);
-    if (found < 16) return p + found;
-  }
-  while (p != end && plain_run::IsPlain(*p)) ++p;
-  return p;
+  return plain_run::SkipRest(p, end);
 }
 
 #endif

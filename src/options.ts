@@ -79,9 +79,6 @@ const misspelledOptions: Readonly<Record<string, keyof SharedTokenCacheCredentia
 	logging: 'loggingOptions',
 };
 
-/** Stands for a group of options that is not there. */
-const notGiven: object = Object.freeze({});
-
 const defaultPersistence = Object.freeze({cacheName: 'msal.cache', readOnly: false, unsafeAllowUnencryptedStorage: false});
 
 const defaultRetry: Settings['retry'] = Object.freeze({maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 64_000});
@@ -113,8 +110,8 @@ export function readSettings(
 		throw invalidArgument('clientId is not a client id: use the application (client) id, a GUID.');
 	}
 
-	const persistence = options.tokenCachePersistenceOptions ?? notGiven;
-	const retry = options.retryOptions ?? notGiven;
+	const persistence = options.tokenCachePersistenceOptions ?? undefined;
+	const retry = options.retryOptions ?? undefined;
 	const logging = options.loggingOptions ?? {};
 	checkIsObject(logging, 'loggingOptions');
 	const home = homeDirectory(environment);
@@ -137,7 +134,7 @@ export function readSettings(
 			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
-		...(persistence === notGiven ? defaultPersistence : rareOptions().readPersistence(persistence, defaultPersistence)),
+		...(persistence === undefined ? defaultPersistence : rareOptions().readPersistence(persistence, defaultPersistence)),
 		home,
 		dataHome: readDataHome(home, environment),
 		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], below(home, '.cache')),
@@ -145,7 +142,7 @@ export function readSettings(
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
 		disableKeychainPrompts: optionalBoolean(options.disableKeychainPrompts, 'disableKeychainPrompts') ?? false,
-		retry: retry === notGiven ? defaultRetry : rareOptions().readRetry(retry, defaultRetry),
+		retry: retry === undefined ? defaultRetry : rareOptions().readRetry(retry, defaultRetry),
 		proxy: options.proxyOptions === undefined ? undefined : rareOptions().readProxy(options),
 		dispatcher: options.dispatcher === undefined ? undefined : rareOptions().readDispatcher(options.dispatcher),
 		allowLoggingAccountIdentifiers: optionalBoolean(
