@@ -100,6 +100,43 @@ KernelLock LockInKernel(int fd) {
   return is_ours ? KernelLock::kOurs : KernelLock::kUnknown;
 }
 
+void UnlockInKernel(int fd) {
+  flock(fd, LOCK_UN);
+#if defined(F_OFD_SETLK) && !defined(__APPLE__)
+  struct flock whole = {};
+  whole.l_type = F_UNLCK;
+  whole.l_whence = SEEK_SET;
+  fcntl(fd, F_OFD_SETLK, &whole);
+#endif
+}
+
+// A lock file of somebody's that is locked for as long as it is looked at. Closing it would not
+// be enough to unlock it: another thread may be starting a program, and until that is executed,
+// the child has the same file open.
+class JudgedFile {
+ public:
+  JudgedFile() = default;
+  JudgedFile(const JudgedFile&) = delete;
+  JudgedFile& operator=(const JudgedFile&) = delete;
+  ~JudgedFile() { Close(); }
+
+  // False, and errno, if that cannot be done.
+  bool Open(const std::string& path) {
+    Close();
+    // O_NONBLOCK: a FIFO would wait.
+    fd_ = UniqueFd(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    return fd_.is_open();
+  }
+  void Close() {
+    if (fd_.is_open()) UnlockInKernel(fd_.get());
+    fd_.Close();
+  }
+  int get() const { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+};
+
 // ---- How long a lock file has been as it is ----
 
 // Lock files that were found in the way, and since when they are as they are. Wall clocks can be
@@ -320,8 +357,8 @@ void SweepOrphans(const std::string& path, bool took_over) {
   }
   for (const char* suffix : {"", kGraveSuffix}) {
     ForEachTemp(path, suffix, [](const std::string& orphan) {
-      const UniqueFd fd(open(orphan.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-      if (!fd.is_open()) return;
+      JudgedFile fd;
+      if (!fd.Open(orphan)) return;
       const KernelLock kernel = LockInKernel(fd.get());
       struct stat info;
       if (kernel == KernelLock::kOurs ||
@@ -428,10 +465,7 @@ class Acquisition {
 
   // Looks at the lock file. kLocked: there is none, or no longer.
   Step Examine() {
-    // O_NONBLOCK: a FIFO would wait.
-    judged_ =
-        UniqueFd(open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
-    if (!judged_.is_open()) {
+    if (!judged_.Open(path_)) {
       if (errno == ENOENT) return Step::kLocked;
       if (errno == EACCES || errno == EPERM) return ExamineForeign(errno);
       return Fail("open", errno);
@@ -533,7 +567,7 @@ class Acquisition {
   }
 
   const std::string& path_;
-  UniqueFd judged_;
+  JudgedFile judged_;
   bool took_over_ = false;
   Status status_;
 };

@@ -26,6 +26,7 @@ const require = createRequire(import.meta.url);
 const churnProgram = fileURLToPath(new URL('../helpers/lock-churn.mjs', import.meta.url));
 const noLinksSource = fileURLToPath(new URL('../helpers/lock-no-links.c', import.meta.url));
 const noKernelLocksSource = fileURLToPath(new URL('../helpers/lock-no-kernel.c', import.meta.url));
+const forkSource = fileURLToPath(new URL('../helpers/lock-fork.c', import.meta.url));
 const run = promisify(execFile);
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
@@ -244,6 +245,21 @@ for (const backend of backends) {
 		t.true(readFileSync(`/proc/${zombiePid}/stat`, 'latin1').includes(' Z '));
 	});
 }
+
+testWhere(test, [lackOfLinux], 'native: a program that is started meanwhile keeps nothing of the dead one\'s locked', async t => {
+	const {directory, path} = lockDirectory(t);
+	const {directory: elsewhere} = lockDirectory(t);
+	const library = join(elsewhere, 'fork.so');
+	await run('cc', ['-shared', '-fPIC', '-o', library, forkSource, '-ldl']);
+	const [holder, heir] = await Promise.all([
+		LockProcess.start(t, 'native', path), LockProcess.start(t, 'native', path, {environment: {...process.env, LD_PRELOAD: library}}),
+	]);
+	t.is(await holder.ask('lock'), 'locked');
+	await holder.kill();
+	t.is(await heir.ask('lock'), 'locked');
+	t.is(await heir.ask('unlock'), 'unlocked');
+	t.deepEqual(readdirSync(directory), []);
+});
 
 test('pure: a claim to remove a stale lock file, left behind by whoever died over it', async t => {
 	const {directory, path} = lockDirectory(t);
