@@ -13,7 +13,8 @@ import type {
 	CacheBackend, CacheChange, CommitRequest, CommitResult,
 } from '../../dist/backend.js';
 import {StoreError} from '../../dist/errors.js';
-import {backends} from '../helpers/backends.js';
+import {backends, native} from '../helpers/backends.js';
+import {until} from '../helpers/until.js';
 
 const {errno} = constants;
 
@@ -73,6 +74,31 @@ async function errorOf(t: ExecutionContext, action: () => Promise<unknown>): Pro
 	const error: unknown = await t.throwsAsync(action, {instanceOf: StoreError});
 	return error as StoreError;
 }
+
+// It is read while another thread takes the locks already.
+test('native: a change that cannot be read changes nothing and frees the locks', async t => {
+	const path = cachePath(t);
+	writeSettled(path, '{}');
+	const before = stateOf(path);
+	const unreadable: ReadonlyArray<[change: unknown, message: RegExp]> = [
+		[undefined, /expected/],
+		[{edits: [{section: 'Mine', action: 'burn'}]}, /action/],
+		[{edits: [{...put('k').edits[0], set: {value: 1}}]}, /expected/],
+		[{
+			get edits() {
+				throw new TypeError('a getter of its own');
+			},
+		}, /a getter of its own/],
+	];
+	for (const [change, message] of Array.from({length: 20}).flatMap(() => unreadable)) {
+		await t.throwsAsync(commit(native, path, change as CacheChange), {instanceOf: TypeError, message});
+		await until(() => readdirSync(dirname(path)).length === 1);
+	}
+
+	t.deepEqual(stateOf(path), before);
+	written(t, await commit(native, path, put('k')));
+	checkAlone(t, path);
+});
 
 for (const backend of backends) {
 	const {kind} = backend;
