@@ -29,9 +29,17 @@ if (jobText !== undefined) {
 
 /** Each loads its library, and gives what then gets the token. */
 function libraries() {
-	const ours = useNativeAddon => ({username, scope}) => {
-		const {SharedTokenCacheCredential} = require('../../dist/index.js');
-		return async () => (await new SharedTokenCacheCredential({username, useNativeAddon}).getToken(scope)).token;
+	const oursOf = ({SharedTokenCacheCredential}, {username, scope}, useNativeAddon) =>
+		async () => (await new SharedTokenCacheCredential({username, useNativeAddon}).getToken(scope)).token;
+	const ours = useNativeAddon => job => oursOf(require('../../dist/index.js'), job, useNativeAddon);
+	const compiled = job => {
+		const {exports, keepCode} = loadCompiled(job.codePath);
+		const getToken = oursOf(exports, job, true);
+		return async () => {
+			const token = await getToken();
+			keepCode();
+			return token;
+		};
 	};
 
 	return {
@@ -50,6 +58,7 @@ function libraries() {
 		},
 		ours: ours(true),
 		pure: ours(false),
+		compiled,
 		'msal-node'({cachePath, clientId, homeAccountId, tenantId, scope}) {
 			const {PublicClientApplication} = require('@azure/msal-node');
 			const {FilePersistence, PersistenceCachePlugin} = require('@azure/msal-node-extensions');
@@ -77,6 +86,34 @@ function libraries() {
 				});
 				return (await credential.getToken(scope)).token;
 			};
+		},
+	};
+}
+
+/**
+ * This package with the code that V8 made of it the time before, all functions that had run among it, as a `require` without a compiler would
+ * load it. If there is no such code yet, `keepCode` writes it down.
+ */
+function loadCompiled(codePath) {
+	const {existsSync, readFileSync, writeFileSync} = require('node:fs');
+	const Module = require('node:module');
+	const path = require('node:path');
+	const {Script} = require('node:vm');
+	const file = require.resolve('../../dist/index.js');
+	const isMade = existsSync(codePath);
+	const script = new Script(Module.wrap(readFileSync(file, 'utf8')), {filename: file, cachedData: isMade ? readFileSync(codePath) : undefined});
+	if (script.cachedDataRejected) {
+		throw new Error(`V8 does not take the code of ${codePath}, which another version made`);
+	}
+
+	const module = {exports: {}};
+	script.runInThisContext().call(module.exports, module.exports, Module.createRequire(file), module, file, path.dirname(file));
+	return {
+		exports: module.exports,
+		keepCode() {
+			if (!isMade) {
+				writeFileSync(codePath, script.createCachedData());
+			}
 		},
 	};
 }

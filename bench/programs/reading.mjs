@@ -1,7 +1,9 @@
 // P4: reading and scanning a file for one account's tokens, asynchronously, page cache warm. Argument: a job as JSON. Prints series of milliseconds
 // for one reading as JSON.
 
-import {closeSync, openSync, readSync} from 'node:fs';
+import {
+	closeSync, openSync, readFileSync, readSync,
+} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
@@ -68,6 +70,12 @@ const readers = {
 	// A job that looks at a file's state and no more: there and back.
 	trip: () => sampleOf(async () => await native.stamp('plaintext', {path: threadedPath}, 10_000) && tokenCount),
 	bytes: () => sampleOf(async () => copyBytes() ?? tokenCount),
+	// The scanner alone, asked for somebody who is not in the cache.
+	checked() {
+		const bytes = readFileSync(path);
+		const nobody = {...query, homeAccountId: 'nobody.nowhere'};
+		return sampleOf(async () => native.scan(bytes, nobody).accessTokens.length + tokenCount);
+	},
 	skipping: () => sampleOf(async () => (await readAndSkip(path, query.homeAccountId)).filter(record => record.credential_type === 'AccessToken').length),
 };
 const series = await interleave({rounds, warmUpRounds: 4}, ways.map(way => readers[way]()));

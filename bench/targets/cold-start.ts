@@ -1,6 +1,6 @@
 /** P3: a fresh process to its first cached token, above an empty one. P6: the most memory that it takes. */
 
-import {relative} from 'node:path';
+import {join, relative} from 'node:path';
 import {performance} from 'node:perf_hooks';
 import {fileURLToPath} from 'node:url';
 import type {SizedCache, SizeName} from '../caches.js';
@@ -9,17 +9,20 @@ import {type Outcome, pairedRatio, type Result} from '../results.js';
 import {interleave, summarize} from '../statistics.mjs';
 import {jobOf, peerNames, type Prepared} from './prepared.js';
 
-type Library = 'none' | 'bytes' | 'ours' | 'pure' | 'msal-node' | 'identity';
+type Library = 'none' | 'bytes' | 'ours' | 'compiled' | 'pure' | 'msal-node' | 'identity';
 
-const argumentFor = (cache: SizedCache, library: Library, report?: 'split' | 'peak') => JSON.stringify({...jobOf(cache), library, report});
+type Job = {library: Library; report?: 'split' | 'peak'; codePath?: string};
 
-export async function measureFirstToken({caches, options}: Prepared): Promise<Outcome> {
+const argumentFor = (cache: SizedCache, job: Job) => JSON.stringify({...jobOf(cache), ...job});
+
+export async function measureFirstToken({caches, directory, options}: Prepared): Promise<Outcome> {
 	if (options.isExplained) {
 		explainImports(caches.S);
 	}
 
 	const targets: Record<SizeName, number> = {S: 5, M: 6, L: 12};
 	const results: Result[] = [];
+	const codePath = join(directory, 'compiled');
 	for (const [name, cache] of Object.entries(caches) as Array<[SizeName, SizedCache]>) {
 		const timed = (...parameters: string[]) => () => {
 			const startMs = performance.now();
@@ -27,13 +30,14 @@ export async function measureFirstToken({caches, options}: Prepared): Promise<Ou
 			return performance.now() - startMs;
 		};
 
-		const [empty, ours, bytes, pure, msalNode, identity] = await interleave({rounds: 41, warmUpRounds: 2}, [
-			timed(), ...(['ours', 'bytes', 'pure', 'msal-node', 'identity'] as const).map(library => timed(argumentFor(cache, library))),
-		]) as [number[], number[], number[], number[], number[], number[]];
+		// The first of the warm-up rounds compiles what the others find compiled.
+		const [empty, ours, compiled, bytes, pure, msalNode, identity] = await interleave({rounds: 41, warmUpRounds: 2}, [
+			timed(), ...(['ours', 'compiled', 'bytes', 'pure', 'msal-node', 'identity'] as const).map(library => timed(argumentFor(cache, {library, codePath}))),
+		]) as [number[], number[], number[], number[], number[], number[], number[]];
 		// The difference of the medians would mix rounds.
 		const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
 		const what = `to first cached token, above empty, ${cache.label}`;
-		const splits = Array.from({length: 9}, () => JSON.parse(run('first-token.cjs', cache.home, [argumentFor(cache, 'ours', 'split')])) as {requireMs: number; getTokenMs: number});
+		const splits = Array.from({length: 9}, () => JSON.parse(run('first-token.cjs', cache.home, [argumentFor(cache, {library: 'ours', report: 'split'})])) as {requireMs: number; getTokenMs: number});
 		const part = (name: string, series: number[]): Result => ({
 			id: 'P3', what: `  seen from inside: ${name}`, unit: 'ms', ours: summarize(series), direction: 'cost',
 		});
@@ -48,7 +52,7 @@ export async function measureFirstToken({caches, options}: Prepared): Promise<Ou
 				direction: 'cost',
 				target: {on: 'ours', bound: targets[name]},
 			},
-			...([['floor: the bytes copied and not looked at', bytes], ['pure-JS variant', pure], [peerNames['msal-node'], msalNode], [peerNames.identity, identity]] as const).map(([peerName, series]): Result => ({
+			...([['floor: the same, without V8\'s compiling', compiled], ['floor: the bytes copied and not looked at', bytes], ['pure-JS variant', pure], [peerNames['msal-node'], msalNode], [peerNames.identity, identity]] as const).map(([peerName, series]): Result => ({
 				id: 'P3',
 				what,
 				unit: 'ms',
@@ -72,7 +76,7 @@ type Import = {name: string; ownMs: number; totalMs: number};
 function explainImports({home, ...cache}: SizedCache): void {
 	const preload = fileURLToPath(new URL('../programs/imports.cjs', import.meta.url));
 	const root = fileURLToPath(new URL('../../', import.meta.url));
-	const runs = Array.from({length: 15}, () => JSON.parse(run('first-token.cjs', home, [argumentFor({home, ...cache}, 'ours')], ['--require', preload])) as Import[]);
+	const runs = Array.from({length: 15}, () => JSON.parse(run('first-token.cjs', home, [argumentFor({home, ...cache}, {library: 'ours'})], ['--require', preload])) as Import[]);
 	const rows = runs[0]!.map(({name}) => {
 		const ofAll = (field: 'ownMs' | 'totalMs') => summarize(runs.flatMap(imports => imports.filter(each => each.name === name).map(each => each[field]))).median;
 		return {name: name.startsWith('node:') ? name : relative(root, name), ownMs: ofAll('ownMs'), totalMs: ofAll('totalMs')};
@@ -87,7 +91,7 @@ function explainImports({home, ...cache}: SizedCache): void {
 
 /** P6: peak memory above an empty process. */
 export async function measurePeakMemory({caches: {L: cache}}: Prepared): Promise<Outcome> {
-	const peak = (library: Library) => () => Number(run('first-token.cjs', cache.home, [argumentFor(cache, library, 'peak')])) / 1e6;
+	const peak = (library: Library) => () => Number(run('first-token.cjs', cache.home, [argumentFor(cache, {library, report: 'peak'})])) / 1e6;
 	const [empty, ours, pure, msalNode, identity] = await interleave({rounds: 11}, (['none', 'ours', 'pure', 'msal-node', 'identity'] as const).map(library => peak(library))) as [number[], number[], number[], number[], number[]];
 	const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
 	const row = (peerName: string, series: number[]): Result => ({
