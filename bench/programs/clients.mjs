@@ -2,23 +2,28 @@
 
 import {createRequire} from 'node:module';
 
-const require = createRequire(import.meta.url);
-
 /**
  * @typedef {{cachePath: string, clientId: string, homeAccountId: string, tenantId: string, username: string, scope: string}} Job
  * @typedef {{getToken(): Promise<string>, close(): Promise<void>}} Client
  */
 
-/** @type {Record<'ours' | 'pure' | 'msal-node' | 'identity', (job: Job, network?: object) => Promise<Client>>} */
-export const clients = {
-	ours: async job => ours(job, true),
-	pure: async job => ours(job, false),
-	'msal-node': msalNode,
-	identity,
-};
+/**
+ * @param {(name: string) => unknown} load Finds modules as this file does.
+ * @param {string} own This package.
+ * @returns {Record<'ours' | 'pure' | 'msal-node' | 'identity', (job: Job) => Promise<Client>>}
+ */
+export function clientsBy(load, own) {
+	return {
+		ours: async job => ours(await load(own), job, true),
+		pure: async job => ours(await load(own), job, false),
+		'msal-node': async job => msalNode(load, job),
+		identity: async job => identity(load, job),
+	};
+}
 
-function ours({username, scope}, useNativeAddon) {
-	const {SharedTokenCacheCredential} = require('../../dist/index.js');
+export const clients = clientsBy(createRequire(import.meta.url), '../../dist/index.js');
+
+function ours({SharedTokenCacheCredential}, {username, scope}, useNativeAddon) {
 	const credential = new SharedTokenCacheCredential({username, useNativeAddon});
 	return {
 		getToken: async () => (await credential.getToken(scope)).token,
@@ -27,9 +32,9 @@ function ours({username, scope}, useNativeAddon) {
 }
 
 /** As its documentation has it: an application with the extensions' plugin, and the account looked up once. */
-async function msalNode({cachePath, clientId, homeAccountId, tenantId, scope}) {
-	const {PublicClientApplication} = require('@azure/msal-node');
-	const {FilePersistence, PersistenceCachePlugin} = require('@azure/msal-node-extensions');
+async function msalNode(load, {cachePath, clientId, homeAccountId, tenantId, scope}) {
+	const {PublicClientApplication} = await load('@azure/msal-node');
+	const {FilePersistence, PersistenceCachePlugin} = await load('@azure/msal-node-extensions');
 	const app = new PublicClientApplication({
 		auth: {clientId, authority: `https://login.microsoftonline.com/${tenantId}`},
 		cache: {cachePlugin: new PersistenceCachePlugin(await FilePersistence.create(cachePath))},
@@ -43,9 +48,9 @@ async function msalNode({cachePath, clientId, homeAccountId, tenantId, scope}) {
 }
 
 /** The one of its credentials that serves a user's token from a shared cache without asking anybody. It finds the cache below HOME. */
-async function identity({clientId, homeAccountId, tenantId, username, scope}) {
-	const {DeviceCodeCredential, useIdentityPlugin} = require('@azure/identity');
-	const {cachePersistencePlugin} = require('@azure/identity-cache-persistence');
+async function identity(load, {clientId, homeAccountId, tenantId, username, scope}) {
+	const {DeviceCodeCredential, useIdentityPlugin} = await load('@azure/identity');
+	const {cachePersistencePlugin} = await load('@azure/identity-cache-persistence');
 	useIdentityPlugin(cachePersistencePlugin);
 	const credential = new DeviceCodeCredential({
 		clientId,

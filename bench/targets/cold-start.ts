@@ -67,7 +67,24 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 		);
 	}
 
+	results.push(...await measureAsEsModule(caches.S));
 	return {results};
+}
+
+/** The same for an application of ES modules, for which Node finds and loads packages in another way. */
+async function measureAsEsModule(cache: SizedCache): Promise<Result[]> {
+	const timed = (library: Library) => () => Number(run('first-token.mjs', cache.home, [argumentFor(cache, {library})]));
+	const [empty, ours, msalNode, identity] = await interleave({rounds: 21, warmUpRounds: 2}, (['none', 'ours', 'msal-node', 'identity'] as const).map(library => timed(library))) as [number[], number[], number[], number[]];
+	const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
+	return ([['the empty process itself', empty], [peerNames['msal-node'], above(msalNode)], [peerNames.identity, above(identity)]] as const).map(([name, series]) => ({
+		id: 'P3',
+		what: `to first cached token, above empty, ES modules, ${cache.label}`,
+		unit: 'ms',
+		ours: summarize(above(ours)),
+		peer: {name, summary: summarize(series)},
+		ratio: summarize(above(ours)).median / summarize(series).median,
+		direction: 'cost',
+	}));
 }
 
 type Import = {name: string; ownMs: number; totalMs: number};
