@@ -59,7 +59,7 @@ export class SharedCache {
 				const backend = this.#backendFor(source.store);
 				// Taken before the read, so that a write in between shows as a change at the next look.
 				// eslint-disable-next-line no-await-in-loop
-				const signal = source.signalPath === undefined ? '' : await signalStamp(source);
+				const signal = await signalStamp(source);
 				// eslint-disable-next-line no-await-in-loop
 				const slice = await this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
 				return {
