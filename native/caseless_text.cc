@@ -1,5 +1,6 @@
 #include "caseless_text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -29,11 +30,8 @@ std::u16string UnitsOf(const JsonText& text) {
 }  // namespace
 
 CaselessText::CaselessText(std::u16string text) : text_(std::move(text)) {
-  for (const char16_t unit : text_) {
-    is_ascii_ = is_ascii_ && unit < 0x80;
-    ascii_.push_back(static_cast<char>(unit));
-  }
-  if (!is_ascii_) ascii_.clear();
+  is_ascii_ = std::all_of(text_.begin(), text_.end(), [](char16_t unit) { return unit < 0x80; });
+  if (is_ascii_) ascii_.assign(text_.begin(), text_.end());
 }
 
 CaselessText::CaselessText(const JsonText& text) : CaselessText(UnitsOf(text)) {}

@@ -7,9 +7,11 @@
 namespace stc {
 
 RecordMatcher::RecordMatcher(const std::vector<RecordEdit::Condition>& conditions) {
+  conditions_.reserve(conditions.size());
   for (const RecordEdit::Condition& wanted : conditions) {
     Condition condition;
     condition.field = wanted.field;
+    condition.texts.reserve(wanted.values.size());
     for (const std::u16string& value : wanted.values) {
       if (wanted.field == Field::kSecret) {
         condition.secrets.push_back(JsonText::FromUtf16(value));
