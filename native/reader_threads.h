@@ -1,7 +1,8 @@
 // ReaderThreads: reads files off the main thread, on threads of our own. libuv's pool would do it,
 // too, but starts four threads for a process's first job, which with their end is a tenth of the
 // time to a first token (npm run bench -- --only P3: 0.7 of 7 ms); and whatever else an application
-// does there, such as looking up host names, may take all of them for seconds.
+// does there, such as looking up host names, may take all of them for seconds. Commits leave the
+// files that they replaced to these threads, to be closed.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_READER_THREADS_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_READER_THREADS_H_

@@ -25,6 +25,7 @@
 #include "../file_times.h"
 #include "../memory_source.h"
 #include "../never_destroyed.h"
+#include "../reader_threads.h"
 #include "../secure_bytes.h"
 #include "../temp_name.h"
 #include "../unique_fd.h"
@@ -312,7 +313,17 @@ class Commit {
     // stamp from before is nobody's.
     result_->stamp = CacheFile::StampOf(is_written_over ? own : placed);
     result_->lock_lost = !locks_->Check() || is_written_over;
+    CloseElsewhere();
     return End(CommitOutcome::kWritten);
+  }
+
+  // With its last descriptor, the kernel frees the file that was replaced. Of the 430 us for 23 KB
+  // that is 100, for which neither the caller has to wait nor whoever wants the locks.
+  void CloseElsewhere() {
+    if (base_ == nullptr) return;
+    // Copyable, as jobs have to be. Without a thread for it, it is closed here.
+    std::shared_ptr<CacheFile> replaced = std::move(base_);
+    ReaderThreads::Shared().Post([held = std::move(replaced)] {});
   }
 
   // Root may write in a user's home. A file that the user could not read any longer would be a

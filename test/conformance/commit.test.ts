@@ -14,6 +14,7 @@ import type {
 } from '../../dist/backend.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/backends.js';
+import {testWhere} from '../helpers/peers.js';
 import {until} from '../helpers/until.js';
 
 const {errno} = constants;
@@ -66,6 +67,15 @@ function stateOf(path: string): unknown {
 	};
 }
 
+/** Where a link leads; nowhere if it is gone. */
+function targetOf(link: string): string {
+	try {
+		return readlinkSync(link);
+	} catch {
+		return '';
+	}
+}
+
 function checkAlone(t: ExecutionContext, path: string, what?: string): void {
 	t.deepEqual(readdirSync(dirname(path)), existsSync(path) ? [basename(path)] : [], what);
 }
@@ -74,6 +84,16 @@ async function errorOf(t: ExecutionContext, action: () => Promise<unknown>): Pro
 	const error: unknown = await t.throwsAsync(action, {instanceOf: StoreError});
 	return error as StoreError;
 }
+
+testWhere(test, [process.platform === 'linux' ? undefined : 'it looks into /proc'], 'native: files that were replaced are closed, if not at once', async t => {
+	const path = cachePath(t);
+	writeSettled(path, '{}');
+	for (let round = 0; round < 50; round++) {
+		written(t, await commit(native, path, put('k', String(round))));
+	}
+
+	await until(() => !readdirSync('/proc/self/fd').some(fd => targetOf(`/proc/self/fd/${fd}`).startsWith(path)));
+});
 
 // It is read while another thread takes the locks already.
 test('native: a change that cannot be read changes nothing and frees the locks', async t => {
