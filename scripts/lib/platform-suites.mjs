@@ -50,6 +50,7 @@ const limits = {
 			'unit/native-loader.test',
 			'unit/options.test',
 			'unit/pure.test',
+			'unit/reading-threads.test',
 			'unit/tracing.test',
 		],
 	},
