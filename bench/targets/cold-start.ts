@@ -15,6 +15,9 @@ type Job = {library: Library; report?: 'split' | 'peak'; codePath?: string};
 
 const argumentFor = (cache: SizedCache, job: Job) => JSON.stringify({...jobOf(cache), ...job});
 
+/** What each round adds to that of the empty process. The difference of the medians would mix rounds. */
+const aboveOf = (empty: readonly number[]) => (series: readonly number[]) => series.map((sample, round) => sample - empty[round]!);
+
 export async function measureFirstToken({caches, directory, options}: Prepared): Promise<Outcome> {
 	if (options.isExplained) {
 		explainImports(caches.S);
@@ -34,8 +37,7 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 		const [empty, ours, compiled, bytes, pure, msalNode, identity] = await interleave({rounds: 41, warmUpRounds: 2}, [
 			timed(), ...(['ours', 'compiled', 'bytes', 'pure', 'msal-node', 'identity'] as const).map(library => timed(argumentFor(cache, {library, codePath}))),
 		]) as [number[], number[], number[], number[], number[], number[], number[]];
-		// The difference of the medians would mix rounds.
-		const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
+		const above = aboveOf(empty);
 		const what = `to first cached token, above empty, ${cache.label}`;
 		const splits = Array.from({length: 9}, () => JSON.parse(run('first-token.cjs', cache.home, [argumentFor(cache, {library: 'ours', report: 'split'})])) as {requireMs: number; getTokenMs: number});
 		const part = (name: string, series: number[]): Result => ({
@@ -75,7 +77,7 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 async function measureAsEsModule(cache: SizedCache): Promise<Result[]> {
 	const timed = (library: Library) => () => Number(run('first-token.mjs', cache.home, [argumentFor(cache, {library})]));
 	const [empty, ours, msalNode, identity] = await interleave({rounds: 21, warmUpRounds: 2}, (['none', 'ours', 'msal-node', 'identity'] as const).map(library => timed(library))) as [number[], number[], number[], number[]];
-	const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
+	const above = aboveOf(empty);
 	return ([['the empty process itself', empty], [peerNames['msal-node'], above(msalNode)], [peerNames.identity, above(identity)]] as const).map(([name, series]) => ({
 		id: 'P3',
 		what: `to first cached token, above empty, ES modules, ${cache.label}`,
@@ -110,7 +112,7 @@ function explainImports({home, ...cache}: SizedCache): void {
 export async function measurePeakMemory({caches: {L: cache}}: Prepared): Promise<Outcome> {
 	const peak = (library: Library) => () => Number(run('first-token.cjs', cache.home, [argumentFor(cache, {library, report: 'peak'})])) / 1e6;
 	const [empty, ours, pure, msalNode, identity] = await interleave({rounds: 11}, (['none', 'ours', 'pure', 'msal-node', 'identity'] as const).map(library => peak(library))) as [number[], number[], number[], number[], number[]];
-	const above = (series: number[]) => series.map((sample, round) => sample - empty[round]!);
+	const above = aboveOf(empty);
 	const row = (peerName: string, series: number[]): Result => ({
 		id: 'P6',
 		what: `peak memory above empty, ${cache.label}`,

@@ -321,9 +321,8 @@ class Commit {
   // that is 100, for which neither the caller has to wait nor whoever wants the locks.
   void CloseElsewhere() {
     if (base_ == nullptr) return;
-    // Copyable, as jobs have to be. Without a thread for it, it is closed here.
-    std::shared_ptr<CacheFile> replaced = std::move(base_);
-    ReaderThreads::Shared().Post([held = std::move(replaced)] {});
+    // Shared, because jobs have to be copyable. Without a thread for it, it is closed here.
+    ReaderThreads::Shared().Post([replaced = std::shared_ptr<CacheFile>(std::move(base_))] {});
   }
 
   // Root may write in a user's home. A file that the user could not read any longer would be a

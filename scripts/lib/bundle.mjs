@@ -108,7 +108,7 @@ const coreInEntry = {
  * Has `dist/index.mjs` get the entry from a file that is next to nothing. Node looks through the text of each CommonJS file that an ES module
  * imports, for the names of its exports. With Node 20, for the entry that is 7 of the 16 ms to a first token (`npm run bench -- --only P3`),
  * and it goes on behind it: a process that imports the package and no more lives 32 ms longer than an empty one, and so 5. With Node 22 it is
- * 21 and 5, from 24 on the same. `createRequire` would do without any such look, but no bundler follows it.
+ * 21 and 5, from 24 on the same. `createRequire` would do without any such look, but esbuild, for one, does not follow it.
  */
 function wrap(dist) {
 	const file = path.join(dist, 'index.mjs');
