@@ -257,7 +257,9 @@ class Acquisition {
     // it most of the time.
     for (int turn = 0; turn < 8; ++turn) {
       Step step = Create(lock);
-      if (step == Step::kTaken) step = Examine();
+      // Taken though we have just deleted it: somebody was quicker, or the name stays until others
+      // who judged the same file have closed it. To open it again would put that off.
+      if (step == Step::kTaken) step = took_over_ ? Step::kHeld : Examine();
       if (step == Step::kFailed) return status_;
       if (step == Step::kHeld) break;
       if (step == Step::kLocked) {

@@ -595,37 +595,43 @@ TEST(DeletePending, "a file that is being deleted") {
   EXPECT(lock != nullptr && !lock->took_over());
 }
 
-TEST(ManyJudges, "many judge one stale file at the same time, and one gets it") {
+// Nobody need get it at the first try: where a deletion is not POSIX-style, the name stays until all
+// who judge have closed the file.
+TEST(ManyJudges, "many judge one stale file at the same time, and each gets it in its turn") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   const std::string pid = std::to_string(DeadPid());
-  int taken = 0;
   for (int round = 0; round < 50; ++round) {
     Leave(path, pid, 10);
     std::atomic<int> ready{0};
-    std::atomic<int> tried{0};
-    std::atomic<int> held{0};
-    std::array<Status, 8> statuses;
+    std::atomic<int> holding{0};
+    std::array<std::string, 8> faults;
     std::vector<std::thread> threads;
-    for (size_t index = 0; index < statuses.size(); ++index) {
-      threads.emplace_back([&, index] {
+    for (std::string& fault : faults) {
+      threads.emplace_back([&] {
         ++ready;
-        while (ready < 8) std::this_thread::yield();
+        while (ready < static_cast<int>(faults.size())) std::this_thread::yield();
         std::unique_ptr<FileLock> lock;
-        statuses[index] = FileLock::TryAcquire(path, &lock);
-        if (lock != nullptr) ++held;
-        ++tried;
-        while (tried < 8) std::this_thread::yield();
+        Status status;
+        const double end = NowSec() + kSlack;
+        while ((status = FileLock::TryAcquire(path, &lock)).ok() && lock == nullptr &&
+               NowSec() < end) {
+          Sleep(1);
+        }
+        if (lock == nullptr) {
+          fault = status.ok() ? "never got it" : status.message();
+          return;
+        }
+        if (++holding != 1) fault = "is not alone";
+        if (!lock->Check()) fault = "lost it";
+        std::this_thread::yield();
+        --holding;
       });
     }
     for (std::thread& thread : threads) thread.join();
-    for (const Status& status : statuses) EXPECT_WITH(status.ok(), status.message());
-    EXPECT_WITH(held <= 1, std::to_string(held));
-    taken += held;
-    EXPECT(LockWithin(path, kSlack) != nullptr);
+    for (const std::string& fault : faults) EXPECT_WITH(fault.empty(), fault);
+    EXPECT(List(directory.path()).empty());
   }
-  EXPECT_WITH(taken > 0, std::to_string(taken));
-  EXPECT(List(directory.path()).empty());
 }
 
 // ---- Paths ----
