@@ -23,7 +23,7 @@ import {pathToFileURL} from 'node:url';
 import ts from 'typescript';
 import {leftOut} from '../test/windows/left-out.mjs';
 import {buildDist} from './lib/build.mjs';
-import {isInstalled, npm} from './lib/npm.mjs';
+import {installPackages} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {colored, StepFailure} from './lib/steps.mjs';
 import {TapReader} from './lib/tap.mjs';
@@ -65,9 +65,11 @@ const avaTimeoutMs = 480_000;
 export async function testWindows(files) {
 	checkWine();
 	// Installed for this system, it would be without Node for Windows, which is optional.
-	if (!isInstalled(packages) || !Object.values(nodeVersions).every(name => fs.existsSync(nodeOf(name)))) {
-		await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--os=win32', '--cpu=x64'], {cwd: packages});
+	if (!Object.values(nodeVersions).every(name => fs.existsSync(nodeOf(name)))) {
+		fs.rmSync(path.join(packages, 'node_modules'), {recursive: true, force: true});
 	}
+
+	await installPackages(packages, ['--os=win32', '--cpu=x64']);
 
 	const tally = {
 		passed: 0, failed: 0, skipped: 0, failures: [], skips: [],

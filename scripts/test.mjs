@@ -9,7 +9,7 @@ import {consumerTests, installConsumers} from './lib/consumer-types.mjs';
 import {installTestPackages} from './lib/debian.mjs';
 import {lintChecks, runLintCheck} from './lib/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
-import {installPackageManagers} from './lib/package-managers.mjs';
+import {fromRoot} from './lib/paths.mjs';
 import {step} from './lib/steps.mjs';
 import {typeTests} from './lib/type-tests.mjs';
 
@@ -65,7 +65,8 @@ async function testEverything() {
 		const {installPeers} = await import('./lib/peers.mjs');
 		return installPeers();
 	});
-	await prepare('package managers', installPackageManagers);
+	await prepare('package managers', () => installPackages(fromRoot('test', 'package-managers')));
+	await prepare('bundlers', () => installPackages(fromRoot('test', 'bundlers')));
 
 	if (avaArguments.length === 0) {
 		await prepare('compilers of users', installConsumers);

@@ -225,8 +225,8 @@ function isWord(value: unknown): value is string {
 	return typeof value === 'string' && /^[A-Za-z]\w{0,49}$/.test(value);
 }
 
-// The package's main file loads all of undici, which takes three times as long as the parts that are used here. A release that
-// moves these files is met by the fallback.
+// The package's main file loads all of undici, which takes three times as long as the parts that are used here. Another release may
+// keep them elsewhere; its main file has them under public names. Written out within `try`, bundlers find them and take them for optional.
 
 type OwnDispatcher = HttpDispatcher & {destroy(): Promise<void>};
 type DispatcherClass = new(options?: object) => OwnDispatcher;
@@ -242,7 +242,27 @@ type Undici = {
 };
 
 function undiciRequest(): Request {
-	return fromUndici('undici/lib/api/api-request.js', undici => undici.Dispatcher.prototype.request);
+	try {
+		return require('undici/lib/api/api-request.js') as Request;
+	} catch {
+		return wholeUndici().Dispatcher.prototype.request;
+	}
+}
+
+function undiciAgent(): DispatcherClass {
+	try {
+		return require('undici/lib/dispatcher/agent.js') as DispatcherClass;
+	} catch {
+		return wholeUndici().Agent;
+	}
+}
+
+function undiciConnector(): Undici['buildConnector'] {
+	try {
+		return require('undici/lib/core/connect.js') as Undici['buildConnector'];
+	} catch {
+		return wholeUndici().buildConnector;
+	}
 }
 
 function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatcher {
@@ -256,9 +276,8 @@ function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatc
 		return new (wholeUndici().EnvHttpProxyAgent)(releasedPools());
 	}
 
-	const Agent = fromUndici('undici/lib/dispatcher/agent.js', undici => undici.Agent);
-	const connect = fromUndici('undici/lib/core/connect.js', undici => undici.buildConnector)({timeout: connectTimeoutMs});
-	return new Agent({connect: (options: object, callback: ConnectCallback) => release(connect(options, callback))});
+	const connect = undiciConnector()({timeout: connectTimeoutMs});
+	return new (undiciAgent())({connect: (options: object, callback: ConnectCallback) => release(connect(options, callback))});
 }
 
 /**
@@ -320,13 +339,4 @@ function releasedPools(): object {
 
 function wholeUndici(): Undici {
 	return require('undici') as Undici;
-}
-
-function fromUndici<Found>(path: string, find: (undici: Undici) => Found): Found {
-	try {
-		return require(path) as Found;
-	} catch {
-		// Another release keeps it elsewhere; its main file has it under a public name.
-		return find(wholeUndici());
-	}
 }

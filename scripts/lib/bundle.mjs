@@ -108,13 +108,14 @@ const coreInEntry = {
  * Has `dist/index.mjs` get the entry from a file that is next to nothing. Node looks through the text of each CommonJS file that an ES module
  * imports, for the names of its exports. With Node 20, for the entry that is 7 of the 16 ms to a first token (`npm run bench -- --only P3`),
  * and it goes on behind it: a process that imports the package and no more lives 32 ms longer than an empty one, and so 5. With Node 22 it is
- * 21 and 5, from 24 on the same. `createRequire` would do without any such look, but esbuild, for one, does not follow it.
+ * 21 and 5, from 24 on the same. `createRequire` would do without any such look, but esbuild, for one, does not follow it. A function, because webpack
+ * looks through what is exported as it is, and makes a namespace of it that has no symbols.
  */
 function wrap(dist) {
 	const file = path.join(dist, 'index.mjs');
 	const whole = path.join(dist, `${wholeName}.js`);
 	const replacements = [
-		[/^import \{ (?<name>\w+) \} from '\.\/log\.js';$/m, `import { ${wholeName} } from './${wholeName}.js';\nconst { $<name> } = ${wholeName}[${internals}];`],
+		[/^import \{ (?<name>\w+) \} from '\.\/log\.js';$/m, `import { load } from './${wholeName}.js';\nconst ${wholeName} = load();\nconst { $<name> } = ${wholeName}[${internals}];`],
 		[/^export \{ (?<names>[\w, ]+?),? \} from '\.\/index\.js';$/m, `export const { $<names> } = ${wholeName};`],
 	];
 	let wrapped = fs.readFileSync(file, 'utf8');
@@ -127,7 +128,7 @@ function wrap(dist) {
 	}
 
 	fs.writeFileSync(file, wrapped);
-	fs.writeFileSync(whole, `'use strict';\n\nexports.${wholeName} = require('./index.js');\n`);
+	fs.writeFileSync(whole, '\'use strict\';\n\nexports.load = () => require(\'./index.js\');\n');
 	return [file, whole];
 }
 

@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {isInstalled, npm} from './npm.mjs';
+import {installPackages} from './npm.mjs';
 import {fromRoot} from './paths.mjs';
 import {run} from './run.mjs';
 import {StepFailure} from './steps.mjs';
@@ -16,12 +16,7 @@ const project = fromRoot('.cache', 'consumer-types');
 
 /** @returns {Promise<string>} What was done. */
 export async function installConsumers() {
-	if (isInstalled(packages)) {
-		return 'as locked';
-	}
-
-	await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {cwd: packages});
-	return 'installed';
+	return installPackages(packages);
 }
 
 const imports = {

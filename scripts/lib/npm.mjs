@@ -16,14 +16,16 @@ export function npm(args, options) {
 /**
  * Installs the locked packages where the installed ones are not those. No package here needs its install script.
  *
+ * @param {string} [folder] With a package.json and a lock file of its own. Default: the top folder.
+ * @param {string[]} [flags]
  * @returns {Promise<string>} What was done.
  */
-export async function installPackages() {
-	if (isInstalled(root)) {
+export async function installPackages(folder = root, flags = []) {
+	if (isInstalled(folder)) {
 		return 'as locked';
 	}
 
-	await npm(['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund']);
+	await npm(['ci', '--ignore-scripts', '--include=dev', '--no-audit', '--no-fund', ...flags], {cwd: folder});
 	return 'installed';
 }
 

@@ -6,7 +6,7 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
-import {isInstalled, npm} from './npm.mjs';
+import {installPackages, isInstalled, npm} from './npm.mjs';
 import {fromRoot} from './paths.mjs';
 import {run} from './run.mjs';
 import {
@@ -38,8 +38,7 @@ export async function installPeers(folder = 'test/peers') {
 	removeStamp(stamp);
 	const done = [];
 	if (!isInstalled(fromRoot(folder))) {
-		await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {cwd: fromRoot(folder)});
-		done.push('installed');
+		done.push(await installPackages(fromRoot(folder)));
 	}
 
 	if (!await keytarLoads(keytarBinary)) {

@@ -9,7 +9,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {createRequire} from 'node:module';
 import {installPackagesOfDebian} from './debian.mjs';
-import {isInstalled, npm} from './npm.mjs';
+import {installPackages} from './npm.mjs';
 import {fromRoot, root} from './paths.mjs';
 import {StepFailure} from './steps.mjs';
 
@@ -41,15 +41,7 @@ export const machoLinker = 'ld64.lld-19';
 
 /** @returns {Promise<string>} What was done. */
 export async function installToolchain() {
-	if (isInstalled(folder)) {
-		return checkZig('as locked');
-	}
-
-	await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {cwd: folder});
-	return checkZig('installed');
-}
-
-function checkZig(result) {
+	const result = await installPackages(folder);
 	if (!fs.existsSync(zig)) {
 		throw new StepFailure(`there is no zig for ${process.platform}-${process.arch} in ${path.relative(root, folder)}: binaries are built on linux-x64`);
 	}

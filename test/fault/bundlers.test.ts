@@ -1,4 +1,4 @@
-/** The package in a bundle: esbuild's, as most are. A program that was bundled is run away from this repository. */
+/** The package in a bundle, as each of the usual bundlers makes one of it. What was bundled is run away from this repository. */
 
 import {execFile} from 'node:child_process';
 import {
@@ -6,22 +6,149 @@ import {
 } from 'node:fs';
 import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
-import test from 'ava';
-import {lackOfAddon, testWhere} from '../helpers/peers.js';
+import test, {type ExecutionContext} from 'ava';
+import {startEntraServer} from '../helpers/entra-server.js';
+import {environmentOfServer} from '../helpers/fleet.js';
+import {
+	accessTokenRecord, accountRecord, ann, bob, cacheOf, refreshTokenRecord, scope, TestHome,
+} from '../helpers/home.js';
+import {
+	type Lack, lackOfAddon, lackOfPackage, testWhere,
+} from '../helpers/peers.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
-type Esbuild = {build(options: Record<string, unknown>): Promise<{warnings: unknown[]}>};
-
-// It comes with tsx, which runs these tests.
-const esbuild = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'))('esbuild') as Esbuild;
 const addon = join(root, 'build', 'Release', 'azure_shared_token_cache.node');
 const folder = mkdtempSync(join(tmpdir(), 'stc-bundlers-'));
 const project = join(folder, 'project');
 const installed = join(project, 'node_modules', 'azure-shared-token-cache');
+const refreshToken = 'FAKE-refresh-bob';
+
+/** Asks for a cached token twice and for one that has to be requested. */
+const program = `
+	async function ask(options, {token} = {}) {
+		({token} = await new SharedTokenCacheCredential(options).getToken('${scope}'));
+		return token;
+	}
+
+	async function main() {
+		console.log(JSON.stringify({
+			token: await ask({}).catch(error => error.message),
+			native: await ask({useNativeAddon: true}).catch(error => error.code + ' ' + error.message),
+			granted: await ask({authorityHost: process.env.AUTHORITY}).catch(error => error.message),
+		}));
+	}
+
+	void main();
+`;
+
+/** How a program gets at the package. */
+const ways = {
+	import: {entry: 'program.mjs', head: 'import {SharedTokenCacheCredential} from \'azure-shared-token-cache\';'},
+	require: {entry: 'program.cjs', head: 'const {SharedTokenCacheCredential} = require(\'azure-shared-token-cache\');'},
+};
+
+type Bundler = {
+	title: string;
+	lacks: Lack[];
+	/** What it says of a bundle that works all the same. */
+	says?: RegExp;
+	/** Bundles a file of the project into `program.cjs` of a folder. @returns Warnings. */
+	bundle(entry: string, output: string): Promise<string[]>;
+};
+
+type Esbuild = {build(options: Record<string, unknown>): Promise<{warnings: Array<{text: string}>}>};
+type Rollup = (options: Record<string, unknown>) => Promise<{write(options: Record<string, unknown>): Promise<unknown>; close(): Promise<void>}>;
+type Webpack = (options: Record<string, unknown>, callback: (error: Error | null, stats: {toJson(): {warnings: Array<{message: string}>; errors: Array<{message: string}>}}) => void) => void;
+
+// It comes with tsx, which runs these tests.
+const esbuild = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'))('esbuild') as Esbuild;
+const requireBundler = createRequire(new URL('../bundlers/package.json', import.meta.url));
+const importBundler = async (name: string): Promise<unknown> => import(requireBundler.resolve(name));
+
+async function buildWithEsbuild(entry: string, output: string, options: Record<string, unknown> = {}): Promise<string[]> {
+	const {warnings} = await esbuild.build({
+		absWorkingDir: project,
+		entryPoints: [entry],
+		bundle: true,
+		platform: 'node',
+		target: 'node20',
+		logLevel: 'silent',
+		outfile: join(output, 'program.cjs'),
+		...options,
+	});
+	return warnings.map(({text}) => text);
+}
+
+/** @param rollup Rollup, or who has its interface. */
+async function buildWithRollup(rollup: Rollup, options: Record<string, unknown>, output: Record<string, unknown>): Promise<string[]> {
+	const warnings: string[] = [];
+	const build = await rollup({
+		...options,
+		onwarn({message}: {message: string}) {
+			warnings.push(message);
+		},
+	});
+	await build.write({format: 'cjs', ...output});
+	await build.close();
+	return warnings;
+}
+
+const bundlers: Bundler[] = [
+	{title: 'esbuild', lacks: [], bundle: buildWithEsbuild},
+	{
+		title: 'esbuild, minified',
+		lacks: [],
+		bundle: async (entry, output) => buildWithEsbuild(entry, output, {minify: true}),
+	},
+	{
+		title: 'webpack',
+		lacks: [lackOfPackage('bundlers', 'webpack')],
+		says: /^Module not found: Error: Can't resolve '@azure\/(?:logger|core-tracing)'/,
+		async bundle(entry, output) {
+			const webpack = requireBundler('webpack') as Webpack;
+			return new Promise((resolve, reject) => {
+				webpack({
+					context: project, entry: `./${entry}`, mode: 'production', target: 'node20', node: {__dirname: false}, output: {path: output, filename: 'program.cjs'},
+				}, (failure, stats) => {
+					const {errors, warnings} = stats.toJson();
+					if (failure ?? errors.length > 0) {
+						reject(failure ?? new Error(errors[0]!.message));
+					} else {
+						resolve(warnings.map(({message}) => message));
+					}
+				});
+			});
+		},
+	},
+	{
+		title: 'Rollup',
+		lacks: [lackOfPackage('bundlers', 'rollup')],
+		says: /^Circular dependency: |^"@azure\/logger" is imported by .*, but could not be resolved – treating it as an external dependency/,
+		async bundle(entry, output) {
+			const {nodeResolve} = await importBundler('@rollup/plugin-node-resolve') as {nodeResolve(options: Record<string, unknown>): unknown};
+			const {default: commonjs} = await importBundler('@rollup/plugin-commonjs') as {default(options: Record<string, unknown>): unknown};
+			const {rollup} = await importBundler('rollup') as {rollup: Rollup};
+			return buildWithRollup(rollup, {
+				input: join(project, entry),
+				external: [/^node:/],
+				// Node 20 has no SQLite, for which undici asks where it is used.
+				plugins: [nodeResolve({exportConditions: ['node'], preferBuiltins: true}), commonjs({ignore: ['node:sqlite']})],
+			}, {file: join(output, 'program.cjs'), inlineDynamicImports: true});
+		},
+	},
+	{
+		title: 'Rolldown',
+		lacks: [lackOfPackage('bundlers', 'rolldown')],
+		async bundle(entry, output) {
+			const {rolldown} = await importBundler('rolldown') as {rolldown: Rollup};
+			return buildWithRollup(rolldown, {cwd: project, input: entry, platform: 'node'}, {file: join(output, 'program.cjs'), codeSplitting: false});
+		},
+	},
+];
 
 test.before(() => {
 	mkdirSync(installed, {recursive: true});
@@ -38,111 +165,107 @@ test.before(() => {
 		cpSync(addon, join(target, `azure-shared-token-cache${libc}.node`));
 	}
 
-	writeFileSync(join(project, 'program.ts'), `
-		import {SharedTokenCacheCredential} from 'azure-shared-token-cache';
-
-		async function ask(useNativeAddon: boolean | undefined) {
-			const options = useNativeAddon === undefined ? {} : {useNativeAddon};
-			const {token} = await new SharedTokenCacheCredential(options).getToken('scope/.default');
-			return token;
-		}
-
-		async function main() {
-			console.log(JSON.stringify({
-				token: await ask(undefined).catch(error => error.message),
-				native: await ask(true).catch(error => error.code + ' ' + error.message),
-			}));
-		}
-
-		void main();
-	`);
-	const home = join(folder, 'home', '.IdentityService');
-	mkdirSync(home, {recursive: true});
-	const environment = 'login.microsoftonline.com';
-	writeFileSync(join(home, 'msal.cache.nocae'), JSON.stringify({
-		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
-		RefreshToken: {
-			r: {
-				home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1',
-			},
-		},
-		AccessToken: {
-			t: {
-				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-access', expires_on: '9999999999',
-			},
-		},
-	}));
+	for (const {entry, head} of Object.values(ways)) {
+		writeFileSync(join(project, entry), `${head}\n${program}`);
+	}
 });
 
 test.after.always(() => {
 	rmSync(folder, {recursive: true, force: true});
 });
 
-/** Bundles into a folder of its own. A warning is an error here. */
-async function bundle(name: string, options: Record<string, unknown> = {}): Promise<string> {
-	const output = join(folder, name);
-	const {warnings} = await esbuild.build({
-		absWorkingDir: project,
-		entryPoints: ['program.ts'],
-		bundle: true,
-		platform: 'node',
-		target: 'node20',
-		logLevel: 'silent',
-		outfile: join(output, 'program.js'),
-		...options,
-	});
-	if (warnings.length > 0) {
-		throw new Error(JSON.stringify(warnings));
-	}
+/** An empty folder. */
+const outputFor = (t: ExecutionContext) => mkdtempSync(join(folder, `${t.title.replaceAll(/\W+/g, '-')}-`));
 
-	return output;
-}
-
-async function start(directory: string, program = 'program.js'): Promise<{token: string; native: string; stderr: string}> {
-	const {stdout, stderr} = await run(process.execPath, [program], {
-		cwd: directory,
+/** Runs a program with a cache that has ann's access token, and bob's refresh token for an endpoint of his own. */
+async function start(t: ExecutionContext, file: string): Promise<{token: string; native: string; granted: string; stderr: string}> {
+	const server = await startEntraServer({refreshTokens: {[refreshToken]: bob}});
+	t.teardown(async () => server.close());
+	const home = new TestHome(t);
+	const environment = environmentOfServer(server);
+	home.writeSettled(cacheOf({
+		accounts: [accountRecord(ann), accountRecord(bob, environment)],
+		refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann'), refreshTokenRecord(bob, refreshToken, environment)],
+		accessTokens: [accessTokenRecord(ann, 'FAKE-access', 3600)],
+	}));
+	const authority = join(home.path, 'authority.pem');
+	writeFileSync(authority, server.ca);
+	const {stdout, stderr} = await run(process.execPath, [file], {
+		cwd: dirname(file),
 		env: {
-			PATH: process.env['PATH'] ?? '', HOME: join(folder, 'home'), AZURE_LOG_LEVEL: 'warning', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent',
+			PATH: process.env['PATH'] ?? '', HOME: home.path, AZURE_LOG_LEVEL: 'warning', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent', NODE_EXTRA_CA_CERTS: authority, AUTHORITY: server.origin,
 		},
 	});
-	return {...JSON.parse(stdout) as {token: string; native: string}, stderr};
+	const {token, native, granted} = JSON.parse(stdout) as Record<'token' | 'native' | 'granted', string>;
+	return {
+		token, native, granted: granted === server.grants[0]?.accessToken ? 'granted' : granted, stderr,
+	};
+}
+
+const served = {
+	token: 'FAKE-access', native: 'FAKE-access', granted: 'granted', stderr: '',
+};
+
+function copyPrebuilds(output: string): void {
+	cpSync(join(installed, 'prebuilds'), join(output, 'prebuilds'), {recursive: true});
+}
+
+for (const {title, lacks, says = /^$/, bundle} of bundlers) {
+	for (const [way, {entry}] of Object.entries(ways)) {
+		testWhere(test, [...lacks, lackOfAddon()], `${title}, ${way}, the package in the bundle and its folder prebuilds beside it: the addon is used`, async t => {
+			const output = outputFor(t);
+			const warnings = await bundle(entry, output);
+			t.deepEqual(warnings.filter(warning => !says.test(warning)), []);
+			copyPrebuilds(output);
+			t.deepEqual(readdirSync(output).filter(name => !name.endsWith('.LICENSE.txt')).toSorted(), ['prebuilds', 'program.cjs']);
+			t.deepEqual(await start(t, join(output, 'program.cjs')), served);
+		});
+	}
+
+	testWhere(test, lacks, `${title}, the package in the bundle alone: plaintext is served, and the cure is named`, async t => {
+		const output = outputFor(t);
+		await bundle(ways.import.entry, output);
+		const {token, native, granted, stderr} = await start(t, join(output, 'program.cjs'));
+		t.is(token, 'FAKE-access');
+		t.is(granted, 'granted');
+		t.regex(native, /^STC_ADDON_MISSING .*If the program was bundled, leave this package out of the bundle, or copy its folder prebuilds beside it\./);
+		t.true(native.includes(join(output, 'prebuilds')), native);
+		t.regex(stderr, /The native addon could not be loaded/);
+	});
 }
 
 testWhere(test, [lackOfAddon()], 'esbuild, the package external: the addon is used', async t => {
-	const output = await bundle('external', {external: ['azure-shared-token-cache']});
+	const output = outputFor(t);
+	t.deepEqual(await buildWithEsbuild(ways.import.entry, output, {external: ['azure-shared-token-cache']}), []);
 	cpSync(join(project, 'node_modules'), join(output, 'node_modules'), {recursive: true});
-	t.deepEqual(await start(output), {token: 'FAKE-access', native: 'FAKE-access', stderr: ''});
-});
-
-testWhere(test, [lackOfAddon()], 'esbuild, the package in the bundle and its folder prebuilds beside it: the addon is used', async t => {
-	const output = await bundle('copied');
-	cpSync(join(installed, 'prebuilds'), join(output, 'prebuilds'), {recursive: true});
-	t.deepEqual(readdirSync(output).toSorted(), ['prebuilds', 'program.js']);
-	t.deepEqual(await start(output), {token: 'FAKE-access', native: 'FAKE-access', stderr: ''});
-});
-
-testWhere(test, [lackOfAddon()], 'esbuild, minified: the same', async t => {
-	const output = await bundle('minified', {minify: true});
-	cpSync(join(installed, 'prebuilds'), join(output, 'prebuilds'), {recursive: true});
-	t.deepEqual(await start(output), {token: 'FAKE-access', native: 'FAKE-access', stderr: ''});
-});
-
-test('esbuild, the package in the bundle alone: no error when bundling, plaintext is served, and the cure is named', async t => {
-	const output = await bundle('alone');
-	const {token, native, stderr} = await start(output);
-	t.is(token, 'FAKE-access');
-	t.regex(native, /^STC_ADDON_MISSING .*If the program was bundled, leave this package out of the bundle, or copy its folder prebuilds beside it\./);
-	t.true(native.includes(join(output, 'prebuilds')), native);
-	t.regex(stderr, /The native addon could not be loaded/);
+	t.deepEqual(await start(t, join(output, 'program.cjs')), served);
 });
 
 test('esbuild, an ES module with nothing but a `require` of its own: plaintext is served, and the cure is named', async t => {
-	const output = await bundle('module', {
+	const output = outputFor(t);
+	await buildWithEsbuild(ways.import.entry, output, {
 		format: 'esm',
-		outfile: join(folder, 'module', 'program.mjs'),
+		outfile: join(output, 'program.mjs'),
 		banner: {js: 'import {createRequire as _createRequire} from "node:module"; const require = _createRequire(import.meta.url);'},
 	});
-	const {token, native} = await start(output, 'program.mjs');
+	const {token, native, granted} = await start(t, join(output, 'program.mjs'));
 	t.is(token, 'FAKE-access');
+	t.is(granted, 'granted');
 	t.regex(native, /^STC_ADDON_MISSING .*this bundle is an ES module and has no __dirname.*copy its folder prebuilds beside it/);
 });
+
+type Nft = {nodeFileTrace(files: string[], options: {base: string}): Promise<{fileList: Set<string>; warnings: Set<Error>}>};
+
+for (const [way, {entry}] of Object.entries(ways)) {
+	testWhere(test, [lackOfPackage('bundlers', '@vercel/nft'), lackOfAddon()], `@vercel/nft, ${way}: the files that it finds are all that are needed`, async t => {
+		const output = outputFor(t);
+		const {nodeFileTrace} = await importBundler('@vercel/nft') as Nft;
+		const {fileList, warnings} = await nodeFileTrace([join(project, entry)], {base: project});
+		t.deepEqual([...warnings].filter(({message}) => !/Cannot find module '@azure\/(?:logger|core-tracing)'|Failed to resolve dependency "?@azure/.test(message)), []);
+		for (const file of fileList) {
+			cpSync(join(project, file), join(output, file));
+		}
+
+		t.deepEqual(await start(t, join(output, entry)), served);
+	});
+}

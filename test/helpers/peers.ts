@@ -52,8 +52,13 @@ export function lackOf(peer: PeerName): Lack {
 
 /** Whether a package manager, or a runtime that is not Node, is here. @param name Its package in `test/package-managers`. */
 export function lackOfPackageManager(name: string): Lack {
-	const manifest = fileURLToPath(new URL(`../package-managers/node_modules/${name}/package.json`, import.meta.url));
-	return lackUnless(existsSync(manifest), `${name} is not installed in test/package-managers`, installCommand);
+	return lackOfPackage('package-managers', name);
+}
+
+/** @param folder Below `test`, with a package.json of its own, which `name` is in. */
+export function lackOfPackage(folder: string, name: string): Lack {
+	const manifest = fileURLToPath(new URL(`../${folder}/node_modules/${name}/package.json`, import.meta.url));
+	return lackUnless(existsSync(manifest), `${name} is not installed in test/${folder}`, installCommand);
 }
 
 /** Whether the addon was built. */
