@@ -62,10 +62,29 @@ export async function settle<Found extends Reading>({source, first, read, tryLoc
 
 	const lock = await lockForReading(source, tryLock, lockTimeoutMs);
 	try {
-		return await read();
+		return await readUndisturbed(read);
 	} finally {
 		await lock?.release();
 	}
+}
+
+/** Under the lock, to be believed as it is, unless somebody is writing all the same: by no lock, or by one whose file was deleted. */
+async function readUndisturbed<Found>(read: () => Promise<Found>): Promise<Found> {
+	for (const pauseMs of tornReadPausesMs) {
+		try {
+			// eslint-disable-next-line no-await-in-loop -- see above.
+			return await read();
+		} catch (error) {
+			if (!isChanged(error)) {
+				throw error;
+			}
+		}
+
+		// eslint-disable-next-line no-await-in-loop
+		await sleep(pauseMs);
+	}
+
+	return read();
 }
 
 async function lockForReading({lockPaths}: CacheSource, tryLock: Looks<Reading>['tryLock'], lockTimeoutMs: number): Promise<HeldLock | undefined> {
@@ -86,8 +105,10 @@ export async function isPerhapsTorn(error: unknown, {store, at}: CacheSource): P
 		return false;
 	}
 
-	return error.code === 'STC_CACHE_CHANGED' || (error.code === 'STC_CACHE_CORRUPT' && isRecent(await modifiedMs(at.path ?? '')));
+	return isChanged(error) || (error.code === 'STC_CACHE_CORRUPT' && isRecent(await modifiedMs(at.path ?? '')));
 }
+
+const isChanged = (error: unknown) => error instanceof StoreError && error.code === 'STC_CACHE_CHANGED';
 
 function isRecent(ms: number): boolean {
 	return Math.abs(Date.now() - ms) < settledAfterMs;

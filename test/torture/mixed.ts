@@ -52,6 +52,8 @@ export type MixedReport = {
 	tornByPeers: number;
 	/** How often it was found empty for two seconds, in the middle of such a write. */
 	emptyByPeers: number;
+	/** How often it was written to in every look at it, the one under the lock too, because somebody had deleted that lock's file. */
+	changedByPeers: number;
 	/** How often the cache was read whole and well formed, beside the writers. */
 	readings: number;
 	elapsedMs: number;
@@ -140,6 +142,7 @@ export async function torture({
 			lockFilesDeleted: observer.lockFilesDeleted,
 			tornByPeers: observer.tornByPeers,
 			emptyByPeers: observer.emptyByPeers,
+			changedByPeers: observer.changedByPeers,
 			readings: observer.readings,
 			elapsedMs: Math.round(performance.now() - startMs),
 		};
@@ -157,6 +160,7 @@ class Observer {
 	lockFilesDeleted = 0;
 	tornByPeers = 0;
 	emptyByPeers = 0;
+	changedByPeers = 0;
 	readonly #versions = new Map<string, Set<string>>();
 	/** Stamps of the cache when it was torn or empty. */
 	readonly #broken = new Set<string>();
@@ -230,11 +234,18 @@ class Observer {
 		const source = plaintextFile(this.#path);
 		let last = '';
 		while (!this.#isOver) {
+			const canLoseLock = this.#isDeleting;
 			let read: CacheText | null;
 			try {
 				read = await cache.readText(source);
 			} catch (error) {
-				if ((error as StoreError).code !== 'STC_CACHE_CORRUPT') {
+				const {code} = error as StoreError;
+				if (code === 'STC_CACHE_CHANGED' && canLoseLock) {
+					this.changedByPeers++;
+					continue;
+				}
+
+				if (code !== 'STC_CACHE_CORRUPT') {
 					throw error;
 				}
 

@@ -10,7 +10,9 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {Worker} from 'node:worker_threads';
 import test from 'ava';
 import {SharedCache} from '../../dist/cache.js';
+import {StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/locations.js';
+import {type Reading, settle, tornReadPausesMs} from '../../dist/torn-reads.js';
 import {backends} from '../helpers/backends.js';
 import {accountRecord, ann, cacheOf} from '../helpers/home.js';
 import {query} from '../helpers/written-cache.js';
@@ -62,6 +64,61 @@ for (const {kind} of backends) {
 		t.true(failed > 0);
 	});
 }
+
+/** Looks at a cache that is written to in the first `writes` of them. */
+async function look(writes: number): Promise<{found: Reading | null | StoreError; looks: number; underLock: number; locks: number}> {
+	let looks = 0;
+	let underLock = 0;
+	let locks = 0;
+	let isHeld = false;
+	const read = async () => {
+		looks++;
+		underLock += Number(isHeld);
+		if (looks <= writes) {
+			throw new StoreError('STC_CACHE_CHANGED', 'written to while it was read', {op: 'fstat', store: 'plaintext'});
+		}
+
+		return {sizeBytes: 1, modifiedMs: 0};
+	};
+
+	const found = await settle({
+		source: plaintextFile('/cache'),
+		first: read(),
+		read,
+		async tryLock() {
+			locks++;
+			isHeld = true;
+			return {
+				check: async () => true,
+				touch: async () => undefined,
+				async release() {
+					isHeld = false;
+				},
+			};
+		},
+		lockTimeoutMs: 1000,
+	}).catch((error: unknown) => error as StoreError);
+	return {
+		found, looks, underLock, locks: isHeld ? Number.NaN : locks,
+	};
+}
+
+test('who writes in spite of the lock is waited for as long as one who writes without it', async t => {
+	const whole = {sizeBytes: 1, modifiedMs: 0};
+	const before = tornReadPausesMs.length;
+	t.deepEqual(await look(before - 1), {
+		found: whole, looks: before, underLock: 0, locks: 0,
+	});
+	t.deepEqual(await look(before), {
+		found: whole, looks: before + 1, underLock: 1, locks: 1,
+	});
+	t.deepEqual(await look(before + 3), {
+		found: whole, looks: before + 4, underLock: 4, locks: 1,
+	});
+	const {found, looks, locks} = await look(Infinity);
+	t.is((found as StoreError).code, 'STC_CACHE_CHANGED');
+	t.deepEqual([looks, locks], [(2 * before) + 1, 1]);
+});
 
 /** A thread that writes over the cache, in place and by no lock, as soon as it sees what was just written. */
 const overwriter = `
