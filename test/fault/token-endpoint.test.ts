@@ -12,6 +12,7 @@ import {
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {until} from '../helpers/until.js';
 
 const refreshToken = 'FAKE-refresh-token-of-ann';
 
@@ -619,6 +620,30 @@ test('instance discovery that fails: the error says whose failure it is, and is 
 	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /disableInstanceDiscovery/});
 	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
 	t.is(entra.requests.length, 4);
+});
+
+test('instance discovery is shared by callers: one who aborts ends it for nobody else', async t => {
+	const environment = 'login.discovery-shared.example';
+	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
+	let answer: () => void = () => undefined;
+	const answered = new Promise<void>(resolve => {
+		answer = resolve;
+	});
+	entra.scriptDiscovery(async exchange => {
+		await answered;
+		await faults.slowHeaders(0)(exchange);
+	});
+	const credential = homeAt(t, environment).credential({authorityHost: environment}, entra);
+	const controller = new AbortController();
+	const aborted = t.throwsAsync(credential.getToken('other/.default', {abortSignal: controller.signal}), {name: 'AbortError'});
+	const kept = credential.getToken(scope);
+	await until(() => entra.requests.length > 0);
+	t.is(entra.requests.length, 1);
+	controller.abort(new Error('enough'));
+	t.is(((await aborted)?.cause as Error).message, 'enough');
+	answer();
+	t.is((await kept).token, entra.grants[0]!.accessToken);
+	t.deepEqual(entra.requests.map(({path}) => path.startsWith('/common/discovery/instance')), [true, false]);
 });
 
 for (const environment of ['login.partner.microsoftonline.cn', 'login.chinacloudapi.cn', 'login.microsoftonline.us', 'login.usgovcloudapi.net', 'login.windows.net', 'login.sovcloud-identity.fr']) {
