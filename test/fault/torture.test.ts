@@ -29,6 +29,7 @@ testWhere(test.serial, [lackOfAddon(), lackOf('msal-python')], '4 processes of o
 	// Of those that did not, two may write at once.
 	if (report.pythonStarved === 0) {
 		t.is(report.pythonMissing, 0);
+		t.is(report.signedOutByPeers, 0);
 	}
 
 	t.true(report.pythonEntries > 0);

@@ -54,6 +54,8 @@ export type MixedReport = {
 	emptyByPeers: number;
 	/** How often it was written to in every look at it, the one under the lock too, because somebody had deleted that lock's file. */
 	changedByPeers: number;
+	/** Tokens of ours that were given up and asked for again, because peers left the cache empty for so long that its account counted as signed out. */
+	signedOutByPeers: number;
 	/** How often the cache was read whole and well formed, beside the writers. */
 	readings: number;
 	elapsedMs: number;
@@ -106,12 +108,12 @@ export async function torture({
 		await observer.stopDeleting();
 		// Should a peer have left the cache torn, somebody has to put a copy back before anything can be written.
 		await observer.seesCacheWhole();
-		const kept = await Promise.all(writers.map(async writer => writer.end()));
+		const ends = (await Promise.all(writers.map(async writer => writer.end()))).map(line => JSON.parse(line) as {kept: Record<string, string>; signedOut: number});
 		await observer.end();
 
 		const text = readFileSync(path, 'utf8');
 		const secrets = secretsOf(text);
-		const expected = kept.flatMap(line => Object.values((JSON.parse(line) as {kept: Record<string, string>}).kept));
+		const expected = ends.flatMap(({kept}) => Object.values(kept));
 		const missing = expected.filter(secret => !secrets.has(secret));
 		if (missing.length > 0) {
 			throw new Error(`${missing.length} of our ${expected.length} entries are missing: ${missing.slice(0, 30).join(', ')}. In their places: ${[...secrets].filter(secret => missing.some(each => slotOf(each) === slotOf(secret))).slice(0, 30).join(', ') || 'nothing'}.`);
@@ -143,6 +145,7 @@ export async function torture({
 			tornByPeers: observer.tornByPeers,
 			emptyByPeers: observer.emptyByPeers,
 			changedByPeers: observer.changedByPeers,
+			signedOutByPeers: ends.reduce((sum, {signedOut}) => sum + signedOut, 0),
 			readings: observer.readings,
 			elapsedMs: Math.round(performance.now() - startMs),
 		};

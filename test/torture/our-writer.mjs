@@ -1,7 +1,11 @@
 /**
  * The code under test under torture: writes grants back as the credential does, repairs included. Argument: JSON of {path, name, account,
  * updates, pauseMs}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{name, base, stamp}`, then
- * `{"done": ...}`; on a line on standard input, when no peer is left that could undo a write, it looks once more, and prints `{"kept": ...}`.
+ * `{"done": ...}`; on a line on standard input, when no peer is left that could undo a write, it looks once more, and prints
+ * `{"kept": ..., "signedOut": ...}`.
+ *
+ * Peers that leave the cache empty for seconds look like a user who signed out, whose tokens have to stay away. Then all are asked for again, as
+ * by the callers that come next.
  */
 
 import {once} from 'node:events';
@@ -10,6 +14,7 @@ import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 
 const load = createRequire(import.meta.url);
+const {AzureLogger, setLogLevel} = load('@azure/logger');
 const {SharedCache} = load('../../dist/cache.js');
 const {plaintextFile} = load('../../dist/locations.js');
 const {WriteBack} = load('../../dist/write-back.js');
@@ -27,8 +32,9 @@ const writeBack = new WriteBack(cache, (_, base, stamp) => {
 	print({name, base, stamp});
 });
 const slots = updates / 2;
-/** What has to be there in the end, by slot. */
+/** What has to be there in the end, by slot: the token, and the number of the update. */
 const expected = {};
+const latest = {};
 const nowSec = Math.floor(Date.now() / 1000);
 
 function grantOf(update) {
@@ -36,6 +42,7 @@ function grantOf(update) {
 	const scope = `https://${name}-${slot}.example/.default`;
 	const accessToken = `fake-${name}-${slot}-${update}`;
 	expected[slot] = accessToken;
+	latest[slot] = update;
 	return {
 		response: {accessToken, expiresOnSec: nowSec + 3600 + update, scope},
 		account,
@@ -51,6 +58,22 @@ function grantOf(update) {
 	};
 }
 
+let signedOut = 0;
+let answered = 0;
+setLogLevel('info');
+AzureLogger.log = (...words) => {
+	signedOut += Number(words.join(' ').includes('its account was signed out meanwhile'));
+};
+
+async function askAgainAfterSignOut() {
+	while (answered < signedOut) {
+		answered = signedOut;
+		for (const update of Object.values(latest)) {
+			await writeBack.write(source, grantOf(update));
+		}
+	}
+}
+
 // The work itself holds no event loop: whoever waits for a token does.
 const hold = setInterval(() => undefined, 60_000);
 for (let update = 0; update < updates; update++) {
@@ -58,21 +81,20 @@ for (let update = 0; update < updates; update++) {
 	await writeBack.write(source, grantOf(update));
 	// After half a second it returns, and the write goes on behind it.
 	// eslint-disable-next-line no-unmodified-loop-condition -- it is, by the callback.
-	for (let waits = 1; commits === written; waits++) {
+	while (commits === written) {
 		await sleep(5);
-		if (waits % 3000 === 0) {
-			// Peers have destroyed the account for so long that it counts as signed out: asked for again, as by the next caller.
-			await writeBack.write(source, grantOf(update));
-		}
+		await askAgainAfterSignOut();
 	}
 
 	await sleep(Math.random() * pauseMs);
+	await askAgainAfterSignOut();
 }
 
 print({done: updates});
 await once(process.stdin, 'data');
+await askAgainAfterSignOut();
 await writeBack.repair();
 await writeBack.close();
 clearInterval(hold);
 process.stdin.destroy();
-print({kept: expected});
+print({kept: expected, signedOut});
