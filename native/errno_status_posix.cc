@@ -17,6 +17,9 @@ const char* CureOf(int error) {
     case ENOSPC:
     case EDQUOT:
       return "Free some disk space.";
+    case EMFILE:
+    case ENFILE:
+      return "Too many files are open: close some, or raise the limit (ulimit -n).";
     case EROFS:
       return "Mount the file system for writing, or set tokenCachePersistenceOptions.readOnly.";
     default:

@@ -21,6 +21,8 @@ const char* CureOf(DWORD error) {
     case ERROR_HANDLE_DISK_FULL:
     case kDiskQuotaExceeded:
       return "Free some disk space.";
+    case ERROR_TOO_MANY_OPEN_FILES:
+      return "Too many files are open: close some.";
     case ERROR_WRITE_PROTECT:
       return "Make the volume writable, or set tokenCachePersistenceOptions.readOnly.";
     case ERROR_SHARING_VIOLATION:

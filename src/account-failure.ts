@@ -3,7 +3,7 @@
 import type {AccountCriteria, Selection} from './accounts.js';
 import type {AccountEntry} from './backend.js';
 import type {SourceReading} from './cache.js';
-import {CredentialUnavailableError, type ErrorCode} from './errors.js';
+import {CredentialUnavailableError, detailsOf, type ErrorCode} from './errors.js';
 import {homeTenantOf} from './tenants.js';
 
 /** What was looked for, and how much of it may be told. */
@@ -49,10 +49,7 @@ export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readin
 	}
 
 	if (worst?.error) {
-		const {code, message, op, store, osDomain, osCode} = worst.error;
-		const details = {
-			...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}),
-		};
+		const {code, message} = worst.error;
 		// The message of a file names it already.
 		const subject = message.startsWith(worst.source.label) ? '' : `${worst.source.label}: `;
 		const absent = readings.filter(({slice, error}) => slice === null && error === undefined).map(({source}) => source.label);
@@ -61,7 +58,7 @@ export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readin
 		return new CredentialUnavailableError(
 			code,
 			`SharedTokenCacheCredential: Shared token cache unavailable: ${subject}${message}${elsewhere}`,
-			{cause: worst.error, details},
+			{cause: worst.error, details: detailsOf(worst.error)},
 		);
 	}
 

@@ -17,6 +17,7 @@ import type {GrantedToken} from './granted-tokens.js';
 import {type CacheKind, type CacheSource, cacheSources} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
+import {part} from './part.js';
 import type {Redemption} from './redemption.js';
 import {namedTenant, ownTenant} from './tenants.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from './token-match.js';
@@ -443,7 +444,7 @@ export class Acquisition {
 	/** Loaded when the first token is not in the cache, because that costs a hit's start-up many times over. */
 	#redeemer(): Redemption {
 		if (!this.#redemption) {
-			const {Redemption: Redeemer} = require('./redemption.js') as typeof import('./redemption.js');
+			const {Redemption: Redeemer} = part(() => require('./redemption.js') as typeof import('./redemption.js'));
 			this.#redemption = new Redeemer({settings: this.#settings, cache: this.#cache}, {
 				written: (source, baseStamp, stamp) => {
 					this.#acknowledge(source, baseStamp, stamp);
@@ -476,7 +477,7 @@ export class Acquisition {
 
 /** Loaded when there is something to explain. */
 function inWords() {
-	return require('./account-failure.js') as typeof import('./account-failure.js');
+	return part(() => require('./account-failure.js') as typeof import('./account-failure.js'));
 }
 
 /** The same token does not, though its times read differently once the clock by which they were written is no longer ahead. */

@@ -11,6 +11,7 @@ import {StoreError} from './errors.js';
 import type {CacheSource} from './locations.js';
 import {log} from './log.js';
 import {loadNativeBackend} from './native.js';
+import {part} from './part.js';
 import {joinStamps, signalStamp} from './source-stamps.js';
 
 /** A reading of one source. Exactly one of `slice` and `error` tells what was found; `null` means there is no such cache. */
@@ -159,7 +160,7 @@ export class SharedCache {
 			}
 		}
 
-		const {settle} = require('./torn-reads.js') as typeof import('./torn-reads.js');
+		const {settle} = part(() => require('./torn-reads.js') as typeof import('./torn-reads.js'));
 		return settle({
 			source, first, read, lockTimeoutMs: this.#lockTimeoutMs, tryLock: async paths => this.tryLock(paths),
 		});
@@ -197,24 +198,29 @@ type Backends = {backend?: CacheBackend; nativeError?: StoreError};
 
 /** Loaded when there is something to write, because most processes never have. */
 function forWriting() {
-	return require('./cache-commit.js') as typeof import('./cache-commit.js');
+	return part(() => require('./cache-commit.js') as typeof import('./cache-commit.js'));
 }
 
 const chosenBackends = new Map<boolean | undefined, Backends>();
 
-/** Chosen once per process and preference. The addon and the pure-JS variant are loaded only when they are chosen, for start-up time. */
+/**
+ * Chosen once per process and preference, unless that cannot be said just now. The addon and the pure-JS variant are loaded only when they are
+ * chosen, for start-up time.
+ */
 function chooseBackend(useNativeAddon: boolean | undefined): Backends {
 	let chosen = chosenBackends.get(useNativeAddon);
 	if (!chosen) {
 		chosen = loadBackend(useNativeAddon);
-		chosenBackends.set(useNativeAddon, chosen);
+		if (chosen.nativeError?.code !== 'STC_IO') {
+			chosenBackends.set(useNativeAddon, chosen);
+		}
 	}
 
 	return chosen;
 }
 
 function loadBackend(useNativeAddon: boolean | undefined): Backends {
-	const loadPure = () => (require('./pure.js') as typeof import('./pure.js')).pureBackend;
+	const loadPure = () => part(() => require('./pure.js') as typeof import('./pure.js')).pureBackend;
 	if (useNativeAddon === false) {
 		return {backend: loadPure()};
 	}
@@ -225,7 +231,7 @@ function loadBackend(useNativeAddon: boolean | undefined): Backends {
 	}
 
 	const nativeError = error ? {nativeError: error} : {};
-	if (useNativeAddon) {
+	if (useNativeAddon || error?.code === 'STC_IO') {
 		return nativeError;
 	}
 

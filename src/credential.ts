@@ -1,12 +1,13 @@
 /** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
 
 import type {TokenRequest} from './acquisition.js';
-import {type ErrorCode, invalidArgument} from './errors.js';
+import {type ErrorCode, invalidArgument, toUnavailable} from './errors.js';
 import {Flight, toAbortError} from './flight.js';
 import {holding} from './holding.js';
 import {log} from './log.js';
 import {TokenMemo} from './memo.js';
 import {readSettings, type Settings} from './options.js';
+import {part} from './part.js';
 import {allowedRequestTenant, checkTenantId} from './tenants.js';
 import {withSpan} from './tracing.js';
 import type {
@@ -105,10 +106,14 @@ export class SharedTokenCacheCredential {
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
 		const {acquisition} = this.#memo;
-		// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
-		const reading = new Flight(async () => acquisition.readAll(), () => undefined);
-		const {listAccounts} = require('./account-list.js') as typeof import('./account-list.js');
-		return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
+		try {
+			const {listAccounts} = part(() => require('./account-list.js') as typeof import('./account-list.js'));
+			// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
+			const reading = new Flight(async () => acquisition.readAll(), () => undefined);
+			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
+		} catch (error) {
+			throw toUnavailable(error);
+		}
 	}
 
 	/** Ends connections and background work once no credential with the same settings is left open. May be called again: each call waits for the end. */
@@ -149,7 +154,8 @@ export class SharedTokenCacheCredential {
 				const acquired = await this.#memo.acquire(hotKey, request, {abortSignal, timeoutMs});
 				log.info(() => `SharedTokenCacheCredential => getToken() => SUCCESS. Scopes: ${list.join(', ')}.`);
 				return acquired;
-			} catch (error) {
+			} catch (error_) {
+				const error = toUnavailable(error_);
 				log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${list.join(', ')}. Error message: ${(error as Error).message}`);
 				throw error;
 			}

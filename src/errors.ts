@@ -87,6 +87,19 @@ export class CredentialUnavailableError extends Error {
 	}
 }
 
+export function detailsOf({op, store, osDomain, osCode}: StoreError): StoreErrorDetails {
+	return {
+		...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}),
+	};
+}
+
+/** What the credential's callers are told by a {@link StoreError}, so that a chain goes on. Other errors stay as they are. */
+export function toUnavailable(error: unknown): unknown {
+	return error instanceof StoreError
+		? new CredentialUnavailableError(error.code, `SharedTokenCacheCredential: Shared token cache unavailable: ${error.message}`, {cause: error, details: detailsOf(error)})
+		: error;
+}
+
 /**
  * The user has to act before this token can be had: the request carried `claims` that no cached sign-in satisfies. A chain tries
  * its next credential; an application can sign the user in for `scopes`.
@@ -174,6 +187,13 @@ export class AbortError extends Error {
 export function invalidArgument(message: string): TypeError & {code: ErrorCode} {
 	return Object.assign(new TypeError(oneLine(message)), {code: 'STC_INVALID_ARGUMENT' as const});
 }
+
+/** By an error's code: what fails is one more file, whichever it is. */
+export function isOutOfFiles(code: string | undefined): boolean {
+	return code === 'EMFILE' || code === 'ENFILE';
+}
+
+export const cureOfTooManyFiles = 'Too many files are open: close some, or raise the limit (ulimit -n).';
 
 /** Chains join messages by newlines, and logs are read by line: control characters become spaces. */
 export function oneLine(text: string): string {

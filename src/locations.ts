@@ -8,6 +8,7 @@
 
 import {dirname, join} from 'node:path';
 import type {StoreLocation, StoreName} from './backend.js';
+import {part} from './part.js';
 
 export type CacheKind = 'cae' | 'nocae';
 
@@ -80,7 +81,7 @@ export function cacheSources(kind: CacheKind, settings: LocationSettings): Cache
 
 /** Loaded where the primary sources do not have the account: 4 KB that every other process's first token would pay 0.08 ms for. */
 function further() {
-	return require('./further-locations.js') as typeof import('./further-locations.js');
+	return part(() => require('./further-locations.js') as typeof import('./further-locations.js'));
 }
 
 function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources {

@@ -25,7 +25,10 @@ import {
 	type StoreLocation,
 	type StoreName,
 } from './backend.js';
-import {type ErrorCode, oneLine, StoreError} from './errors.js';
+import {
+	cureOfTooManyFiles, type ErrorCode, isOutOfFiles, oneLine, StoreError,
+} from './errors.js';
+import {part} from './part.js';
 
 /** The addon's version of the interface below. */
 const apiVersion = 1;
@@ -229,7 +232,7 @@ class NativeBackend implements CacheBackend {
 
 /** Loaded where such a cache is looked for, which is where no other has the account. */
 function goCaches() {
-	return require('./go-cache.js') as typeof import('./go-cache.js');
+	return part(() => require('./go-cache.js') as typeof import('./go-cache.js'));
 }
 
 /** `performance.now()` without loading `node:perf_hooks`, which takes 0.4 ms of a process's first token. */
@@ -312,13 +315,18 @@ function toStoreError(failure: unknown, store: StoreName, at: StoreLocation, sit
 }
 
 /**
- * Loads the addon; each later call gives the same answer.
+ * Loads the addon; each later call gives the same answer, unless that was about this moment alone.
  *
- * @returns `backend`, or an `error` with code `STC_ADDON_MISSING` that names what was looked for and what to do.
+ * @returns `backend`, or an `error`: `STC_ADDON_MISSING`, which names what was looked for and what to do, or `STC_IO`, where the process may
+ * open no more files just now.
  */
 export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError} {
-	loaded ??= load(candidates());
-	return loaded;
+	const found = loaded ?? load(candidates());
+	if (found.error?.code !== 'STC_IO') {
+		loaded = found;
+	}
+
+	return found;
 }
 
 let loaded: Loaded | undefined;
@@ -327,8 +335,8 @@ type Loaded = {backend?: CacheBackend; addon?: NativeAddon; error?: StoreError};
 
 /** Where Windows keeps the user's local application data whatever the environment says; `undefined` where nobody tells. */
 export function localAppData(): string | undefined {
-	loaded ??= load(candidates());
-	const found = loaded.addon?.localAppData?.();
+	loadNativeBackend();
+	const found = loaded?.addon?.localAppData?.();
 	return typeof found === 'string' ? found : undefined;
 }
 
@@ -353,6 +361,11 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 		}
 	}
 
+	const lack = lackOfFiles();
+	if (lack !== undefined) {
+		return {error: new StoreError('STC_IO', `The native addon could not be loaded: ${lack}. ${cureOfTooManyFiles}`, {op: 'load'})};
+	}
+
 	if (failures.length === 0) {
 		failures.push('this bundle is an ES module and has no __dirname, so there is nowhere to look');
 	}
@@ -364,6 +377,18 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 			{op: 'load'},
 		),
 	};
+}
+
+/** The error's code if no file can be opened just now: a loader's own words for that depend on the C library. */
+function lackOfFiles(): string | undefined {
+	try {
+		closeSync(openSync(process.execPath, 'r'));
+	} catch (error) {
+		const {code} = error as NodeJS.ErrnoException;
+		return isOutOfFiles(code) ? code : undefined;
+	}
+
+	return undefined;
 }
 
 /**

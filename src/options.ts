@@ -7,6 +7,7 @@ import {localAppData} from './native.js';
 import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './option-checks.js';
+import {part} from './part.js';
 import {publicCloud} from './public-cloud.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 import type {
@@ -155,7 +156,7 @@ export function readSettings(
 
 /** Loaded when one of them is given: 5 KB that the others' first token would pay 0.1 ms for. */
 function rareOptions() {
-	return require('./rare-options.js') as typeof import('./rare-options.js');
+	return part(() => require('./rare-options.js') as typeof import('./rare-options.js'));
 }
 
 function readAuthority(
@@ -177,7 +178,7 @@ function readAuthority(
 }
 
 function parseAuthority(text: string, optionName: string): Authority {
-	const {parseAuthority: parse} = require('./authority.js') as typeof import('./authority.js');
+	const {parseAuthority: parse} = part(() => require('./authority.js') as typeof import('./authority.js'));
 	return parse(text, optionName);
 }
 

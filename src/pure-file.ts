@@ -5,7 +5,7 @@ import {constants as fileConstants} from 'node:fs';
 import {type FileHandle, open, stat} from 'node:fs/promises';
 import {constants as osConstants} from 'node:os';
 import {maxCacheSizeBytes, type StoreLocation, type StoreName} from './backend.js';
-import {StoreError} from './errors.js';
+import {cureOfTooManyFiles, StoreError} from './errors.js';
 
 export type BigStats = {dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs: bigint; uid: bigint; gid: bigint};
 
@@ -156,6 +156,8 @@ export function toStoreError(error: unknown, op: string, path: string): Error {
 const cures: Readonly<Record<string, string>> = {
 	ENOSPC: 'Free some disk space.',
 	EDQUOT: 'Free some disk space.',
+	EMFILE: cureOfTooManyFiles,
+	ENFILE: cureOfTooManyFiles,
 	EROFS: 'Mount the file system for writing, or set tokenCachePersistenceOptions.readOnly.',
 };
 

@@ -14,6 +14,7 @@ import {type Lease, leasePath, takeLease} from './lease.js';
 import type {CacheSource} from './locations.js';
 import {log} from './log.js';
 import type {Settings} from './options.js';
+import {part} from './part.js';
 import {
 	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, namedTenant, organizationsTenant, ownTenant,
 } from './tenants.js';
@@ -176,6 +177,11 @@ export class Redemption {
 	/** @param refreshToken The cached one of `entry`, or what it was rotated to. */
 	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantedToken | GrantRefusal> {
 		const client = this.#tokenClient();
+		if (target) {
+			// Before there is a grant, which would be lost if this could not be loaded then.
+			this.#writer();
+		}
+
 		const {homeAccountId} = account.candidate.account;
 		const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
 		const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
@@ -278,7 +284,7 @@ export class Redemption {
 	/** Loaded when there is something to write, because most processes never have. */
 	#writer(): WriteBack {
 		if (!this.#writeBack) {
-			const {WriteBack: Writer} = require('./write-back.js') as typeof import('./write-back.js');
+			const {WriteBack: Writer} = part(() => require('./write-back.js') as typeof import('./write-back.js'));
 			this.#writeBack = new Writer(this.#cache, this.#on.written);
 			if (this.#isClosed) {
 				// For a grant that came in the turn of the end.
@@ -292,7 +298,7 @@ export class Redemption {
 	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
 	#tokenClient(): TokenClient {
 		if (!this.#client) {
-			const {TokenClient: Client} = require('./token-client.js') as typeof import('./token-client.js');
+			const {TokenClient: Client} = part(() => require('./token-client.js') as typeof import('./token-client.js'));
 			this.#client = new Client(this.#settings);
 		}
 

@@ -5,6 +5,7 @@
 
 import type {CacheAccess} from './cache-access.js';
 import type {CachePlugin, CachePluginOptions} from './cache-plugin.js';
+import {part} from './part.js';
 import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from './types.js';
@@ -30,7 +31,7 @@ export class SharedTokenCache {
 	 * @throws {TypeError} `STC_INVALID_ARGUMENT`.
 	 */
 	constructor(options?: SharedTokenCacheOptions) {
-		const {CacheAccess: Access} = require('./cache-access.js') as typeof import('./cache-access.js');
+		const {CacheAccess: Access} = part(() => require('./cache-access.js') as typeof import('./cache-access.js'));
 		this.#access = new Access(options);
 	}
 
@@ -79,6 +80,6 @@ export class SharedTokenCache {
  * @throws {TypeError} `STC_INVALID_ARGUMENT`.
  */
 export function createCachePlugin(options?: CachePluginOptions): CachePlugin {
-	const {createCachePlugin: create} = require('./cache-plugin.js') as typeof import('./cache-plugin.js');
+	const {createCachePlugin: create} = part(() => require('./cache-plugin.js') as typeof import('./cache-plugin.js'));
 	return create(options);
 }

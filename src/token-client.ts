@@ -3,7 +3,9 @@
 import {createHash, randomUUID} from 'node:crypto';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Authority} from './authority.js';
-import {AuthenticationError, type ErrorResponse} from './errors.js';
+import {
+	AuthenticationError, cureOfTooManyFiles, type ErrorResponse, isOutOfFiles,
+} from './errors.js';
 import {
 	describeErrorResponse,
 	isRefreshTokenDead,
@@ -380,9 +382,10 @@ function toError(
 			'too-large': 'Check that authorityHost is an authority.',
 			proxy: 'Set it to a URL such as "http://proxy.example:3128", or to nothing.',
 		};
+		const cure = isOutOfFiles((outcome.cause as NodeJS.ErrnoException | undefined)?.code) ? cureOfTooManyFiles : cures[outcome.kind];
 		return new AuthenticationError(
 			outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
-			`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}. ${cures[outcome.kind]} Correlation id ${correlationId}.`,
+			`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}. ${cure} Correlation id ${correlationId}.`,
 			{cause: outcome, correlationId},
 		);
 	}

@@ -1,5 +1,6 @@
 /** Spans through the application's `@azure/core-tracing`, where it has one and a caller passes a tracing context. */
 
+import {isOutOfFiles} from './errors.js';
 import type {GetTokenOptions} from './types.js';
 import {packageName, packageVersion} from './version.js';
 
@@ -16,16 +17,19 @@ export async function withSpan<Result>(name: string, options: GetTokenOptions, c
 		return callback();
 	}
 
-	tracingClient ??= findTracingClient();
+	if (tracingClient === undefined) {
+		tracingClient = findTracingClient();
+	}
+
 	return tracingClient ? tracingClient.withSpan(name, {tracingOptions: options.tracingOptions}, callback) : callback();
 }
 
-function findTracingClient(): TracingClient | null {
+function findTracingClient(): TracingClient | null | undefined {
 	try {
 		const {createTracingClient} = require('@azure/core-tracing') as {createTracingClient(options: object): TracingClient};
 		return createTracingClient({namespace: 'Microsoft.AAD', packageName, packageVersion});
-	} catch {
-		// An optional peer: the application has none.
-		return null;
+	} catch (error) {
+		// An optional peer: the application has none, unless it only could not be loaded just now.
+		return isOutOfFiles((error as NodeJS.ErrnoException).code) ? undefined : null;
 	}
 }

@@ -476,6 +476,20 @@ test('nobody listens: STC_NETWORK with the cause', async t => {
 	t.truthy(error.cause);
 });
 
+test('no socket to be had: the cure is that of too many open files, not that of a network', async t => {
+	const home = new TestHome(t);
+	home.writeAccount(ann, refreshToken);
+	const dispatcher = {
+		dispatch: () => true,
+		async request() {
+			throw Object.assign(new Error('connect EMFILE 127.0.0.1:443'), {code: 'EMFILE', syscall: 'connect'});
+		},
+	};
+	const error = await t.throwsAsync<AuthenticationError>(home.credential({retryOptions: {maxRetries: 0}, dispatcher}).getToken(scope), {name: 'AuthenticationError'});
+	t.is(error.code, 'STC_NETWORK');
+	t.regex(error.message, /: EMFILE\. Too many files are open: close some, or raise the limit \(ulimit -n\)\. Correlation id /);
+});
+
 test('requestOptions.timeout against a slow body; another caller with more patience gets the token', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.slowBody(5)]});
 	const patient = credential.getToken(scope);

@@ -1,0 +1,38 @@
+/** Parts of the package that are loaded when they are needed, and cannot be. */
+
+import {createRequire} from 'node:module';
+import test from 'ava';
+import {StoreError} from '../../dist/errors.js';
+import {part} from '../../dist/part.js';
+
+const load = createRequire(import.meta.url);
+
+test('a part that is there', t => {
+	t.is(part(() => 'exports'), 'exports');
+});
+
+test('a part whose file is gone, as when the package is replaced while the program runs', t => {
+	const error = t.throws(() => part(() => load('./no-such-part.js') as unknown), {instanceOf: StoreError});
+	t.is(error.code, 'STC_IO');
+	t.is(error.message, 'A part of this package could not be loaded: MODULE_NOT_FOUND. Reinstall the package, and start the program anew.');
+	t.is((error.cause as NodeJS.ErrnoException).code, 'MODULE_NOT_FOUND');
+});
+
+test('a part whose file cannot be opened', t => {
+	const cause = Object.assign(new Error('ENFILE: file table overflow, open \'/part.js\''), {code: 'ENFILE', errno: -23, syscall: 'open'});
+	const error = t.throws(() => part(() => {
+		throw cause;
+	}), {instanceOf: StoreError});
+	t.is(error.message, 'A part of this package could not be loaded: ENFILE. Too many files are open: close some, or raise the limit (ulimit -n).');
+	t.like(error, {
+		code: 'STC_IO', op: 'load', osDomain: 'errno', osCode: 23, cause,
+	});
+});
+
+test('faults of the part\'s own stay what they are', t => {
+	for (const fault of [new TypeError('a bug'), new StoreError('STC_IO', 'of a part within'), Object.assign(new TypeError('x'), {code: 'STC_INVALID_ARGUMENT'})]) {
+		t.throws(() => part(() => {
+			throw fault;
+		}), {is: fault});
+	}
+});
