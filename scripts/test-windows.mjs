@@ -131,7 +131,7 @@ async function runAvaInside(wine, {label, node, files, patterns}, tally) {
 		throw new StepFailure('no blob was written', write.stderr);
 	}
 
-	const result = await wine.run([
+	const run = async () => wine.run([
 		node,
 		// By the path under which the tests find it, or there would be two of it.
 		'node_modules/ava/entrypoints/cli.mjs',
@@ -139,6 +139,12 @@ async function runAvaInside(wine, {label, node, files, patterns}, tally) {
 		...patterns.map(pattern => `--match=${pattern}`),
 		...files.map(file => file.replace(/\.ts$/, '.js')),
 	], {cwd: wine.folder, env: environment, timeoutMs: avaTimeoutMs});
+	let result = await run();
+	if (result.headless.length > 0) {
+		console.log(`  again: ${label}. Wine lost the first thread of process ${result.headless.join(', ')}, so that nobody hears of its end.`);
+		result = await run();
+	}
+
 	count(label, result, tally);
 }
 

@@ -31,7 +31,68 @@ export async function compile(args) {
 	await runOrFail(compiler, args);
 }
 
-/** @typedef {{exitCode: number | null, stdout: string, stderr: string}} WineResult `exitCode` `null`: ended by the time limit. */
+/**
+ * @typedef {object} WineResult
+ * @property {number | null} exitCode `null`: ended by the time limit.
+ * @property {string} stdout
+ * @property {string} stderr
+ * @property {number[]} headless Processes that Wine lost: see {@link Headless}.
+ */
+
+/** A look at all processes is taken this often, milliseconds, and this many of them in a row have to find one headless. */
+const lookMs = 5000;
+const looksInARow = 3;
+
+/**
+ * Programs whose first thread is gone while their others wait. Wine 8 does that to itself once in a long while on a busy machine: the thread ends
+ * in the middle of a call to Wine's server, and whoever started the program waits for its end for ever. They are ended for good.
+ */
+class Headless {
+	/** Those that were ended. @type {number[]} */
+	ended = [];
+	#prefix;
+	/** @type {Map<number, number>} */
+	#looks = new Map();
+	#timer;
+
+	/** @param {string} prefix Whose programs are looked at. */
+	constructor(prefix) {
+		this.#prefix = prefix;
+		this.#timer = setInterval(() => {
+			this.#look();
+		}, lookMs);
+	}
+
+	stop() {
+		clearInterval(this.#timer);
+	}
+
+	#look() {
+		const found = fs.readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => this.#isHeadless(pid));
+		this.#looks = new Map(found.map(pid => [pid, (this.#looks.get(pid) ?? 0) + 1]));
+		for (const [pid, looks] of this.#looks) {
+			if (looks === looksInARow) {
+				this.ended.push(pid);
+				process.kill(pid, 'SIGKILL');
+			}
+		}
+	}
+
+	#isHeadless(pid) {
+		try {
+			if (!/^State:\tZ/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))) {
+				return false;
+			}
+
+			// The first thread has nothing left to tell.
+			const other = fs.readdirSync(`/proc/${pid}/task`).find(task => Number(task) !== pid);
+			return other !== undefined && fs.readFileSync(`/proc/${pid}/task/${other}/environ`, 'utf8').split('\0').includes(`WINEPREFIX=${this.#prefix}`);
+		} catch {
+			// It ended just now.
+			return false;
+		}
+	}
+}
 
 /** A Windows of its own. */
 export class Wine {
@@ -84,10 +145,14 @@ export class Wine {
 		const child = spawn('wine', command, {
 			cwd, env: {...this.#environment, ...env}, stdio: ['ignore', stdout, stderr], timeout: timeoutMs, killSignal: 'SIGKILL',
 		});
+		const headless = new Headless(this.#environment.WINEPREFIX);
 		try {
 			const [exitCode] = await once(child, 'exit');
-			return {exitCode, stdout: fs.readFileSync(stdoutPath, 'utf8'), stderr: fs.readFileSync(stderrPath, 'utf8')};
+			return {
+				exitCode, stdout: fs.readFileSync(stdoutPath, 'utf8'), stderr: fs.readFileSync(stderrPath, 'utf8'), headless: headless.ended,
+			};
 		} finally {
+			headless.stop();
 			fs.closeSync(stdout);
 			fs.closeSync(stderr);
 		}

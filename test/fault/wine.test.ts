@@ -1,0 +1,25 @@
+/** What runs the tests for Windows does not wait for ever where Wine loses a program's first thread. */
+
+import {join} from 'node:path';
+import {fileURLToPath} from 'node:url';
+import test from 'ava';
+import {checkWine, compile, Wine} from '../../scripts/lib/wine.mjs';
+import {type Lack, testWhere} from '../helpers/peers.js';
+
+function lackOfWine(): Lack {
+	try {
+		checkWine();
+		return undefined;
+	} catch (error) {
+		return (error as Error).message;
+	}
+}
+
+testWhere(test, [lackOfWine()], 'a program whose first thread is gone is ended, and whoever waits for its end hears of it', async t => {
+	const wine = await Wine.start();
+	t.teardown(async () => wine.end());
+	const program = join(wine.folder, 'headless.exe');
+	await compile(['-std=c++17', '-static', '-o', program, fileURLToPath(new URL('../helpers/headless-win.cc', import.meta.url))]);
+	const {exitCode, stdout, headless} = await wine.run([program], {timeoutMs: 90_000});
+	t.deepEqual([exitCode, stdout.trim(), headless.length], [0, '0', 1]);
+});

@@ -1,0 +1,28 @@
+// A program that starts itself once more and waits for that one's end, which it prints: 0, as
+// WaitForSingleObject has it. The other's first thread ends behind the back of Wine, by the system
+// call of Linux, while another thread sleeps.
+
+#include <windows.h>
+
+#include <cstdio>
+#include <string>
+#include <thread>
+
+int main(int count, char** values) {
+  if (count > 1) {
+    std::thread other([] { Sleep(INFINITE); });
+    // exit, of this thread alone. Source: Linux, arch/x86/entry/syscalls/syscall_64.tbl.
+    asm volatile("syscall" : : "a"(60), "D"(0) : "rcx", "r11", "memory");
+    return 1;
+  }
+  std::string command = "\"" + std::string(values[0]) + "\" headless";
+  STARTUPINFOA start = {};
+  start.cb = sizeof start;
+  PROCESS_INFORMATION child;
+  if (!CreateProcessA(nullptr, command.data(), nullptr, nullptr, FALSE, 0, nullptr, nullptr, &start,
+                      &child)) {
+    return 2;
+  }
+  std::printf("%lu\n", WaitForSingleObject(child.hProcess, INFINITE));
+  return 0;
+}
