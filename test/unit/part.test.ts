@@ -25,8 +25,9 @@ test('a part whose file cannot be opened', t => {
 	}), {instanceOf: StoreError});
 	t.is(error.message, 'A part of this package could not be loaded: ENFILE. Too many files are open: close some, or raise the limit (ulimit -n).');
 	t.like(error, {
-		code: 'STC_IO', op: 'load', osDomain: 'errno', osCode: 23, cause,
+		code: 'STC_IO', op: 'load', osDomain: 'errno', osCode: 23,
 	});
+	t.is(error.cause, cause);
 });
 
 test('faults of the part\'s own stay what they are', t => {
