@@ -204,16 +204,15 @@ function forWriting() {
 const chosenBackends = new Map<boolean | undefined, Backends>();
 
 /**
- * Chosen once per process and preference, unless that cannot be said just now. The addon and the pure-JS variant are loaded only when they are
- * chosen, for start-up time.
+ * Chosen once per process and preference. The addon and the pure-JS variant are loaded only when they are chosen, for start-up time.
+ *
+ * @throws {StoreError} `STC_IO` where neither can be loaded just now.
  */
 function chooseBackend(useNativeAddon: boolean | undefined): Backends {
 	let chosen = chosenBackends.get(useNativeAddon);
 	if (!chosen) {
 		chosen = loadBackend(useNativeAddon);
-		if (chosen.nativeError?.code !== 'STC_IO') {
-			chosenBackends.set(useNativeAddon, chosen);
-		}
+		chosenBackends.set(useNativeAddon, chosen);
 	}
 
 	return chosen;
@@ -231,7 +230,7 @@ function loadBackend(useNativeAddon: boolean | undefined): Backends {
 	}
 
 	const nativeError = error ? {nativeError: error} : {};
-	if (useNativeAddon || error?.code === 'STC_IO') {
+	if (useNativeAddon) {
 		return nativeError;
 	}
 

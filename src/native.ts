@@ -315,18 +315,14 @@ function toStoreError(failure: unknown, store: StoreName, at: StoreLocation, sit
 }
 
 /**
- * Loads the addon; each later call gives the same answer, unless that was about this moment alone.
+ * Loads the addon; each later call gives the same answer.
  *
- * @returns `backend`, or an `error`: `STC_ADDON_MISSING`, which names what was looked for and what to do, or `STC_IO`, where the process may
- * open no more files just now.
+ * @returns `backend`, or an `error` with code `STC_ADDON_MISSING` that names what was looked for and what to do.
+ * @throws {StoreError} `STC_IO`, where the process may open no more files just now: whether there is an addon cannot be said.
  */
 export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError} {
-	const found = loaded ?? load(candidates());
-	if (found.error?.code !== 'STC_IO') {
-		loaded = found;
-	}
-
-	return found;
+	loaded ??= load(candidates());
+	return loaded;
 }
 
 let loaded: Loaded | undefined;
@@ -335,12 +331,22 @@ type Loaded = {backend?: CacheBackend; addon?: NativeAddon; error?: StoreError};
 
 /** Where Windows keeps the user's local application data whatever the environment says; `undefined` where nobody tells. */
 export function localAppData(): string | undefined {
-	loadNativeBackend();
-	const found = loaded?.addon?.localAppData?.();
+	try {
+		loaded ??= load(candidates());
+	} catch {
+		// It cannot be said just now.
+		return undefined;
+	}
+
+	const found = loaded.addon?.localAppData?.();
 	return typeof found === 'string' ? found : undefined;
 }
 
-/** Loads the first of `paths` that is an addon of the right kind. `open` gives what a file exports, and throws if it cannot. */
+/**
+ * Loads the first of `paths` that is an addon of the right kind. `open` gives what a file exports, and throws if it cannot.
+ *
+ * @throws {StoreError} As {@link loadNativeBackend}.
+ */
 export function load(paths: Iterable<string>, open: (path: string) => unknown = openAddon): Loaded {
 	const failures: string[] = [];
 	for (const path of paths) {
@@ -363,7 +369,7 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 
 	const lack = lackOfFiles();
 	if (lack !== undefined) {
-		return {error: new StoreError('STC_IO', `The native addon could not be loaded: ${lack}. ${cureOfTooManyFiles}`, {op: 'load'})};
+		throw new StoreError('STC_IO', `The native addon could not be loaded: ${lack}. ${cureOfTooManyFiles}`, {op: 'load'});
 	}
 
 	if (failures.length === 0) {

@@ -177,16 +177,16 @@ export class Redemption {
 	/** @param refreshToken The cached one of `entry`, or what it was rotated to. */
 	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantedToken | GrantRefusal> {
 		const client = this.#tokenClient();
-		if (target) {
-			// Before there is a grant, which would be lost if this could not be loaded then.
-			this.#writer();
-		}
-
 		const {homeAccountId} = account.candidate.account;
 		const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
 		const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
 		if (known) {
 			return known.refusal;
+		}
+
+		if (target) {
+			// Before there is a grant, which would be lost if this could not be loaded then.
+			this.#writer();
 		}
 
 		const moment = this.granted.now();

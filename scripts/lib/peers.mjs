@@ -36,18 +36,14 @@ export async function installPeers(folder = 'test/peers') {
 	}
 
 	removeStamp(stamp);
-	const done = [];
-	if (!isInstalled(fromRoot(folder))) {
-		done.push(await installPackages(fromRoot(folder)));
-	}
-
+	const done = [await installPackages(fromRoot(folder))];
 	if (!await keytarLoads(keytarBinary)) {
 		await compileKeytar(folder, keytarBinary);
 		done.push('keytar compiled');
 	}
 
 	writeStamp(stamp, locked());
-	return done.join(', ') || 'as locked';
+	return done.join(', ');
 }
 
 async function compileKeytar(folder, keytarBinary) {

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import {readElf} from './elf.mjs';
 import {unpackForeign} from './foreign-debian.mjs';
-import {isInstalled, npm} from './npm.mjs';
+import {installPackages} from './npm.mjs';
 import {fromRoot} from './paths.mjs';
 import {runOrFail} from './run.mjs';
 
@@ -55,13 +55,8 @@ export const debianPackages = {
 
 /** @returns {Promise<string>} What was done. */
 export async function installRuntimes() {
-	if (isInstalled(packages)) {
-		return 'as locked';
-	}
-
 	// `--force`: most of them are for another CPU or C library than this machine's.
-	await npm(['ci', '--ignore-scripts', '--force', '--no-audit', '--no-fund'], {cwd: packages});
-	return 'installed';
+	return installPackages(packages, ['--force']);
 }
 
 function standIn(name, target, prepare) {
