@@ -29,7 +29,7 @@
           ],
           # nodelete: a worker that ends would unload the addon from under a thread that still waits for a keyring.
           "ldflags": [
-            "-Wl,--version-script=<(module_root_dir)/native/exports_linux.map", "-Wl,--no-undefined-version",
+            "-Wl,--version-script=<(module_root_dir)/native/addon/exports_linux.map", "-Wl,--no-undefined-version",
             "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,nodelete", "-pthread"
           ],
           "libraries": ["-ldl"]
@@ -44,7 +44,7 @@
             "GCC_OPTIMIZATION_LEVEL": "3",
             "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow"],
             "OTHER_CPLUSPLUSFLAGS": ["-fstack-protector-strong"],
-            "OTHER_LDFLAGS": ["-Wl,-exported_symbols_list,<(module_root_dir)/native/exports_mac.txt"]
+            "OTHER_LDFLAGS": ["-Wl,-exported_symbols_list,<(module_root_dir)/native/addon/exports_mac.txt"]
           },
           "libraries": ["-framework CoreFoundation", "-framework Security"]
         }],

@@ -1,6 +1,6 @@
 /**
- * Prints the addon's sources for one system, for binding.gyp: those whose name ends in its suffix, and those without one. A new
- * file in native/ or native/stores/ is compiled by being there.
+ * Prints the addon's sources for one system, for binding.gyp: the files whose name ends in that system's suffix, and the files without
+ * a suffix. A new file anywhere in native/ is compiled without being listed.
  *
  * Usage: node scripts/native-sources.js <linux|mac|win>
  */
@@ -28,10 +28,9 @@ if (!Object.hasOwn(suffixesOf, system)) {
 	throw new Error(`native-sources: the system has to be one of ${Object.keys(suffixesOf).join(', ')}.`);
 }
 
-for (const directory of ['native', 'native/stores']) {
-	for (const file of fs.readdirSync(path.join(root, directory)).toSorted()) {
-		if (file.endsWith('.cc') && belongsTo(system, file)) {
-			console.log(`${directory}/${file}`);
-		}
+const native = path.join(root, 'native');
+for (const file of fs.readdirSync(native, {recursive: true}).toSorted()) {
+	if (file.endsWith('.cc') && belongsTo(system, file)) {
+		console.log(path.posix.join('native', ...file.split(path.sep)));
 	}
 }

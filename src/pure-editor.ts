@@ -1,6 +1,6 @@
 /**
  * Changing records of MSAL's cache by splicing its text, so that every byte that is not concerned survives: the twin of
- * `native/cache_editor.cc`, whose header says exactly what comes out. `test/conformance` holds both to the same bytes.
+ * `native/cache/cache_editor.cc`, whose header says exactly what comes out. `test/conformance` holds both to the same bytes.
  */
 
 import type {

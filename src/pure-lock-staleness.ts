@@ -1,7 +1,7 @@
 /**
  * Whether a lock file in the way was left behind, as far as Node can tell: its text names the writer, the system knows whether that
  * lives, and time stamps tell how long it has been so. The addon asks the kernel first, and then goes by the same rules
- * (`native/file_lock_posix.cc`).
+ * (`native/io/file_lock_posix.cc`).
  */
 
 import {readFile, readlink, statfs} from 'node:fs/promises';

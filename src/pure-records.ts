@@ -1,4 +1,4 @@
-/** Reading the fields of a parsed record as the addon does (`native/cache_record.h`). */
+/** Reading the fields of a parsed record as the addon does (`native/cache/cache_record.h`). */
 
 import type {Json} from './pure-file.js';
 

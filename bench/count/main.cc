@@ -11,12 +11,12 @@
 #include <string_view>
 #include <utility>
 
-#include "cache_editor.h"
-#include "cache_scanner.h"
+#include "cache/cache_editor.h"
+#include "cache/cache_scanner.h"
 #include "made_cache.h"
-#include "memory_source.h"
-#include "record_index.h"
-#include "text_hash.h"
+#include "io/memory_source.h"
+#include "cache/record_index.h"
+#include "json/text_hash.h"
 
 // The secret of text_hash.cc comes from here. Where keys fall in an index depends on it, and so
 // does the number of steps to find them: here it has to be the same in each run.

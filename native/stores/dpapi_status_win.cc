@@ -1,7 +1,7 @@
-#include "dpapi_status_win.h"
+#include "stores/dpapi_status_win.h"
 
-#include "../win32_status.h"
-#include "../windows_api.h"
+#include "base/win32_status.h"
+#include "base/windows_api.h"
 // Behind the others: it needs what they include.
 #include <wincrypt.h>
 

@@ -2,12 +2,12 @@
 // so: for the current user, without further entropy. Source: ProtectedData of .NET with
 // DataProtectionScope.CurrentUser; MSAL extensions for Python, Node, Go and Java.
 
-#include "../secret_source.h"
-#include "../secret_store.h"
-#include "../wide_path.h"
-#include "cache_file_win.h"
-#include "dpapi_status_win.h"
-#include "file_commit_win.h"
+#include "base/wide_path.h"
+#include "io/cache_file_win.h"
+#include "io/secret_source.h"
+#include "stores/dpapi_status_win.h"
+#include "stores/file_commit_win.h"
+#include "stores/secret_store.h"
 // Behind the others: it needs what they include.
 #include <wincrypt.h>
 

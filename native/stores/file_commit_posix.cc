@@ -1,4 +1,4 @@
-#include "file_commit_posix.h"
+#include "stores/file_commit_posix.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,17 +20,17 @@
 #include <unordered_set>
 #include <utility>
 
-#include "../cache_editor.h"
-#include "../errno_status.h"
-#include "../file_times.h"
-#include "../memory_source.h"
-#include "../never_destroyed.h"
-#include "../reader_threads.h"
-#include "../secure_bytes.h"
-#include "../temp_name.h"
-#include "../unique_fd.h"
-#include "../window.h"
-#include "cache_file_posix.h"
+#include "base/errno_status.h"
+#include "base/no_destructor.h"
+#include "base/secure_bytes.h"
+#include "cache/cache_editor.h"
+#include "io/buffer_pool.h"
+#include "io/cache_file_posix.h"
+#include "io/file_times.h"
+#include "io/memory_source.h"
+#include "io/reader_threads.h"
+#include "io/temp_name.h"
+#include "io/unique_fd.h"
 
 namespace stc {
 

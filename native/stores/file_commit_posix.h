@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "../commit.h"
-#include "../status.h"
+#include "base/status.h"
+#include "stores/commit.h"
 
 namespace stc {
 

@@ -1,4 +1,4 @@
-#include "file_commit_win.h"
+#include "stores/file_commit_win.h"
 
 #include <chrono>
 #include <cstdlib>
@@ -9,13 +9,13 @@
 #include <unordered_set>
 #include <utility>
 
-#include "../cache_editor.h"
-#include "../file_replace.h"
-#include "../memory_source.h"
-#include "../never_destroyed.h"
-#include "../temp_name.h"
-#include "../wide_path.h"
-#include "cache_file_win.h"
+#include "base/no_destructor.h"
+#include "base/wide_path.h"
+#include "cache/cache_editor.h"
+#include "io/cache_file_win.h"
+#include "io/file_replace.h"
+#include "io/memory_source.h"
+#include "io/temp_name.h"
 
 namespace stc {
 

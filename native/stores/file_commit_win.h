@@ -5,9 +5,9 @@
 
 #include <string>
 
-#include "../commit.h"
-#include "../secure_bytes.h"
-#include "../status.h"
+#include "base/secure_bytes.h"
+#include "base/status.h"
+#include "stores/commit.h"
 
 namespace stc {
 

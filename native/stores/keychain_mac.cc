@@ -26,12 +26,12 @@
 #include <utility>
 #include <vector>
 
-#include "../item_commit.h"
-#include "../keep_loaded.h"
-#include "../never_destroyed.h"
-#include "../secret_source.h"
-#include "../secret_store.h"
-#include "keychain_api_mac.h"
+#include "base/keep_loaded.h"
+#include "base/no_destructor.h"
+#include "io/secret_source.h"
+#include "stores/item_commit.h"
+#include "stores/keychain_api_mac.h"
+#include "stores/secret_store.h"
 
 #if defined(__clang__)
 // See keychain_api_mac.h for why these functions.

@@ -1,4 +1,4 @@
-#include "libsecret_api_linux.h"
+#include "stores/libsecret_api_linux.h"
 
 #include <dlfcn.h>
 

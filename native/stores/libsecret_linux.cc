@@ -10,11 +10,11 @@
 #include <thread>
 #include <utility>
 
-#include "../base64.h"
-#include "../item_commit.h"
-#include "../secret_source.h"
-#include "../secret_store.h"
-#include "libsecret_api_linux.h"
+#include "io/secret_source.h"
+#include "json/base64.h"
+#include "stores/item_commit.h"
+#include "stores/libsecret_api_linux.h"
+#include "stores/secret_store.h"
 
 namespace stc {
 

@@ -1,11 +1,11 @@
 // Plaintext caches on POSIX systems: a file as MSAL writes it.
 
-#include "../secret_store.h"
-#include "cache_file_posix.h"
+#include "io/cache_file_posix.h"
+#include "stores/secret_store.h"
 #if defined(__linux__)
-#include "cached_file_linux.h"
+#include "io/cached_file_linux.h"
 #endif
-#include "file_commit_posix.h"
+#include "stores/file_commit_posix.h"
 
 namespace stc {
 

@@ -1,9 +1,9 @@
 // Plaintext caches on Windows: a file as MSAL writes it, that a program named. The shared caches
 // are DPAPI's.
 
-#include "../secret_store.h"
-#include "cache_file_win.h"
-#include "file_commit_win.h"
+#include "io/cache_file_win.h"
+#include "stores/file_commit_win.h"
+#include "stores/secret_store.h"
 
 namespace stc {
 

@@ -182,7 +182,7 @@ function kernelSources() {
 	}
 
 	// Headers without a source of their name say in which file what they declare is.
-	found.add(fromRoot('native', 'edit_plan.cc'));
+	found.add(fromRoot('native', 'cache', 'edit_plan.cc'));
 	return [...found].filter(file => file.endsWith('.cc')).map(file => path.relative(root, file)).toSorted();
 }
 

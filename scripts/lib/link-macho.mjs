@@ -31,7 +31,7 @@ export async function linkMacho(target, sources, file) {
 		oldestMacos,
 		oldestMacos,
 		'-exported_symbols_list',
-		'native/exports_mac.txt',
+		'native/addon/exports_mac.txt',
 		'-dead_strip',
 		'-S',
 		'-x',

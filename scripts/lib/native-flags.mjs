@@ -48,7 +48,7 @@ export function linkerFlags({system}) {
 
 const linkerFlagsOf = {
 	linux: [
-		'-Wl,--version-script=native/exports_linux.map',
+		'-Wl,--version-script=native/addon/exports_linux.map',
 		'-Wl,--no-undefined-version',
 		'-Wl,--build-id=none',
 		'-Wl,--gc-sections',

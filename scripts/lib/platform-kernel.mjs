@@ -11,7 +11,7 @@ import {zig} from './toolchain.mjs';
 export async function testNeonKernel() {
 	const program = fromRoot('.cache', 'platforms', 'plain_run_test');
 	fs.mkdirSync(path.dirname(program), {recursive: true});
-	await runOrFail(zig, ['c++', '-target', 'aarch64-linux-musl', '-std=c++17', '-O2', '-static', '-I', 'native', 'test/native/plain_run_test.cc', 'native/cpu_features.cc', '-o', program]);
+	await runOrFail(zig, ['c++', '-target', 'aarch64-linux-musl', '-std=c++17', '-O2', '-static', '-I', 'native', 'test/native/plain_run_test.cc', 'native/base/cpu_features.cc', '-o', program]);
 	const {stdout} = await runOrFail('qemu-aarch64-static', [program]);
 	if (!stdout.startsWith('NEON ')) {
 		throw new StepFailure(`this is not the kernel for arm64: ${stdout.trim()}`);

@@ -45,7 +45,7 @@ for (const {kernel, flags, lack} of kernels) {
 			'-I',
 			join(root, 'native'),
 			join(root, 'test', 'native', 'plain_run_test.cc'),
-			join(root, 'native', 'cpu_features.cc'),
+			join(root, 'native', 'base', 'cpu_features.cc'),
 			'-o',
 			program,
 		], {stdio: ['ignore', 'ignore', 'inherit']});

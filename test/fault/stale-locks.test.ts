@@ -1,6 +1,6 @@
 /**
  * Lock files whose holders died, forgot them or never were: each kind is taken over within its bound, and that of a live young holder
- * never. The bounds are those of `native/file_lock_posix.cc`.
+ * never. The bounds are those of `native/io/file_lock_posix.cc`.
  */
 
 import {execFile, spawn, spawnSync} from 'node:child_process';

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "commit.h"
+#include "stores/commit.h"
 #include "stores/file_commit_posix.h"
 
 namespace {

@@ -3,7 +3,7 @@
 #include "stores/dpapi_status_win.h"
 
 #include "tap.h"
-#include "windows_api.h"
+#include "base/windows_api.h"
 // Behind the others: it needs what they include.
 #include <wincrypt.h>
 

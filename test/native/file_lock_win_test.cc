@@ -8,7 +8,7 @@
 #include <memory>
 #include <thread>
 
-#include "file_lock.h"
+#include "io/file_lock.h"
 #include "tap.h"
 #include "windows_fixture.h"
 

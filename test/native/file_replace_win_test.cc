@@ -3,8 +3,8 @@
 //
 // Run without arguments it is the test and prints TAP; with arguments, a child of the test.
 
-#include "file_replace.h"
-#include "own_permissions_win.h"
+#include "io/file_replace.h"
+#include "io/own_permissions_win.h"
 #include "tap.h"
 #include "windows_fixture.h"
 

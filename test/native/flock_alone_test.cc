@@ -18,7 +18,7 @@ namespace {
 constexpr int kOpenFileLock = F_OFD_GETLK;
 }
 #undef F_OFD_SETLK
-#include "file_lock_posix.cc"  // NOLINT: for the line above
+#include "io/file_lock_posix.cc"  // NOLINT: for the line above
 #include "tap.h"
 
 namespace {

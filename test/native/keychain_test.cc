@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "keychain_stand_in.h"
-#include "secret_store.h"
+#include "stores/secret_store.h"
 #include "tap.h"
 
 namespace {

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "cache_scanner.h"
-#include "cancellation.h"
-#include "commit.h"
-#include "secret_store.h"
+#include "cache/cache_scanner.h"
+#include "base/cancellation.h"
+#include "stores/commit.h"
+#include "stores/secret_store.h"
 
 namespace stc {
 

@@ -2,7 +2,7 @@
 // it are the addon and a libnode.dll, which has them all: see scripts/test-windows.mjs.
 
 #include "tap.h"
-#include "windows_api.h"
+#include "base/windows_api.h"
 
 namespace {
 

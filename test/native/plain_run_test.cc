@@ -1,9 +1,9 @@
 // SkipPlain against a loop over bytes: every length, place and kind of end, then random text.
 // Compiled once for each kernel that this processor runs.
 
-#include "plain_run.h"
+#include "json/skip_string.h"
 
-#include "cpu_features.h"
+#include "base/cpu_features.h"
 
 #include <cstdio>
 #include <cstdlib>

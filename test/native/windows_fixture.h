@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "wide_path.h"
-#include "windows_api.h"
+#include "base/wide_path.h"
+#include "base/windows_api.h"
 
 namespace fixture {
 

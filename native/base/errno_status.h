@@ -1,0 +1,17 @@
+// ErrnoStatus: an errno of a POSIX system as a Status, with the cure.
+
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_ERRNO_STATUS_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_ERRNO_STATUS_H_
+
+#include <string>
+
+#include "base/status.h"
+
+namespace stc {
+
+// `operation` names the call that failed on `path` with `error`. Pure; never kNotFound.
+Status ErrnoStatus(const char* operation, const std::string& path, int error);
+
+}  // namespace stc
+
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_ERRNO_STATUS_H_

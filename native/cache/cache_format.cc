@@ -1,0 +1,31 @@
+#include "cache/cache_format.h"
+
+#include <string_view>
+
+namespace stc {
+
+Status SniffCache(JsonReader* reader, bool* is_empty) {
+  // The provider of every DPAPI blob. Source: MSAL extensions; a blob begins with version 1 and
+  // the provider's GUID.
+  static constexpr char kDpapi[] = {'\x01', 0, 0, 0, '\xD0', '\x8C', '\x9D', '\xDF'};
+  if (!reader->Prefetch(sizeof(kDpapi))) return reader->status();
+  const std::string_view ahead = reader->ahead();
+  if (ahead.substr(0, sizeof(kDpapi)) == std::string_view(kDpapi, sizeof(kDpapi))) {
+    return Status(
+        StatusCode::kCacheFormat, "sniff", "", 0,
+        "encrypted with DPAPI on Windows, and readable only there. Sign in on this machine.");
+  }
+  // Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
+  if (ahead.substr(0, 3) == "eyJ") {
+    return Status(
+        StatusCode::kCacheFormat, "sniff", "", 0,
+        "encrypted as a JWE, as the Azure SDK for Go does, and not readable here. Sign in "
+        "with another tool.");
+  }
+  int next = -1;
+  if (!reader->Peek(&next)) return reader->status();
+  *is_empty = next == -1;
+  return Status::Ok();
+}
+
+}  // namespace stc

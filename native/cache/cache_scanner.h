@@ -1,0 +1,88 @@
+// ScanCache: takes out of MSAL's cache what a query asks for. The rules are those of CacheQuery and
+// CacheSlice in src/backend.ts; src/pure.ts is its twin in JavaScript, and test/conformance holds
+// both to the same answers.
+
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "io/byte_source.h"
+#include "json/json_text.h"
+
+namespace stc {
+
+// Shape of CacheQuery in src/backend.ts; strings as UTF-16.
+struct CacheQuery {
+  std::vector<std::u16string> environments;
+  std::u16string client_id;
+  double now_sec = 0;
+  std::optional<std::u16string> home_account_id;
+  std::optional<std::u16string> username;
+  std::optional<std::u16string> home_tenant_id;
+};
+
+struct AccountEntry {
+  JsonText home_account_id;
+  JsonText environment;
+  std::optional<JsonText> realm;
+  std::optional<JsonText> local_account_id;
+  std::optional<JsonText> username;
+  std::optional<JsonText> authority_type;
+};
+
+struct RefreshTokenEntry {
+  JsonText home_account_id;
+  JsonText environment;
+  std::optional<JsonText> client_id;
+  std::optional<JsonText> family_id;
+  std::optional<JsonText> target;
+  std::optional<double> last_modification_time;
+  std::optional<JsonText> secret;
+};
+
+struct AccessTokenEntry {
+  JsonText home_account_id;
+  JsonText environment;
+  JsonText client_id;
+  std::optional<JsonText> realm;
+  JsonText target;
+  JsonText secret;
+  std::optional<double> cached_at;
+  double expires_on = 0;
+  std::optional<double> refresh_on;
+};
+
+struct AppMetadataEntry {
+  JsonText environment;
+  JsonText client_id;
+  std::optional<JsonText> family_id;
+};
+
+// Shape of CacheSlice in src/backend.ts.
+struct CacheSlice {
+  std::string stamp;
+  double modified_ms = 0;
+  double size_bytes = 0;
+  std::vector<AccountEntry> accounts;
+  std::vector<RefreshTokenEntry> refresh_tokens;
+  std::vector<AccessTokenEntry> access_tokens;
+  std::vector<AppMetadataEntry> app_metadata;
+};
+
+// With more accounts than this passing the hints, nobody's secrets are handed out. Same as in
+// src/backend.ts.
+inline constexpr size_t kMaxAccountsWithSecrets = 8;
+
+// Reads `source` to its end, and from the places of records that matched. Returns kCacheCorrupt,
+// kCacheFormat, or what the source returned. Fills `slice` on success only. Does not call Verify.
+// Pure but for the source; safe on any thread.
+Status ScanCache(ByteSource* source, const CacheQuery& query, CacheSlice* slice);
+
+}  // namespace stc
+
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_

@@ -1,0 +1,124 @@
+#include "io/cache_file_posix.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "base/errno_status.h"
+#include "io/file_times.h"
+
+namespace stc {
+
+namespace {
+
+// Same as maxCacheSizeBytes in src/backend.ts.
+constexpr int64_t kMaxCacheSize = int64_t{1} << 30;
+
+Status NotFoundOr(const char* operation, const std::string& path, int error) {
+  if (error == ENOENT || error == ENOTDIR) return Status::NotFound();
+  return ErrnoStatus(operation, path, error);
+}
+
+Status ChangedStatus(const std::string& path) {
+  return Status(StatusCode::kCacheChanged, "fstat", "", 0,
+                path + ": written to while it was read. Read it again.");
+}
+
+Status TooLarge(const std::string& path) {
+  return Status(StatusCode::kCacheCorrupt, "read", "", 0,
+                path + ": larger than 1 GiB, which no token cache is. Move it away.");
+}
+
+Status CheckKind(const std::string& path, const struct stat& info) {
+  if (S_ISDIR(info.st_mode)) return ErrnoStatus("open", path, EISDIR);
+  if (!S_ISREG(info.st_mode)) {
+    return Status(StatusCode::kIo, "open", "errno", EINVAL,
+                  path + ": not a regular file. Move it away.");
+  }
+  if (info.st_size > kMaxCacheSize) return TooLarge(path);
+  return Status::Ok();
+}
+
+}  // namespace
+
+Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file) {
+  // O_NONBLOCK: a FIFO without a writer would hold this thread for ever. It means nothing to a
+  // file.
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!fd.is_open()) return NotFoundOr("open", path, errno);
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return ErrnoStatus("fstat", path, errno);
+  Status status = CheckKind(path, info);
+  if (status.ok()) *file = std::make_unique<CacheFile>(std::move(fd), path, info);
+  return status;
+}
+
+Status CacheFile::Stamp(const std::string& path, std::string* stamp) {
+  struct stat info;
+  if (stat(path.c_str(), &info) != 0) return NotFoundOr("stat", path, errno);
+  *stamp = StampOf(info);
+  return Status::Ok();
+}
+
+std::string CacheFile::StampOf(const struct stat& info) {
+  return std::to_string(static_cast<uint64_t>(info.st_dev)) + ":" +
+         std::to_string(static_cast<uint64_t>(info.st_ino)) + ":" +
+         std::to_string(static_cast<int64_t>(info.st_size)) + ":" +
+         std::to_string(Nanoseconds(ModifiedAt(info))) + ":" +
+         std::to_string(Nanoseconds(ChangedAt(info)));
+}
+
+CacheFile::CacheFile(UniqueFd fd, const std::string& path, const struct stat& info)
+    : fd_(std::move(fd)), path_(path), opened_(info), stamp_(StampOf(info)) {}
+
+std::string_view CacheFile::Whole(bool* whole) const {
+  *whole = false;
+  return {};
+}
+
+Status CacheFile::Read(char* buffer, size_t capacity, size_t* size) {
+  const ssize_t got = PreadOnce(buffer, capacity, offset_);
+  if (got < 0) return NotFoundOr("read", path_, errno);
+  offset_ += got;
+  *size = static_cast<size_t>(got);
+  // Growing without an end is no cache.
+  if (offset_ > kMaxCacheSize) return TooLarge(path_);
+  return Status::Ok();
+}
+
+Status CacheFile::Fetch(uint64_t offset, size_t size, char* buffer) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got = PreadOnce(buffer + done, size - done, static_cast<off_t>(offset + done));
+    if (got < 0) return ErrnoStatus("read", path_, errno);
+    if (got == 0) return ChangedStatus(path_);
+    done += static_cast<size_t>(got);
+  }
+  return Status::Ok();
+}
+
+Status CacheFile::Verify() {
+  struct stat info;
+  if (fstat(fd_.get(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
+  // Not the ctime: a rename over the path changes it, and what was read of the old file is whole.
+  const bool is_same = info.st_size == opened_.st_size &&
+                       Nanoseconds(ModifiedAt(info)) == Nanoseconds(ModifiedAt(opened_));
+  return is_same ? Status::Ok() : ChangedStatus(path_);
+}
+
+double CacheFile::modified_ms() const {
+  const timespec& modified = ModifiedAt(opened_);
+  return static_cast<double>(modified.tv_sec) * 1e3 + static_cast<double>(modified.tv_nsec) / 1e6;
+}
+
+ssize_t CacheFile::PreadOnce(char* buffer, size_t size, off_t offset) const {
+  ssize_t got;
+  do {
+    got = pread(fd_.get(), buffer, size, offset);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
+
+}  // namespace stc

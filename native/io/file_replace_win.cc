@@ -1,0 +1,299 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/wide_path.h"
+#include "base/win32_status.h"
+#include "base/windows_api.h"
+#include "io/file_replace.h"
+#include "io/own_permissions_win.h"
+#include "io/temp_name.h"
+
+namespace stc {
+
+namespace {
+
+// A full disk can show first as a short write.
+bool WriteAll(HANDLE file, std::string_view data) {
+  // Below the limit of a 32-bit size, and of what some redirectors take at once.
+  constexpr size_t kMostAtOnce = size_t{16} << 20;
+  while (!data.empty()) {
+    DWORD written = 0;
+    const auto size = static_cast<DWORD>(std::min(data.size(), kMostAtOnce));
+    if (!WriteFile(file, data.data(), size, &written, nullptr)) return false;
+    if (written == 0) {
+      SetLastError(ERROR_DISK_FULL);
+      return false;
+    }
+    data.remove_prefix(written);
+  }
+  return true;
+}
+
+bool WriteAll(HANDLE file, const std::vector<std::string_view>& pieces) {
+  return std::all_of(pieces.begin(), pieces.end(),
+                     [file](std::string_view piece) { return WriteAll(file, piece); });
+}
+
+bool SetEnd(HANDLE file, int64_t size) {
+  FILE_END_OF_FILE_INFO info;
+  info.EndOfFile.QuadPart = size;
+  return SetFileInformationByHandle(file, FileEndOfFileInfo, &info, sizeof info) != 0;
+}
+
+// Last change of the file at `path`; 0 if there is none.
+int64_t ModifiedAt(const std::wstring& path) {
+  WIN32_FILE_ATTRIBUTE_DATA data;
+  if (!GetFileAttributesExW(path.c_str(), GetFileExInfoStandard, &data)) return 0;
+  return Ticks(data.ftLastWriteTime);
+}
+
+// Sets a time stamp that every peer takes for new, and gives the state that the file then has.
+// `previous`: of the file before, or 0.
+bool StampAfter(HANDLE file, int64_t previous, FileState* state) {
+  const int64_t now = WallClockTicks() + kTicksPerMillisecond - 1;
+  const int64_t whole = now - now % kTicksPerMillisecond;
+  const int64_t wanted = std::max(whole, previous) + kTicksPerMillisecond;
+  const FILETIME time = FromTicks(wanted);
+  if (!SetFileTime(file, nullptr, nullptr, &time) || !StateOf(file, state)) return false;
+  if (state->modified >= wanted - kTicksPerMillisecond) return true;
+  // A file system that keeps seconds, or pairs of them (FAT).
+  constexpr int64_t kPair = 2 * kTicksPerSecond;
+  const FILETIME coarse = FromTicks((wanted / kPair + 1) * kPair);
+  return SetFileTime(file, nullptr, nullptr, &coarse) && StateOf(file, state);
+}
+
+bool IsInUse(DWORD error) {
+  switch (error) {
+    case ERROR_SHARING_VIOLATION:
+    case ERROR_LOCK_VIOLATION:
+    case ERROR_USER_MAPPED_FILE:
+    case ERROR_DELETE_PENDING:
+    // What a rename over a file says that somebody has open, or that is being deleted.
+    case ERROR_ACCESS_DENIED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// As rename of POSIX systems: the old file may be open, if it is shared with those who delete, and
+// may be read-only.
+bool RenameOver(const std::wstring& from, const std::wstring& to) {
+  const UniqueHandle file(CreateFileW(from.c_str(), DELETE | SYNCHRONIZE, kShareAll, nullptr,
+                                      OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
+  if (!file.is_open()) return false;
+  // FILE_RENAME_INFO with flags in the place of ReplaceIfExists.
+  std::vector<char> buffer(sizeof(FILE_RENAME_INFO) + to.size() * sizeof(wchar_t));
+  auto* const info = reinterpret_cast<FILE_RENAME_INFO*>(buffer.data());
+  // REPLACE_IF_EXISTS | POSIX_SEMANTICS | IGNORE_READONLY_ATTRIBUTE. Source:
+  // FILE_RENAME_INFORMATION in ntifs.h of the Windows driver kit.
+  constexpr DWORD kFlags = 0x1 | 0x2 | 0x40;
+  std::memcpy(info, &kFlags, sizeof kFlags);
+  info->FileNameLength = static_cast<DWORD>(to.size() * sizeof(wchar_t));
+  std::memcpy(info->FileName, to.data(), info->FileNameLength);
+  return SetFileInformationByHandle(file.get(), kFileRenameInfoEx, info,
+                                    static_cast<DWORD>(buffer.size())) != 0;
+}
+
+class Replacement {
+ public:
+  Replacement(const std::string& path, const std::vector<std::string_view>& pieces,
+              const ReplaceConditions& conditions, PlacedFile* placed)
+      : path_(path), pieces_(pieces), conditions_(conditions), placed_(placed) {}
+
+  Status Run(ReplaceMode mode, ReplaceOutcome* outcome) {
+    *outcome = ReplaceOutcome::kBusy;
+    // A rename over a symbolic link would replace the link.
+    Status status = ResolveReplaced(path_, &target_);
+    if (!status.ok()) return status;
+    previous_ = ModifiedAt(target_);
+    // What is not there is in nobody's hands.
+    return mode == ReplaceMode::kRename || conditions_.must_be_new ? Rename(outcome)
+                                                                   : Overwrite(outcome);
+  }
+
+ private:
+  Status Fail(const char* operation, DWORD error) const {
+    return Win32Status(operation, path_, error);
+  }
+
+  bool MayReplace() const { return !conditions_.may_replace || conditions_.may_replace(); }
+
+  Status Rename(ReplaceOutcome* outcome) {
+    std::wstring temp;
+    const std::string temp_name = TempName(Narrow(target_), kReplacementSuffix);
+    Status status = WidenPath(temp_name, &temp);
+    if (!status.ok()) return status;
+    OwnPermissions permissions;
+    if (!conditions_.must_be_new) permissions = OwnPermissions::Of(target_);
+    // The right to set permissions is asked for where there are some to set: a share that grants
+    // "Change" and no more refuses it to everybody, files' owners too. Source: Windows
+    // documentation, share and NTFS permissions: "Change" lacks changing permissions.
+    const DWORD right = permissions.exist() ? WRITE_DAC : 0;
+    UniqueHandle file(CreateFileW(temp.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | right, 0,
+                                  nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr));
+    if (!file.is_open()) {
+      const DWORD error = GetLastError();
+      // A new file might be open to more people than the old one, which keeps what it has.
+      if (error == ERROR_ACCESS_DENIED && permissions.exist()) return Overwrite(outcome);
+      return Fail("CreateFileW", error);
+    }
+    // A handle that counts for no share mode, so that it is in nobody's way.
+    UniqueHandle observer(CreateFileW(temp.c_str(), FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES,
+                                      kShareAll, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
+                                      nullptr));
+    const DWORD observer_error = observer.is_open() ? ERROR_SUCCESS : GetLastError();
+    // Before there is anything to read in it.
+    const DWORD error = permissions.exist() ? permissions.GiveTo(file.get()) : ERROR_SUCCESS;
+    if (!observer.is_open()) {
+      status = Fail("CreateFileW", observer_error);
+    } else if (error != ERROR_SUCCESS) {
+      status = Fail("SetSecurityInfo", error);
+    } else if (!WriteAll(file.get(), pieces_)) {
+      status = Fail("WriteFile", GetLastError());
+    } else {
+      // Closing sets time stamps, too.
+      file.Close();
+      status = Place(temp, observer.get(), outcome);
+    }
+    file.Close();
+    observer.Close();
+    if (*outcome != ReplaceOutcome::kReplaced) DeleteFileW(temp.c_str());
+    return status;
+  }
+
+  // `observer`: open on `temp`.
+  Status Place(const std::wstring& temp, HANDLE observer, ReplaceOutcome* outcome) {
+    FileState own;
+    if (!StampAfter(observer, previous_, &own)) return Fail("SetFileTime", GetLastError());
+    if (!MayReplace()) {
+      *outcome = ReplaceOutcome::kRefused;
+      return Status::Ok();
+    }
+    Status status = Move(temp, outcome);
+    if (*outcome != ReplaceOutcome::kReplaced) return status;
+    placed_->state = own;
+    FileState now;
+    // Both would fail only where the file is out of reach now: then nothing more can be said of it.
+    placed_->is_written_over = !StateOf(observer, &now) || !IsSameContent(now, own);
+    if (placed_->is_written_over) return Status::Ok();
+    // Once more: file watchers that pass over renames see a change of the time stamp.
+    StampAfter(observer, previous_, &now);
+    // As a reader will see it.
+    const UniqueHandle named(CreateFileW(target_.c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
+                                         OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+    FileState seen;
+    // Where a file is in its directory is its index on FAT, so that a rename changes it. Source:
+    // Windows documentation, BY_HANDLE_FILE_INFORMATION. Before it, because not every system tells
+    // all of a file that was renamed while it was open.
+    const auto is_ours = [&] { return IsSameFile(seen, now) || IsSameFile(seen, own); };
+    placed_->is_written_over =
+        !named.is_open() || !StateOf(named.get(), &seen) || !is_ours() || seen.size != own.size;
+    if (!placed_->is_written_over) placed_->state = seen;
+    return Status::Ok();
+  }
+
+  Status Move(const std::wstring& temp, ReplaceOutcome* outcome) const {
+    const DWORD flags = conditions_.must_be_new ? 0 : MOVEFILE_REPLACE_EXISTING;
+    if (MoveFileExW(temp.c_str(), target_.c_str(), flags) != 0) {
+      *outcome = ReplaceOutcome::kReplaced;
+      return Status::Ok();
+    }
+    const DWORD error = GetLastError();
+    switch (error) {
+      case ERROR_ALREADY_EXISTS:
+      case ERROR_FILE_EXISTS:
+      // Swept by a writer that took the lock from us just now, or with its directory.
+      case ERROR_FILE_NOT_FOUND:
+        *outcome = ReplaceOutcome::kRefused;
+        return Status::Ok();
+      default:
+        break;
+    }
+    if (!IsInUse(error)) return Fail("MoveFileExW", error);
+    // Readers that share deleting stay with the old file. Not every file system can do that: then
+    // what the other call said counts.
+    if (!conditions_.must_be_new && RenameOver(temp, target_)) *outcome = ReplaceOutcome::kReplaced;
+    return Status::Ok();
+  }
+
+  Status Overwrite(ReplaceOutcome* outcome) {
+    UniqueHandle file(CreateFileW(target_.c_str(), GENERIC_READ | GENERIC_WRITE, kShareAll, nullptr,
+                                  OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+    if (!file.is_open()) {
+      const DWORD error = GetLastError();
+      // Deleted meanwhile, as who signs out does: made anew, what it held would be back.
+      if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND) {
+        *outcome = ReplaceOutcome::kRefused;
+        return Status::Ok();
+      }
+      // Here it means what it says.
+      if (error != ERROR_ACCESS_DENIED && IsInUse(error)) return Status::Ok();
+      return Fail("CreateFileW", error);
+    }
+    if (!MayReplace()) {
+      *outcome = ReplaceOutcome::kRefused;
+      return Status::Ok();
+    }
+    int64_t size = 0;
+    for (const std::string_view piece : pieces_) size += static_cast<int64_t>(piece.size());
+    LARGE_INTEGER old;
+    if (!GetFileSizeEx(file.get(), &old)) return Fail("GetFileSizeEx", GetLastError());
+    if (size > old.QuadPart && !SetEnd(file.get(), size)) {
+      return Fail("SetFileInformationByHandle", GetLastError());
+    }
+    if (!WriteAll(file.get(), pieces_)) return Fail("WriteFile", GetLastError());
+    if (!SetEnd(file.get(), size)) return Fail("SetFileInformationByHandle", GetLastError());
+    if (!StampAfter(file.get(), previous_, &placed_->state)) {
+      return Fail("SetFileTime", GetLastError());
+    }
+    placed_->is_written_over = placed_->state.size != size;
+    *outcome = ReplaceOutcome::kReplaced;
+    return Status::Ok();
+  }
+
+  const std::string& path_;
+  const std::vector<std::string_view>& pieces_;
+  const ReplaceConditions& conditions_;
+  PlacedFile* const placed_;
+  std::wstring target_;
+  int64_t previous_ = 0;
+};
+
+}  // namespace
+
+Status ResolveReplaced(const std::string& path, std::wstring* target) {
+  Status status = WidenPath(path, target);
+  if (!status.ok()) return status;
+  const DWORD attributes = GetFileAttributesW(target->c_str());
+  if (attributes == INVALID_FILE_ATTRIBUTES) return Status::Ok();
+  if ((attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+    return Win32Status("CreateFileW", path, ERROR_CANT_ACCESS_FILE);
+  }
+  if ((attributes & FILE_ATTRIBUTE_REPARSE_POINT) == 0) return Status::Ok();
+  const UniqueHandle file(CreateFileW(target->c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
+                                      OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
+  if (!file.is_open()) return Win32Status("CreateFileW", path, GetLastError());
+  const DWORD size = GetFinalPathNameByHandleW(file.get(), nullptr, 0, FILE_NAME_NORMALIZED);
+  std::wstring resolved(size, L'\0');
+  const DWORD length = size == 0 ? 0
+                                 : GetFinalPathNameByHandleW(file.get(), resolved.data(), size,
+                                                             FILE_NAME_NORMALIZED);
+  // It may have been renamed in between.
+  if (length == 0 || length >= size) {
+    return Win32Status("GetFinalPathNameByHandleW", path,
+                       length == 0 ? GetLastError() : ERROR_RETRY);
+  }
+  resolved.resize(length);
+  *target = std::move(resolved);
+  return Status::Ok();
+}
+
+Status ReplaceFileContent(const std::string& path, const std::vector<std::string_view>& pieces,
+                          ReplaceMode mode, const ReplaceConditions& conditions,
+                          ReplaceOutcome* outcome, PlacedFile* placed) {
+  return Replacement(path, pieces, conditions, placed).Run(mode, outcome);
+}
+
+}  // namespace stc

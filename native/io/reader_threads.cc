@@ -1,0 +1,75 @@
+#include "io/reader_threads.h"
+
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/keep_loaded.h"
+#include "base/no_destructor.h"
+
+namespace stc {
+
+ReaderThreads& ReaderThreads::Shared() { return NeverDestroyed<ReaderThreads>(); }
+
+void ReaderThreads::AddUser() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ++users_;
+}
+
+void ReaderThreads::RemoveUser() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    --users_;
+  }
+  has_job_.notify_all();
+}
+
+bool ReaderThreads::Post(std::function<void()> job) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!Add(std::move(job))) return false;
+  }
+  // Whoever is woken would wait for the lock otherwise.
+  has_job_.notify_one();
+  return true;
+}
+
+bool ReaderThreads::Add(std::function<void()> job) {
+  jobs_.push_back(std::move(job));
+  if (jobs_.size() > idle_ && threads_ < kMaxThreads) {
+    KeepLoaded();
+    try {
+      std::thread([this] { Run(); }).detach();
+      ++threads_;
+    } catch (const std::system_error&) {
+      if (threads_ == 0) {
+        jobs_.pop_back();
+        return false;
+      }
+      // One of those that there are will come to it.
+    }
+  }
+  return true;
+}
+
+void ReaderThreads::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    ++idle_;
+    has_job_.wait(lock, [this] { return !jobs_.empty() || users_ == 0; });
+    --idle_;
+    if (jobs_.empty()) {
+      --threads_;
+      return;
+    }
+    std::function<void()> job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    job();
+    // What it holds may be secrets.
+    job = nullptr;
+    lock.lock();
+  }
+}
+
+}  // namespace stc

@@ -1,0 +1,62 @@
+// JsonText: the value of a JSON string, exactly as JSON.parse gives it: pure ASCII as bytes,
+// anything else as UTF-16 code units, which can hold the lone surrogates that escapes may form.
+// Wiped on destruction, because most of them are secrets.
+
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/secure_bytes.h"
+
+namespace stc {
+
+class JsonText {
+ public:
+  JsonText() = default;
+  JsonText(JsonText&& other) noexcept = default;
+  JsonText& operator=(JsonText&& other) noexcept = default;
+  JsonText(const JsonText&) = delete;
+  JsonText& operator=(const JsonText&) = delete;
+  ~JsonText() {
+    Wipe(ascii_.data(), ascii_.size());
+    Wipe(wide_.data(), wide_.size() * sizeof(char16_t));
+  }
+
+  // `raw` is what stands between the quotation marks of a well-formed JSON string. `is_plain`:
+  // ASCII without escapes.
+  static JsonText FromRaw(std::string_view raw, bool is_plain);
+  static JsonText FromAscii(std::string_view text) { return FromRaw(text, true); }
+  static JsonText FromUtf16(std::u16string_view text);
+  // What follows the first `offset` code units.
+  JsonText From(size_t offset) const;
+
+  bool is_ascii() const { return wide_.empty(); }
+  // The text, if is_ascii().
+  const std::string& ascii() const { return ascii_; }
+  // The text, unless is_ascii().
+  const std::u16string& wide() const { return wide_; }
+
+  size_t size() const { return is_ascii() ? ascii_.size() : wide_.size(); }
+  bool empty() const { return size() == 0; }
+  char16_t operator[](size_t i) const {
+    return is_ascii() ? static_cast<unsigned char>(ascii_[i]) : wide_[i];
+  }
+
+ private:
+  // Turns into bytes what is pure ASCII, as is_ascii() has it.
+  void Narrow();
+
+  std::string ascii_;
+  std::u16string wide_;
+};
+
+// Of the same code units.
+bool Equal(const JsonText& a, const JsonText& b);
+
+}  // namespace stc
+
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_H_

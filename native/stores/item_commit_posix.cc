@@ -1,0 +1,73 @@
+#include "io/memory_source.h"
+#include "stores/file_commit_posix.h"
+#include "stores/item_commit.h"
+
+namespace stc {
+
+namespace {
+
+Status End(CommitOutcome outcome, CommitResult* result) {
+  result->outcome = outcome;
+  return Status::Ok();
+}
+
+// As KeyringItem::Load; that there is none is an answer here.
+Status LoadIfThere(KeyringItem* item, SecureBytes* text, std::optional<std::string>* stamp) {
+  std::string found;
+  Status status = item->Load(text, &found);
+  if (status.ok()) {
+    *stamp = std::move(found);
+  } else if (status.code() == StatusCode::kNotFound) {
+    *text = SecureBytes();
+    stamp->reset();
+    return Status::Ok();
+  }
+  return status;
+}
+
+}  // namespace
+
+Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* locks,
+                  CommitResult* result) {
+  SecureBytes old;
+  std::optional<std::string> base_stamp;
+  Status status = LoadIfThere(item, &old, &base_stamp);
+  if (!status.ok()) return status;
+  if (request.expected_stamp && *request.expected_stamp != base_stamp) {
+    return End(CommitOutcome::kChanged, result);
+  }
+  if (!base_stamp && !request.create) return End(CommitOutcome::kAbsent, result);
+  MemorySource source(old.view());
+  EditPlan plan;
+  status = PlanEdits(&source, request.change, &plan);
+  if (!status.ok()) return status;
+  if (plan.outcome == EditOutcome::kNoAccount) return End(CommitOutcome::kNoAccount, result);
+  if (plan.outcome == EditOutcome::kUnchanged) {
+    if (!base_stamp) return End(CommitOutcome::kAbsent, result);
+    result->stamp = *base_stamp;
+    return End(CommitOutcome::kUnchanged, result);
+  }
+  if (!locks->Check()) return End(CommitOutcome::kLocked, result);
+  // The last look before the write: a peer that goes by no lock may have written.
+  SecureBytes again;
+  std::optional<std::string> stamp_again;
+  status = LoadIfThere(item, &again, &stamp_again);
+  if (!status.ok()) return status;
+  if (stamp_again.has_value() != base_stamp.has_value() || again.view() != old.view()) {
+    return End(CommitOutcome::kChanged, result);
+  }
+  const SecureBytes text = plan.Assemble(old.view());
+  status = base_stamp ? item->Replace(text) : item->Create(text);
+  if (status.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
+  if (!status.ok()) return status;
+  // It is written, whatever follows: a failure now is a reason to look again, and no more.
+  const Status touched =
+      request.signal_path.empty() ? Status::Ok() : TouchSignalFile(request.signal_path);
+  const Status stamped = item->Stamp(&result->stamp);
+  if (stamped.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
+  result->base_stamp = base_stamp;
+  result->lock_lost = !locks->Check() || !touched.ok() || !stamped.ok();
+  return End(CommitOutcome::kWritten, result);
+}
+
+}  // namespace stc

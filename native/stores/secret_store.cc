@@ -1,0 +1,38 @@
+#include "stores/secret_store.h"
+
+#include <algorithm>
+
+#include "base/no_destructor.h"
+
+namespace stc {
+
+namespace {
+
+struct Entry {
+  const SecretStore* store;
+  int rank;
+};
+
+// Filled by static initialisers, whose order is not defined: made by whoever comes first.
+std::vector<Entry>& Registry() { return NeverDestroyed<std::vector<Entry>>(); }
+
+// Best first.
+struct SortedStores : std::vector<const SecretStore*> {
+  SortedStores() {
+    std::vector<Entry> entries = Registry();
+    std::sort(entries.begin(), entries.end(),
+              [](const Entry& a, const Entry& b) { return a.rank < b.rank; });
+    for (const Entry& entry : entries) push_back(entry.store);
+  }
+};
+
+}  // namespace
+
+const std::vector<const SecretStore*>& RegisteredStores() { return NeverDestroyed<SortedStores>(); }
+
+bool internal::RegisterStore(const SecretStore* store, int rank) {
+  Registry().push_back({store, rank});
+  return true;
+}
+
+}  // namespace stc
