@@ -1,9 +1,9 @@
 {
-  # One target. Its sources are chosen by suffix (scripts/native-sources.js), so that a new file needs no line here.
+  # One target. Its sources are chosen by suffix (scripts/build/native-sources.js), so that a new file needs no line here.
   "targets": [
     {
       "target_name": "azure_shared_token_cache",
-      "sources": ["<!@(node scripts/native-sources.js <(OS))"],
+      "sources": ["<!@(node scripts/build/native-sources.js <(OS))"],
       "include_dirs": ["native"],
       "defines": [
         "NAPI_VERSION=8",

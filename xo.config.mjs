@@ -72,7 +72,7 @@ const config = [
 	},
 	{
 		// Compiled to CommonJS, where `require` is how to load undici and the addon late: import() would cost a tick and hide the path from bundlers.
-		files: ['src/**/*.ts', 'scripts/*.js'],
+		files: ['src/**/*.ts', 'scripts/**/*.js'],
 		rules: {
 			'unicorn/prefer-module': 'off',
 			'@typescript-eslint/no-require-imports': 'off',
@@ -111,7 +111,7 @@ const config = [
 	},
 	{
 		// binding.gyp runs it with `node`, and the root package is CommonJS.
-		files: ['scripts/*.js'],
+		files: ['scripts/**/*.js'],
 		languageOptions: {sourceType: 'commonjs'},
 	},
 	{

@@ -4,7 +4,7 @@
 import process from 'node:process';
 import {
 	checkInstructionCounts, compare, countInstructions, readBaseline, renewCommand, writeBaseline,
-} from './lib/bench-count.mjs';
+} from './quality/bench-count.mjs';
 import {step} from './lib/steps.mjs';
 
 const [option, ...rest] = process.argv.slice(2);

@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import {installPackages} from './lib/npm.mjs';
-import {runPrepared} from './lib/prepared.mjs';
+import {runPrepared} from './testing/prepared.mjs';
 import {step} from './lib/steps.mjs';
 
 /** The peers have a lock file of their own, and MSAL's extensions load keytar, which is compiled here. */
@@ -12,7 +12,7 @@ async function preparePeers() {
 		return false;
 	}
 
-	const {installPeers} = await import('./lib/peers.mjs');
+	const {installPeers} = await import('./testing/peers.mjs');
 	const peers = await step('peers', async () => installPeers('bench'));
 	return peers.outcome === 'passed';
 }

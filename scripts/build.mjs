@@ -1,7 +1,7 @@
 // `npm run build`: npm's packages, the addon and `dist/`, as far as they are not up to date.
 
 import process from 'node:process';
-import {buildAddon, buildDist, checkLoads} from './lib/build.mjs';
+import {buildAddon, buildDist, checkLoads} from './build/build.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {step} from './lib/steps.mjs';
 

@@ -7,9 +7,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import process from 'node:process';
 import {fromRoot, root} from './lib/paths.mjs';
-import {examine} from './lib/prebuild-rules.mjs';
-import {prebuildOf, targets as allTargets, targetsOfCommandLine} from './lib/targets.mjs';
-import {nodeApiSymbols} from './lib/toolchain.mjs';
+import {examine} from './release/prebuild-rules.mjs';
+import {prebuildOf, targets as allTargets, targetsOfCommandLine} from './release/targets.mjs';
+import {nodeApiSymbols} from './release/toolchain.mjs';
 
 const targets = targetsOfCommandLine('only');
 const context = {nodeApi: await nodeApiSymbols(), privatePaths: [root, os.homedir(), 'node_modules']};

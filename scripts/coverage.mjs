@@ -6,13 +6,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
-import {runAva} from './lib/ava.mjs';
-import {readGcov} from './lib/gcov.mjs';
+import {runAva} from './testing/ava.mjs';
+import {readGcov} from './quality/gcov.mjs';
 import {installPackages, npm, tool} from './lib/npm.mjs';
-import {installPeers} from './lib/peers.mjs';
+import {installPeers} from './testing/peers.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {runOrFail} from './lib/run.mjs';
-import {makeScratchTree} from './lib/scratch-tree.mjs';
+import {makeScratchTree} from './quality/scratch-tree.mjs';
 import {step} from './lib/steps.mjs';
 
 const {values, positionals} = parseArgs({options: {uncovered: {type: 'boolean', default: false}}, allowPositionals: true});

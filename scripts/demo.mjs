@@ -1,5 +1,5 @@
 // `npm run demo`: prepares what is needed and runs the demo. Arguments go to it: `npm run demo -- --real`.
 
-import {runPrepared} from './lib/prepared.mjs';
+import {runPrepared} from './testing/prepared.mjs';
 
 await runPrepared('scripts/demo/main.ts');

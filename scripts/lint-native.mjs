@@ -2,8 +2,8 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
-import {buildAddon} from './lib/build.mjs';
-import {nativeSources} from './lib/lint.mjs';
+import {buildAddon} from './build/build.mjs';
+import {nativeSources} from './quality/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {runOrFail} from './lib/run.mjs';

@@ -1,8 +1,8 @@
 // `npm run lint` checks, `npm run format` (lint.mjs --fix) repairs what can be repaired first.
 
 import process from 'node:process';
-import {buildDist} from './lib/build.mjs';
-import {lintChecks, runLintCheck} from './lib/lint.mjs';
+import {buildDist} from './build/build.mjs';
+import {lintChecks, runLintCheck} from './quality/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {step} from './lib/steps.mjs';
 

@@ -1,4 +1,4 @@
-// `npm run mutation`: makes one mistake after the other in a copy of this repository, in the rules of lib/mutants.mjs, and runs the tests of
+// `npm run mutation`: makes one mistake after the other in a copy of this repository, in the rules of quality/mutants.mjs, and runs the tests of
 // those rules. A mistake that no test finds is a failure. `-- --only 'expiry'` takes those of one rule; `-- --verbose` names the
 // tests that fail. Takes three minutes.
 
@@ -6,14 +6,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
-import {runAva} from './lib/ava.mjs';
-import {buildAddon, buildDist} from './lib/build.mjs';
-import {mutants} from './lib/mutants.mjs';
+import {runAva} from './testing/ava.mjs';
+import {buildAddon, buildDist} from './build/build.mjs';
+import {mutants} from './quality/mutants.mjs';
 import {installPackages} from './lib/npm.mjs';
-import {installPeers} from './lib/peers.mjs';
+import {installPeers} from './testing/peers.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {runOrFail} from './lib/run.mjs';
-import {makeScratchTree} from './lib/scratch-tree.mjs';
+import {makeScratchTree} from './quality/scratch-tree.mjs';
 import {step, StepFailure} from './lib/steps.mjs';
 
 const {values} = parseArgs({options: {only: {type: 'string'}, verbose: {type: 'boolean', default: false}}});
@@ -37,7 +37,7 @@ const suites = [
 /** @returns {Promise<{passed: number, failed: string[]}>} */
 async function runTests(tree) {
 	// Types are not checked: a mistake may leave something unused.
-	await runOrFail(process.execPath, ['--input-type=module', '--eval', 'import {bundle} from "./scripts/lib/bundle.mjs"; await bundle("dist");'], {cwd: tree});
+	await runOrFail(process.execPath, ['--input-type=module', '--eval', 'import {bundle} from "./scripts/build/bundle.mjs"; await bundle("dist");'], {cwd: tree});
 	const {passed, failures} = await runAva([...suites, '--fail-fast'], {cwd: tree, isQuiet: true});
 	// Those that are not run after a failure are no finding.
 	return {passed, failed: failures.filter(failure => !failure.includes('never reported'))};

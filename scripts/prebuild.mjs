@@ -4,10 +4,10 @@
 
 import os from 'node:os';
 import process from 'node:process';
-import {buildTarget} from './lib/cross-build.mjs';
+import {buildTarget} from './release/cross-build.mjs';
 import {step} from './lib/steps.mjs';
-import {targetsOfCommandLine} from './lib/targets.mjs';
-import {installMachoLinker, installToolchain} from './lib/toolchain.mjs';
+import {targetsOfCommandLine} from './release/targets.mjs';
+import {installMachoLinker, installToolchain} from './release/toolchain.mjs';
 
 const targets = targetsOfCommandLine('target');
 

@@ -4,12 +4,12 @@
 // it takes minutes.
 
 import process from 'node:process';
-import {runAva} from './lib/ava.mjs';
-import {buildDist} from './lib/build.mjs';
+import {runAva} from './testing/ava.mjs';
+import {buildDist} from './build/build.mjs';
 import {installPackages, npm} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {runOrFail} from './lib/run.mjs';
-import {makeScratchTree} from './lib/scratch-tree.mjs';
+import {makeScratchTree} from './quality/scratch-tree.mjs';
 import {step} from './lib/steps.mjs';
 
 const tree = fromRoot('.cache', 'sanitized');

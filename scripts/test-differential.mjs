@@ -4,7 +4,7 @@
 import process from 'node:process';
 import {installPackagesOfDebian} from './lib/debian.mjs';
 import {installPackages} from './lib/npm.mjs';
-import {runPrepared} from './lib/prepared.mjs';
+import {runPrepared} from './testing/prepared.mjs';
 import {step} from './lib/steps.mjs';
 
 /** MSAL for Node is one of the peers that the interoperability tests use. */
@@ -14,7 +14,7 @@ async function preparePeers() {
 		return false;
 	}
 
-	const {installPeers} = await import('./lib/peers.mjs');
+	const {installPeers} = await import('./testing/peers.mjs');
 	// Without its compiled keytar the rest is there.
 	const peers = await step('peers (msal-node)', installPeers);
 	return peers.outcome !== 'failed';

@@ -1,20 +1,20 @@
 // `npm run test:platforms`: the released binaries of Linux, each under the runtimes that it is for. One binary for Node 20, 22, 24 and
 // 26; arm64 in an emulator; musl under Bun, because npm has no Node for it; and an old glibc. `-- --only musl-x64`, any number of times,
-// runs those alone; without it, all eight binaries are built, and examined as before a release. What the stand-ins leave out is listed in lib/platform-suites.mjs. The last line is the sum.
+// runs those alone; without it, all eight binaries are built, and examined as before a release. What the stand-ins leave out is listed in testing/platform-suites.mjs. The last line is the sum.
 
 import process from 'node:process';
 import {parseArgs} from 'node:util';
-import {runAva} from './lib/ava.mjs';
-import {buildDist} from './lib/build.mjs';
-import {buildTarget} from './lib/cross-build.mjs';
+import {runAva} from './testing/ava.mjs';
+import {buildDist} from './build/build.mjs';
+import {buildTarget} from './release/cross-build.mjs';
 import {installPackagesOfDebian} from './lib/debian.mjs';
-import {runSuites} from './lib/platform-suites.mjs';
-import {makeTree} from './lib/platform-tree.mjs';
-import {debianPackages, installRuntimes, platforms as allPlatforms} from './lib/platforms.mjs';
+import {runSuites} from './testing/platform-suites.mjs';
+import {makeTree} from './testing/platform-tree.mjs';
+import {debianPackages, installRuntimes, platforms as allPlatforms} from './testing/platforms.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {step} from './lib/steps.mjs';
-import {targets as allTargets} from './lib/targets.mjs';
-import {installToolchain} from './lib/toolchain.mjs';
+import {targets as allTargets} from './release/targets.mjs';
+import {installToolchain} from './release/toolchain.mjs';
 
 const {values} = parseArgs({options: {only: {type: 'string', multiple: true, default: []}}});
 const platforms = allPlatforms.filter(({name}) => values.only.length === 0 || values.only.includes(name));
@@ -68,7 +68,7 @@ async function testPlatforms() {
 	}
 
 	if (platforms.some(({name}) => name === 'linux-arm64')) {
-		const {testNeonKernel} = await import('./lib/platform-kernel.mjs');
+		const {testNeonKernel} = await import('./testing/platform-kernel.mjs');
 		tally.passed += await prepare('scanner\'s kernel for arm64', testNeonKernel) ? 1 : 0;
 	}
 

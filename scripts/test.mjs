@@ -2,16 +2,16 @@
 // those tests alone. The last line is the sum: "N passed, N failed", with ", N skipped" where something was.
 
 import process from 'node:process';
-import {runAva} from './lib/ava.mjs';
-import {checkInstructionCounts} from './lib/bench-count.mjs';
-import {buildAddon, buildDist, checkLoads} from './lib/build.mjs';
-import {consumerTests, installConsumers} from './lib/consumer-types.mjs';
+import {runAva} from './testing/ava.mjs';
+import {checkInstructionCounts} from './quality/bench-count.mjs';
+import {buildAddon, buildDist, checkLoads} from './build/build.mjs';
+import {consumerTests, installConsumers} from './testing/consumer-types.mjs';
 import {installTestPackages} from './lib/debian.mjs';
-import {lintChecks, runLintCheck} from './lib/lint.mjs';
+import {lintChecks, runLintCheck} from './quality/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {step} from './lib/steps.mjs';
-import {typeTests} from './lib/type-tests.mjs';
+import {typeTests} from './testing/type-tests.mjs';
 
 const avaArguments = process.argv.slice(2);
 const isContinuousIntegration = Boolean(process.env.CI) && process.env.CI !== 'false';
@@ -43,7 +43,7 @@ async function prepare(name, action) {
 	return isReady;
 }
 
-/** @param {import('./lib/ava.mjs').Tally} result */
+/** @param {import('./testing/ava.mjs').Tally} result */
 function add(result) {
 	tally.passed += result.passed;
 	tally.failed += result.failed;
@@ -62,7 +62,7 @@ async function testEverything() {
 	await prepare('addon', buildAddon);
 	const isBuilt = await prepare('dist', buildDist) && await prepare('package loads', checkLoads);
 	await prepare('peers (msal-node and others)', async () => {
-		const {installPeers} = await import('./lib/peers.mjs');
+		const {installPeers} = await import('./testing/peers.mjs');
 		return installPeers();
 	});
 	await prepare('package managers', () => installPackages(fromRoot('test', 'package-managers')));

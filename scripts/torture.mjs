@@ -1,5 +1,5 @@
 // `npm run torture`: prepares what is needed and runs the long tests. Arguments go to them.
 
-import {runPrepared} from './lib/prepared.mjs';
+import {runPrepared} from './testing/prepared.mjs';
 
 await runPrepared('test/torture/main.ts');

@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
-import {buildDist} from './lib/build.mjs';
+import {buildDist} from './build/build.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {step} from './lib/steps.mjs';
-import {prebuildOf, targets} from './lib/targets.mjs';
+import {prebuildOf, targets} from './release/targets.mjs';
 
 const libc = process.platform === 'linux' ? (process.report.getReport().header.glibcVersionRuntime ? 'glibc' : 'musl') : undefined;
 const {outcome} = await step('prebuilt addon', async () => {

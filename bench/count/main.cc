@@ -1,5 +1,5 @@
 // Runs the kernels of the addon under callgrind, which counts the instructions of each: a number
-// that does not depend on the machine's mood. scripts/lib/bench-count.mjs compiles and reads it.
+// that does not depend on the machine's mood. scripts/quality/bench-count.mjs compiles and reads it.
 
 #include <valgrind/callgrind.h>
 

@@ -74,7 +74,7 @@ test.after.always(() => {
 	fs.rmSync(folder, {recursive: true, force: true});
 });
 
-/** Made by the build: see `scripts/lib/bundle.mjs`. */
+/** Made by the build: see `scripts/build/bundle.mjs`. */
 const wholePackage = 'whole';
 
 test('the tarball holds what users need and nothing else', t => {

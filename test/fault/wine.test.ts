@@ -3,7 +3,7 @@
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {checkWine, compile, Wine} from '../../scripts/lib/wine.mjs';
+import {checkWine, compile, Wine} from '../../scripts/testing/wine.mjs';
 import {type Lack, testWhere} from '../helpers/peers.js';
 
 function lackOfWine(): Lack {

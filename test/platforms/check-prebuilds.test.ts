@@ -13,9 +13,9 @@ import {dirname, join} from 'node:path';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {compilerFlags, linkerFlags} from '../../scripts/lib/native-flags.mjs';
-import {examine} from '../../scripts/lib/prebuild-rules.mjs';
-import {prebuildOf, targets} from '../../scripts/lib/targets.mjs';
+import {compilerFlags, linkerFlags} from '../../scripts/release/native-flags.mjs';
+import {examine} from '../../scripts/release/prebuild-rules.mjs';
+import {prebuildOf, targets} from '../../scripts/release/targets.mjs';
 import {type Lack, testWhere} from '../helpers/peers.js';
 
 const run = promisify(execFile);

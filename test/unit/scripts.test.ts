@@ -4,10 +4,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {runAva} from '../../scripts/lib/ava.mjs';
+import {runAva} from '../../scripts/testing/ava.mjs';
 import {isInstalled} from '../../scripts/lib/npm.mjs';
-import {hashOf} from '../../scripts/lib/stamps.mjs';
-import {TapReader} from '../../scripts/lib/tap.mjs';
+import {hashOf} from '../../scripts/build/stamps.mjs';
+import {TapReader} from '../../scripts/testing/tap.mjs';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 

@@ -2,7 +2,7 @@
  * Prints the addon's sources for one system, for binding.gyp: the files whose name ends in that system's suffix, and the files without
  * a suffix. A new file anywhere in native/ is compiled without being listed.
  *
- * Usage: node scripts/native-sources.js <linux|mac|win>
+ * Usage: node scripts/build/native-sources.js <linux|mac|win>
  */
 
 'use strict';
@@ -16,7 +16,7 @@ const suffixesOf = {
 	win: ['win'],
 };
 const allSuffixes = new Set(Object.values(suffixesOf).flat());
-const root = path.join(__dirname, '..');
+const root = path.join(__dirname, '..', '..');
 
 function belongsTo(system, file) {
 	const suffix = path.basename(file, '.cc').split('_').at(-1);

@@ -6,13 +6,13 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
-import {installPackages, isInstalled, npm} from './npm.mjs';
-import {fromRoot} from './paths.mjs';
-import {run} from './run.mjs';
+import {installPackages, isInstalled, npm} from '../lib/npm.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {run} from '../lib/run.mjs';
 import {
 	hashOf, isStamped, removeStamp, writeStamp,
-} from './stamps.mjs';
-import {StepFailure, StepSkipped} from './steps.mjs';
+} from '../build/stamps.mjs';
+import {StepFailure, StepSkipped} from '../lib/steps.mjs';
 
 const binaryBelow = folder => fromRoot(folder, 'node_modules', 'keytar', 'build', 'Release', 'keytar.node');
 

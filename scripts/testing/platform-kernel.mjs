@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {fromRoot} from './paths.mjs';
-import {runOrFail} from './run.mjs';
-import {StepFailure} from './steps.mjs';
-import {zig} from './toolchain.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {runOrFail} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
+import {zig} from '../release/toolchain.mjs';
 
 /** @returns {Promise<string>} What it checked. */
 export async function testNeonKernel() {

@@ -6,9 +6,9 @@ import path from 'node:path';
 import process from 'node:process';
 import {linkMacho} from './link-macho.mjs';
 import {compilerFlags, linkerFlags} from './native-flags.mjs';
-import {fromRoot} from './paths.mjs';
-import {run} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {run} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 import {prebuildOf} from './targets.mjs';
 import {explainZig, zig} from './toolchain.mjs';
 import {windowsImports} from './windows-imports.mjs';
@@ -49,7 +49,7 @@ const storeOf = {linux: 'libsecret', mac: 'keychain', win: 'dpapi'};
 
 /** @throws {StepFailure} where a system's part of the addon is not there. */
 function sourcesOf({system, name}) {
-	const sources = execFileSync(process.execPath, [fromRoot('scripts', 'native-sources.js'), system], {encoding: 'utf8'}).trim().split('\n');
+	const sources = execFileSync(process.execPath, [fromRoot('scripts', 'build', 'native-sources.js'), system], {encoding: 'utf8'}).trim().split('\n');
 	const store = `native/stores/${storeOf[system]}_${system}.cc`;
 	if (!sources.includes(store)) {
 		throw new StepFailure(`${store} is missing: the sources for ${name} are not complete`);

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import {rollup} from '@rollup/wasm-node';
 import ts from 'typescript';
-import {fromRoot} from './paths.mjs';
+import {fromRoot} from '../lib/paths.mjs';
 
 const source = fromRoot('src');
 const entry = path.join(source, 'index.ts');

@@ -2,11 +2,11 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
-import {buildAddon, buildDist} from './build.mjs';
-import {installPackages} from './npm.mjs';
-import {fromRoot} from './paths.mjs';
-import {runInForeground} from './run.mjs';
-import {step} from './steps.mjs';
+import {buildAddon, buildDist} from '../build/build.mjs';
+import {installPackages} from '../lib/npm.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {runInForeground} from '../lib/run.mjs';
+import {step} from '../lib/steps.mjs';
 
 /**
  * Builds what is not up to date and runs a TypeScript program with this process's arguments.

@@ -8,10 +8,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {createRequire} from 'node:module';
-import {installPackagesOfDebian} from './debian.mjs';
-import {installPackages} from './npm.mjs';
-import {fromRoot, root} from './paths.mjs';
-import {StepFailure} from './steps.mjs';
+import {installPackagesOfDebian} from '../lib/debian.mjs';
+import {installPackages} from '../lib/npm.mjs';
+import {fromRoot, root} from '../lib/paths.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 const folder = fromRoot('tools', 'cross');
 const packages = path.join('tools', 'cross', 'node_modules');

@@ -3,14 +3,14 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {installBuildTools} from './debian.mjs';
-import {npm, tool} from './npm.mjs';
-import {fromRoot} from './paths.mjs';
-import {run, runOrFail} from './run.mjs';
+import {installBuildTools} from '../lib/debian.mjs';
+import {npm, tool} from '../lib/npm.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {run, runOrFail} from '../lib/run.mjs';
 import {
 	hashOf, isStamped, removeStamp, writeStamp,
 } from './stamps.mjs';
-import {StepFailure} from './steps.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 const addon = fromRoot('build', 'Release', 'azure_shared_token_cache.node');
 const dist = fromRoot('dist');
@@ -20,7 +20,7 @@ export async function buildAddon() {
 	const settings = ['CC', 'CXX', 'CFLAGS', 'CXXFLAGS', 'CPPFLAGS', 'LDFLAGS', 'STC_WERROR'].map(name => process.env[name]);
 	// The list of sources is read when node-gyp configures.
 	const sources = fs.readdirSync(fromRoot('native'), {recursive: true}).filter(name => name.endsWith('.cc')).toSorted();
-	const configuration = hashOf(['binding.gyp', 'scripts/native-sources.js', 'node_modules/node-addon-api/package.json'], [...settings, ...sources]);
+	const configuration = hashOf(['binding.gyp', 'scripts/build/native-sources.js', 'node_modules/node-addon-api/package.json'], [...settings, ...sources]);
 	const everything = hashOf(['native'], [configuration]);
 	// A binary that somebody else put there is not the one that was stamped.
 	if (isStamped('addon', everything + identity(addon))) {
@@ -46,7 +46,7 @@ export async function buildAddon() {
 
 /** Compiles `src/` to `dist/`, puts what every program loads into one file, and removes what no source makes any more. */
 export async function buildDist() {
-	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', 'scripts/lib/bundle.mjs']);
+	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', 'scripts/build/bundle.mjs']);
 	if (isStamped('dist', hash) && fs.existsSync(path.join(dist, 'index.js'))) {
 		return 'unchanged';
 	}

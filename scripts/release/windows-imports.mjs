@@ -6,7 +6,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {fromRoot, root} from './paths.mjs';
+import {fromRoot, root} from '../lib/paths.mjs';
 import {nodeApiSymbols} from './toolchain.mjs';
 
 /** @returns {Promise<string[]>} What to link beside the addon's sources. */

@@ -9,9 +9,9 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import {fromRoot} from './paths.mjs';
-import {runOrFail} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {runOrFail} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 const compiler = 'x86_64-w64-mingw32-g++-posix';
 

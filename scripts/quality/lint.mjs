@@ -3,13 +3,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {npm, tool} from './npm.mjs';
-import {fromRoot, root} from './paths.mjs';
-import {run, runOrFail} from './run.mjs';
+import {npm, tool} from '../lib/npm.mjs';
+import {fromRoot, root} from '../lib/paths.mjs';
+import {run, runOrFail} from '../lib/run.mjs';
 import {
 	filesBelow, hashOf, isStamped, writeStamp,
-} from './stamps.mjs';
-import {StepFailure} from './steps.mjs';
+} from '../build/stamps.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'test/tsconfig.json', 'xo.config.mjs', '.gitignore'];
 

@@ -2,8 +2,8 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {run} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {run} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 import {TapReader} from './tap.mjs';
 
 /** What has nothing to do with the binary and where it runs: this repository's scripts and pages, and macOS's code on stand-ins. */

@@ -9,13 +9,13 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import {installBuildTools, installPackagesOfDebian} from './debian.mjs';
-import {fromRoot, root} from './paths.mjs';
-import {run, runOrFail} from './run.mjs';
+import {installBuildTools, installPackagesOfDebian} from '../lib/debian.mjs';
+import {fromRoot, root} from '../lib/paths.mjs';
+import {run, runOrFail} from '../lib/run.mjs';
 import {
 	hashOf, isStamped, removeStamp, writeStamp,
-} from './stamps.mjs';
-import {StepFailure, StepSkipped} from './steps.mjs';
+} from '../build/stamps.mjs';
+import {StepFailure, StepSkipped} from '../lib/steps.mjs';
 
 const baselineFile = fromRoot('bench', 'count', 'baseline.json');
 const folder = fromRoot('.cache', 'bench-count');

@@ -6,8 +6,8 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import {createRequire} from 'node:module';
-import {fromRoot} from './paths.mjs';
-import {importShim} from './windows-imports.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {importShim} from '../release/windows-imports.mjs';
 import {compile, compilerFlags} from './wine.mjs';
 
 const prebuild = fromRoot('prebuilds', 'win32-x64', 'azure-shared-token-cache.node');
@@ -21,7 +21,7 @@ const nodeApiVersion = 8;
  * @returns {Promise<{file: string, origin: string}>}
  */
 export async function windowsAddon(folder) {
-	const sources = execFileSync(process.execPath, [fromRoot('scripts', 'native-sources.js'), 'win'], {encoding: 'utf8'}).trim().split('\n');
+	const sources = execFileSync(process.execPath, [fromRoot('scripts', 'build', 'native-sources.js'), 'win'], {encoding: 'utf8'}).trim().split('\n');
 	if (isNewerThanSources(prebuild)) {
 		return {file: prebuild, origin: 'the prebuild'};
 	}

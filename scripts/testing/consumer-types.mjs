@@ -6,10 +6,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {installPackages} from './npm.mjs';
-import {fromRoot} from './paths.mjs';
-import {run} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {installPackages} from '../lib/npm.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {run} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 const packages = fromRoot('test', 'types', 'consumers');
 const project = fromRoot('.cache', 'consumer-types');

@@ -6,9 +6,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import {compilerFlags, linkerFlags} from './native-flags.mjs';
-import {fromRoot} from './paths.mjs';
-import {run, runOrFail} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {run, runOrFail} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 import {oldestMacos} from './targets.mjs';
 import {
 	explainZig, machoLinker, nodeApiSymbols, zig, zigLibrary,

@@ -2,10 +2,10 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
-import {tool} from './npm.mjs';
-import {fromRoot} from './paths.mjs';
-import {run} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {tool} from '../lib/npm.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {run} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 /** @returns {Promise<Array<{name: string, check: () => Promise<void>}>>} One test per file. */
 export async function typeTests() {

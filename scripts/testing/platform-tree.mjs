@@ -3,11 +3,11 @@
 import {createRequire} from 'node:module';
 import fs from 'node:fs';
 import path from 'node:path';
-import {fromRoot} from './paths.mjs';
-import {prebuildOf} from './targets.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {prebuildOf} from '../release/targets.mjs';
 
 /**
- * @param {import('./targets.mjs').Target} target
+ * @param {import('../release/targets.mjs').Target} target
  * @param {{isNative: boolean}} how Not native: the tests as JavaScript, with the stand-in for AVA.
  * @returns {Promise<string>} The copy's top folder.
  */

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import zlib from 'node:zlib';
-import {runOrFail} from './run.mjs';
+import {runOrFail} from '../lib/run.mjs';
 
 /** @typedef {{lines: Map<number, number>, branches: Map<number, boolean[]>}} FileCoverage */
 

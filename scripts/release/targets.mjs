@@ -2,7 +2,7 @@
 
 import process from 'node:process';
 import {parseArgs} from 'node:util';
-import {fromRoot} from './paths.mjs';
+import {fromRoot} from '../lib/paths.mjs';
 
 /**
  * @typedef {object} Target

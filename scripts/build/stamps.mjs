@@ -6,7 +6,7 @@
 import {createHash} from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import {fromRoot} from './paths.mjs';
+import {fromRoot} from '../lib/paths.mjs';
 
 const stampFile = name => fromRoot('.cache', 'stamps', name);
 
@@ -63,4 +63,4 @@ export function filesBelow(file) {
 		.flatMap(name => filesBelow(path.join(file, name)));
 }
 
-const notSources = new Set(['node_modules', '.cache', '.git', 'build', 'dist', 'coverage']);
+const notSources = new Set(['node_modules', '.cache', '.git', 'coverage']);

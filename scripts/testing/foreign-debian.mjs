@@ -2,8 +2,8 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {runOrFail} from './run.mjs';
-import {StepFailure} from './steps.mjs';
+import {runOrFail} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 
 /**
  * @param {{suite: string, arch: string, packages: string[], folder: string}} wanted `folder`: made anew.

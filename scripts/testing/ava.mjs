@@ -3,10 +3,10 @@
 import {spawn} from 'node:child_process';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import {tool} from './npm.mjs';
-import {root} from './paths.mjs';
-import {exitCode} from './run.mjs';
-import {colored} from './steps.mjs';
+import {tool} from '../lib/npm.mjs';
+import {root} from '../lib/paths.mjs';
+import {exitCode} from '../lib/run.mjs';
+import {colored} from '../lib/steps.mjs';
 import {TapReader} from './tap.mjs';
 
 /** @typedef {{passed: number, failed: number, skipped: number, failures: string[], skips: string[]}} Tally */

@@ -2,7 +2,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {fromRoot} from './paths.mjs';
+import {fromRoot} from '../lib/paths.mjs';
 
 const copied = [
 	'.ci',

@@ -5,11 +5,11 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {readElf} from './elf.mjs';
+import {readElf} from '../release/elf.mjs';
 import {unpackForeign} from './foreign-debian.mjs';
-import {installPackages} from './npm.mjs';
-import {fromRoot} from './paths.mjs';
-import {runOrFail} from './run.mjs';
+import {installPackages} from '../lib/npm.mjs';
+import {fromRoot} from '../lib/paths.mjs';
+import {runOrFail} from '../lib/run.mjs';
 
 const packages = fromRoot('test', 'platforms');
 const roots = fromRoot('.cache', 'platforms', 'roots');
@@ -117,7 +117,7 @@ async function prepareMuslArm64(command, folder) {
 
 /** Bun for musl wants musl's libstdc++, which Debian does not have: made here of Debian's own, as far as Bun uses it. */
 async function linkMuslLibrary({folder, bun, gcc, libc, triple}) {
-	const {zig} = await import('./toolchain.mjs');
+	const {zig} = await import('../release/toolchain.mjs');
 	fs.mkdirSync(folder, {recursive: true});
 	const shim = path.join(folder, 'shim.o');
 	await runOrFail(zig, ['cc', '-target', triple, '-O2', '-fPIC', '-c', 'test/platforms/musl_shim.c', '-o', shim]);
