@@ -7,7 +7,7 @@ import {
 	closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync, writeSync,
 } from 'node:fs';
 import {join} from 'node:path';
-import type {CacheQuery} from '../dist/backend.js';
+import type {CacheQuery} from '../dist/backend/backend.js';
 import {
 	buildCache, type BuiltAccount, builtClientId, builtEnvironment, type CacheOptions, cacheSizes,
 } from '../test/helpers/cache-builder.js';

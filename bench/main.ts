@@ -13,7 +13,7 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {fileURLToPath} from 'node:url';
 import {parseArgs} from 'node:util';
-import {loadNativeBackend} from '../dist/native.js';
+import {loadNativeBackend} from '../dist/backend/native-backend.js';
 import {prepareCaches} from './caches.js';
 import {drawPlots} from './plots.mjs';
 import {type Report, toMarkdown} from './report.js';

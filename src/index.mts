@@ -1,6 +1,6 @@
 /** The package for `import`: a wrapper over the CommonJS build, so that both share one copy of all state. */
 
-import {loadLoggerWith} from './log.js';
+import {loadLoggerWith} from './runtime/log.js';
 
 export {
 	AbortError,

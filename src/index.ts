@@ -1,4 +1,4 @@
-export {SharedTokenCacheCredential} from './credential.js';
+export {SharedTokenCacheCredential} from './credential/shared-token-cache-credential.js';
 export {
 	AbortError,
 	AuthenticationError,
@@ -9,10 +9,10 @@ export {
 	StoreError,
 	type StoreErrorDetails,
 } from './errors.js';
-export {createCachePlugin, SharedTokenCache} from './shared-token-cache.js';
+export {createCachePlugin, SharedTokenCache} from './cache-api/shared-token-cache.js';
 export type {
 	CachePlugin, CachePluginOptions, SerializableTokenCache, TokenCacheContext,
-} from './cache-plugin.js';
+} from './cache-api/msal-node-plugin.js';
 export type {
 	AbortSignalLike,
 	AccessToken,

@@ -9,9 +9,9 @@ import {converse} from './conversation.mjs';
 import {loopbackDispatcher} from './loopback.mjs';
 
 const load = createRequire(import.meta.url);
-const {TokenClient} = load('../../dist/token-client.js');
-const {parseAuthority} = load('../../dist/authority.js');
-const {defaultAuthorityHost} = load('../../dist/public-cloud.js');
+const {TokenClient} = load('../../dist/grant/token-endpoint.js');
+const {parseAuthority} = load('../../dist/settings/authority.js');
+const {defaultAuthorityHost} = load('../../dist/settings/public-cloud.js');
 const {SharedTokenCacheCredential} = load('../../dist/index.js');
 
 function check(token) {

@@ -7,7 +7,7 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 
 const {path, smallPath, query, rounds} = JSON.parse(process.argv[2]);
-const {backend} = createRequire(import.meta.url)('../../dist/native.js').loadNativeBackend();
+const {backend} = createRequire(import.meta.url)('../../dist/backend/native-backend.js').loadNativeBackend();
 
 const memoryBytes = field => process.platform === 'linux'
 	? Number(new RegExp(String.raw`^${field}:\s+(\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024

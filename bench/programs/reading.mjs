@@ -12,8 +12,8 @@ import {interleave} from '../statistics.mjs';
 import {readAndSkip} from './skip-scan.mjs';
 
 const load = createRequire(import.meta.url);
-const {pureBackend: pure} = load('../../dist/pure.js');
-const {backend: native, error} = load('../../dist/native.js').loadNativeBackend();
+const {pureBackend: pure} = load('../../dist/backend/js/js-backend.js');
+const {backend: native, error} = load('../../dist/backend/native-backend.js').loadNativeBackend();
 
 if (!native) {
 	throw error;

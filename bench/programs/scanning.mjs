@@ -6,7 +6,7 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {interleave} from '../statistics.mjs';
 
-const {backend, error} = createRequire(import.meta.url)('../../dist/native.js').loadNativeBackend();
+const {backend, error} = createRequire(import.meta.url)('../../dist/backend/native-backend.js').loadNativeBackend();
 if (!backend) {
 	throw error;
 }

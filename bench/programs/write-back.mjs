@@ -10,9 +10,9 @@ import process from 'node:process';
 import {interleave} from '../statistics.mjs';
 
 const load = createRequire(import.meta.url);
-const {editsOfGrant} = load('../../dist/grant-edits.js');
-const {pureBackend: pure} = load('../../dist/pure.js');
-const {backend: native, error} = load('../../dist/native.js').loadNativeBackend();
+const {editsOfGrant} = load('../../dist/grant/grant-edits.js');
+const {pureBackend: pure} = load('../../dist/backend/js/js-backend.js');
+const {backend: native, error} = load('../../dist/backend/native-backend.js').loadNativeBackend();
 
 if (!native) {
 	throw error;

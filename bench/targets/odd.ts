@@ -48,7 +48,7 @@ const kinds: readonly Kind[] = [
 /** The last two are larger than what processors cache: what goes at the speed of memory is slower there than below. */
 const sizes = [27e6, 90e6, 270e6];
 
-/** The limit of src/backend.ts. */
+/** The limit of src/backend/backend.ts. */
 const maxCacheSizeBytes = 1024 ** 3;
 
 export async function measureOdd(prepared: Prepared): Promise<Outcome> {

@@ -1,6 +1,6 @@
 // The addon as JavaScript sees it, and the one file that knows Node: arguments become plain C++
 // values, jobs run off the main thread, results and Statuses become JS values. Shape: NativeAddon
-// in src/native.ts.
+// in src/backend/native-backend.ts.
 
 #include <napi.h>
 
@@ -42,7 +42,7 @@ namespace stc {
 
 namespace {
 
-// src/native.ts refuses any other number.
+// src/backend/native-backend.ts refuses any other number.
 constexpr int kApiVersion = 1;
 
 // ---- C++ values to JS ----
@@ -99,7 +99,7 @@ struct Common {
 };
 
 // Makes one entry after the other, each of its fields in the order in which the maker in
-// src/native.ts takes them. Entries that follow each other share the strings that they have in
+// src/backend/native-backend.ts takes them. Entries that follow each other share the strings that they have in
 // common, as most of an account's tokens do: 6 % less time for 50 tokens out of 1.5 MB, and a heap
 // that holds one for all.
 class EntryArray {
@@ -188,7 +188,7 @@ Napi::Value ToJs(Napi::Env env, const CacheSlice& slice) {
   return result;
 }
 
-// src/native.ts makes a StoreError of it, with a JS stack.
+// src/backend/native-backend.ts makes a StoreError of it, with a JS stack.
 Napi::Object ToJs(Napi::Env env, const Status& status) {
   Napi::Object error = Napi::Object::New(env);
   error["code"] = StatusCodeName(status.code());
@@ -993,7 +993,7 @@ std::string_view ToBytes(const Napi::Value& value) {
   return {reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength()};
 }
 
-// Returns the slice, or the object of an error, for src/native.ts to throw.
+// Returns the slice, or the object of an error, for src/backend/native-backend.ts to throw.
 Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
   CheckEnvironment(info.Env());
   // First, because it may run getters, and those may take the bytes away.
@@ -1026,7 +1026,7 @@ Napi::Value EditBytes(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// Returns the object of an error, for src/native.ts to throw, or undefined.
+// Returns the object of an error, for src/backend/native-backend.ts to throw, or undefined.
 Napi::Value Probe(const Napi::CallbackInfo& info) {
   const Status status = ToStore(info[0]).Probe();
   if (!status.ok()) return ToJs(info.Env(), status);

@@ -1,6 +1,6 @@
 // PlanEdits: how to change records of MSAL's cache by splicing its text, so that every byte that is
-// not concerned survives. The rules are those of CacheChange and RecordEdit in src/backend.ts;
-// src/pure-editor.ts is its twin in JavaScript, and test/conformance holds both to the same bytes.
+// not concerned survives. The rules are those of CacheChange and RecordEdit in src/backend/backend.ts;
+// src/backend/js/edit.ts is its twin in JavaScript, and test/conformance holds both to the same bytes.
 //
 // What comes out, exactly (for each object whose members change: a record, a section, the root):
 // - A member that is taken out and has a kept member somewhere behind it goes with all bytes up to
@@ -37,7 +37,7 @@ namespace stc {
 
 enum class EditAction : uint8_t { kPut, kUpdate, kAdd, kRemove };
 
-// Shape of RecordEdit in src/backend.ts; strings as UTF-16, JSON text as UTF-8.
+// Shape of RecordEdit in src/backend/backend.ts; strings as UTF-16, JSON text as UTF-8.
 struct RecordEdit {
   struct Condition {
     Field field;

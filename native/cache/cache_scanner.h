@@ -1,5 +1,5 @@
 // ScanCache: takes out of MSAL's cache what a query asks for. The rules are those of CacheQuery and
-// CacheSlice in src/backend.ts; src/pure.ts is its twin in JavaScript, and test/conformance holds
+// CacheSlice in src/backend/backend.ts; src/backend/js/js-backend.ts is its twin in JavaScript, and test/conformance holds
 // both to the same answers.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
@@ -16,7 +16,7 @@
 
 namespace stc {
 
-// Shape of CacheQuery in src/backend.ts; strings as UTF-16.
+// Shape of CacheQuery in src/backend/backend.ts; strings as UTF-16.
 struct CacheQuery {
   std::vector<std::u16string> environments;
   std::u16string client_id;
@@ -63,7 +63,7 @@ struct AppMetadataEntry {
   std::optional<JsonText> family_id;
 };
 
-// Shape of CacheSlice in src/backend.ts.
+// Shape of CacheSlice in src/backend/backend.ts.
 struct CacheSlice {
   std::string stamp;
   double modified_ms = 0;
@@ -75,7 +75,7 @@ struct CacheSlice {
 };
 
 // With more accounts than this passing the hints, nobody's secrets are handed out. Same as in
-// src/backend.ts.
+// src/backend/backend.ts.
 inline constexpr size_t kMaxAccountsWithSecrets = 8;
 
 // Reads `source` to its end, and from the places of records that matched. Returns kCacheCorrupt,

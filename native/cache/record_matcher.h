@@ -1,5 +1,5 @@
 // RecordMatcher: tells whether a record is one that an edit looks for. The rules are those of
-// MatchField in src/backend.ts. Immutable.
+// MatchField in src/backend/backend.ts. Immutable.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_MATCHER_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_MATCHER_H_

@@ -34,7 +34,7 @@ class ByteSource {
   // so that what was read may be half old and half new.
   virtual Status Verify() = 0;
 
-  // See SecretStore::Stamp, and CacheSlice in src/backend.ts. Known from the opening on.
+  // See SecretStore::Stamp, and CacheSlice in src/backend/backend.ts. Known from the opening on.
   virtual const std::string& stamp() const = 0;
   virtual double modified_ms() const = 0;
 };

@@ -13,7 +13,7 @@ namespace stc {
 
 namespace {
 
-// Same as maxCacheSizeBytes in src/backend.ts.
+// Same as maxCacheSizeBytes in src/backend/backend.ts.
 constexpr int64_t kMaxCacheSize = int64_t{1} << 30;
 
 Status NotFoundOr(const char* operation, const std::string& path, int error) {

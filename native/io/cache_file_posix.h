@@ -26,7 +26,7 @@ class CacheFile : public ByteSource {
 
   // See SecretStore::Stamp.
   static Status Stamp(const std::string& path, std::string* stamp);
-  // The stamp of a file in that state, as src/pure.ts makes it of fs.stat.
+  // The stamp of a file in that state, as src/backend/js/js-backend.ts makes it of fs.stat.
   static std::string StampOf(const struct stat& info);
 
   CacheFile(UniqueFd fd, const std::string& path, const struct stat& info);

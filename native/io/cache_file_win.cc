@@ -10,7 +10,7 @@ namespace stc {
 
 namespace {
 
-// Same as maxCacheSizeBytes in src/backend.ts.
+// Same as maxCacheSizeBytes in src/backend/backend.ts.
 constexpr int64_t kMaxCacheSize = int64_t{1} << 30;
 
 // Why a file could not be opened.

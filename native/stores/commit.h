@@ -16,7 +16,7 @@
 
 namespace stc {
 
-// Shape of CommitRequest in src/backend.ts.
+// Shape of CommitRequest in src/backend/backend.ts.
 struct CommitRequest {
   CacheChange change;
   std::vector<std::string> lock_paths;
@@ -26,7 +26,7 @@ struct CommitRequest {
   std::string signal_path;
 };
 
-// Names in src/backend.ts: CommitResult.
+// Names in src/backend/backend.ts: CommitResult.
 enum class CommitOutcome : uint8_t { kLocked, kChanged, kAbsent, kNoAccount, kUnchanged, kWritten };
 
 struct CommitResult {

@@ -40,7 +40,7 @@ constexpr char kTempSuffix[] = ".tmp";
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kSecond = 1'000'000'000;
 // An empty file that nobody wrote for this long is what it seems. Same as settledAfterMs in
-// src/cache.ts.
+// src/cache/shared-cache.ts.
 constexpr int64_t kSettled = 2 * kSecond;
 
 // A file that goes away unless it was renamed.

@@ -22,7 +22,7 @@ namespace stc {
 namespace {
 
 // An empty file that nobody wrote for this long is what it seems. Same as settledAfterMs in
-// src/cache.ts.
+// src/cache/shared-cache.ts.
 constexpr int64_t kSettled = 2 * kTicksPerSecond;
 
 // Files that readers kept from being replaced, and for how long. Kept per process: who waits

@@ -46,7 +46,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr char kDomain[] = "OSStatus";
 
-// Names of the location's attributes, as src/locations.ts writes them.
+// Names of the location's attributes, as src/cache/locations/index.ts writes them.
 constexpr char kService[] = "service";
 constexpr char kAccount[] = "account";
 

@@ -18,7 +18,7 @@
 namespace stc {
 
 // Which cache of a store; a store ignores the fields that it does not use. Shape of StoreLocation
-// in src/backend.ts.
+// in src/backend/backend.ts.
 struct StoreLocation {
   std::string path;  // absolute, UTF-8
   std::string schema;
@@ -44,7 +44,7 @@ class SecretStore {
  public:
   virtual ~SecretStore() = default;
 
-  // The store's name in src/backend.ts.
+  // The store's name in src/backend/backend.ts.
   virtual const char* name() const = 0;
 
   // Whether a call may take as long as its limits allow, so that it should not take a thread that

@@ -32,7 +32,9 @@ const internals = `Symbol.for('${JSON.parse(fs.readFileSync(fromRoot('package.js
  * @returns {Promise<string[]>} The files, absolute.
  */
 export async function bundle(dist) {
-	const names = fs.readdirSync(source).filter(name => name.endsWith('.ts')).map(name => path.basename(name, '.ts'));
+	const names = fs.readdirSync(source, {recursive: true})
+		.filter(name => name.endsWith('.ts'))
+		.map(name => name.slice(0, -'.ts'.length).replaceAll(path.sep, '/'));
 	for (const taken of [coreName, wholeName]) {
 		if (names.includes(taken)) {
 			throw new Error(`src/${taken}.ts: that name is the bundle's.`);
@@ -76,13 +78,33 @@ export async function bundle(dist) {
 const typescript = {
 	name: 'typescript',
 	resolveId: (id, importer) => importer && id.startsWith('.') ? path.join(path.dirname(importer), id.replace(/\.js$/, '.ts')) : null,
-	transform: code => ({
-		code: ts.transpileModule(code, {
+	transform: (code, id) => ({
+		code: markRequires(ts.transpileModule(code, {
 			compilerOptions: {target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, removeComments: true},
-		}).outputText,
+		}).outputText, id),
 		map: null,
 	}),
+	renderChunk: (code, {fileName}) => ({code: resolveRequires(code, fileName), map: null}),
 };
+
+/** Stands for dist/ in a `require` until the file that the call ends up in is known. */
+const distMark = 'dist:';
+
+/** Rollup leaves `require('./x.js')` as it is, but moves the code around it to another folder. */
+function markRequires(code, id) {
+	const folder = path.relative(source, path.dirname(id)).replaceAll(path.sep, '/');
+	return code.replaceAll(/\brequire\('(?<to>\.\.?\/[^']+)'\)/g, (_, to) => `require('${distMark}${path.posix.join(folder, to)}')`);
+}
+
+function resolveRequires(code, fileName) {
+	return code.replaceAll(new RegExp(`'${distMark}(?<to>[^']+)'`, 'g'), (_, to) => `'${relativeTo(fileName, to)}'`);
+}
+
+/** How one file of dist/ names another. Both relative to dist/. */
+function relativeTo(from, to) {
+	const relative = path.posix.relative(path.posix.dirname(from), to);
+	return relative.startsWith('.') ? relative : `./${relative}`;
+}
 
 /** Rollup leaves the entry a file that hands on what is in the bundle; here the bundle becomes the entry. */
 const coreInEntry = {
@@ -99,7 +121,7 @@ const coreInEntry = {
 		index.code = [...kept, `Object.defineProperty(exports, ${internals}, { value: { ${core.exports.join(', ')} } });`, ''].join('\n');
 		delete files[core.fileName];
 		for (const file of Object.values(files)) {
-			file.code = file.code.replace(`require('./${core.fileName}')`, `require('./index.js')[${internals}]`);
+			file.code = file.code.replace(`require('${relativeTo(file.fileName, core.fileName)}')`, `require('${relativeTo(file.fileName, 'index.js')}')[${internals}]`);
 		}
 	},
 };
@@ -115,7 +137,7 @@ function wrap(dist) {
 	const file = path.join(dist, 'index.mjs');
 	const whole = path.join(dist, `${wholeName}.js`);
 	const replacements = [
-		[/^import \{ (?<name>\w+) \} from '\.\/log\.js';$/m, `import { load } from './${wholeName}.js';\nconst ${wholeName} = load();\nconst { $<name> } = ${wholeName}[${internals}];`],
+		[/^import \{ (?<name>\w+) \} from '\.\/runtime\/log\.js';$/m, `import { load } from './${wholeName}.js';\nconst ${wholeName} = load();\nconst { $<name> } = ${wholeName}[${internals}];`],
 		[/^export \{ (?<names>[\w, ]+?),? \} from '\.\/index\.js';$/m, `export const { $<names> } = ${wholeName};`],
 	];
 	let wrapped = fs.readFileSync(file, 'utf8');

@@ -5,12 +5,12 @@
  * @typedef {{rule: string, what: string, file: string, from: string, to: string}} Mutant
  */
 
-const accounts = {rule: 'account selection', file: 'src/accounts.ts'};
-const aliases = {rule: 'alias matching', file: 'src/authority.ts'};
-const tokens = {rule: 'token matching', file: 'src/token-match.ts'};
-const scopes = {rule: 'scope matching', file: 'src/token-match.ts'};
-const expiry = {rule: 'expiry', file: 'src/token-match.ts'};
-const grants = {rule: 'grants', file: 'src/grant-response.ts'};
+const accounts = {rule: 'account selection', file: 'src/lookup/select-account.ts'};
+const aliases = {rule: 'alias matching', file: 'src/settings/authority.ts'};
+const tokens = {rule: 'token matching', file: 'src/lookup/select-token.ts'};
+const scopes = {rule: 'scope matching', file: 'src/lookup/select-token.ts'};
+const expiry = {rule: 'expiry', file: 'src/lookup/select-token.ts'};
+const grants = {rule: 'grants', file: 'src/grant/token-response.ts'};
 
 /** @type {Mutant[]} */
 export const mutants = [
@@ -63,7 +63,7 @@ export const mutants = [
 		...accounts, what: 'the first of several accounts is taken', from: 'return left.length === 1 ?', to: 'return left.length >= 1 ?',
 	},
 	{
-		...aliases, file: 'src/public-cloud.ts', what: 'a host of the public cloud is missing', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
+		...aliases, file: 'src/settings/public-cloud.ts', what: 'a host of the public cloud is missing', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
 	},
 	{
 		...aliases, what: 'a host of the US government cloud is missing', from: '[\'login.microsoftonline.us\', \'login.usgovcloudapi.net\']', to: '[\'login.microsoftonline.us\']',
@@ -81,7 +81,7 @@ export const mutants = [
 		...aliases, what: 'every host is trusted with refresh tokens', from: 'isWellKnown: group !== undefined || otherWellKnownHosts.has(host),', to: 'isWellKnown: true,',
 	},
 	{
-		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/pure.ts', from: '(environments.has(environment) || environments.has(foldAscii(environment)))', to: 'environments.has(environment)',
+		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '(environments.has(environment) || environments.has(foldAscii(environment)))', to: 'environments.has(environment)',
 	},
 	{
 		...tokens, what: 'another tenant\'s token is served', from: '&& realms.has((entry.realm ?? \'\').toLowerCase())', to: '',
@@ -105,7 +105,7 @@ export const mutants = [
 		...tokens, what: 'the shortest-lived token is served', from: 'clockSkewSec(entry, nowSec) > best.expiresOn', to: 'clockSkewSec(entry, nowSec) < best.expiresOn',
 	},
 	{
-		...tokens, what: 'tokens bound to claims are served (pure-JS variant)', file: 'src/pure.ts', from: '|| bonds.some(bond => requiredString(record, bond) !== undefined)', to: '',
+		...tokens, what: 'tokens bound to claims are served (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '|| bonds.some(bond => requiredString(record, bond) !== undefined)', to: '',
 	},
 	{
 		...scopes, what: 'one scope of several is enough', from: 'scopes.every(scope => cached.has(scope))', to: 'scopes.some(scope => cached.has(scope))',
@@ -153,12 +153,12 @@ export const mutants = [
 		...grants, what: 'every invalid_grant kills the refresh token', from: '&& (deadSuberrors.has(suberror ?? \'\') || (errorCodes ?? []).some(code => deadErrorCodes.has(code)))', to: '',
 	},
 	{
-		...grants, what: 'a token for another account is taken', file: 'src/token-client.ts', from: 'response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()', to: 'response.homeAccountId === \'\'',
+		...grants, what: 'a token for another account is taken', file: 'src/grant/token-endpoint.ts', from: 'response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()', to: 'response.homeAccountId === \'\'',
 	},
 	{
-		...grants, what: 'no second refresh token is tried', file: 'src/redemption.ts', from: 'for (const entry of account.candidate.refreshTokens) {', to: 'for (const entry of account.candidate.refreshTokens.slice(0, 1)) {',
+		...grants, what: 'no second refresh token is tried', file: 'src/grant/refresh-grant.ts', from: 'for (const entry of account.candidate.refreshTokens) {', to: 'for (const entry of account.candidate.refreshTokens.slice(0, 1)) {',
 	},
 	{
-		...grants, what: 'refused refresh tokens are sent again', file: 'src/redemption.ts', from: 'if (known) {', to: 'if (known === null) {',
+		...grants, what: 'refused refresh tokens are sent again', file: 'src/grant/refresh-grant.ts', from: 'if (known) {', to: 'if (known === null) {',
 	},
 ];

@@ -12,7 +12,7 @@ import {fromRoot} from '../lib/paths.mjs';
  * @property {'glibc' | 'musl' | undefined} libc
  * @property {'linux' | 'mac' | 'win'} system As `native-sources.js` and file suffixes name it.
  * @property {string} triple The compiler's name for it, with the oldest version of the system that it is for.
- * @property {string} file Below `prebuilds/`; prebuildify's conventions, and what `src/native.ts` looks for.
+ * @property {string} file Below `prebuilds/`; prebuildify's conventions, and what `src/backend/native-backend.ts` looks for.
  */
 
 /** Enterprise Linux 7's, the oldest that zig has symbols for on both CPUs. Node's own binaries ask for 2.28. */

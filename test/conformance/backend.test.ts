@@ -9,7 +9,7 @@ import {constants as osConstants, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {inspect, isDeepStrictEqual, promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend.js';
+import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
 import {backends, toAnswer} from '../helpers/backends.js';
 import {
@@ -105,14 +105,14 @@ for (const backend of backends) {
 		chmodSync(path, 0o000);
 		chmodSync(closed, 0o000);
 		const code = `
-			const {backend} = ${backend.kind === 'native' ? 'require("./dist/native.js").loadNativeBackend()' : '{backend: require("./dist/pure.js").pureBackend}'};
+			const {backend} = ${backend.kind === 'native' ? 'require("./dist/backend/native-backend.js").loadNativeBackend()' : '{backend: require("./dist/backend/js/js-backend.js").pureBackend}'};
 			const [path, below] = ${JSON.stringify([path, join(closed, 'cache')])};
 			const query = at => backend.query('plaintext', {path: at}, {environments: [], clientId: '', nowSec: 0}, 1000);
 			Promise.allSettled([query(path), query(below), backend.stamp('plaintext', {path: below}, 1000)])
 				.then(outcomes => console.log(JSON.stringify(outcomes.map(({reason: {code, osDomain, osCode, op} = {}}) => ({code, osDomain, osCode, op})))));
 		`;
 		// Root may read anything, so a child without that right asks. It has loaded everything before it gives the right up.
-		const dropRights = process.getuid?.() === 0 ? 'require("./dist/native.js").loadNativeBackend(); require("./dist/pure.js"); process.setgid(65534); process.setuid(65534);' : '';
+		const dropRights = process.getuid?.() === 0 ? 'require("./dist/backend/native-backend.js").loadNativeBackend(); require("./dist/backend/js/js-backend.js"); process.setgid(65534); process.setuid(65534);' : '';
 		const {stdout} = await run(process.execPath, ['--eval', dropRights + code], {cwd: new URL('../../', import.meta.url)});
 		chmodSync(closed, 0o755);
 		const denied = {code: 'STC_STORE_DENIED', osDomain: 'errno', osCode: 13};

@@ -4,7 +4,7 @@ import {readFileSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {mock} from 'node:test';
 import test, {type ExecutionContext} from 'ava';
-import {TokenClient} from '../../dist/token-client.js';
+import {TokenClient} from '../../dist/grant/token-endpoint.js';
 import {startEntraServer} from '../helpers/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,

@@ -11,7 +11,7 @@ import {inspect} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {
 	CacheBackend, CacheChange, CommitRequest, CommitResult,
-} from '../../dist/backend.js';
+} from '../../dist/backend/backend.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/backends.js';
 import {until} from '../helpers/until.js';

@@ -7,7 +7,7 @@ import {
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheBackend, CacheChange, RecordEdit} from '../../dist/backend.js';
+import type {CacheBackend, CacheChange, RecordEdit} from '../../dist/backend/backend.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/backends.js';
 import {

@@ -1,11 +1,11 @@
-/** Go's encrypted cache on Linux, with a real key in the kernel. The file is made here by the rules that `src/go-cache.ts` names. */
+/** Go's encrypted cache on Linux, with a real key in the kernel. The file is made here by the rules that `src/backend/go-cache.ts` names. */
 
 import {spawnSync} from 'node:child_process';
 import {createCipheriv, createHmac, randomBytes} from 'node:crypto';
 import {basename} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {CredentialUnavailableError} from '../../dist/errors.js';
-import {decrypt} from '../../dist/go-cache.js';
+import {decrypt} from '../../dist/backend/go-cache.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

@@ -8,7 +8,7 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import {cacheSources} from '../../dist/locations.js';
+import {cacheSources} from '../../dist/cache/locations/index.js';
 import {testWhere} from '../helpers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 

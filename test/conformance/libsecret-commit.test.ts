@@ -5,7 +5,7 @@ import {
 } from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheSlice, CommitRequest, CommitResult} from '../../dist/backend.js';
+import type {CacheSlice, CommitRequest, CommitResult} from '../../dist/backend/backend.js';
 import {
 	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
 } from '../helpers/keyring-items.js';

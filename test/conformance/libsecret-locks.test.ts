@@ -7,7 +7,7 @@ import process from 'node:process';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import type {CacheSource} from '../../dist/locations.js';
+import type {CacheSource} from '../../dist/cache/locations/index.js';
 import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
 import {missingKeyring, startKeyring} from '../helpers/keyring.js';
 import {testWhere} from '../helpers/peers.js';
@@ -21,7 +21,7 @@ testWhere(test, [missingKeyring()], 'an item of a keyring is written, and its lo
 	};
 	const commit = async () => {
 		const {stdout} = await promisify(execFile)(process.execPath, ['-e', `
-			const {SharedCache} = require(${JSON.stringify(fileURLToPath(new URL('../../dist/cache.js', import.meta.url)))});
+			const {SharedCache} = require(${JSON.stringify(fileURLToPath(new URL('../../dist/cache/shared-cache.js', import.meta.url)))});
 			const cache = new SharedCache({keyringTimeoutMs: 10_000, lockTimeoutMs: 10_000, useNativeAddon: true});
 			// Calls to a keyring do not keep a process alive.
 			const alive = setInterval(() => undefined, 1000);

@@ -1,7 +1,7 @@
 /** The store "libsecret" against a real keyring: each language's item is found, and none is taken for another. */
 
 import test, {type ExecutionContext} from 'ava';
-import type {CacheSlice} from '../../dist/backend.js';
+import type {CacheSlice} from '../../dist/backend/backend.js';
 import {
 	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
 } from '../helpers/keyring-items.js';

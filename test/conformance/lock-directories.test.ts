@@ -6,9 +6,9 @@ import {
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import {SharedCache} from '../../dist/cache.js';
+import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import {type CacheSource, plaintextFile} from '../../dist/locations.js';
+import {type CacheSource, plaintextFile} from '../../dist/cache/locations/index.js';
 import {backends} from '../helpers/backends.js';
 
 const change = {

@@ -9,7 +9,7 @@ import {constants} from 'node:os';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test from 'ava';
-import type {CacheBackend} from '../../dist/backend.js';
+import type {CacheBackend} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
 import {backends} from '../helpers/backends.js';
 import {lockDirectory, LockProcess} from '../helpers/lock-process.js';

@@ -1,7 +1,7 @@
 /** The rules of reading a cache, by vectors: every backend gives the answer that stands beside its input. */
 
 import test, {type ExecutionContext} from 'ava';
-import {type CacheQuery, type CacheSlice, maxAccountsWithSecrets} from '../../dist/backend.js';
+import {type CacheQuery, type CacheSlice, maxAccountsWithSecrets} from '../../dist/backend/backend.js';
 import {backends, scan} from '../helpers/backends.js';
 import {askOracle, differenceOf} from '../helpers/oracle.js';
 

@@ -6,7 +6,7 @@
 import {readFileSync} from 'node:fs';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
-import {loadNativeBackend} from '../../dist/native.js';
+import {loadNativeBackend} from '../../dist/backend/native-backend.js';
 import {compare, type Comparison} from './comparison.js';
 
 const usage = `Usage: npm run test:differential -- [--only python|msal-node] [--cases N] [--seed N]

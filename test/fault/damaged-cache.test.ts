@@ -1,7 +1,7 @@
 /** Damage of every kind: the native and the pure-JS variant agree with the oracle on accept, reject and result. */
 
 import test, {type ExecutionContext} from 'ava';
-import type {CacheQuery} from '../../dist/backend.js';
+import type {CacheQuery} from '../../dist/backend/backend.js';
 import {backends, scan} from '../helpers/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,

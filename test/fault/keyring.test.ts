@@ -162,7 +162,7 @@ keyringTest(title('a bus that accepts and never answers'), async t => {
 async function livesFor(keyring: Keyring, code: string): Promise<number> {
 	const startMs = Date.now();
 	await run(process.execPath, ['--eval', `
-		const {backend} = require('./dist/native.js').loadNativeBackend();
+		const {backend} = require('./dist/backend/native-backend.js').loadNativeBackend();
 		const ask = () => backend.query('libsecret', ${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
 		${code}
 	`], {cwd: root, env: keyring.environment, timeout: 25_000});
@@ -177,7 +177,7 @@ keyringTest(title('a stalled keyring holds up neither the end of the process nor
 	t.true(await livesFor(keyring, `
 		const {Worker} = require('node:worker_threads');
 		const worker = new Worker(\`
-			const {backend} = require(\${JSON.stringify(require('node:path').resolve('dist/native.js'))}).loadNativeBackend();
+			const {backend} = require(\${JSON.stringify(require('node:path').resolve('dist/backend/native-backend.js'))}).loadNativeBackend();
 			for (let call = 0; call < 10; call++) {
 				backend.query('libsecret', ${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
 			}

@@ -6,9 +6,9 @@ import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import {SharedCache} from '../../dist/cache.js';
+import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/locations.js';
+import {plaintextFile} from '../../dist/cache/locations/index.js';
 import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
 import {environmentOfServer, FleetProcess, nameTokens} from '../helpers/fleet.js';
 import {
@@ -68,8 +68,8 @@ async function program({home, server, cachePath}: Stage, code: string): Promise<
 	const startMs = performance.now();
 	const {stdout, stderr} = await run(process.execPath, ['--eval', `
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
-		const {SharedCache} = require('./dist/cache.js');
-		const {plaintextFile} = require('./dist/locations.js');
+		const {SharedCache} = require('./dist/cache/shared-cache.js');
+		const {plaintextFile} = require('./dist/cache/locations/index.js');
 		const {setTimeout: sleep} = require('node:timers/promises');
 		const credential = new SharedTokenCacheCredential({authorityHost: '${server.origin}'});
 		const source = plaintextFile(${JSON.stringify(cachePath)});
@@ -237,8 +237,8 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'worker threads that are t
 	const stage = await setStage(t);
 	const worker = JSON.stringify(`
 		const path = require('node:path');
-		const {SharedCache} = require(path.resolve('dist/cache.js'));
-		const {plaintextFile} = require(path.resolve('dist/locations.js'));
+		const {SharedCache} = require(path.resolve('dist/cache/shared-cache.js'));
+		const {plaintextFile} = require(path.resolve('dist/cache/locations/index.js'));
 		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 30_000});
 		const {path: cachePath} = require('node:worker_threads').workerData;
 		(async () => {

@@ -154,7 +154,7 @@ test('require alone works in a script, without a word on standard error', async 
 test('only the package and its manifest can be reached', async t => {
 	const reach = async (specifier: string) => run(process.execPath, ['--eval', `require('${specifier}')`], project);
 	t.is((await reach(`${manifest.name}/package.json`)).code, 0);
-	const inner = await reach(`${manifest.name}/dist/memo.js`);
+	const inner = await reach(`${manifest.name}/dist/credential/token-memory.js`);
 	t.not(inner.code, 0);
 	t.regex(inner.output, /ERR_PACKAGE_PATH_NOT_EXPORTED/);
 });

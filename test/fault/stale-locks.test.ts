@@ -16,8 +16,8 @@ import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import {Worker} from 'node:worker_threads';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheBackend} from '../../dist/backend.js';
-import {pureBackend} from '../../dist/pure.js';
+import type {CacheBackend} from '../../dist/backend/backend.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/backends.js';
 import {lockDirectory, LockProcess, lockWithin} from '../helpers/lock-process.js';
 import {debianPython, lackOf, testWhere} from '../helpers/peers.js';
@@ -402,8 +402,8 @@ for (const {kind} of backends) {
 	test(`${kind}: a thread that is terminated while holding ${kind === 'native' ? 'frees its lock' : 'leaves it for 60 s (documented)'}`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const worker = new Worker(`
-			const {pureBackend} = require(${JSON.stringify(require.resolve('../../dist/pure.js'))});
-			const {loadNativeBackend} = require(${JSON.stringify(require.resolve('../../dist/native.js'))});
+			const {pureBackend} = require(${JSON.stringify(require.resolve('../../dist/backend/js/js-backend.js'))});
+			const {loadNativeBackend} = require(${JSON.stringify(require.resolve('../../dist/backend/native-backend.js'))});
 			const backend = ${kind === 'native' ? 'loadNativeBackend().backend' : 'pureBackend'};
 			const {parentPort} = require('node:worker_threads');
 			backend.tryLock([${JSON.stringify(path)}]).then(lock => {

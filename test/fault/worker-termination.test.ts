@@ -163,7 +163,7 @@ test('threads and contexts each have an addon of their own, and go on when one o
 		const {readFileSync} = require('node:fs');
 		const {dirname, resolve} = require('node:path');
 		const vm = require('node:vm');
-		const file = resolve('dist/native.js');
+		const file = resolve('dist/backend/native-backend.js');
 		/** As a module loader makes modules that runs each test file, and all that it loads, in a context of its own. */
 		function inContext() {
 			const context = vm.createContext({process, Buffer, performance, setTimeout, clearTimeout});

@@ -10,7 +10,7 @@ import {text} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
-import type {CacheBackend, HeldLock} from '../../dist/backend.js';
+import type {CacheBackend, HeldLock} from '../../dist/backend/backend.js';
 import {debianPython, peersFolder} from './peers.js';
 
 /** Those whose lock is real, or done call by call in `test/peers/hold_lock.py`, which says what each is. */
@@ -101,7 +101,7 @@ export async function within<Result>(promise: Promise<Result>, timeoutMs: number
 	}
 }
 
-/** Tries again and again until it gets the lock, as `src/locks.ts` does. `undefined`: it did not, in that time. */
+/** Tries again and again until it gets the lock, as `src/cache/lock-wait.ts` does. `undefined`: it did not, in that time. */
 export async function lockWithin(backend: CacheBackend, path: string, timeoutMs: number): Promise<HeldLock | undefined> {
 	const startMs = performance.now();
 	for (;;) {

@@ -2,7 +2,7 @@
 
 import {createRequire} from 'node:module';
 import type {ExecutionContext} from 'ava';
-import type {CachePlugin} from '../../dist/cache-plugin.js';
+import type {CachePlugin} from '../../dist/cache-api/msal-node-plugin.js';
 import {loopbackNetwork} from '../peers/loopback-network.mjs';
 import type * as msal from '../peers/node_modules/@azure/msal-node/types/index.js';
 import type {EntraServer} from './entra-server.js';

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
 import type {ExecutionContext} from 'ava';
-import type {CachePluginOptions} from '../../dist/cache-plugin.js';
+import type {CachePluginOptions} from '../../dist/cache-api/msal-node-plugin.js';
 import {clientId, publicCloud} from './home.js';
 import {peersFolder} from './peers.js';
 

@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
-import type {CacheSlice} from '../../dist/backend.js';
+import type {CacheSlice} from '../../dist/backend/backend.js';
 import {type EntraServer, startEntraServer} from './entra-server.js';
 import {
 	ann, clientId, homeAccountId, type TestHome,

@@ -9,7 +9,7 @@ import {
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
-import {type CachePlugin, createCachePlugin, type CachePluginOptions} from '../../dist/cache-plugin.js';
+import {type CachePlugin, createCachePlugin, type CachePluginOptions} from '../../dist/cache-api/msal-node-plugin.js';
 import {
 	type EntraServer, type EntraServerOptions, type EntraUser, startEntraServer,
 } from '../helpers/entra-server.js';

@@ -8,8 +8,8 @@ import {
 } from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
-import type {CacheBackend} from '../../dist/backend.js';
-import {pureBackend} from '../../dist/pure.js';
+import type {CacheBackend} from '../../dist/backend/backend.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/backends.js';
 import {
 	lockDirectory, LockProcess, lockWithin, type PeerLock, within,

@@ -7,7 +7,7 @@ import {mkdirSync, readFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
-import {createCachePlugin} from '../../dist/cache-plugin.js';
+import {createCachePlugin} from '../../dist/cache-api/msal-node-plugin.js';
 import {type EntraServer, type EntraUser, startEntraServer} from '../helpers/entra-server.js';
 import {ann, TestHome} from '../helpers/home.js';
 import {LockProcess} from '../helpers/lock-process.js';

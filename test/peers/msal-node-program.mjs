@@ -29,7 +29,7 @@ async function makePlugin() {
 		return new PersistenceCachePlugin(await FilePersistence.create(cachePath));
 	}
 
-	const {createCachePlugin} = await import('../../dist/cache-plugin.js');
+	const {createCachePlugin} = await import('../../dist/cache-api/msal-node-plugin.js');
 	return createCachePlugin(options);
 }
 

@@ -7,7 +7,7 @@ import {
 } from 'node:fs';
 import {basename, dirname} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {CacheBackend} from '../../dist/backend.js';
+import type {CacheBackend} from '../../dist/backend/backend.js';
 
 export type KillReport = {
 	kills: number;

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
-import {loadNativeBackend} from '../../dist/native.js';
+import {loadNativeBackend} from '../../dist/backend/native-backend.js';
 import {killWriters, pairCache} from './kills.js';
 import {torture} from './mixed.js';
 import {buildProgram} from './native-program.js';

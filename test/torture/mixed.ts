@@ -12,10 +12,10 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
-import type {CacheText} from '../../dist/backend.js';
-import {SharedCache} from '../../dist/cache.js';
+import type {CacheText} from '../../dist/backend/backend.js';
+import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/locations.js';
+import {plaintextFile} from '../../dist/cache/locations/index.js';
 import {debianPython, peersFolder} from '../helpers/peers.js';
 
 export type MixedPlan = {

@@ -15,9 +15,9 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 const load = createRequire(import.meta.url);
 const {AzureLogger, setLogLevel} = load('@azure/logger');
-const {SharedCache} = load('../../dist/cache.js');
-const {plaintextFile} = load('../../dist/locations.js');
-const {WriteBack} = load('../../dist/write-back.js');
+const {SharedCache} = load('../../dist/cache/shared-cache.js');
+const {plaintextFile} = load('../../dist/cache/locations/index.js');
+const {WriteBack} = load('../../dist/grant/write-back.js');
 
 const {path, name, account, updates, pauseMs} = JSON.parse(process.argv[2]);
 const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 60_000, useNativeAddon: true});

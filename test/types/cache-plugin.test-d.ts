@@ -2,7 +2,7 @@
 
 import {
 	type CachePlugin, type CachePluginOptions, createCachePlugin, type TokenCacheContext,
-} from '../../dist/cache-plugin.js';
+} from '../../dist/cache-api/msal-node-plugin.js';
 // Not a package of ours: by path.
 import type {
 	Configuration, ICachePlugin, ISerializableTokenCache, TokenCache, TokenCacheContext as MsalContext,

@@ -1,11 +1,11 @@
 /** Why no account was found: one line that names what was looked at, what is wrong and what helps. */
 
 import test from 'ava';
-import {explainFailure} from '../../dist/account-failure.js';
-import type {AccountEntry, CacheSlice} from '../../dist/backend.js';
-import type {SourceReading} from '../../dist/cache.js';
+import {explainFailure} from '../../dist/lookup/account-errors.js';
+import type {AccountEntry, CacheSlice} from '../../dist/backend/backend.js';
+import type {SourceReading} from '../../dist/cache/shared-cache.js';
 import {type ErrorCode, StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/locations.js';
+import {plaintextFile} from '../../dist/cache/locations/index.js';
 
 const asked = {criteria: {tenantOnlyDisambiguates: false}, showUserNames: false};
 const stamp = {value: '', readable: true};

@@ -1,11 +1,11 @@
 import test from 'ava';
-import {explainSelection, maskUserName} from '../../dist/account-failure.js';
+import {explainSelection, maskUserName} from '../../dist/lookup/account-errors.js';
 import {
 	type AccountCriteria, findCandidates, selectAccount,
-} from '../../dist/accounts.js';
+} from '../../dist/lookup/select-account.js';
 import type {
 	AccountEntry, AppMetadataEntry, CacheSlice, RefreshTokenEntry,
-} from '../../dist/backend.js';
+} from '../../dist/backend/backend.js';
 
 const clientId = 'client-1';
 const environment = 'login.microsoftonline.com';

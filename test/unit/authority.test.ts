@@ -1,5 +1,5 @@
 import test from 'ava';
-import {parseAuthority} from '../../dist/authority.js';
+import {parseAuthority} from '../../dist/settings/authority.js';
 
 const parse = (text: string) => parseAuthority(text, 'authorityHost');
 

@@ -3,7 +3,7 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {type CachePlugin, createCachePlugin, type TokenCacheContext} from '../../dist/cache-plugin.js';
+import {type CachePlugin, createCachePlugin, type TokenCacheContext} from '../../dist/cache-api/msal-node-plugin.js';
 import {TestHome} from '../helpers/home.js';
 
 type Records = Record<string, Record<string, Record<string, unknown>>>;

@@ -1,11 +1,11 @@
 /** What a grant changes in the cache, edit by edit, and what becomes of a cache by it. */
 
 import test from 'ava';
-import type {AccountEntry, CacheChange, RefreshTokenEntry} from '../../dist/backend.js';
+import type {AccountEntry, CacheChange, RefreshTokenEntry} from '../../dist/backend/backend.js';
 import {
 	editsOfEviction, editsOfGrant, editsOfSignOut, type Grant,
-} from '../../dist/grant-edits.js';
-import {pureBackend} from '../../dist/pure.js';
+} from '../../dist/grant/grant-edits.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {
 	ann, type CacheSections, clientId, homeAccountId, publicCloud, scope,
 } from '../helpers/home.js';

@@ -2,7 +2,7 @@ import {Buffer} from 'node:buffer';
 import test from 'ava';
 import {
 	describeErrorResponse, isRefreshTokenDead, needsUser, parseJsonObject, readErrorResponse, readRetryAfterMs, readTokenResponse,
-} from '../../dist/grant-response.js';
+} from '../../dist/grant/token-response.js';
 
 const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599};
 

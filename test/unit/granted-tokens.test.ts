@@ -1,8 +1,8 @@
 /** What grants brought, kept in memory. */
 
 import test from 'ava';
-import {type GrantedToken, GrantedTokens} from '../../dist/granted-tokens.js';
-import type {TokenCriteria} from '../../dist/token-match.js';
+import {type GrantedToken, GrantedTokens} from '../../dist/grant/granted-tokens.js';
+import type {TokenCriteria} from '../../dist/lookup/select-token.js';
 
 const granted = (rest: Partial<GrantedToken> = {}): GrantedToken => ({
 	kind: 'nocae',

@@ -9,7 +9,7 @@ import test, {type ExecutionContext} from 'ava';
 import {StoreError} from '../../dist/errors.js';
 import {
 	Lease, type LeaseOptions, leasePath, takeLease,
-} from '../../dist/lease.js';
+} from '../../dist/grant/machine-lease.js';
 import {backends, native} from '../helpers/backends.js';
 import {lockDirectory, LockProcess, within} from '../helpers/lock-process.js';
 import {until} from '../helpers/until.js';

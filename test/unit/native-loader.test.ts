@@ -11,7 +11,7 @@ import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {StoreError} from '../../dist/errors.js';
-import {load, loadNativeBackend} from '../../dist/native.js';
+import {load, loadNativeBackend} from '../../dist/backend/native-backend.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -224,7 +224,7 @@ test('in a clone, what was compiled there comes first', async t => {
 		cpSync(binary, file);
 	}
 
-	const {stdout} = await run(process.execPath, ['--print', 'require(\'./dist/native.js\').loadNativeBackend(); process.report.getReport().sharedObjects.filter(name => name.endsWith(\'.node\')).join()'], {cwd: directory});
+	const {stdout} = await run(process.execPath, ['--print', 'require(\'./dist/backend/native-backend.js\').loadNativeBackend(); process.report.getReport().sharedObjects.filter(name => name.endsWith(\'.node\')).join()'], {cwd: directory});
 	t.is(stdout.trim(), built);
 });
 
@@ -234,6 +234,6 @@ test('where Node may not load addons, that is said', async t => {
 	const file = join(directory, 'prebuilds', ...placeOfBinary());
 	mkdirSync(dirname(file), {recursive: true});
 	cpSync(binary, file);
-	const {stdout} = await run(process.execPath, ['--no-addons', '--print', 'require(\'./dist/native.js\').loadNativeBackend().error.message'], {cwd: directory});
+	const {stdout} = await run(process.execPath, ['--no-addons', '--print', 'require(\'./dist/backend/native-backend.js\').loadNativeBackend().error.message'], {cwd: directory});
 	t.true(stdout.includes(`${file} does not load: Cannot load native addon because loading addons is disabled.`), stdout);
 });

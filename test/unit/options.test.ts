@@ -1,7 +1,7 @@
 import {homedir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import {developerSignOnClientId, readSettings} from '../../dist/options.js';
+import {developerSignOnClientId, readSettings} from '../../dist/settings/settings.js';
 
 const read = (options: object = {}, environment: Record<string, string> = {}) => readSettings(options, environment);
 

@@ -3,7 +3,7 @@
 import {createRequire} from 'node:module';
 import test from 'ava';
 import {StoreError} from '../../dist/errors.js';
-import {part} from '../../dist/part.js';
+import {part} from '../../dist/runtime/lazy.js';
 
 const load = createRequire(import.meta.url);
 

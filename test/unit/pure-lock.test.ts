@@ -4,7 +4,7 @@ import {spawnSync} from 'node:child_process';
 import {readdirSync, utimesSync, writeFileSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import test, {type ExecutionContext} from 'ava';
-import {pureBackend} from '../../dist/pure.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {lockDirectory} from '../helpers/lock-process.js';
 
 /** Holds up the first call that creates a file whose name ends so, until what is returned is called. */

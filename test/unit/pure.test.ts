@@ -7,9 +7,9 @@ import {
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheQuery} from '../../dist/backend.js';
+import type {CacheQuery} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
-import {pureBackend} from '../../dist/pure.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {buildCache, builtClientId, builtEnvironment} from '../helpers/cache-builder.js';
 
 const nowSec = 1_800_000_000;

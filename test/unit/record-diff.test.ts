@@ -1,11 +1,11 @@
 /** What a program changed in its view of the cache, as changes that can be merged: `record-diff.ts`. */
 
 import test from 'ava';
-import type {CacheChange, RecordEdit} from '../../dist/backend.js';
-import {pureBackend} from '../../dist/pure.js';
+import type {CacheChange, RecordEdit} from '../../dist/backend/backend.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {
 	applyChanges, cacheChangesOf, diffRecords, joinChanges, subjectOf, undoneChanges,
-} from '../../dist/record-diff.js';
+} from '../../dist/cache-api/record-diff.js';
 
 type Json = Record<string, unknown>;
 

@@ -1,7 +1,7 @@
 import test from 'ava';
 import {
 	allowedRequestTenant, checkTenantId, homeTenantOf, namedTenant,
-} from '../../dist/tenants.js';
+} from '../../dist/settings/tenants.js';
 
 const rules = {configured: undefined, additionallyAllowed: [], requestsIgnored: false};
 

@@ -1,5 +1,5 @@
 import test from 'ava';
-import {pauseBeforeRetryMs} from '../../dist/token-client.js';
+import {pauseBeforeRetryMs} from '../../dist/grant/token-endpoint.js';
 
 const retry = {maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 10_000};
 

@@ -1,6 +1,6 @@
 import test from 'ava';
-import type {AccessTokenEntry} from '../../dist/backend.js';
-import {findAccessToken, minimumLifetimeSec, type TokenCriteria} from '../../dist/token-match.js';
+import type {AccessTokenEntry} from '../../dist/backend/backend.js';
+import {findAccessToken, minimumLifetimeSec, type TokenCriteria} from '../../dist/lookup/select-token.js';
 
 const nowSec = 1_800_000_000;
 

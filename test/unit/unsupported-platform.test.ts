@@ -3,7 +3,7 @@
 import {execFile} from 'node:child_process';
 import {promisify} from 'node:util';
 import test from 'ava';
-import {cacheSources} from '../../dist/locations.js';
+import {cacheSources} from '../../dist/cache/locations/index.js';
 
 const run = promisify(execFile);
 

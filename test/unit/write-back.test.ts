@@ -8,12 +8,12 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheChange} from '../../dist/backend.js';
-import {SharedCache} from '../../dist/cache.js';
+import type {CacheChange} from '../../dist/backend/backend.js';
+import {SharedCache} from '../../dist/cache/shared-cache.js';
 import {StoreError} from '../../dist/errors.js';
-import type {Grant} from '../../dist/grant-edits.js';
-import {plaintextFile} from '../../dist/locations.js';
-import {WriteBack} from '../../dist/write-back.js';
+import type {Grant} from '../../dist/grant/grant-edits.js';
+import {plaintextFile} from '../../dist/cache/locations/index.js';
+import {WriteBack} from '../../dist/grant/write-back.js';
 import {backends, native} from '../helpers/backends.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, type CacheSections, clientId, homeAccountId, nowSec, publicCloud, refreshTokenRecord, scope,

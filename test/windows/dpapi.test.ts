@@ -9,12 +9,12 @@ import {join} from 'node:path';
 import process from 'node:process';
 import {inspect, isDeepStrictEqual} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheChange, CacheQuery} from '../../dist/backend.js';
-import {SharedCache} from '../../dist/cache.js';
+import type {CacheChange, CacheQuery} from '../../dist/backend/backend.js';
+import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import type {CacheSource} from '../../dist/locations.js';
-import {stampOf} from '../../dist/pure-file.js';
-import {pureBackend} from '../../dist/pure.js';
+import type {CacheSource} from '../../dist/cache/locations/index.js';
+import {stampOf} from '../../dist/backend/js/cache-file.js';
+import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes,

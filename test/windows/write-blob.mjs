@@ -1,7 +1,7 @@
 /** A program: writes a cache that DPAPI encrypts for whoever runs it. Argument: the file. */
 
 import process from 'node:process';
-import {loadNativeBackend} from '../../dist/native.js';
+import {loadNativeBackend} from '../../dist/backend/native-backend.js';
 
 const [path] = process.argv.slice(2);
 const {backend, error} = loadNativeBackend();

@@ -1,0 +1,269 @@
+/**
+ * Committing a change to a plaintext cache with what Node has: the protocol of the addon (`native/stores/file_commit_posix.cc`),
+ * under locks that are as strong as Node allows (`pure-lock.ts`).
+ */
+
+import {type BigIntStats, constants as fileConstants, type Stats} from 'node:fs';
+import {
+	type FileHandle, link, lstat, open, readdir, realpath, rename, stat, unlink,
+} from 'node:fs/promises';
+import {basename, dirname, join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {
+	CommitRequest, CommitResult, EditResult, HeldLock,
+} from '../backend.js';
+import {StoreError} from '../../errors.js';
+import {editCache} from './edit.js';
+import {
+	type FileState, orStoreError, readCacheFile, stampOf, statCacheFile, toStoreError,
+} from './cache-file.js';
+import {tryLockFiles} from './lock-file.js';
+
+/** @throws {StoreError} as `CacheBackend.commit`. */
+export async function commitFile(path: string, request: CommitRequest): Promise<CommitResult> {
+	const lock = await tryLockFiles(request.lockPaths);
+	if (!lock) {
+		return {outcome: 'locked'};
+	}
+
+	try {
+		return await commitLocked(await resolveLink(path), request, lock);
+	} finally {
+		await lock.release();
+	}
+}
+
+/** An empty file that nobody wrote for this long is what it seems. Milliseconds. */
+const settledAfterMs = 2000;
+
+type Base = {state: FileState | undefined; edited: EditResult};
+
+async function commitLocked(path: string, request: CommitRequest, lock: HeldLock): Promise<CommitResult> {
+	await sweep(path);
+	const base = await readBase(path, request);
+	if (!('edited' in base)) {
+		return base;
+	}
+
+	const {state, edited} = base;
+	if (edited.outcome !== 'changed') {
+		return edited.outcome === 'no-account'
+			? {outcome: 'no-account'}
+			: (state ? {outcome: 'unchanged', stamp: state.stamp} : {outcome: 'absent'});
+	}
+
+	const temporary = temporaryName(path);
+	const file = await orStoreError('open', path, open(
+		temporary,
+		// eslint-disable-next-line no-bitwise
+		fileConstants.O_RDWR | fileConstants.O_CREAT | fileConstants.O_EXCL | fileConstants.O_NOFOLLOW,
+		0o600,
+	));
+	try {
+		await fill(file, path, state, edited.bytes);
+		return await replace(path, temporary, {file, state, lock});
+	} catch (error) {
+		// What failed stays the error, whatever becomes of the file.
+		await unlink(temporary).catch(() => undefined);
+		throw toStoreError(error, 'write', path);
+	} finally {
+		edited.bytes.fill(0);
+		await file.close();
+	}
+}
+
+async function readBase(path: string, {change, create, expectedStamp}: CommitRequest): Promise<Base | CommitResult> {
+	let base: Base | CommitResult | null;
+	try {
+		base = await readCacheFile(path, (bytes, state) => (
+			isPerhapsTorn(state) || (expectedStamp !== undefined && expectedStamp !== state.stamp)
+				? {outcome: 'changed'}
+				: {state, edited: editCache(bytes, change, `${path}:`)}
+		));
+	} catch (error) {
+		// What could not be opened is told: that may last.
+		if (error instanceof StoreError && error.code === 'STC_CACHE_CHANGED' && error.op !== 'open') {
+			return {outcome: 'changed'};
+		}
+
+		throw error;
+	}
+
+	if (base) {
+		return base;
+	}
+
+	if (typeof expectedStamp === 'string') {
+		return {outcome: 'changed'};
+	}
+
+	return create ? {state: undefined, edited: editCache(Buffer.alloc(0), change, `${path}:`)} : {outcome: 'absent'};
+}
+
+/** A peer that goes by no lock empties the file before it writes: to take that for an empty cache would be to lose all that it holds. */
+function isPerhapsTorn({stats, modifiedMs}: FileState): boolean {
+	return stats.size === 0n && Math.abs(Date.now() - modifiedMs) < settledAfterMs;
+}
+
+async function fill(file: FileHandle, path: string, state: FileState | undefined, bytes: Uint8Array): Promise<void> {
+	// Root may write in a user's home. A file that the user could not read any longer would be a cache that is lost.
+	const wanted = state?.stats ?? await stat(dirname(path), {bigint: true});
+	await file.chmod(0o600);
+	if (process.geteuid && wanted.uid !== BigInt(process.geteuid())) {
+		await file.chown(Number(wanted.uid), Number(wanted.gid));
+	}
+
+	// A full disk shows first as a short write.
+	let done = 0;
+	while (done < bytes.length) {
+		// eslint-disable-next-line no-await-in-loop
+		const {bytesWritten} = await file.write(bytes, done);
+		if (bytesWritten === 0) {
+			throw Object.assign(new Error('short write'), {code: 'ENOSPC', errno: -28});
+		}
+
+		done += bytesWritten;
+	}
+}
+
+async function replace(
+	path: string,
+	temporary: string,
+	{file, state, lock}: {file: FileHandle; state: FileState | undefined; lock: HeldLock},
+): Promise<CommitResult> {
+	const giveUp = async (outcome: 'locked' | 'changed'): Promise<CommitResult> => {
+		// Who took the lock from us may have swept it already.
+		await unlink(temporary).catch(() => undefined);
+		return {outcome};
+	};
+
+	await setModified(file, state);
+	const own = await file.stat({bigint: true});
+	if (!await lock.check()) {
+		return giveUp('locked');
+	}
+
+	// The last look before the rename: a peer that goes by no lock may have written.
+	const now = await statCacheFile(path);
+	if (now?.stamp !== state?.stamp) {
+		return giveUp('changed');
+	}
+
+	if (!await putInPlace(temporary, path, state === undefined)) {
+		return giveUp('changed');
+	}
+
+	const isOwn = ({size, mtimeNs}: BigIntStats) => size === own.size && mtimeNs === own.mtimeNs;
+	let placed = await file.stat({bigint: true});
+	let isWrittenOver = !isOwn(placed);
+	if (!isWrittenOver) {
+		// Once more: file watchers that pass over renames see a change of the time stamp.
+		await setModified(file, state);
+		placed = await file.stat({bigint: true});
+		isWrittenOver = placed.size !== own.size;
+	}
+
+	return {
+		outcome: 'written',
+		baseStamp: state?.stamp ?? null,
+		// A peer that goes by no lock may have written in place already. That is not ours, and the stamp from before is nobody's.
+		stamp: stampOf(isWrittenOver ? own : placed),
+		lockLost: !await lock.check() || isWrittenOver,
+	};
+}
+
+/** @returns false where there was no file, and there is one now, or where another writer has swept what was to be put in place. */
+async function putInPlace(temporary: string, path: string, isNew: boolean): Promise<boolean> {
+	if (isNew) {
+		try {
+			await link(temporary, path);
+			await unlink(temporary);
+			return true;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+				return false;
+			}
+			// Some file systems have no hard links.
+		}
+	}
+
+	for (let tries = 1; ; tries++) {
+		try {
+			// eslint-disable-next-line no-await-in-loop
+			await rename(temporary, path);
+			return true;
+		} catch (error) {
+			const {code = ''} = error as NodeJS.ErrnoException;
+			// It took the lock from us just now, or the directory is gone, as the next try finds out.
+			if (code === 'ENOENT') {
+				return false;
+			}
+
+			if (process.platform !== 'win32' || !inUseCodes.has(code) || tries === renameTries) {
+				throw error;
+			}
+
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(renamePauseMs);
+		}
+	}
+}
+
+/** What Windows says where somebody has the file open, as readers do for a moment. */
+const inUseCodes: ReadonlySet<string> = new Set(['EACCES', 'EBUSY', 'EPERM']);
+const renameTries = 20;
+const renamePauseMs = 5;
+
+/**
+ * Sets a time stamp that every peer takes for new: some compare whole milliseconds with the time at which they loaded the cache,
+ * and kernels stamp from a clock that may be a tick behind.
+ */
+async function setModified(file: FileHandle, state: FileState | undefined): Promise<void> {
+	const atMs = Math.max(Math.ceil(Date.now()), Math.ceil(state?.modifiedMs ?? 0)) + 1;
+	// Node cuts what a fraction of a second cannot express: half a millisecond more, so that it does not become the one before.
+	const atSec = (atMs + 0.5) / 1000;
+	await file.utimes(atSec, atSec);
+	const {mtimeMs} = await file.stat();
+	if (mtimeMs < atMs - 1) {
+		// A file system that keeps seconds, or pairs of them (FAT).
+		const coarseSec = (Math.floor(atMs / 2000) + 1) * 2;
+		await file.utimes(coarseSec, coarseSec);
+	}
+}
+
+/** A rename over a symbolic link would replace the link. */
+async function resolveLink(path: string): Promise<string> {
+	let info: Stats;
+	try {
+		info = await lstat(path);
+	} catch {
+		// Whatever is wrong with it shows when it is opened.
+		return path;
+	}
+
+	return info.isSymbolicLink() ? orStoreError('realpath', path, realpath(path)) : path;
+}
+
+let temporaryCount = 0;
+
+function temporaryName(path: string): string {
+	temporaryCount++;
+	return `${path}.${process.pid}.${Date.now()}${String(temporaryCount).padStart(6, '0')}.tmp`;
+}
+
+const sweptPaths = new Set<string>();
+
+/** Deletes what writers left that died: such files live only while the lock is held, and it is ours. */
+async function sweep(path: string): Promise<void> {
+	if (sweptPaths.has(path)) {
+		return;
+	}
+
+	sweptPaths.add(path);
+	const directory = dirname(path);
+	const prefix = `${basename(path)}.`;
+	const names = await readdir(directory).catch(() => []);
+	await Promise.all(names
+		.filter(name => name.startsWith(prefix) && /^\d+\.\d+\.tmp$/.test(name.slice(prefix.length)))
+		.map(async name => unlink(join(directory, name)).catch(() => undefined)));
+}

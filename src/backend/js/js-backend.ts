@@ -1,0 +1,212 @@
+/**
+ * The pure-JS variant of the {@link CacheBackend}, for plaintext caches: the fallback where no binary loads, and the opponent in
+ * the benchmark. Its rules are the addon's; `test/conformance` holds both to the same answers.
+ */
+
+import {
+	type AccessTokenEntry,
+	type AccountEntry,
+	type AppMetadataEntry,
+	type CacheBackend,
+	type CacheChange,
+	type CacheQuery,
+	type CacheSlice,
+	type CommitRequest,
+	type EditResult,
+	maxAccountsWithSecrets,
+	type RefreshTokenEntry,
+	type StoreLocation,
+	type StoreName,
+} from '../backend.js';
+import {commitFile} from './commit.js';
+import {editCache} from './edit.js';
+import {
+	isObject, type Json, parseCache, pathOf, readCacheFile, statCacheFile,
+} from './cache-file.js';
+import {tryLockFiles} from './lock-file.js';
+import {
+	anyString, familyId, foldAscii, isPureAscii, isSame, own, requiredString, time,
+} from './record-fields.js';
+
+export const pureBackend: CacheBackend = {
+	kind: 'pure',
+	stores: ['plaintext'],
+
+	// Files are everywhere.
+	probe: () => undefined,
+
+	async query(store: StoreName, at: StoreLocation, query: CacheQuery): Promise<CacheSlice | null> {
+		const path = pathOf(store, at);
+		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => ({...toSlice(bytes, query, `${path}:`), stamp, modifiedMs}));
+	},
+
+	async stamp(store: StoreName, at: StoreLocation): Promise<string | null> {
+		const state = await statCacheFile(pathOf(store, at));
+		return state === null ? null : state.stamp;
+	},
+
+	async read(store: StoreName, at: StoreLocation) {
+		const path = pathOf(store, at);
+		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => ({text: parseCache(bytes, `${path}:`).text, stamp, modifiedMs}));
+	},
+
+	tryLock: tryLockFiles,
+
+	async commit(store: StoreName, at: StoreLocation, request: CommitRequest) {
+		return commitFile(pathOf(store, at), request);
+	},
+
+	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
+		return toSlice(bytes, query, 'The cache is');
+	},
+
+	edit(bytes: Uint8Array, change: CacheChange): EditResult {
+		return editCache(bytes, change, 'The cache is');
+	},
+};
+
+/** @param subject What an error text begins with. */
+function toSlice(bytes: Uint8Array, query: CacheQuery, subject: string): CacheSlice {
+	const {root} = parseCache(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), subject);
+	const environments = new Set(query.environments.map(environment => foldAscii(environment)));
+	const accounts = records(root, 'Account', environments, readAccount);
+	const isNarrowed = narrow(accounts, query);
+	const refreshTokens = records(root, 'RefreshToken', environments, record => readRefreshToken(record, isNarrowed));
+	const accessTokens = records(root, 'AccessToken', environments, record => readAccessToken(record, query, isNarrowed));
+	const appMetadata = records(root, 'AppMetadata', environments, record => readAppMetadata(record, query));
+	return {
+		stamp: '', modifiedMs: 0, sizeBytes: bytes.length, accounts, refreshTokens, accessTokens, appMetadata,
+	};
+}
+
+function records<Entry>(root: Json, section: string, environments: ReadonlySet<string>, read: (record: Json) => Entry | undefined): Entry[] {
+	const entries: Entry[] = [];
+	const found = own(root, section);
+	if (isObject(found)) {
+		for (const record of Object.values(found)) {
+			if (isObject(record) && isIn(environments, requiredString(record, 'environment'))) {
+				const entry = read(record);
+				if (entry !== undefined) {
+					entries.push(entry);
+				}
+			}
+		}
+	}
+
+	return entries;
+}
+
+function isIn(environments: ReadonlySet<string>, environment: string | undefined): boolean {
+	return environment !== undefined && (environments.has(environment) || environments.has(foldAscii(environment)));
+}
+
+function readAccount(record: Json): AccountEntry | undefined {
+	const homeAccountId = requiredString(record, 'home_account_id');
+	return homeAccountId === undefined
+		? undefined
+		: defined<AccountEntry>({
+			homeAccountId,
+			environment: own(record, 'environment') as string,
+			realm: anyString(record, 'realm'),
+			localAccountId: anyString(record, 'local_account_id'),
+			username: anyString(record, 'username'),
+			authorityType: anyString(record, 'authority_type'),
+		});
+}
+
+function readRefreshToken(record: Json, isNarrowed: (homeAccountId: string) => boolean): RefreshTokenEntry | undefined {
+	const homeAccountId = requiredString(record, 'home_account_id');
+	const secret = requiredString(record, 'secret');
+	return homeAccountId === undefined || secret === undefined
+		? undefined
+		: defined<RefreshTokenEntry>({
+			homeAccountId,
+			environment: own(record, 'environment') as string,
+			clientId: anyString(record, 'client_id'),
+			familyId: familyId(record),
+			target: anyString(record, 'target'),
+			lastModificationTime: time(record, 'last_modification_time'),
+			secret: isNarrowed(homeAccountId) ? secret : undefined,
+		});
+}
+
+/** Bonds to something that the caller does not have: an assertion, a key, further parameters, claims. */
+const bonds = ['userAssertionHash', 'key_id', 'ext_cache_key', 'requestedClaims', 'requestedClaimsHash'];
+
+function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccountId: string) => boolean): AccessTokenEntry | undefined {
+	const homeAccountId = requiredString(record, 'home_account_id');
+	if (homeAccountId === undefined || !isNarrowed(homeAccountId)) {
+		// Most are other accounts'.
+		return undefined;
+	}
+
+	const clientId = requiredString(record, 'client_id');
+	const secret = requiredString(record, 'secret');
+	const target = anyString(record, 'target');
+	const expiresOn = time(record, 'expires_on');
+	const tokenType = anyString(record, 'token_type');
+	if (
+		clientId === undefined || secret === undefined || target === undefined || expiresOn === undefined
+		|| expiresOn <= query.nowSec
+		|| !isSame(clientId, query.clientId)
+		|| (tokenType !== undefined && !isSame(tokenType, 'bearer'))
+		|| bonds.some(bond => requiredString(record, bond) !== undefined)
+	) {
+		return undefined;
+	}
+
+	return defined<AccessTokenEntry>({
+		homeAccountId,
+		environment: own(record, 'environment') as string,
+		clientId,
+		realm: anyString(record, 'realm'),
+		target,
+		secret,
+		cachedAt: time(record, 'cached_at'),
+		expiresOn,
+		refreshOn: time(record, 'refresh_on'),
+	});
+}
+
+function readAppMetadata(record: Json, query: CacheQuery): AppMetadataEntry | undefined {
+	const clientId = requiredString(record, 'client_id');
+	return clientId === undefined || !isSame(clientId, query.clientId)
+		? undefined
+		: defined<AppMetadataEntry>({
+			environment: own(record, 'environment') as string,
+			clientId,
+			familyId: familyId(record),
+		});
+}
+
+/** Whose secrets to hand out. See {@link CacheQuery}. */
+function narrow(accounts: readonly AccountEntry[], query: CacheQuery): (homeAccountId: string) => boolean {
+	const {homeAccountId: wanted, username, homeTenantId} = query;
+	if (wanted !== undefined) {
+		return homeAccountId => isSame(homeAccountId, wanted);
+	}
+
+	const passing = new Set(accounts.filter(account =>
+		(username === undefined || passesUserName(account.username, username))
+		&& (homeTenantId === undefined || passesHomeTenant(account.homeAccountId, homeTenantId))).map(account => foldAscii(account.homeAccountId)));
+	return homeAccountId => passing.size <= maxAccountsWithSecrets && passing.has(foldAscii(homeAccountId));
+}
+
+function passesUserName(username: string | undefined, hint: string): boolean {
+	if (username === undefined) {
+		return false;
+	}
+
+	const areAscii = isPureAscii(username) && isPureAscii(hint);
+	return !areAscii || isSame(username, hint);
+}
+
+function passesHomeTenant(homeAccountId: string, hint: string): boolean {
+	const parts = homeAccountId.split('.');
+	return parts.length === 2 && isSame(parts[1] ?? '', hint);
+}
+
+/** Absent fields are left out, as the addon does. */
+function defined<Entry extends object>(fields: {[Name in keyof Entry]: Entry[Name] | undefined}): Entry {
+	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Entry;
+}

@@ -1,0 +1,118 @@
+/** What `SharedTokenCache` does; loaded with the first one. */
+
+import {listAccounts} from '../lookup/list-accounts.js';
+import {parseAuthority} from '../settings/authority.js';
+import type {AccountEntry, CacheQuery} from '../backend/backend.js';
+import {SharedCache, type SourceReading} from '../cache/shared-cache.js';
+import {type CacheChoice, chooseCache} from './cache-options.js';
+import {invalidArgument, StoreError} from '../errors.js';
+import {editsOfSignOut} from '../grant/grant-edits.js';
+import {holding} from '../runtime/keep-alive.js';
+import type {CacheSource} from '../cache/locations/index.js';
+import {waitForLock} from '../cache/lock-wait.js';
+import {cacheChangesOf, diffRecords} from './record-diff.js';
+import type {
+	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
+} from '../types.js';
+
+/** What stands for "there is none", "it cannot be asked": nothing to read there, and nothing to sign out of. */
+const noStoreCodes: ReadonlySet<string> = new Set(['STC_STORE_UNAVAILABLE', 'STC_ADDON_MISSING']);
+
+export class CacheAccess {
+	readonly #choice: CacheChoice;
+	readonly #cache: SharedCache;
+
+	constructor(options?: SharedTokenCacheOptions) {
+		this.#choice = chooseCache(options);
+		this.#cache = new SharedCache(this.#choice.settings);
+	}
+
+	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
+		return holding(async () => listAccounts(await this.#readAll([...this.#own(), ...this.#choice.extra]), this.#choice.settings.clientId));
+	}
+
+	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {
+		const {homeAccountId, environment} = account ?? {};
+		if (typeof homeAccountId !== 'string' || homeAccountId === '' || (environment !== undefined && typeof environment !== 'string')) {
+			throw invalidArgument('removeAccount requires an account with a homeAccountId, such as one of listAccounts().');
+		}
+
+		const environments = environment === undefined ? undefined : parseAuthority(environment, 'environment').environments;
+		return holding(async () => {
+			const removedFrom: string[] = [];
+			for (const source of this.#own()) {
+				// One lock after the other: no peer ever waits for two of ours.
+				// eslint-disable-next-line no-await-in-loop
+				if (await this.#removeFrom(source, homeAccountId, environments)) {
+					removedFrom.push(source.label);
+				}
+			}
+
+			const isMeant = (entry: AccountEntry) => (
+				entry.homeAccountId.toLowerCase() === homeAccountId.toLowerCase()
+				&& (environments?.includes(entry.environment.toLowerCase()) ?? true));
+			const remains = await this.#readAll(this.#choice.extra, homeAccountId);
+			return {removedFrom, remainsIn: remains.filter(({slice}) => slice?.accounts.some(entry => isMeant(entry))).map(({source}) => source.label)};
+		});
+	}
+
+	async withCache<Result>(merge: (cache: MsalCache) => Result | Promise<Result>): Promise<Result> {
+		const {primary, kind, settings} = this.#choice;
+		return holding(async () => {
+			const source = await this.#cache.writableSource(primary[kind], settings.unsafeAllowUnencryptedStorage);
+			const done = await waitForLock(async () => {
+				const {value: before} = await this.#cache.stamp(source);
+				const read = await this.#cache.readText(source);
+				const text = read?.text || '{}';
+				const cache = JSON.parse(text) as MsalCache;
+				const result = await merge(cache);
+				const edits = cacheChangesOf(diffRecords(text, JSON.stringify(cache))).flatMap(change => change.edits);
+				if (edits.length === 0) {
+					return {result};
+				}
+
+				const {outcome} = await this.#cache.commit(source, {edits}, {create: true, expectedStamp: read?.stamp ?? before});
+				return outcome === 'changed' ? undefined : {result};
+			}, {timeoutMs: settings.lockTimeoutMs, path: source.lockPaths[0] ?? ''});
+			return done.result;
+		});
+	}
+
+	/** The caches that are written, of both kinds. */
+	#own(): CacheSource[] {
+		const {nocae, cae} = this.#choice.primary;
+		return [...new Map([...nocae, ...cae].map(source => [source.label, source])).values()];
+	}
+
+	async #removeFrom(source: CacheSource, homeAccountId: string, environments: readonly string[] | undefined): Promise<boolean> {
+		try {
+			const {outcome} = await this.#cache.commit(source, editsOfSignOut(homeAccountId, environments));
+			return outcome === 'written';
+		} catch (error) {
+			if (error instanceof StoreError && noStoreCodes.has(error.code)) {
+				return false;
+			}
+
+			throw error;
+		}
+	}
+
+	async #readAll(sources: readonly CacheSource[], homeAccountId?: string): Promise<SourceReading[]> {
+		const readings: SourceReading[] = [];
+		const query: CacheQuery = {
+			environments: this.#choice.settings.authority.environments,
+			clientId: this.#choice.settings.clientId,
+			nowSec: Math.floor(Date.now() / 1000),
+			...(homeAccountId !== undefined && {homeAccountId}),
+		};
+		for (const source of sources) {
+			// A keyring that is missing or stalls does so for all of its items.
+			if (!readings.some(reading => reading.source.store === source.store && (noStoreCodes.has(reading.error?.code ?? '') || reading.error?.code === 'STC_STORE_TIMEOUT'))) {
+				// eslint-disable-next-line no-await-in-loop
+				readings.push(await this.#cache.read(source, query));
+			}
+		}
+
+		return readings;
+	}
+}

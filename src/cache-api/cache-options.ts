@@ -1,0 +1,78 @@
+/** The options of those who use a shared cache without the credential, and the caches that they mean. */
+
+import {basename, isAbsolute} from 'node:path';
+import {invalidArgument} from '../errors.js';
+import {
+	type CacheKind, type CacheSource, cacheSources, plaintextFile,
+} from '../cache/locations/index.js';
+import {readSettings, type Settings} from '../settings/settings.js';
+import type {SharedTokenCacheOptions} from '../types.js';
+
+/** A cache that a program named, and how to treat it. */
+export type CacheChoice = {
+	settings: Settings;
+	/** The cache of each kind; the same for both where a file was named. Best first. */
+	primary: Readonly<Record<CacheKind, readonly CacheSource[]>>;
+	/** The kind that is read and written where one has to be chosen. */
+	kind: CacheKind;
+	/** Where an account may be found that is not written. */
+	extra: readonly CacheSource[];
+};
+
+const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheOptions>([
+	'cachePath', 'tokenCachePersistenceOptions', 'enableCae', 'authorityHost', 'clientId', 'lockTimeoutInMs', 'keyringTimeoutInMs', 'disableKeychainPrompts', 'useNativeAddon',
+]);
+
+/** @throws `STC_INVALID_ARGUMENT`, naming the option. */
+export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice {
+	if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+		throw invalidArgument('options must be an object.');
+	}
+
+	const unknown = Object.keys(options).find(name => !optionNames.has(name));
+	if (unknown !== undefined) {
+		throw invalidArgument(`The option "${unknown}" does not exist here: use ${[...optionNames].join(', ')}.`);
+	}
+
+	const {cachePath, enableCae, ...rest} = options;
+	if (enableCae !== undefined && typeof enableCae !== 'boolean') {
+		throw invalidArgument('enableCae must be true or false.');
+	}
+
+	// The environment's user and tenant are about the credential.
+	const {
+		XDG_CACHE_HOME, XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST,
+	} = process.env;
+	const settings = readSettings(rest, {
+		XDG_CACHE_HOME, XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST,
+	});
+	const kind = enableCae ? 'cae' : 'nocae';
+	if (cachePath !== undefined) {
+		const source = namedFile(cachePath, settings);
+		return {
+			settings, kind, primary: {cae: [source], nocae: [source]}, extra: [],
+		};
+	}
+
+	const byKind = (each: CacheKind) => cacheSources(each, {...settings, platform: process.platform});
+	const cae = byKind('cae');
+	const nocae = byKind('nocae');
+	const own = new Set([...cae.primary, ...nocae.primary].map(({label}) => label));
+	const extra = new Map([...nocae.extra, ...cae.extra].filter(({label}) => !own.has(label)).map(source => [source.label, source]));
+	return {
+		settings, kind, primary: {cae: cae.primary, nocae: nocae.primary}, extra: [...extra.values()],
+	};
+}
+
+function namedFile(path: unknown, {unsafeAllowUnencryptedStorage}: Settings): CacheSource {
+	// eslint-disable-next-line no-control-regex
+	if (typeof path !== 'string' || !isAbsolute(path) || /[\u0000-\u001F]/.test(path) || basename(path) === '') {
+		throw invalidArgument('cachePath must be the absolute path of a file.');
+	}
+
+	if (!unsafeAllowUnencryptedStorage) {
+		throw invalidArgument('cachePath names a plaintext file: set tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage to true, or leave cachePath out to use the shared cache.');
+	}
+
+	return plaintextFile(path);
+}

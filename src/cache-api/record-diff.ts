@@ -1,0 +1,328 @@
+/**
+ * What a program changed in MSAL's cache, record by record: told from the cache's text before and after, and turned into edits that
+ * can be merged into what others have written meanwhile. Pure: no files, no clock.
+ */
+
+import type {CacheChange, MatchField, RecordEdit} from '../backend/backend.js';
+import {editsOfSignOut} from '../grant/grant-edits.js';
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+type Account = {homeAccountId: string; environment: string};
+
+export type KnownAccount = {homeAccountId: string; environments: readonly string[]};
+
+/** A record that was added, or that has other fields now. */
+export type RecordPut = {
+	kind: 'put';
+	section: string;
+	key: string;
+	/** `undefined`: it was added. */
+	before: JsonObject | undefined;
+	after: JsonObject;
+	/** The account it belongs to, where the cache knew that before: if it is gone, it was signed out, and stays out. */
+	account: KnownAccount | undefined;
+};
+
+/** A record that was taken out, while its account stayed. */
+export type RecordRemoval = {kind: 'remove'; section: string; key: string; before: unknown};
+
+/** An account that was taken out, and all that belongs to it. */
+export type SignOut = {kind: 'sign-out'} & Account;
+
+export type RecordChange = RecordPut | RecordRemoval | SignOut;
+
+const accountSection = 'Account';
+
+/** Fields that tell about one secret: when that is another one, they are written with it even if they look the same. */
+const fieldsOfSecret = [
+	'target', 'cached_at', 'expires_on', 'extended_expires_on', 'refresh_on', 'token_type', 'key_id', 'userAssertionHash', 'family_id',
+];
+
+/** Tell a token from every other, whatever its key. */
+const fieldsOfIdentity: readonly MatchField[] = ['home_account_id', 'environment', 'client_id', 'realm', 'target', 'family_id', 'secret'];
+
+/**
+ * Compares two texts of one program's view of the cache. Top-level members that are objects are sections; in them, what is an
+ * object is a record. Anything else is left alone.
+ *
+ * @param before Well-formed JSON, as is `after`.
+ */
+export function diffRecords(before: string, after: string): RecordChange[] {
+	if (before === after) {
+		return [];
+	}
+
+	const [old, current] = [parseSections(before), parseSections(after)];
+	const knownAccounts = knownAccountsOf(old);
+	const signOuts = signOutsBetween(old, current);
+	const changes: RecordChange[] = [];
+	for (const [section, records] of current) {
+		const oldRecords = old.get(section) ?? new Map<string, unknown>();
+		for (const [key, record] of records) {
+			const oldRecord = oldRecords.get(key);
+			if (isObject(record) && !(isObject(oldRecord) && isSame(oldRecord, record))) {
+				changes.push({
+					kind: 'put',
+					section,
+					key,
+					before: isObject(oldRecord) ? oldRecord : undefined,
+					after: record,
+					account: knownAccounts.get(textOf(record, 'home_account_id')),
+				});
+			}
+		}
+	}
+
+	for (const [section, records] of old) {
+		for (const [key, record] of records) {
+			if (!current.get(section)?.has(key) && !signOuts.some(signOut => belongsTo(record, signOut))) {
+				changes.push({
+					kind: 'remove', section, key, before: record,
+				});
+			}
+		}
+	}
+
+	return [...changes, ...signOuts];
+}
+
+/** Tells two changes of the same thing: of those the later one counts. */
+export function subjectOf(change: RecordChange): string {
+	return JSON.stringify(change.kind === 'sign-out' ? [change.homeAccountId, change.environment] : [change.section, change.key, 'record']);
+}
+
+/** Whether a change is about an account that was signed out after it: it is of no use any longer. */
+export function isEndedBy(change: RecordChange, signOut: RecordChange): boolean {
+	return signOut.kind === 'sign-out' && change.kind === 'put' && belongsTo(change.after, signOut);
+}
+
+/** The later change, as one from where the earlier one began. */
+export function joinChanges(earlier: RecordChange | undefined, later: RecordChange): RecordChange {
+	if (later.kind === 'put' && earlier?.kind === 'put') {
+		return {...later, before: earlier.before, account: earlier.account};
+	}
+
+	return later;
+}
+
+/**
+ * The edits that bring changes into a cache that others have changed meanwhile, as one change for each account that has to be there
+ * still, and one for the rest.
+ */
+export function cacheChangesOf(changes: readonly RecordChange[]): CacheChange[] {
+	const byAccount = new Map<string | undefined, {account: KnownAccount | undefined; own: RecordChange[]}>();
+	for (const change of changes) {
+		const account = change.kind === 'put' ? change.account : undefined;
+		const group = byAccount.get(account?.homeAccountId) ?? {account, own: []};
+		byAccount.set(account?.homeAccountId, group);
+		group.own.push(change);
+	}
+
+	return [...byAccount.values()].map(({account, own}) => ({
+		// A record belongs to the first edit that matches it: what is written is not taken out by a sign-out that came before.
+		edits: [...own.filter(({kind}) => kind === 'put'), ...own.filter(({kind}) => kind !== 'put')].flatMap(change => editsOf(change)),
+		...(account && {requiredAccount: account}),
+	}));
+}
+
+/**
+ * The text with the changes made: what the cache will be once they are written.
+ *
+ * @param text Well-formed JSON, or empty.
+ */
+export function applyChanges(text: string, changes: Iterable<RecordChange>): string {
+	const root = parseObject(text);
+	const accounts = accountsIn(root);
+	const all = [...changes];
+	for (const signOut of all.filter(change => change.kind === 'sign-out')) {
+		for (const [name, section] of Object.entries(root)) {
+			if (isObject(section)) {
+				setMember(root, name, Object.fromEntries(Object.entries(section).filter(([, record]) => !belongsTo(record, signOut))));
+			}
+		}
+	}
+
+	for (const change of all) {
+		if (change.kind === 'sign-out' || (change.kind === 'put' && isSignedOut(change, accounts))) {
+			continue;
+		}
+
+		const section = memberOf(root, change.section);
+		const records: Record<string, unknown> = isObject(section) ? {...section} : {};
+		if (change.kind === 'put') {
+			const {before = {}, after} = change;
+			const record = memberOf(records, change.key);
+			const kept = isObject(record) ? Object.entries(record).filter(([name]) => !Object.hasOwn(before, name)) : [];
+			setMember(records, change.key, Object.fromEntries([...kept, ...Object.entries(after)]));
+		} else {
+			Reflect.deleteProperty(records, change.key);
+		}
+
+		setMember(root, change.section, records);
+	}
+
+	return JSON.stringify(root);
+}
+
+/**
+ * Those of the changes that somebody has undone who wrote the cache from an older reading of it: the record is again as it was
+ * before. One whose account is gone is not among them, nor is one that has no account, or that was changed to something else.
+ *
+ * @param text Well-formed JSON, or empty.
+ */
+export function undoneChanges(text: string, changes: readonly RecordChange[]): RecordChange[] {
+	const root = parseObject(text);
+	const accounts = accountsIn(root);
+	return changes.filter(change => {
+		if (change.kind !== 'put') {
+			return false;
+		}
+
+		if (!accounts.has(textOf(change.after, 'home_account_id'))) {
+			return false;
+		}
+
+		const section = memberOf(root, change.section);
+		const record = isObject(section) ? memberOf(section, change.key) : undefined;
+		const {before, after} = change;
+		if (!before || record === undefined) {
+			return !before && record === undefined;
+		}
+
+		return isObject(record) && changedFields(before, after).every(field => isSame(memberOf(record, field), memberOf(before, field)));
+	});
+}
+
+function editsOf(change: RecordChange): readonly RecordEdit[] {
+	switch (change.kind) {
+		case 'put': {
+			return [putEdit(change)];
+		}
+
+		case 'remove': {
+			return [removeEdit(change)];
+		}
+
+		case 'sign-out': {
+			return editsOfSignOut(change.homeAccountId, [change.environment]).edits;
+		}
+	}
+}
+
+function putEdit({section, key, before = {}, after}: RecordPut): RecordEdit {
+	const changed = changedFields(before, after);
+	const written = new Set(changed.includes('secret') ? [...changed, ...fieldsOfSecret] : changed);
+	const fields = Object.entries(after).map(([name, value]): [string, string] => [name, JSON.stringify(value)]);
+	return {
+		section,
+		action: 'put',
+		key,
+		set: Object.fromEntries(fields.filter(([name]) => written.has(name))),
+		// Where somebody took the record out meanwhile, it is added as a whole.
+		fill: Object.fromEntries(fields.filter(([name]) => !written.has(name))),
+		unset: [...written].filter(name => !Object.hasOwn(after, name)),
+	};
+}
+
+function removeEdit({section, key, before}: RecordRemoval): RecordEdit {
+	const secret = isObject(before) ? textOf(before, 'secret') : '';
+	return isObject(before) && secret !== ''
+		// A token that somebody has renewed meanwhile is not the one that was taken out.
+		? {section, action: 'remove', match: Object.fromEntries(fieldsOfIdentity.map(field => [field, [textOf(before, field)]]))}
+		: {section, action: 'remove', key};
+}
+
+function changedFields(before: JsonObject, after: JsonObject): string[] {
+	return [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(name => !isSame(memberOf(before, name), memberOf(after, name)));
+}
+
+type Sections = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
+
+function signOutsBetween(old: Sections, current: Sections): SignOut[] {
+	const left = new Set(accountsOf(current).map(account => accountName(account)));
+	const gone = new Map(accountsOf(old).map(account => [accountName(account), account]));
+	return [...gone].filter(([name]) => !left.has(name)).map(([, account]) => ({kind: 'sign-out', ...account}));
+}
+
+function knownAccountsOf(sections: Sections): Map<string, KnownAccount> {
+	const known = new Map<string, KnownAccount>();
+	for (const {homeAccountId, environment} of accountsOf(sections)) {
+		if (homeAccountId !== '') {
+			known.set(homeAccountId, {homeAccountId, environments: [...known.get(homeAccountId)?.environments ?? [], environment]});
+		}
+	}
+
+	return known;
+}
+
+function accountsOf(sections: Sections): Account[] {
+	return [...sections.get(accountSection)?.values() ?? []].filter(record => isObject(record)).map(record => ({
+		homeAccountId: textOf(record, 'home_account_id'), environment: textOf(record, 'environment'),
+	}));
+}
+
+function accountsIn(root: JsonObject): Set<string> {
+	const section = memberOf(root, accountSection);
+	const records = isObject(section) ? Object.values(section) : [];
+	return new Set(records.filter(record => isObject(record)).map(record => textOf(record, 'home_account_id')));
+}
+
+function accountName({homeAccountId, environment}: Account): string {
+	return `${homeAccountId} ${environment}`.toLowerCase();
+}
+
+function belongsTo(record: unknown, account: Account): boolean {
+	return isObject(record) && accountName({homeAccountId: textOf(record, 'home_account_id'), environment: textOf(record, 'environment')}) === accountName(account);
+}
+
+function isSignedOut({account}: RecordPut, accounts: ReadonlySet<string>): boolean {
+	return account !== undefined && !accounts.has(account.homeAccountId);
+}
+
+function parseSections(text: string): Sections {
+	const sections = new Map<string, ReadonlyMap<string, unknown>>();
+	for (const [name, section] of Object.entries(parseObject(text))) {
+		if (isObject(section)) {
+			sections.set(name, new Map(Object.entries(section)));
+		}
+	}
+
+	return sections;
+}
+
+function parseObject(text: string): Record<string, unknown> {
+	const root = text.trim() === '' ? {} : JSON.parse(text) as unknown;
+	return isObject(root) ? root : {};
+}
+
+/** Own members only, whatever their name. */
+function memberOf(object: JsonObject, name: string): unknown {
+	return Object.hasOwn(object, name) ? object[name] : undefined;
+}
+
+/** As `JSON.parse` does it: `__proto__` is a name like any other. */
+function setMember(object: Record<string, unknown>, name: string, value: unknown): void {
+	Object.defineProperty(object, name, {
+		value, writable: true, enumerable: true, configurable: true,
+	});
+}
+
+function textOf(record: JsonObject, field: string): string {
+	const value = memberOf(record, field);
+	return typeof value === 'string' ? value : '';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+	return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whatever the order of fields is. */
+function isSame(a: unknown, b: unknown): boolean {
+	if (isObject(a) && isObject(b)) {
+		const names = Object.keys(a);
+		return names.length === Object.keys(b).length && names.every(name => Object.hasOwn(b, name) && isSame(a[name], b[name]));
+	}
+
+	return a === b || JSON.stringify(a) === JSON.stringify(b);
+}

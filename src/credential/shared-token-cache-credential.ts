@@ -1,0 +1,286 @@
+/** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
+
+import type {TokenRequest} from './token-acquirer.js';
+import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
+import {Flight, toAbortError} from '../runtime/single-flight.js';
+import {holding} from '../runtime/keep-alive.js';
+import {log} from '../runtime/log.js';
+import {TokenMemo} from './token-memory.js';
+import {readSettings, type Settings} from '../settings/settings.js';
+import {part} from '../runtime/lazy.js';
+import {allowedRequestTenant, checkTenantId} from '../settings/tenants.js';
+import {withSpan} from '../runtime/tracing.js';
+import type {
+	AbortSignalLike, AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions,
+} from '../types.js';
+
+/**
+ * Signs in silently from the token cache that Microsoft developer tools and Azure SDKs share on this machine: serves a cached
+ * access token, and redeems a cached refresh token where no access token fits.
+ *
+ * @example
+ * ```ts
+ * const credential = new SharedTokenCacheCredential({username: 'someone@contoso.com'});
+ * const {token} = await credential.getToken('https://storage.azure.com/.default');
+ * ```
+ */
+export class SharedTokenCacheCredential {
+	/** Whether this platform has a shared token cache: Linux, macOS and Windows do. */
+	static supported(): boolean {
+		return ['darwin', 'linux', 'win32'].includes(process.platform);
+	}
+
+	readonly #settings: Settings;
+	readonly #memo: TokenMemo;
+	readonly #hot: TokenMemo['hot'];
+	readonly #cacheCheckIntervalMs: number;
+	#isClosed = false;
+	#closing: Promise<void> | undefined;
+
+	/**
+	 * Opens nothing and creates nothing: the cache is first read by `getToken`.
+	 *
+	 * @throws {TypeError} `STC_INVALID_ARGUMENT` for a wrong option or environment variable.
+	 */
+	constructor(options?: SharedTokenCacheCredentialOptions);
+	/** @param username Account to use; the same as the option `username`. */
+	constructor(username?: string, options?: SharedTokenCacheCredentialOptions);
+	constructor(
+		usernameOrOptions?: string | SharedTokenCacheCredentialOptions,
+		furtherOptions?: SharedTokenCacheCredentialOptions,
+	) {
+		let options = usernameOrOptions;
+		if (typeof options !== 'object' || options === null) {
+			options = {...checkFurtherOptions(furtherOptions)};
+			if ((usernameOrOptions ?? '') !== '') {
+				options.username = usernameOrOptions as string;
+			}
+		} else if (furtherOptions !== undefined) {
+			throw invalidArgument('options are given twice: give one object, or a user name and an object.');
+		}
+
+		this.#settings = readSettings(options);
+		this.#cacheCheckIntervalMs = this.#settings.cacheCheckIntervalMs;
+		this.#memo = TokenMemo.for(this.#settings);
+		this.#hot = this.#memo.hot;
+		abandoned.register(this, this.#memo, this);
+	}
+
+	/**
+	 * An access token for `scopes`, from memory, from the shared cache, or by redeeming a refresh token.
+	 *
+	 * @param scopes Such as `https://storage.azure.com/.default`.
+	 * @throws {CredentialUnavailableError} when this machine or account cannot give one: no cache, no account, a locked keyring,
+	 * or the user has to sign in again (`STC_INTERACTION_REQUIRED`). A credential chain tries its next credential.
+	 * @throws {AuthenticationRequiredError} when `claims` were given and the user has to act. A chain goes on.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK`, `STC_TIMEOUT`. A chain stops.
+	 * @throws {AbortError} when `abortSignal` fires.
+	 * @throws {TypeError} `STC_INVALID_ARGUMENT`, naming the argument.
+	 */
+	// Not an async function: a hit returns a promise that exists already. Arguments that a hit cannot have are looked at after it.
+	// eslint-disable-next-line @typescript-eslint/promise-function-async
+	getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken> {
+		if (!this.#isClosed && (options === undefined || isPlain(options))) {
+			const hotKey = typeof scopes === 'string' ? scopes : hotKeyOf(scopes);
+			const token = this.#hot[options?.enableCae ? 'cae' : 'nocae'].get(hotKey);
+			if (token !== undefined) {
+				const nowMs = Date.now();
+				if (nowMs < token.serveUntilMs) {
+					if (nowMs >= token.refreshFromMs || !(nowMs - this.#memo.checkedMs < this.#cacheCheckIntervalMs) || nowMs < this.#memo.checkedMs) {
+						this.#memo.maintain(token, hotKey, nowMs);
+					}
+
+					return token.promise;
+				}
+			}
+		}
+
+		return this.#acquire(scopes, options ?? {});
+	}
+
+	/**
+	 * The accounts of all shared caches that can be read here, without secrets.
+	 *
+	 * @throws {CredentialUnavailableError} when no cache could be read, and a store that may hold one failed.
+	 */
+	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
+		this.#checkOpen();
+		const {acquisition} = this.#memo;
+		try {
+			const {listAccounts} = part(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
+			// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
+			const reading = new Flight(async () => acquisition.readAll(), () => undefined);
+			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
+		} catch (error) {
+			throw toUnavailable(error);
+		}
+	}
+
+	/** Ends connections and background work once no credential with the same settings is left open. May be called again: each call waits for the end. */
+	async close(): Promise<void> {
+		if (!this.#isClosed) {
+			this.#isClosed = true;
+			abandoned.unregister(this);
+			// What is being written is waited for without a hold of its own.
+			this.#closing = holding(async () => this.#memo.release());
+		}
+
+		await this.#closing;
+	}
+
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.close();
+	}
+
+	async #acquire(scopes: string | string[], options: GetTokenOptions): Promise<AccessToken> {
+		this.#checkOpen();
+		const list = readScopes(scopes);
+		const {request, timeoutMs} = this.#readRequest(list, options);
+		const {abortSignal} = options;
+		if (abortSignal?.aborted) {
+			throw toAbortError(abortSignal);
+		}
+
+		const hotKey = request.tenantId === undefined ? joinScopes(scopes) : tenantHotKey(request.tenantId, list);
+		const token = request.claims === undefined ? this.#memo.hotTokenFor(hotKey, request) : undefined;
+		const nowMs = Date.now();
+		if (token && nowMs < token.serveUntilMs) {
+			this.#memo.maintain(token, hotKey, nowMs);
+			return token.promise;
+		}
+
+		return withSpan('SharedTokenCacheCredential.getToken', options, async () => {
+			try {
+				const acquired = await this.#memo.acquire(hotKey, request, {abortSignal, timeoutMs});
+				log.info(() => `SharedTokenCacheCredential => getToken() => SUCCESS. Scopes: ${list.join(', ')}.`);
+				return acquired;
+			} catch (error_) {
+				const error = toUnavailable(error_);
+				log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${list.join(', ')}. Error message: ${(error as Error).message}`);
+				throw error;
+			}
+		});
+	}
+
+	#readRequest(scopes: string[], options: GetTokenOptions): {request: TokenRequest; timeoutMs: number | undefined} {
+		if (typeof options !== 'object') {
+			throw invalidArgument('getToken options must be an object.');
+		}
+
+		if (options.proofOfPossessionOptions !== undefined) {
+			throw invalidArgument('proofOfPossessionOptions is not supported: a cached refresh token gives bearer tokens only. Leave it out.');
+		}
+
+		if (options.abortSignal && !isSignal(options.abortSignal)) {
+			throw invalidArgument('abortSignal must be an AbortSignal.');
+		}
+
+		const timeoutMs = options.requestOptions?.timeout;
+		if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || !(timeoutMs >= 0))) {
+			throw invalidArgument('requestOptions.timeout must be a number of milliseconds, 0 for no limit.');
+		}
+
+		if (options.tenantId) {
+			checkTenantId(options.tenantId, 'The tenantId of getToken');
+		}
+
+		return {
+			request: {
+				scopes,
+				kind: options.enableCae ? 'cae' : 'nocae',
+				// What is not given is not read, as with the credential's own options: 0.06 ms of a process's first token.
+				tenantId: options.tenantId ? allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined,
+				claims: options.claims === undefined || options.claims === '' ? undefined : readClaims(options.claims),
+			},
+			// A timer takes no more.
+			timeoutMs: timeoutMs === undefined || timeoutMs === 0 ? undefined : Math.min(timeoutMs, 2_147_483_647),
+		};
+	}
+
+	#checkOpen(): void {
+		if (this.#isClosed) {
+			throw Object.assign(new Error('SharedTokenCacheCredential: the credential is closed. Make a new one.'), {code: 'STC_CLOSED' satisfies ErrorCode});
+		}
+	}
+}
+
+/** Credentials that nobody closed, and nobody can use any longer: they keep no connection open for those that are still in use. */
+const abandoned = new FinalizationRegistry<TokenMemo>(memo => {
+	void memo.release();
+});
+
+/** Whether a hit may be served without reading the options any further. */
+function isPlain(options: GetTokenOptions): boolean {
+	return typeof options === 'object'
+		&& options !== null
+		&& options.requestOptions === undefined
+		&& (options.claims === undefined || options.claims === '')
+		&& !options.tenantId
+		&& options.proofOfPossessionOptions === undefined
+		&& (!options.abortSignal || (isSignal(options.abortSignal) && !options.abortSignal.aborted));
+}
+
+function isSignal(signal: unknown): boolean {
+	const {addEventListener, removeEventListener} = signal as Partial<AbortSignalLike>;
+	return typeof addEventListener === 'function' && typeof removeEventListener === 'function';
+}
+
+/** What would be overlooked: spreading makes an object of anything. */
+function checkFurtherOptions(options: SharedTokenCacheCredentialOptions | null | undefined): SharedTokenCacheCredentialOptions {
+	if (options !== undefined && (typeof options !== 'object' || Array.isArray(options))) {
+		throw invalidArgument('options must be an object.');
+	}
+
+	return options ?? {};
+}
+
+function hotKeyOf(scopes: string[]): string {
+	return Array.isArray(scopes) && scopes.length === 1 ? scopes[0]! : joinScopes(scopes);
+}
+
+/** Of what is refused further on, something that no hit has. */
+function joinScopes(scopes: string | string[]): string {
+	return Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string') ? scopes.join(' ') : scopes as string;
+}
+
+function tenantHotKey(tenantId: string, scopes: string[]): string {
+	return `${tenantId.toLowerCase()} ${scopes.join(' ')}`;
+}
+
+/** Source: RFC 6749, 3.3, `scope-token`. */
+const scopePattern = /^[\u0021\u0023-\u005B\u005D-\u007E]+$/;
+
+function readScopes(scopes: unknown): string[] {
+	const list = (Array.isArray(scopes) ? scopes as unknown[] : [scopes]).flatMap(scope => {
+		if (typeof scope !== 'string') {
+			throw invalidArgument('getToken requires scopes: a string such as "https://storage.azure.com/.default", or an array of strings.');
+		}
+
+		return scope.split(' ').filter(Boolean);
+	});
+	if (list.length === 0) {
+		throw invalidArgument('getToken requires at least one scope, such as "https://storage.azure.com/.default".');
+	}
+
+	if (!list.every(scope => scopePattern.test(scope))) {
+		throw invalidArgument('A scope of getToken has characters that no scope has: use printable ASCII without quotation marks and backslashes.');
+	}
+
+	return list;
+}
+
+function readClaims(claims: unknown): string {
+	let isObject = false;
+	try {
+		const value: unknown = typeof claims === 'string' ? JSON.parse(claims) : undefined;
+		isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+	} catch {
+		// Refused below; the parser's error would quote the claims.
+	}
+
+	if (!isObject) {
+		throw invalidArgument('claims of getToken must be a JSON object as text: decode the claims of a WWW-Authenticate header from base64 first.');
+	}
+
+	return claims as string;
+}

@@ -1,0 +1,296 @@
+/**
+ * The process-wide memo: what has been acquired once is served from here to every credential with the same settings, without a
+ * system call. Keeps itself fresh in the background, and makes one acquisition of many concurrent wishes for one token.
+ */
+
+import {issueAccessToken} from './access-token.js';
+import {
+	Acquisition, type AcquiredToken, type ReplacedToken, type TokenRequest,
+} from './token-acquirer.js';
+import {Flight, type WaitOptions} from '../runtime/single-flight.js';
+import {log} from '../runtime/log.js';
+import type {CacheKind} from '../cache/locations/index.js';
+import type {Settings} from '../settings/settings.js';
+import type {AccessToken, HttpDispatcher} from '../types.js';
+
+/** A token in memory, ready to be served. */
+export type HotToken = {
+	/** Resolved; one promise serves all callers. */
+	readonly promise: Promise<AccessToken>;
+	/** Unix milliseconds: from here on callers wait for a new token. */
+	readonly serveUntilMs: number;
+	/** Unix milliseconds: from here on a new token is fetched in the background. Moved on by failures. */
+	refreshFromMs: number;
+	failures: number;
+	readonly expiresOnSec: number;
+	readonly request: TokenRequest;
+	/** See {@link AcquiredToken}. */
+	readonly generation: number;
+};
+
+/** A token with less life left than this is not served without trying for a new one. Milliseconds. */
+const leastServedLifeMs = 60_000;
+
+/** Without `refresh_on`, refreshing begins this long before the expiry. Milliseconds. */
+const refreshBeforeExpiryMs = 300_000;
+
+/** Tokens that live this long are refreshed at half their life. Source: MSAL for .NET and Python: `refresh_in` of `expires_in >= 7200`. Seconds. */
+const longLifeSec = 7200;
+
+/** Refreshes of a fleet are spread over this time. Milliseconds. */
+const longestJitterMs = 30_000;
+
+/** Pause after a failed refresh in the background, doubled each time. Milliseconds. */
+const firstBackoffMs = 30_000;
+const longestBackoffMs = 600_000;
+
+/** Clocks are corrected by so much all the time. Milliseconds. */
+const toleratedClockStepMs = 10_000;
+
+/** Tokens kept for one kind of request at the most: scopes come from callers, and may not fill the memory. */
+const maxHotTokens = 1000;
+
+export class TokenMemo {
+	/**
+	 * The memo of these settings, made if there is none. Whoever gets one calls {@link release} once.
+	 */
+	static for(settings: Settings): TokenMemo {
+		const key = identityOf(settings);
+		let memo = memos.get(key)?.deref();
+		if (!memo) {
+			memo = new TokenMemo(key, settings);
+			memos.set(key, new WeakRef(memo));
+			collected.register(memo, key);
+		}
+
+		memo.#users++;
+		return memo;
+	}
+
+	/** By the caller's scopes as written, so that a hit needs one look-up. */
+	readonly hot: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
+	/** When the cache was last looked at, Unix milliseconds. */
+	checkedMs = 0;
+	readonly acquisition: Acquisition;
+	readonly #key: string;
+	readonly #checkIntervalMs: number;
+	/** The same for requests that name a tenant, which are looked up once their arguments are checked. */
+	readonly #hotOfTenants: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
+	readonly #flights = new Map<string, Flight<HotToken>>();
+	#isChecking = false;
+	#users = 0;
+
+	private constructor(key: string, settings: Settings) {
+		this.#key = key;
+		this.#checkIntervalMs = settings.cacheCheckIntervalMs;
+		this.acquisition = new Acquisition(settings, () => {
+			this.#forget();
+		});
+	}
+
+	/** Waits for one token together with everybody else who wants it. */
+	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
+		const token = await this.#flightFor(request).wait(wait).catch((error: unknown) => {
+			// Whose patience is over gets what is there.
+			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquisition.lastResort(request) : undefined;
+			if (!lastResort) {
+				throw error;
+			}
+
+			return toHotToken(lastResort, request);
+		});
+		// A token for a claims challenge is newer than what is kept, and serves the requests without claims from now on.
+		this.#keep(hotKey, token);
+		return token.promise;
+	}
+
+	/** A token for a request without claims that is in memory. */
+	hotTokenFor(hotKey: string, request: TokenRequest): HotToken | undefined {
+		return this.#hotFor(request).get(hotKey);
+	}
+
+	/** What a hit leaves to be done: a look at the cache, a refresh ahead of time. Returns at once; never fails. */
+	maintain(token: HotToken, hotKey: string, nowMs: number): void {
+		if (nowMs < this.checkedMs - toleratedClockStepMs) {
+			// The clock was set back, and by how much the tokens' times are wrong is judged where they are matched.
+			this.#forget();
+		}
+
+		if (nowMs - this.checkedMs >= this.#checkIntervalMs || nowMs < this.checkedMs) {
+			this.checkedMs = nowMs;
+			void this.#check();
+		}
+
+		if (nowMs >= token.refreshFromMs) {
+			// Moved on at once, so that only one refresh runs.
+			token.refreshFromMs = nowMs + backoffMs(token.failures);
+			void this.#refresh(token, hotKey);
+		}
+	}
+
+	/** Gives up one use. The last one ends connections and background work. */
+	async release(): Promise<void> {
+		this.#users--;
+		if (this.#users > 0) {
+			return;
+		}
+
+		memos.delete(this.#key);
+		this.#forget();
+		for (const flight of this.#flights.values()) {
+			flight.abort();
+		}
+
+		await this.acquisition.close();
+	}
+
+	#flightFor(request: TokenRequest, replaced?: ReplacedToken): Flight<HotToken> {
+		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
+		let flight = this.#flights.get(key);
+		if (!flight) {
+			flight = new Flight(async ending => {
+				try {
+					const acquired = await this.acquisition.acquire(request, ending, replaced);
+					this.checkedMs = Math.max(this.checkedMs, this.acquisition.checkedMs);
+					return toHotToken(acquired, request);
+				} finally {
+					// Unless it was given up, and its place taken.
+					if (this.#flights.get(key) === flight) {
+						this.#flights.delete(key);
+					}
+				}
+			}, () => {
+				this.#flights.delete(key);
+			});
+			this.#flights.set(key, flight);
+		}
+
+		return flight;
+	}
+
+	#keep(hotKey: string, token: HotToken): void {
+		// Acquired from what the cache said before it changed: serve it once, and look again.
+		if (token.generation !== this.acquisition.generation) {
+			return;
+		}
+
+		const {kind, claims} = token.request;
+		if (claims !== undefined) {
+			// What the challenge made worthless may stand there under other spellings of the same request.
+			this.hot[kind].clear();
+			this.#hotOfTenants[kind].clear();
+		}
+
+		const hot = this.#hotFor(token.request);
+		hot.delete(hotKey);
+		if (hot.size >= maxHotTokens) {
+			const [oldest] = hot.keys();
+			hot.delete(oldest ?? '');
+		}
+
+		hot.set(hotKey, token);
+	}
+
+	#hotFor({kind, tenantId}: TokenRequest): Map<string, HotToken> {
+		return (tenantId === undefined ? this.hot : this.#hotOfTenants)[kind];
+	}
+
+	#forget(): void {
+		for (const hot of [this.hot, this.#hotOfTenants]) {
+			hot.cae.clear();
+			hot.nocae.clear();
+		}
+	}
+
+	async #check(): Promise<void> {
+		if (this.#isChecking) {
+			return;
+		}
+
+		this.#isChecking = true;
+		try {
+			await this.acquisition.check();
+		} catch (error) {
+			log.warning(() => `The shared token cache could not be checked: ${(error as Error).message}`);
+		} finally {
+			this.#isChecking = false;
+		}
+	}
+
+	async #refresh(token: HotToken, hotKey: string): Promise<void> {
+		const {request, expiresOnSec} = token;
+		try {
+			const {token: current} = await token.promise;
+			if (this.#users <= 0) {
+				// Closed in the turn of the hit that wanted this.
+				return;
+			}
+
+			const next = await this.#flightFor({...request, claims: undefined}, {token: current, expiresOnSec}).background();
+			if (next.expiresOnSec <= expiresOnSec) {
+				throw new Error('The authority gave no newer token.');
+			}
+
+			// A token that is born into its last minutes is not refreshed for each call.
+			next.refreshFromMs = Math.max(next.refreshFromMs, Date.now() + firstBackoffMs);
+			this.#keep(hotKey, next);
+		} catch (error) {
+			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
+			log.info(() => `Refreshing a token ahead of time failed; the current one is served on. ${(error as Error).message}`);
+		}
+	}
+}
+
+const memos = new Map<string, WeakRef<TokenMemo>>();
+
+const collected = new FinalizationRegistry<string>(key => {
+	// A memo with the same key may have been made since.
+	if (!memos.get(key)?.deref()) {
+		memos.delete(key);
+	}
+});
+
+const dispatcherIds = new WeakMap<HttpDispatcher, number>();
+let dispatcherCount = 0;
+
+/** Everything that decides which token is served, and how it is fetched. */
+function identityOf(settings: Settings): string {
+	const {dispatcher} = settings;
+	if (!dispatcher) {
+		// As it is: of a copy without the dispatcher, it takes twice as long (npm run bench -- --only many).
+		return JSON.stringify(settings);
+	}
+
+	if (!dispatcherIds.has(dispatcher)) {
+		dispatcherIds.set(dispatcher, ++dispatcherCount);
+	}
+
+	return JSON.stringify({...settings, dispatcher: dispatcherIds.get(dispatcher)});
+}
+
+function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort, generation}: AcquiredToken, request: TokenRequest): HotToken {
+	const expiresOnMs = expiresOnSec * 1000;
+	const refreshOnMs = refreshOnSec === undefined ? halfLifeMs(issuedSec, expiresOnSec) : refreshOnSec * 1000;
+	const refreshFromMs = refreshOnMs ?? expiresOnMs - refreshBeforeExpiryMs;
+	const jitterMs = Math.random() * Math.min(longestJitterMs, Math.max(0, (expiresOnMs - refreshFromMs) / 10));
+	return {
+		promise: Promise.resolve(issueAccessToken(token, expiresOnMs, refreshOnMs)),
+		// While the authority is down, callers are not made to wait for it again and again.
+		// Half of what is left, where that is less: a token that lives shorter than a minute is not fetched again for each call.
+		serveUntilMs: isLastResort ? expiresOnMs : expiresOnMs - Math.min(leastServedLifeMs, Math.max(0, expiresOnMs - Date.now()) / 2),
+		refreshFromMs: isLastResort ? Date.now() + firstBackoffMs : refreshFromMs + jitterMs,
+		failures: isLastResort ? 1 : 0,
+		expiresOnSec,
+		request,
+		generation,
+	};
+}
+
+function halfLifeMs(issuedSec: number | undefined, expiresOnSec: number): number | undefined {
+	const lifeSec = expiresOnSec - (issuedSec ?? expiresOnSec);
+	return lifeSec >= longLifeSec ? (expiresOnSec - (lifeSec / 2)) * 1000 : undefined;
+}
+
+function backoffMs(failures: number): number {
+	return Math.min(firstBackoffMs * (2 ** failures), longestBackoffMs);
+}

@@ -1,0 +1,219 @@
+/** What a grant changes in MSAL's cache, in the form in which MSAL writes it. Pure: no files, no clock. */
+
+import type {
+	AccountEntry, CacheChange, RecordEdit, RefreshTokenEntry,
+} from '../backend/backend.js';
+import type {TokenResponse} from './token-response.js';
+
+export type Grant = {
+	response: TokenResponse;
+	account: AccountEntry;
+	/** Host of the authority that answered. */
+	environment: string;
+	/** It and its aliases. */
+	environments: readonly string[];
+	clientId: string;
+	isAdfs: boolean;
+	/** As asked for. */
+	scopes: readonly string[];
+	/** The tenant whose token it is: never `organizations` or `common`. */
+	realm: string;
+	/** The refresh token that was redeemed, as the cache has it. */
+	redeemed: RefreshTokenEntry;
+	/** Whether it, and the account, were read from the cache that is written to. */
+	isOwnCache: boolean;
+	/** Unix seconds. */
+	nowSec: number;
+};
+
+/**
+ * @param isRepair Whether this only puts back what a peer that did not see it has overwritten.
+ * @param isLate Whether others may have written newer tokens since the grant. A grant of just now replaces whatever is there: the
+ * lives of tokens differ, so that one which a challenge has made worthless may expire later; and clocks are wrong.
+ */
+export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair): CacheChange {
+	const edits = [accessTokenEdit(grant, isLate)];
+	const {response, account, environments, isOwnCache} = grant;
+	if (response.refreshToken) {
+		edits.push(refreshTokenEdit(grant, response.refreshToken, isLate));
+	}
+
+	if (response.idToken) {
+		edits.push(idTokenEdit(grant, response.idToken, isRepair));
+	}
+
+	const accountEdit = accountEditOf(grant);
+	if (accountEdit && !isRepair) {
+		edits.push(accountEdit);
+	}
+
+	if (response.familyId) {
+		edits.push(appMetadataEdit(grant, response.familyId));
+	}
+
+	return {
+		edits,
+		// An account that vanished meanwhile was signed out, and stays out.
+		...((isOwnCache || isRepair) && {requiredAccount: {homeAccountId: account.homeAccountId, environments}}),
+	};
+}
+
+/** Takes out what a grant wrote, where its account is gone: a peer that signs out step by step may have been in the middle of it. */
+export function editsOfUndoing({response, account}: Grant): CacheChange {
+	const secrets = {AccessToken: response.accessToken, RefreshToken: response.refreshToken, IdToken: response.idToken};
+	return {
+		edits: Object.entries(secrets).flatMap(([section, secret]) => secret === undefined
+			? []
+			: [{
+				section, action: 'remove', match: {home_account_id: [account.homeAccountId], secret: [secret]},
+			}]),
+	};
+}
+
+/** Takes a refresh token out that the authority will never accept again. */
+export function editsOfEviction({homeAccountId}: AccountEntry, refreshToken: string): CacheChange {
+	return {edits: [{section: 'RefreshToken', action: 'remove', match: {home_account_id: [homeAccountId], secret: [refreshToken]}}]};
+}
+
+/**
+ * Takes an account and all that belongs to it out, as MSAL's removeAccount does.
+ *
+ * @param environments Default: all.
+ */
+export function editsOfSignOut(homeAccountId: string, environments?: readonly string[]): CacheChange {
+	return {
+		edits: ['Account', 'AccessToken', 'RefreshToken', 'IdToken'].map(section => ({
+			section, action: 'remove', match: {home_account_id: [homeAccountId], ...(environments && {environment: environments})},
+		})),
+	};
+}
+
+function accessTokenEdit({response, account, environment, environments, clientId, scopes, realm, nowSec}: Grant, isLate: boolean): RecordEdit {
+	const target = targetOf(response.scope, scopes);
+	const {accessToken, expiresOnSec, refreshOnSec, extendedExpiresOnSec = expiresOnSec} = response;
+	return {
+		section: 'AccessToken',
+		action: 'put',
+		key: keyOf(account.homeAccountId, environment, 'accesstoken', clientId, realm, target),
+		match: {
+			home_account_id: [account.homeAccountId],
+			environment: environments,
+			client_id: [clientId],
+			realm: [realm],
+			target: [target],
+			// Tokens that are bound to more are other tokens.
+			token_type: ['Bearer', ''],
+			key_id: [''],
+			ext_cache_key: [''],
+			requestedClaimsHash: [''],
+			userAssertionHash: [''],
+		},
+		fill: jsonOf({
+			credential_type: 'AccessToken', home_account_id: account.homeAccountId, environment, client_id: clientId, realm, target, token_type: 'Bearer',
+		}),
+		set: jsonOf({
+			secret: accessToken,
+			cached_at: String(nowSec),
+			expires_on: String(expiresOnSec),
+			extended_expires_on: String(extendedExpiresOnSec),
+			...(refreshOnSec !== undefined && {refresh_on: String(refreshOnSec)}),
+		}),
+		...(refreshOnSec === undefined && {unset: ['refresh_on']}),
+		...(isLate && {unlessNewer: {field: 'cached_at', value: nowSec}}),
+	};
+}
+
+/** What was granted, and `.default`, which is asked for and never granted by that name. */
+function targetOf(granted: string | undefined, asked: readonly string[]): string {
+	const defaults = asked.filter(scope => scope.toLowerCase().endsWith('/.default'));
+	return [...new Set(granted === undefined ? asked : [...granted.split(' ').filter(Boolean), ...defaults])].join(' ');
+}
+
+function refreshTokenEdit({response, account, environment, environments, clientId, redeemed, isOwnCache, nowSec}: Grant, refreshToken: string, isLate: boolean): RecordEdit {
+	const familyId = response.familyId ?? redeemed.familyId;
+	const ownerId = redeemed.familyId && !response.familyId ? redeemed.clientId ?? clientId : clientId;
+	return {
+		section: 'RefreshToken',
+		action: 'put',
+		key: keyOf(account.homeAccountId, environment, 'refreshtoken', familyId ?? clientId, '', ''),
+		match: isOwnCache
+			// The very record that was redeemed, under whatever key: any other library's stays.
+			? {
+				home_account_id: [redeemed.homeAccountId],
+				environment: [redeemed.environment],
+				client_id: [redeemed.clientId ?? ''],
+				family_id: [redeemed.familyId ?? ''],
+				target: [redeemed.target ?? ''],
+			}
+			: {
+				home_account_id: [account.homeAccountId],
+				environment: environments,
+				...(familyId ? {family_id: [familyId]} : {client_id: [clientId], family_id: ['']}),
+			},
+		fill: jsonOf({
+			credential_type: 'RefreshToken', home_account_id: account.homeAccountId, environment, client_id: ownerId, ...(familyId && {family_id: familyId}),
+		}),
+		set: jsonOf({secret: refreshToken, last_modification_time: String(nowSec)}),
+		...(isLate && {unlessNewer: {field: 'last_modification_time', value: nowSec}}),
+	};
+}
+
+function idTokenEdit({account, environment, environments, clientId, realm}: Grant, idToken: string, isRepair: boolean): RecordEdit {
+	return {
+		section: 'IdToken',
+		action: isRepair ? 'add' : 'put',
+		key: keyOf(account.homeAccountId, environment, 'idtoken', clientId, realm, ''),
+		match: {
+			home_account_id: [account.homeAccountId], environment: environments, client_id: [clientId], realm: [realm],
+		},
+		fill: jsonOf({
+			credential_type: 'IdToken', home_account_id: account.homeAccountId, environment, client_id: clientId, realm,
+		}),
+		set: jsonOf({secret: idToken}),
+	};
+}
+
+/** Only where there is none: what others know of the account is not overwritten. */
+function accountEditOf({response, account, environment, environments, isAdfs, realm}: Grant): RecordEdit | undefined {
+	const username = response.username ?? account.username;
+	const localAccountId = response.localAccountId ?? account.localAccountId;
+	if (!username || !localAccountId) {
+		return undefined;
+	}
+
+	return {
+		section: 'Account',
+		action: 'add',
+		key: [account.homeAccountId, environment, realm].join('-').toLowerCase(),
+		match: {home_account_id: [account.homeAccountId], environment: environments},
+		set: jsonOf({
+			home_account_id: account.homeAccountId,
+			environment,
+			realm,
+			local_account_id: localAccountId,
+			username,
+			authority_type: account.authorityType ?? (isAdfs ? 'ADFS' : 'MSSTS'),
+			...(response.clientInfo && {client_info: response.clientInfo}),
+		}),
+	};
+}
+
+function appMetadataEdit({environment, environments, clientId}: Grant, familyId: string): RecordEdit {
+	return {
+		section: 'AppMetadata',
+		action: 'put',
+		key: `appmetadata-${environment}-${clientId}`.toLowerCase(),
+		match: {client_id: [clientId], environment: environments},
+		fill: jsonOf({client_id: clientId, environment}),
+		set: jsonOf({family_id: familyId}),
+	};
+}
+
+/** Source: MSAL's unified cache schema, as MSAL for Node and Python build it. */
+function keyOf(...parts: string[]): string {
+	return parts.join('-').toLowerCase();
+}
+
+function jsonOf(fields: Readonly<Record<string, string>>): Record<string, string> {
+	return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, JSON.stringify(value)]));
+}

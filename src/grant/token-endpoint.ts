@@ -1,0 +1,472 @@
+/** Redeems refresh tokens at the authority's token endpoint. The one file that reaches undici, through `http`. */
+
+import {createHash, randomUUID} from 'node:crypto';
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {Authority} from '../settings/authority.js';
+import {
+	AuthenticationError, cureOfTooManyFiles, type ErrorResponse, isOutOfFiles,
+} from '../errors.js';
+import {
+	describeErrorResponse,
+	isRefreshTokenDead,
+	needsUser,
+	parseJsonObject,
+	readErrorResponse,
+	readRetryAfterMs,
+	readTokenResponse,
+	type TokenResponse,
+} from './token-response.js';
+import {
+	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
+} from './http-client.js';
+import {log} from '../runtime/log.js';
+import {defaultAuthorityHost} from '../settings/public-cloud.js';
+import {packageName, packageVersion} from '../runtime/version.js';
+
+export type RedeemRequest = {
+	refreshToken: string;
+	/** As the caller wrote them. */
+	scopes: readonly string[];
+	/** Tenant id, domain or `organizations`. Ignored for AD FS. */
+	tenant: string;
+	/** Checked JSON. */
+	claims: string | undefined;
+	enableCae: boolean;
+	/** Account that the token must be for. */
+	homeAccountId: string;
+};
+
+/** The authority wants the user: another refresh token may do. Internal; callers see it as one of the public errors. */
+export class GrantRefusal extends Error {
+	override readonly name = 'GrantRefusal';
+	constructor(
+		message: string,
+		readonly errorResponse: ErrorResponse,
+		/** The refresh token will never work again, whatever is asked for. */
+		readonly isTokenDead: boolean,
+	) {
+		super(message);
+	}
+}
+
+export type TokenClientSettings = HttpSettings & {
+	authority: Authority;
+	clientId: string;
+	disableInstanceDiscovery: boolean;
+	retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
+};
+
+/** Asked for besides the caller's scopes, so that the account keeps its name and the refresh token is renewed. */
+const openIdScopes = ['offline_access', 'openid', 'profile'];
+
+/** The client capability of continuous access evaluation. Source: Microsoft identity platform, "Claims challenge, client capabilities". */
+const caeCapability = {values: ['CP1']};
+
+/** An authority's wish to be left alone is remembered no longer than this, milliseconds. Source: MSAL for Python, `throttled_http_client.py`. */
+const maxThrottleMs = 3_600_000;
+
+/** Wishes remembered at the most: scopes come from callers. */
+const maxThrottled = 100;
+
+/** What instance discovery said of an authority: that it is one, unless there is `unknown`. */
+type Discovered = {
+	/** By `performance.now()`. */
+	untilMs: number;
+	unknown?: {status: number; correlationId: string};
+};
+
+/** By origin, for all credentials of the process: whether a host is an authority depends on none of their settings. */
+const discovered = new Map<string, Discovered>();
+
+/** Authorities remembered at the most, and how long an unknown one is, milliseconds: a new cloud may become known. */
+const maxDiscovered = 100;
+const unknownMs = 3_600_000;
+
+/** Whom a request asks, and for what, in the words of error texts; and what it carries. */
+type Errand = {
+	/** Requests with the same key are throttled together. */
+	key: string;
+	host: string;
+	/** What the host did not do, such as "no token from <host>". */
+	missing: string;
+	/** What the host refused to do. */
+	refused: string;
+	secret: string | undefined;
+	correlationId: string;
+};
+
+export class TokenClient {
+	readonly #settings: TokenClientSettings;
+	readonly #http: HttpClient;
+	/** When requests of one kind may be sent again, by `performance.now()`, and the status with which that was asked for. */
+	readonly #throttled = new Map<string, {untilMs: number; status: number}>();
+	#discovery: Promise<Discovered> | undefined;
+
+	constructor(settings: TokenClientSettings) {
+		this.#settings = settings;
+		this.#http = new HttpClient(settings);
+	}
+
+	/**
+	 * @throws {GrantRefusal} where the user has to act.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK` or `STC_TIMEOUT` for everything else.
+	 * @throws the reason of `signal`, if that fired.
+	 */
+	async redeem(request: RedeemRequest, signal: AbortSignal): Promise<TokenResponse> {
+		if (this.#isAuthorityInDoubt()) {
+			await unlessAborted(this.#checkAuthority(), signal);
+		}
+
+		const correlationId = randomUUID();
+		const {host} = this.#settings.authority;
+		const errand: Errand = {
+			key: `${request.tenant} ${request.scopes.join(' ')} ${request.homeAccountId}`,
+			host,
+			missing: `no token from ${host}`,
+			refused: 'refused the token request',
+			secret: request.refreshToken,
+			correlationId,
+		};
+		const answer = await this.#sendWithRetries(
+			{
+				method: 'POST',
+				url: this.#tokenEndpoint(request.tenant),
+				headers: this.#headers(request, correlationId),
+				body: this.#form(request),
+			},
+			errand,
+			signal,
+		);
+		return this.#readAnswer(answer, request, errand);
+	}
+
+	/** What a refusal is remembered by, so that no list of refresh tokens is kept. */
+	fingerprint(refreshToken: string): string {
+		return createHash('sha256').update(refreshToken).digest('base64');
+	}
+
+	async close(): Promise<void> {
+		await this.#http.close();
+	}
+
+	#tokenEndpoint(tenant: string): string {
+		const {origin, isAdfs} = this.#settings.authority;
+		return isAdfs ? `${origin}/adfs/oauth2/token` : `${origin}/${encodeURIComponent(tenant)}/oauth2/v2.0/token`;
+	}
+
+	#headers({homeAccountId}: RedeemRequest, correlationId: string): string[] {
+		const [uid, utid] = homeAccountId.split('.');
+		return [
+			'content-type',
+			'application/x-www-form-urlencoded;charset=utf-8',
+			'accept',
+			'application/json',
+			'client-request-id',
+			correlationId,
+			'return-client-request-id',
+			'true',
+			'x-client-sku',
+			packageName,
+			'x-client-ver',
+			packageVersion,
+			// Lets the service route to where the account lives. Only ids that are safe in a header.
+			...(utid && /^[\w.-]+$/.test(homeAccountId) ? ['x-anchormailbox', `Oid:${uid}@${utid}`] : []),
+		];
+	}
+
+	#form({refreshToken, scopes, claims, enableCae}: RedeemRequest): string {
+		const scope = [...new Set([...scopes, ...openIdScopes])].join(' ');
+		const merged = mergeClaims(claims, enableCae);
+		// By hand, because a URLSearchParams costs 5 to 8 us more per request (npm run bench -- --only P7).
+		const form = `grant_type=refresh_token&refresh_token=${encode(refreshToken)}&client_id=${encode(this.#settings.clientId)}&scope=${encode(scope)}&client_info=1`;
+		return merged === undefined ? form : `${form}&claims=${encode(merged)}`;
+	}
+
+	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
+	async #sendWithRetries(request: HttpRequest, errand: Errand, signal: AbortSignal): Promise<HttpAnswer> {
+		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
+		await this.#waitOutThrottle(errand, signal);
+		for (let attempt = 0; ; attempt++) {
+			// Each try waits for the outcome of the one before.
+			// eslint-disable-next-line no-await-in-loop
+			const outcome = await this.#try(request, signal);
+			if (!(outcome instanceof HttpFailure) && !isRepeatable(outcome.status)) {
+				return outcome;
+			}
+
+			const askedMs = outcome instanceof HttpFailure ? undefined : readRetryAfterMs(name => outcome.header(name), Date.now());
+			const pauseMs = pauseBeforeRetryMs(attempt, askedMs, this.#settings.retry);
+			const isLasting = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
+			if (isLasting || attempt >= maxRetries || (askedMs ?? 0) > maxRetryDelayMs) {
+				if (askedMs !== undefined && !(outcome instanceof HttpFailure)) {
+					this.#throttle(errand.key, askedMs, outcome.status);
+				}
+
+				throw toError(outcome, errand, {attempts: attempt + 1, retryAfterMs: askedMs});
+			}
+
+			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${errand.correlationId}.`);
+			// eslint-disable-next-line no-await-in-loop
+			await sleep(pauseMs, undefined, {signal, ref: false}).catch((error: unknown) => {
+				signal.throwIfAborted();
+				throw error;
+			});
+		}
+	}
+
+	async #try(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer | HttpFailure> {
+		try {
+			return await this.#http.send(request, signal);
+		} catch (error) {
+			if (error instanceof HttpFailure) {
+				return error;
+			}
+
+			throw error;
+		}
+	}
+
+	#throttle(key: string, askedMs: number, status: number): void {
+		this.#throttled.delete(key);
+		forgetOldest(this.#throttled, maxThrottled);
+		this.#throttled.set(key, {untilMs: performance.now() + Math.min(askedMs, maxThrottleMs), status});
+	}
+
+	async #waitOutThrottle({key, host, correlationId}: Errand, signal: AbortSignal): Promise<void> {
+		const throttled = this.#throttled.get(key);
+		if (!throttled) {
+			return;
+		}
+
+		const waitMs = throttled.untilMs - performance.now();
+		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
+			throw new AuthenticationError(
+				'STC_TOKEN_REQUEST_FAILED',
+				`SharedTokenCacheCredential: ${host} asked for a pause that lasts another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again then.`,
+				{statusCode: throttled.status, retryAfterInMs: waitMs, correlationId},
+			);
+		}
+
+		if (waitMs > 0) {
+			await sleep(waitMs, undefined, {signal, ref: false}).catch((error: unknown) => {
+				signal.throwIfAborted();
+				throw error;
+			});
+		}
+
+		this.#throttled.delete(key);
+	}
+
+	#readAnswer(answer: HttpAnswer, request: RedeemRequest, errand: Errand): TokenResponse {
+		const {correlationId} = errand;
+		const json = parseJsonObject(answer.body);
+		const errorResponse = json && readErrorResponse(json, request.refreshToken);
+		if (errorResponse && needsUser(errorResponse)) {
+			throw new GrantRefusal(
+				`${describeErrorResponse(errorResponse)} (correlation id ${errorResponse.correlationId ?? correlationId})`,
+				errorResponse,
+				isRefreshTokenDead(errorResponse),
+			);
+		}
+
+		if (!json || errorResponse || answer.status !== 200) {
+			throw toError(answer, errand, {attempts: 1, retryAfterMs: undefined});
+		}
+
+		const response = readTokenResponse(json, Math.floor(answer.sentMs / 1000));
+		if (typeof response === 'string') {
+			throw this.#unusable(answer, response, correlationId);
+		}
+
+		if (response.homeAccountId !== undefined && response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()) {
+			throw this.#unusable(answer, 'it is for another account than the one whose refresh token was sent', correlationId);
+		}
+
+		return response;
+	}
+
+	#unusable(answer: HttpAnswer, why: string, correlationId: string): AuthenticationError {
+		return new AuthenticationError(
+			'STC_TOKEN_REQUEST_FAILED',
+			`SharedTokenCacheCredential: the answer of ${this.#settings.authority.host} cannot be used: ${why}. Correlation id ${correlationId}.`,
+			{statusCode: answer.status, correlationId},
+		);
+	}
+
+	/** Unless it is one of the known ones or loopback, or the option `disableInstanceDiscovery` vouches for it. */
+	#isAuthorityInDoubt(): boolean {
+		const {authority, disableInstanceDiscovery} = this.#settings;
+		return !(authority.isWellKnown || authority.isLoopback || authority.isAdfs || disableInstanceDiscovery);
+	}
+
+	/**
+	 * Refuses an authority in doubt that Microsoft's public cloud does not know: a refresh token opens the account to whoever
+	 * receives it. Asked once at a time, and no more once there was an answer.
+	 */
+	async #checkAuthority(): Promise<void> {
+		const {origin, host} = this.#settings.authority;
+		let known = discovered.get(origin);
+		if (!known || known.untilMs <= performance.now()) {
+			this.#discovery ??= this.#discover().finally(() => {
+				this.#discovery = undefined;
+			});
+			known = await this.#discovery;
+		}
+
+		if (known.unknown) {
+			const {status, correlationId} = known.unknown;
+			throw new AuthenticationError(
+				'STC_TOKEN_REQUEST_FAILED',
+				`SharedTokenCacheCredential: ${host} is not an authority that ${defaultAuthorityHost} knows, so no refresh token is sent there. Correct authorityHost, or set disableInstanceDiscovery if you trust it.`,
+				{statusCode: status, correlationId},
+			);
+		}
+	}
+
+	/** Source: Microsoft identity platform, instance discovery; MSAL for Python 1.39, `authority.py`. */
+	async #discover(): Promise<Discovered> {
+		const {origin, host} = this.#settings.authority;
+		const correlationId = randomUUID();
+		const query = new URLSearchParams({
+			'api-version': '1.1',
+			authorization_endpoint: `${origin}/common/oauth2/v2.0/authorize`,
+		});
+		const {status, body} = await this.#sendWithRetries(
+			{
+				method: 'GET',
+				url: `https://${defaultAuthorityHost}/common/discovery/instance?${query.toString()}`,
+				headers: ['accept', 'application/json', 'client-request-id', correlationId],
+			},
+			{
+				key: 'discovery',
+				host: defaultAuthorityHost,
+				missing: `no word from ${defaultAuthorityHost} on whether ${host} is an authority`,
+				refused: `refused to say whether ${host} is an authority`,
+				secret: undefined,
+				correlationId,
+			},
+			// Shared by callers who come and go, so none of their signals ends it.
+			new AbortController().signal,
+		);
+		const json = parseJsonObject(body);
+		if (status === 200 && typeof json?.['tenant_discovery_endpoint'] === 'string') {
+			return remember(origin, {untilMs: Number.POSITIVE_INFINITY});
+		}
+
+		const unknown = {status, correlationId};
+		// Anything else, such as a captive portal's page, says nothing of the authority, and is not remembered.
+		return json?.['error'] === 'invalid_instance'
+			? remember(origin, {untilMs: performance.now() + unknownMs, unknown})
+			: {untilMs: 0, unknown};
+	}
+}
+
+function remember(origin: string, answer: Discovered): Discovered {
+	discovered.delete(origin);
+	forgetOldest(discovered, maxDiscovered);
+	discovered.set(origin, answer);
+	return answer;
+}
+
+function toError(
+	outcome: HttpAnswer | HttpFailure,
+	{host, missing, refused, secret, correlationId}: Errand,
+	{attempts, retryAfterMs}: {attempts: number; retryAfterMs: number | undefined},
+): AuthenticationError {
+	const tries = attempts > 1 ? ` after ${attempts} tries` : '';
+	if (outcome instanceof HttpFailure) {
+		const cures: Record<HttpFailure['kind'], string> = {
+			network: 'Check the network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY).',
+			timeout: 'Check the network and proxy, or try again.',
+			certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
+			'too-large': 'Check that authorityHost is an authority.',
+			proxy: 'Set it to a URL such as "http://proxy.example:3128", or to nothing.',
+		};
+		const cure = isOutOfFiles((outcome.cause as NodeJS.ErrnoException | undefined)?.code) ? cureOfTooManyFiles : cures[outcome.kind];
+		return new AuthenticationError(
+			outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
+			`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}. ${cure} Correlation id ${correlationId}.`,
+			{cause: outcome, correlationId},
+		);
+	}
+
+	const json = parseJsonObject(outcome.body);
+	const errorResponse = json && readErrorResponse(json, secret);
+	const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined);
+	return new AuthenticationError(
+		'STC_TOKEN_REQUEST_FAILED',
+		`SharedTokenCacheCredential: ${host} ${refused}${tries} with HTTP ${outcome.status}: ${why}. Correlation id ${errorResponse?.correlationId ?? correlationId}.`,
+		{
+			statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs,
+		},
+	);
+}
+
+/**
+ * How long to wait before the try after `attempt`, which counts from 0. Milliseconds.
+ *
+ * @param askedMs What the authority asked for: the least, because it may ask for nothing while it is down.
+ */
+export function pauseBeforeRetryMs(attempt: number, askedMs: number | undefined, {retryDelayMs, maxRetryDelayMs}: TokenClientSettings['retry']): number {
+	const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
+	// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
+	return Math.max(askedMs ?? 0, Math.min(Math.round(backoffMs * (0.75 + (Math.random() / 2))), maxRetryDelayMs));
+}
+
+/** Makes room for one more. */
+function forgetOldest(map: Map<string, unknown>, most: number): void {
+	if (map.size >= most) {
+		const [oldest] = map.keys();
+		map.delete(oldest ?? '');
+	}
+}
+
+/** A value of a form. A lone surrogate, which a damaged cache may hold, becomes a replacement character. */
+function encode(value: string): string {
+	return encodeURIComponent(value.toWellFormed()).replaceAll('%20', '+');
+}
+
+/** For work that others wait for, too, and that therefore goes on. */
+async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+	return new Promise((resolve, reject) => {
+		const onAbort = () => {
+			reject(signal.reason as Error);
+		};
+
+		if (signal.aborted) {
+			onAbort();
+		}
+
+		signal.addEventListener('abort', onAbort, {once: true});
+		work.finally(() => {
+			signal.removeEventListener('abort', onAbort);
+		}).then(resolve, reject);
+	});
+}
+
+/** The claims that a request carries: the caller's, and the capability that `enableCae` declares. */
+function mergeClaims(claims: string | undefined, enableCae: boolean): string | undefined {
+	if (!enableCae) {
+		return claims;
+	}
+
+	const merged: {access_token?: object} = {...(claims === undefined ? {} : parseJsonObject(claims))};
+	return JSON.stringify({...merged, access_token: {...merged.access_token, xms_cc: caeCapability}});
+}
+
+function isRepeatable(status: number): boolean {
+	return status === 429 || status === 408 || status >= 500;
+}
+
+function describeUnusable(answer: HttpAnswer, isJson: boolean): string {
+	if (answer.status >= 300 && answer.status < 400) {
+		return 'a redirect, which is never followed with a refresh token';
+	}
+
+	if (isJson) {
+		return 'an answer without an OAuth error';
+	}
+
+	const type = answer.header('content-type')?.split(';')[0]?.trim();
+	return `an answer that is not JSON${type && /^[\w/+.-]{1,60}$/.test(type) ? ` (${type})` : ''}`;
+}

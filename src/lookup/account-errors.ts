@@ -1,0 +1,117 @@
+/** Why no account was found, in words. Loaded when that happens, because most processes find one. */
+
+import type {AccountCriteria, Selection} from './select-account.js';
+import type {AccountEntry} from '../backend/backend.js';
+import type {SourceReading} from '../cache/shared-cache.js';
+import {CredentialUnavailableError, detailsOf, type ErrorCode} from '../errors.js';
+import {homeTenantOf} from '../settings/tenants.js';
+
+/** What was looked for, and how much of it may be told. */
+export type Asked = {criteria: AccountCriteria; showUserNames: boolean};
+
+/**
+ * What is worth telling where sources could not be read, the most telling first. Each outweighs an answer of "no accounts" from the
+ * others; what is not here, a keyring service or addon that is missing, is normal beside a plaintext cache.
+ */
+const tellingErrors: readonly ErrorCode[] = [
+	'STC_CACHE_CORRUPT',
+	'STC_CACHE_FORMAT',
+	'STC_CACHE_CHANGED',
+	'STC_STORE_DENIED',
+	'STC_IO',
+	'STC_STORE_LOCKED',
+	'STC_STORE_TIMEOUT',
+];
+
+/** An account cannot be chosen from a cache that has some. */
+export function unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>, {criteria, showUserNames}: Asked, addition = ''): CredentialUnavailableError {
+	return new CredentialUnavailableError(code, explainSelection(selection, criteria, showUserNames) + addition);
+}
+
+/**
+ * No source had the account.
+ *
+ * @param failed What came of the first source that has accounts.
+ */
+export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[], asked: Asked): CredentialUnavailableError {
+	const broken = readings.filter(({error}) => error !== undefined);
+	const rank = ({error}: SourceReading) => {
+		const index = error ? tellingErrors.indexOf(error.code) : -1;
+		return index === -1 ? tellingErrors.length : index;
+	};
+
+	const [worst] = broken.toSorted((a, b) => rank(a) - rank(b));
+	// Peers leave empty files and `{}` beside a keyring item, to signal that it changed.
+	const hasContent = readings.some(({slice}) => slice !== null && slice.sizeBytes > 2);
+	if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === tellingErrors.length))) {
+		const unread = broken.filter(reading => rank(reading) < tellingErrors.length).map(({source, error}) => `${source.label} (${error?.code ?? ''})`);
+		return unavailable('STC_NO_ACCOUNT', failed, asked, unread.length > 0 ? ` Not readable: ${unread.join(', ')}.` : '');
+	}
+
+	if (worst?.error) {
+		const {code, message} = worst.error;
+		// The message of a file names it already.
+		const subject = message.startsWith(worst.source.label) ? '' : `${worst.source.label}: `;
+		const absent = readings.filter(({slice, error}) => slice === null && error === undefined).map(({source}) => source.label);
+		// Where a keyring is merely missing, what was looked for in its place is half of the answer.
+		const elsewhere = absent.length > 0 && rank(worst) === tellingErrors.length ? ` There is no cache at ${absent.join(', ')}.` : '';
+		return new CredentialUnavailableError(
+			code,
+			`SharedTokenCacheCredential: Shared token cache unavailable: ${subject}${message}${elsewhere}`,
+			{cause: worst.error, details: detailsOf(worst.error)},
+		);
+	}
+
+	if (readings.some(({slice}) => slice !== null)) {
+		return unavailable('STC_NO_ACCOUNT', failed, asked);
+	}
+
+	return new CredentialUnavailableError(
+		'STC_CACHE_NOT_FOUND',
+		`SharedTokenCacheCredential: Shared token cache unavailable: there is none. Looked at ${readings.map(({source}) => source.label).join(', ')}. Sign in with a tool that fills it, or set tokenCachePersistenceOptions.name.`,
+	);
+}
+
+/** The message of a selection that found no account, with the seed's wording and what to do. */
+export function explainSelection(
+	selection: Exclude<Selection, {kind: 'one'}>,
+	criteria: AccountCriteria,
+	showUserNames: boolean,
+): string {
+	const prefix = 'SharedTokenCacheCredential authentication unavailable.';
+	if (selection.kind === 'empty') {
+		return `${prefix} No accounts were found in the cache. Sign in with a developer tool that fills the shared token cache.`;
+	}
+
+	const {candidates} = selection;
+	const listed = candidates.slice(0, maxListedAccounts).map(({account}) => describeAccount(account, showUserNames)).join(', ');
+	const unlisted = candidates.length > maxListedAccounts ? `, and ${candidates.length - maxListedAccounts} more` : '';
+	const found = `Found: ${listed}${unlisted}.`;
+	if (criteria.homeAccountId) {
+		return `${prefix} The cache contains no account matching the given AuthenticationRecord. ${found} Sign in again, or leave authenticationRecord out.`;
+	}
+
+	const username = criteria.username ? ` username: ${criteria.username}` : '';
+	const tenant = criteria.tenantId ? ` tenantId: ${criteria.tenantId}` : '';
+	if (selection.kind === 'no-match') {
+		return `${prefix} No account matching the specified${username}${tenant} was found in the cache. ${found} Set username (or AZURE_USERNAME) and tenantId (or AZURE_TENANT_ID) to one of them.`;
+	}
+
+	const which = username || tenant
+		? `Multiple accounts matching the specified${username}${tenant} were found in the cache.`
+		: 'Multiple accounts were found in the cache. Use username and tenant id to disambiguate.';
+	return `${prefix} ${which} ${found} Set username (or AZURE_USERNAME), or tenantId (or AZURE_TENANT_ID), or authenticationRecord.`;
+}
+
+/** An error text names no more accounts than this. */
+const maxListedAccounts = 5;
+
+export function describeAccount(account: AccountEntry, showUserNames: boolean): string {
+	return `${showUserNames ? account.username ?? '' : maskUserName(account.username ?? '')} (home tenant ${homeTenantOf(account.homeAccountId) ?? 'unknown'})`;
+}
+
+/** `someone@contoso.com` becomes `s***@contoso.com`: enough to recognise one's own account in a log. */
+export function maskUserName(username: string): string {
+	const at = username.lastIndexOf('@');
+	return `${username.slice(0, 1)}***${at > 0 ? username.slice(at) : ''}`;
+}

@@ -1,0 +1,50 @@
+/** The accounts of the caches, as programs see them. */
+
+import {findCandidates} from './select-account.js';
+import type {SourceReading} from '../cache/shared-cache.js';
+import {CredentialUnavailableError} from '../errors.js';
+import {homeTenantOf} from '../settings/tenants.js';
+import type {SharedTokenCacheAccount} from '../types.js';
+
+/**
+ * @param clientId Whose refresh tokens make an account usable, besides the family's.
+ * @throws {CredentialUnavailableError} when no cache could be read, and a store that may hold one failed.
+ */
+export function listAccounts(readings: readonly SourceReading[], clientId: string): SharedTokenCacheAccount[] {
+	const accounts = new Map<string, SharedTokenCacheAccount>();
+	let failure: CredentialUnavailableError | undefined;
+	let wasRead = false;
+	for (const {source, slice, error} of readings) {
+		if (error) {
+			failure ??= new CredentialUnavailableError(error.code, `SharedTokenCacheCredential: Shared token cache unavailable: ${source.label}: ${error.message}`, {cause: error});
+		}
+
+		if (!slice) {
+			continue;
+		}
+
+		wasRead = true;
+		const usable = new Set(findCandidates(slice, clientId).map(({account}) => account.homeAccountId.toLowerCase()));
+		for (const account of slice.accounts) {
+			const tenantId = homeTenantOf(account.homeAccountId);
+			const key = `${source.label} ${account.homeAccountId} ${account.environment}`;
+			if (!accounts.get(key)?.username) {
+				accounts.set(key, Object.freeze({
+					homeAccountId: account.homeAccountId,
+					...(tenantId && {tenantId}),
+					...(account.localAccountId && {localAccountId: account.localAccountId}),
+					username: account.username ?? '',
+					environment: account.environment,
+					usable: usable.has(account.homeAccountId.toLowerCase()),
+					source: source.label,
+				}));
+			}
+		}
+	}
+
+	if (failure && !wasRead) {
+		throw failure;
+	}
+
+	return [...accounts.values()];
+}

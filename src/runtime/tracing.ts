@@ -1,0 +1,35 @@
+/** Spans through the application's `@azure/core-tracing`, where it has one and a caller passes a tracing context. */
+
+import {isOutOfFiles} from '../errors.js';
+import type {GetTokenOptions} from '../types.js';
+import {packageName, packageVersion} from './version.js';
+
+type TracingClient = {
+	withSpan<Result>(name: string, options: object, callback: () => Promise<Result>): Promise<Result>;
+};
+
+/** `null`: looked for, not there. */
+let tracingClient: TracingClient | null | undefined;
+
+/** Runs `callback` in a span named `name`, or just runs it. */
+export async function withSpan<Result>(name: string, options: GetTokenOptions, callback: () => Promise<Result>): Promise<Result> {
+	if (!options.tracingOptions?.tracingContext) {
+		return callback();
+	}
+
+	if (tracingClient === undefined) {
+		tracingClient = findTracingClient();
+	}
+
+	return tracingClient ? tracingClient.withSpan(name, {tracingOptions: options.tracingOptions}, callback) : callback();
+}
+
+function findTracingClient(): TracingClient | null | undefined {
+	try {
+		const {createTracingClient} = require('@azure/core-tracing') as {createTracingClient(options: object): TracingClient};
+		return createTracingClient({namespace: 'Microsoft.AAD', packageName, packageVersion});
+	} catch (error) {
+		// An optional peer: the application has none, unless it only could not be loaded just now.
+		return isOutOfFiles((error as NodeJS.ErrnoException).code) ? undefined : null;
+	}
+}

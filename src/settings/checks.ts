@@ -1,0 +1,45 @@
+/** Checks of single options that every credential goes through. */
+
+import {invalidArgument} from '../errors.js';
+
+export function checkIsObject(value: unknown, name: string): asserts value is object {
+	if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+		throw invalidArgument(`${name} must be an object.`);
+	}
+}
+
+/** Empty means not given, as with an environment variable. */
+export function optionalString(value: unknown, name: string): string | undefined {
+	if (value === undefined || value === '') {
+		return undefined;
+	}
+
+	if (typeof value !== 'string') {
+		throw invalidArgument(`${name} must be a string.`);
+	}
+
+	return value;
+}
+
+export function optionalBoolean(value: unknown, name: string): boolean | undefined {
+	if (value !== undefined && typeof value !== 'boolean') {
+		throw invalidArgument(`${name} must be true or false.`);
+	}
+
+	return value;
+}
+
+/** Longest delay that a Node timer takes. */
+const maxTimerMs = 2_147_483_647;
+
+export function milliseconds(value: unknown, name: string, byDefault: number, least: number): number {
+	if (value === undefined) {
+		return byDefault;
+	}
+
+	if (typeof value !== 'number' || !(value >= least && value <= maxTimerMs)) {
+		throw invalidArgument(`${name} must be a number of milliseconds from ${least} to ${maxTimerMs}.`);
+	}
+
+	return value;
+}
