@@ -10,6 +10,7 @@ import {
 	filesBelow, hashOf, isStamped, writeStamp,
 } from '../build/stamps.mjs';
 import {StepFailure} from '../lib/steps.mjs';
+import {checkIncludes} from './include-rules.mjs';
 
 const settings = ['package.json', 'package-lock.json', 'tsconfig.json', 'test/tsconfig.json', 'xo.config.mjs', '.gitignore'];
 
@@ -38,6 +39,13 @@ export const lintChecks = [
 		inputs: ['native', '.clang-format'],
 		check: checkFormatOfNative,
 		fixes: true,
+	},
+	{
+		name: 'lint: C++ includes',
+		inputs: ['native', 'scripts/quality/include-rules.mjs'],
+		async check() {
+			checkIncludes(fromRoot('native'));
+		},
 	},
 	{
 		name: 'lint: the packed package (publint)',
