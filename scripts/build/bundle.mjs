@@ -5,7 +5,7 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {rollup} from '@rollup/wasm-node';
+import {rollup} from 'rollup';
 import ts from 'typescript';
 import {fromRoot} from '../lib/paths.mjs';
 

@@ -35,6 +35,11 @@ export const lintChecks = [
 		check: () => checkTypes('test', 'test'),
 	},
 	{
+		name: 'lint: imports of src (dependency-cruiser)',
+		inputs: ['src', 'scripts/quality'],
+		check: () => checkImports(),
+	},
+	{
 		name: 'lint: C++ format (clang-format)',
 		inputs: ['native', '.clang-format'],
 		check: checkFormatOfNative,
@@ -104,6 +109,17 @@ async function checkWithXo(fix) {
 async function checkTypes(project, name) {
 	const buildInfo = fromRoot('.cache', `tsc-${name}.tsbuildinfo`);
 	await runOrFail(process.execPath, [tool.tsc, '--project', project, '--noEmit', '--incremental', '--tsBuildInfoFile', buildInfo, '--pretty', 'false']);
+}
+
+/**
+ * Checks the imports of `src/` against {@link ./import-rules.mjs}.
+ *
+ * @param {string} [folder] Holds `src/` and `tsconfig.json`. Default: the top folder.
+ * @throws {StepFailure} with the forbidden imports.
+ */
+export async function checkImports(folder = root) {
+	const flags = ['--config', fromRoot('scripts', 'quality', 'import-rules.mjs'), '--ignore-known', fromRoot('scripts', 'quality', 'known-imports.json')];
+	await runOrFail(process.execPath, [tool.dependencyCruiser, ...flags, 'src'], {cwd: folder});
 }
 
 async function checkFormatOfNative(fix) {
