@@ -23,7 +23,7 @@ namespace stc {
 
 namespace {
 
-// An edit, ready to be compared with records.
+// A RecordEdit converted once to the form in which it is compared with each record.
 struct PreparedEdit {
   explicit PreparedEdit(const RecordEdit& wanted) : edit(&wanted), matcher(wanted.match) {
     if (wanted.key) key_hash = HashText(JsonText::FromUtf16(*wanted.key));
@@ -38,22 +38,23 @@ struct PreparedEdit {
 
   const RecordEdit* edit;
   RecordMatcher matcher;
-  // No text has the hash 0.
+  // 0 means that the edit has no key: HashText never returns 0.
   uint64_t key_hash = 0;
 };
 
-// A record that belongs to an edit.
+// A record that an edit applies to.
 struct MatchedRecord {
   uint64_t key_hash = 0;
-  // Null for one that was added.
+  // Null for a record that AddRecords added.
   const PreparedEdit* edit = nullptr;
   bool is_removed = false;
-  // Whether no later record has its key.
+  // False once a later record with the same key was read.
   bool counts = true;
   std::vector<Splice> splices;
 };
 
-// The place of a record with its key.
+// Offsets of one member of an object, from the opening quotation mark of its name to the end of its
+// value.
 struct MemberPlace {
   uint64_t key_hash = 0;
   uint64_t begin = 0;
@@ -62,7 +63,8 @@ struct MemberPlace {
 
 enum class SectionKind : uint8_t { kMissing, kNull, kObject, kOther };
 
-// A section that the change names, as it was found last: of two with one name the later one counts.
+// A section that the change names. If the cache has several sections with this name, the state is
+// that of the last one read, as in JSON.parse.
 class Section {
  public:
   explicit Section(const std::u16string& name) : name_(name), text_(JsonText::FromUtf16(name)) {}
@@ -75,7 +77,8 @@ class Section {
     has_removals_ = has_removals_ || edit.action == EditAction::kRemove;
   }
 
-  // Has to be called before anything that is said of its records. `begin`: of its value.
+  // Starts a new section with this name and forgets the previous one. Call it before the methods
+  // below. `begin`: the offset of the section's value.
   void Begin(uint64_t begin, SectionKind kind) {
     kind_ = kind;
     begin_ = begin;
@@ -85,7 +88,7 @@ class Section {
   }
   void End(uint64_t end) { end_ = end; }
 
-  // Of two records with one key the later one counts.
+  // Drops the match of an earlier record with this key: the last one counts, as in JSON.parse.
   void Supersede(uint64_t key_hash) {
     const uint32_t old = index_.Find(key_hash);
     if (old == RecordIndex::kNone) return;
@@ -93,7 +96,7 @@ class Section {
     matches_[old].splices.clear();
   }
 
-  // The edit that a record belongs to, or null.
+  // Returns the first edit that applies to the record, or null.
   const PreparedEdit* FindEdit(uint64_t key_hash, const CacheRecord& record,
                                const JsonReader& reader) const {
     for (const PreparedEdit& edit : edits_) {
@@ -101,7 +104,7 @@ class Section {
     }
     return nullptr;
   }
-  // The same of what is no object.
+  // For a member whose value is not an object: only its key can match.
   const PreparedEdit* FindEdit(uint64_t key_hash) const {
     for (const PreparedEdit& edit : edits_) {
       if (edit.key_hash == key_hash) return &edit;
@@ -115,14 +118,15 @@ class Section {
   }
 
   void AddMember(const MemberPlace& member) {
-    // Where none goes, the last one is all that is asked for.
+    // Without removals, the splicer needs only the last member, behind which it adds.
     if (!has_removals_) members_.clear();
     members_.push_back(member);
   }
 
   bool IsReadable() const { return edits_.empty() || kind_ != SectionKind::kOther; }
 
-  // Adds what has to change to `splices`, or, where there is no such section, to `new_sections`.
+  // Appends the changes of this section to `splices`. If the cache has no such section, appends a
+  // new one to `new_sections` instead.
   void Finish(std::vector<Splice>* splices, SecureText* new_sections) {
     const SecureText added = AddRecords();
     if (kind_ == SectionKind::kObject) {
@@ -142,7 +146,7 @@ class Section {
   }
 
  private:
-  // The records of the edits that found none.
+  // Returns the new records: one for each edit that may add and matched no record.
   SecureText AddRecords() {
     SecureText added;
     for (const PreparedEdit& edit : edits_) {
@@ -161,7 +165,7 @@ class Section {
     });
   }
 
-  // Whether a record of that key stays, or was added.
+  // Whether the section still has a record with this key after the edits.
   bool HasKey(uint64_t key_hash) const {
     const uint32_t found = index_.Find(key_hash);
     return found != RecordIndex::kNone && matches_[found].counts && !matches_[found].is_removed;
@@ -176,7 +180,8 @@ class Section {
     }
     ObjectSplicer splicer(begin_ + 1, splices);
     for (const MemberPlace& member : members_) {
-      // Every one of the key, or an older one would come back.
+      // Remove all members with this key. If an earlier duplicate stayed, readers would see it
+      // again.
       if (removed.Find(member.key_hash) == RecordIndex::kNone) {
         splicer.Keep(member.begin, member.end);
       } else {
@@ -188,7 +193,7 @@ class Section {
 
   const std::u16string name_;
   const JsonText text_;
-  // Complete before any of them is pointed to.
+  // Other objects keep pointers to the elements. It does not change after the first of them.
   std::vector<PreparedEdit> edits_;
   bool has_removals_ = false;
 
@@ -200,7 +205,7 @@ class Section {
   std::vector<MemberPlace> members_;
 };
 
-// Whether the account that has to be there is.
+// Checks that the cache still has the account that the change requires.
 class AccountCheck {
  public:
   explicit AccountCheck(const CacheChange::Account& account)
@@ -239,7 +244,7 @@ class AccountCheck {
 
   const CaselessText home_account_id_;
   std::vector<CaselessText> environments_;
-  // By key.
+  // By key hash: kThere or kGone.
   RecordIndex index_;
   size_t count_ = 0;
 };
@@ -282,7 +287,7 @@ class Editor {
         root.Append("{");
         root.Append(new_sections.view().substr(1));
         root.Append("}");
-        // White space goes.
+        // The white space that stood there is replaced.
         splices.push_back({0, reader_.offset(), root.Take()});
       }
     } else {
@@ -310,7 +315,8 @@ class Editor {
     return nullptr;
   }
 
-  // `*inside`: where the byte behind the `{` is. `*last`: the last member, if there is any.
+  // `*inside`: the offset behind the root's `{`. `*last`: the last member; unchanged if there is
+  // none.
   bool ReadRoot(uint64_t* inside, MemberPlace* last) {
     *inside = reader_.offset() + 1;
     const bool is_read = ReadMembers(&reader_, [this, last] {
@@ -355,7 +361,7 @@ class Editor {
     member.key_hash = key.is_plain ? HashAscii(raw) : HashText(JsonText::FromRaw(raw, false));
     section->Supersede(member.key_hash);
     if (section == account_section_) account_->Supersede(member.key_hash);
-    // From here on the key is of no use.
+    // The window no longer needs to keep the key.
     reader_.Unmark();
     int next = -1;
     if (!reader_.Expect(':') || !reader_.Peek(&next)) return false;
@@ -397,7 +403,8 @@ class Editor {
     return time && *time >= edit.unless_newer->value;
   }
 
-  // What is no object goes, or gives way to a record, as a whole.
+  // Applies the edits to a member that is not an object. Such a member is removed or replaced as a
+  // whole.
   void MatchOther(Section* section, uint64_t key_hash, uint64_t begin) {
     const PreparedEdit* const edit = section->FindEdit(key_hash);
     if (edit == nullptr) return;
@@ -412,8 +419,8 @@ class Editor {
   }
 
   void ToPieces(std::vector<Splice> splices, EditPlan* plan) const {
-    // Each section's are in order, but the sections are not; two of one section are never at one
-    // place.
+    // Each section's splices are in order, but the sections were created in the order of the edits.
+    // Two splices of one section never begin at the same offset.
     std::sort(splices.begin(), splices.end(),
               [](const Splice& a, const Splice& b) { return a.begin < b.begin; });
     uint64_t copied = 0;
@@ -437,7 +444,7 @@ class Editor {
   CacheRecord record_;
   std::vector<std::unique_ptr<Section>> sections_;
   std::optional<AccountCheck> account_;
-  // Null if none has to be there.
+  // Null if the change requires no account.
   const Section* account_section_ = nullptr;
 };
 

@@ -1,22 +1,23 @@
-// PlanEdits: how to change records of MSAL's cache by splicing its text, so that every byte that is
-// not concerned survives. The rules are those of CacheChange and RecordEdit in src/backend/backend.ts;
-// src/backend/js/edit.ts is its twin in JavaScript, and test/conformance holds both to the same bytes.
+// PlanEdits: changes records of an MSAL cache by splicing its text, so that all other bytes are
+// preserved. The rules are those of CacheChange and RecordEdit in src/backend/backend.ts.
+// src/backend/js/edit.ts is the same in JavaScript; test/conformance checks that both produce the
+// same bytes.
 //
-// What comes out, exactly (for each object whose members change: a record, a section, the root):
-// - A member that is taken out and has a kept member somewhere behind it goes with all bytes up to
-//   the beginning of the next member's name. Those taken out behind the last kept one go with all
-//   bytes from the end of that one's value to the end of the last member's value. If none is kept,
-//   all bytes from the first name to the end of the last value go.
-// - New members come right behind the last kept member's value, each as `,"name":value`; if none is
-//   kept, where the first member's name was, or right behind the `{` of an empty object, without
-//   the first comma. Names are written as JSON.stringify writes them. Order: that of the edits, and
-//   of `set` within a record.
-// - A new record is `{"name":value,...}` of `fill` and `set`, without white space; so is a new
-//   section.
-// - An empty cache (0 bytes or white space) becomes `{"Section":{...}}`.
-// - A section that is `null` is replaced when a record is added to it; a section of any other kind
-//   that an edit names is corrupt.
-// - The value of a field that is set already is replaced by the new text, unless that is the same.
+// Exact output, for each object whose members change (a record, a section, the root):
+// - Removing a member that has a kept member behind it removes all bytes up to the start of the
+//   next member's name. Removing the members behind the last kept one removes all bytes from the
+//   end of the kept member's value to the end of the last value. If no member is kept, all bytes
+//   from the first name to the end of the last value are removed.
+// - New members follow the last kept member's value, each as `,"name":value`. If no member is kept,
+//   they start where the first member's name was, or behind the `{` of an empty object, and the
+//   first one has no comma. Names are escaped as JSON.stringify escapes them. The order is that of
+//   the edits, and within a record that of `set`.
+// - A new record is `{"name":value,...}` made of `fill` and `set`, without white space. A new
+//   section has no white space either.
+// - An empty cache (0 bytes, or white space only) becomes `{"Section":{...}}`.
+// - Adding a record to a section that is `null` replaces the `null`. If an edit names a section of
+//   any other non-object type, the cache is corrupt.
+// - The value of a field that exists is replaced by the new text, unless both are the same text.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITOR_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITOR_H_
@@ -37,7 +38,7 @@ namespace stc {
 
 enum class EditAction : uint8_t { kPut, kUpdate, kAdd, kRemove };
 
-// Shape of RecordEdit in src/backend/backend.ts; strings as UTF-16, JSON text as UTF-8.
+// Same shape as RecordEdit in src/backend/backend.ts. Strings are UTF-16, JSON text is UTF-8.
 struct RecordEdit {
   struct Condition {
     Field field;
@@ -82,8 +83,8 @@ struct CacheChange {
   std::optional<Account> required_account;
 };
 
-// A stretch of the new cache: `size` bytes of the old one from `offset`, or, if `text` is not
-// empty, that.
+// Part of the new cache: `text` if it is not empty, otherwise `size` bytes of the old cache from
+// `offset`.
 struct EditPiece {
   uint64_t offset = 0;
   uint64_t size = 0;
@@ -93,20 +94,20 @@ struct EditPiece {
 enum class EditOutcome : uint8_t { kNoAccount, kUnchanged, kChanged };
 
 struct EditPlan {
-  // Puts the pieces together. `old`: the cache that the plan was made of.
+  // Builds the new cache in memory. `old`: the whole text of the cache that was read for this plan.
   SecureBytes Assemble(std::string_view old) const;
 
   EditOutcome outcome = EditOutcome::kUnchanged;
-  // The new cache from front to back, if kChanged.
+  // For kChanged: the parts of the new cache, in order.
   std::vector<EditPiece> pieces;
-  // Its size in bytes.
+  // Size of the new cache in bytes.
   uint64_t size = 0;
 };
 
-// Reads `source` to its end, once. Returns kCacheCorrupt, kCacheFormat, or what the source
-// returned; the messages are those of ScanCache. Fills `plan` on success only. Does not call
-// Verify. Memory: that of the records that change, and 24 bytes for each record of a section from
-// which an edit takes some. Pure but for the source; safe on any thread.
+// Reads `source` once, to its end, and does not call Verify. Returns kCacheCorrupt or kCacheFormat
+// with the same messages as ScanCache, or the error of the source. Sets `plan` only on success.
+// Memory: the text of changed records, plus 24 bytes for each record of a section with removals.
+// Has no state; safe on any thread.
 Status PlanEdits(ByteSource* source, const CacheChange& change, EditPlan* plan);
 
 }  // namespace stc

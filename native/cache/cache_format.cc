@@ -5,8 +5,8 @@
 namespace stc {
 
 Status SniffCache(JsonReader* reader, bool* is_empty) {
-  // The provider of every DPAPI blob. Source: MSAL extensions; a blob begins with version 1 and
-  // the provider's GUID.
+  // The start of every DPAPI blob: version 1, then the GUID of the provider. Source: MSAL
+  // extensions.
   static constexpr char kDpapi[] = {'\x01', 0, 0, 0, '\xD0', '\x8C', '\x9D', '\xDF'};
   if (!reader->Prefetch(sizeof(kDpapi))) return reader->status();
   const std::string_view ahead = reader->ahead();
@@ -15,7 +15,7 @@ Status SniffCache(JsonReader* reader, bool* is_empty) {
         StatusCode::kCacheFormat, "sniff", "", 0,
         "encrypted with DPAPI on Windows, and readable only there. Sign in on this machine.");
   }
-  // Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
+  // Every compact JWE starts with the base64url of `{"`. Source: RFC 7516, 7.1.
   if (ahead.substr(0, 3) == "eyJ") {
     return Status(
         StatusCode::kCacheFormat, "sniff", "", 0,

@@ -1,4 +1,4 @@
-// SniffCache: tells MSAL's JSON from what else stands where a cache is expected.
+// SniffCache: tells MSAL's JSON from an encrypted cache by its first bytes.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_FORMAT_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_FORMAT_H_
@@ -8,8 +8,8 @@
 
 namespace stc {
 
-// Looks at the beginning, without taking more than white space. Returns kCacheFormat for another
-// platform's or library's encryption. `*is_empty`: there is nothing but white space.
+// Inspects the start of the text and consumes only white space. Returns kCacheFormat if the text is
+// encrypted by another platform or library. `*is_empty`: the text is empty or only white space.
 Status SniffCache(JsonReader* reader, bool* is_empty);
 
 }  // namespace stc

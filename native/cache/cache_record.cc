@@ -35,7 +35,7 @@ constexpr std::string_view kFieldNames[] = {
 };
 static_assert(sizeof(kFieldNames) / sizeof(kFieldNames[0]) == static_cast<size_t>(Field::kCount));
 
-// Times and family ids beyond this are nonsense, and doubles are exact below it.
+// Limit for times and family ids. Larger ones are invalid; doubles are exact up to it.
 constexpr double kMaxInteger = 1e15;
 constexpr size_t kMaxDigits = 15;
 
@@ -43,7 +43,7 @@ bool IsAllDigits(std::string_view text) {
   return text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
-// Of up to 15 digits: exact.
+// Takes up to 15 digits, so that the result is exact.
 double ReadDigits(std::string_view digits) {
   int64_t value = 0;
   for (const char digit : digits) value = value * 10 + (digit - '0');
@@ -56,7 +56,7 @@ bool IsTimeText(std::string_view text) {
 
 std::optional<double> ReadInteger(std::string_view number) {
   if (IsTimeText(number)) return ReadDigits(number);
-  // strtod wants a terminator, and rounds as JSON.parse does.
+  // strtod needs a terminated string, and rounds as JSON.parse does.
   const std::string text(number);
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -64,10 +64,10 @@ std::optional<double> ReadInteger(std::string_view number) {
       value != std::floor(value)) {
     return std::nullopt;
   }
-  return value + 0.0;  // -0 becomes 0
+  return value + 0.0;  // turns -0 into 0
 }
 
-// More fields than any MSAL writes, and longer names: not worth remembering.
+// Limits of the remembered names: above the field count and name length of every MSAL.
 constexpr size_t kMaxKnownNames = 32;
 constexpr size_t kMaxKnownNameSize = 64;
 
@@ -132,7 +132,7 @@ bool CacheRecord::Read(JsonReader* reader) {
       return false;
     }
     if (field != Field::kCount) {
-      // Of two fields with one name the later one counts.
+      // If a field occurs twice, the last one counts, as in JSON.parse.
       const auto shift = static_cast<unsigned>(field);
       strings_ = (strings_ & ~Bit(field)) | string_bit << shift;
       numbers_ = (numbers_ & ~Bit(field)) | number_bit << shift;
@@ -159,7 +159,7 @@ std::optional<JsonText> CacheRecord::OptionalText(const JsonReader& reader, Fiel
 
 bool CacheRecord::Equals(const JsonReader& reader, Field field, const CaselessText& other) const {
   if (!IsString(field)) return false;
-  // Nearly always; a copy for each record would cost as much as the scan.
+  // The usual case. Copying the text of each record would take as long as the scan.
   if (span(field).is_plain) return other.Equals(reader.Marked(span(field)));
   return other.Equals(Text(reader, field));
 }

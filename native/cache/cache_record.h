@@ -1,5 +1,4 @@
-// CacheRecord: the fields of one record of MSAL's cache that anybody asks for, as spans of its
-// text.
+// CacheRecord: one record of an MSAL cache, with its known fields as spans of the text.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_H_
@@ -18,8 +17,8 @@
 
 namespace stc {
 
-// Source: MSAL for Node and Python, unified cache schema; userAssertionHash and
-// requestedClaims(Hash): MSAL for Node, ext_cache_key: MSAL for Python.
+// Source: unified cache schema of MSAL for Node and Python. userAssertionHash and
+// requestedClaims(Hash) are from MSAL for Node, ext_cache_key is from MSAL for Python.
 enum class Field : uint8_t {
   kHomeAccountId,
   kEnvironment,
@@ -44,35 +43,36 @@ enum class Field : uint8_t {
   kCount,
 };
 
-// kCount for a name that nobody asks for.
+// Returns kCount for any other name.
 Field FindField(std::string_view name);
 
-// To be used for one record after the other: it learns in what order their fields come.
+// Reuse one object for all records: it remembers the order of field names, which speeds up Read.
 class CacheRecord {
  public:
-  // Reads the object that begins at the next byte. Needs a mark; the record holds until the mark is
-  // moved. False as the reader's methods.
+  // Reads the object at the next byte. Requires a mark on the reader; the fields are valid until
+  // that mark moves. Returns false as the reader's methods do.
   bool Read(JsonReader* reader);
 
   bool IsString(Field field) const { return (strings_ & Bit(field)) != 0; }
   bool IsNonEmptyString(Field field) const { return IsString(field) && span(field).size > 0; }
 
-  // The value of a string field.
+  // Value of a field that is a string.
   JsonText Text(const JsonReader& reader, Field field) const;
-  // The value of a field that may be missing or no string.
+  // Value of the field, or nullopt if it is missing or not a string.
   std::optional<JsonText> OptionalText(const JsonReader& reader, Field field) const;
-  // False if the field is missing or no string.
+  // Returns false if the field is missing or not a string.
   bool Equals(const JsonReader& reader, Field field, const CaselessText& other) const;
-  // Of the value of a string field. See text_hash.h.
+  // Hash of a field that is a string. See text_hash.h.
   uint64_t HashIgnoringCase(const JsonReader& reader, Field field) const;
-  // Unix seconds: a string of 1 to 15 digits, or a number with an integer value from 0 to 1e15.
+  // Unix time in seconds, from a string of 1 to 15 digits or an integer from 0 to 1e15. Otherwise
+  // nullopt.
   std::optional<double> Time(const JsonReader& reader, Field field) const;
-  // A family id: a string that is not empty, or a number as in Time, as its digits.
+  // Family id, from a non-empty string or an integer as in Time. Otherwise nullopt.
   std::optional<JsonText> FamilyId(const JsonReader& reader) const;
 
  private:
-  // A field's name as it stood in an earlier record, with all from there to its value: quotation
-  // marks, colon and white space. Comparing that costs less than reading it again.
+  // The text of a field's name in an earlier record, up to the start of the value: quotation marks,
+  // colon and white space. Comparing this text is cheaper than parsing the name again.
   struct KnownName {
     std::string text;
     Field field = Field::kCount;
@@ -82,12 +82,12 @@ class CacheRecord {
   const JsonSpan& span(Field field) const { return spans_[static_cast<size_t>(field)]; }
   bool ReadName(JsonReader* reader, size_t ordinal, Field* field);
 
-  // One bit for each field whose value is a string, and a number.
+  // One bit per field: whether its value is a string, and whether it is a number.
   uint32_t strings_ = 0;
   uint32_t numbers_ = 0;
-  // Of no meaning but for those.
+  // Valid only for fields whose bit is set in one of the two.
   std::array<JsonSpan, static_cast<size_t>(Field::kCount)> spans_;
-  // The name of the first field, the second and so on; without text where none is known.
+  // By the position of the field in the record. An empty text means that the name is not known.
   std::vector<KnownName> known_names_;
 };
 

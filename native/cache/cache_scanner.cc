@@ -26,18 +26,18 @@ Section FindSection(std::string_view name) {
   return Section::kOther;
 }
 
-// Where a record's text stands in the source, to be fetched when it is known whose secrets are
-// wanted.
+// Offsets of a record in the source. Secrets are fetched after the scan, when the accounts are
+// known.
 struct Place {
   uint64_t offset = 0;
   size_t size = 0;
 };
 
-// Records that are no further apart are fetched at once, as long as they fit into a window: the
-// keys between them are 200 bytes or so.
+// Matched records with a gap of at most this many bytes are fetched together, if they fit into one
+// buffer. Keys between records are about 200 bytes long.
 constexpr uint64_t kMaxGap = 4096;
 
-// The records of one section that matched. A record whose key comes again is dropped.
+// Matched records of one section. If a key occurs again, the earlier record is dropped.
 template <typename Entry>
 class Matches {
  public:
@@ -58,7 +58,7 @@ class Matches {
     entries_.emplace_back(std::move(entry));
   }
 
-  // Calls `take` with each record that is left, in the order of the file, until it returns false.
+  // Calls `take` for each remaining record in file order, until it returns false.
   template <typename Taker>
   bool ForEach(Taker take) {
     for (std::optional<Entry>& entry : entries_) {
@@ -78,12 +78,12 @@ struct MatchedRefreshToken {
 };
 
 struct MatchedAccessToken {
-  // Of the home account id: few have to be fetched only to be thrown away.
+  // Hash of home_account_id. A collision only costs one extra fetch.
   uint64_t account_hash = 0;
   Place place;
 };
 
-// A query's texts, ready to be compared.
+// A CacheQuery converted once to the form in which it is compared with each record.
 struct Wanted {
   explicit Wanted(const CacheQuery& query) : client_id(query.client_id), now_sec(query.now_sec) {
     for (const std::u16string& environment : query.environments) {
@@ -102,7 +102,7 @@ struct Wanted {
   std::optional<CaselessText> home_tenant_id;
 };
 
-// The second of the exactly two parts of a home account id.
+// Returns the tenant of a home account id of the form `user.tenant`, otherwise nullopt.
 std::optional<JsonText> HomeTenantOf(const JsonText& home_account_id) {
   size_t dots = 0;
   size_t last = 0;
@@ -158,7 +158,7 @@ class Scan {
   }
 
   bool ReadSection(Section section) {
-    // Of two sections with one name the later one counts, whatever it is.
+    // If a section occurs twice, the last one counts, whatever its type.
     Clear(section);
     int next = -1;
     if (!reader_.Peek(&next)) return false;
@@ -194,7 +194,7 @@ class Scan {
       reader_.Unmark();
       return reader_.SkipValue();
     }
-    // From here on the key is of no use.
+    // The window no longer needs to keep the key.
     reader_.Mark();
     if (!record_.Read(&reader_)) return false;
     Match(section, key_hash);
@@ -294,8 +294,8 @@ class Scan {
     }
     const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
     if (!expires_on || *expires_on <= wanted_.now_sec) return;
-    // Bound to something that the caller does not have: an assertion, a key, further parameters,
-    // claims.
+    // Skip tokens that are bound to an assertion, a key, extra parameters or claims: this query has
+    // none of these.
     for (const Field bond : {Field::kUserAssertionHash, Field::kKeyId, Field::kExtCacheKey,
                              Field::kRequestedClaims, Field::kRequestedClaimsHash}) {
       if (record_.IsNonEmptyString(bond)) return;
@@ -314,7 +314,7 @@ class Scan {
                        record_.Text(reader_, Field::kClientId), record_.FamilyId(reader_)});
   }
 
-  // Whose secrets to hand out, unless the query says it.
+  // Chooses the accounts whose secrets are returned, unless the query names one.
   void Narrow() {
     if (wanted_.home_account_id) return;
     const bool few = accounts_.ForEach([this](AccountEntry* account) {
@@ -332,7 +332,7 @@ class Scan {
   bool PassesHints(const AccountEntry& account) const {
     if (wanted_.username) {
       if (!account.username) return false;
-      // Nobody knows how the directory folds the case of anything but ASCII.
+      // Case folding of non-ASCII user names is up to the directory: let the caller compare those.
       if (account.username->is_ascii() && wanted_.username->is_ascii() &&
           !wanted_.username->Equals(*account.username)) {
         return false;
@@ -343,7 +343,7 @@ class Scan {
     return tenant && wanted_.home_tenant_id->Equals(*tenant);
   }
 
-  // Perhaps, by its hash.
+  // Compares hashes only, so that a collision may return true.
   bool IsNarrowed(uint64_t account_hash) const {
     if (wanted_.home_account_id) return true;
     for (const uint64_t hash : narrowed_hashes_) {
@@ -406,7 +406,7 @@ class Scan {
         });
   }
 
-  // Reads records a second time, in the order of the file, and calls `use` with each.
+  // Reads matched records again, in file order, and calls `use` with each.
   template <typename Match, typename Use>
   Status ReadAgain(const std::vector<Match*>& matches, Use use) {
     for (size_t i = 0; i < matches.size(); ++i) {
@@ -419,7 +419,7 @@ class Scan {
       }
       JsonReader reader(text);
       reader.Mark();
-      // It was read before: if it is no record any longer, somebody has written over it.
+      // The record was well formed when it was scanned: it has been overwritten since.
       if (!record_.Read(&reader) || !record_.IsNonEmptyString(Field::kSecret)) {
         return Status(StatusCode::kCacheChanged, "fetch", "", 0,
                       "written to while it was read. Read it again.");
@@ -438,8 +438,8 @@ class Scan {
     return source_->Fetch(begin, size, fetched_.data());
   }
 
-  // The text of a place that is in memory: in the reader's window, which holds all of a small cache
-  // to the end, or in what was fetched last.
+  // Finds the text of a record in memory: in the reader's window, which still holds all of a small
+  // cache, or in the last fetch.
   bool FindText(const Place& place, std::string_view* text) const {
     if (reader_.FindText(place.offset, place.size, text)) return true;
     if (place.offset < fetched_begin_ || place.offset + place.size > fetched_end_) return false;
@@ -447,9 +447,9 @@ class Scan {
     return true;
   }
 
-  // Where a fetch ends that begins with the record of `matches[i]`. An account's tokens mostly
-  // stand together, as they were got, and a system call for each of them would take as long as
-  // their bytes do: 50 tokens out of 1.5 MB are 4 fetches.
+  // Returns the end offset of a fetch that starts at `matches[i]`. The tokens of one account are
+  // usually close together, and one system call for each would cost as much as reading the bytes
+  // between them.
   template <typename Match>
   static uint64_t EndOfRun(const std::vector<Match*>& matches, size_t i) {
     const uint64_t begin = matches[i]->place.offset;

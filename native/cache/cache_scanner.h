@@ -1,6 +1,6 @@
-// ScanCache: takes out of MSAL's cache what a query asks for. The rules are those of CacheQuery and
-// CacheSlice in src/backend/backend.ts; src/backend/js/js-backend.ts is its twin in JavaScript, and test/conformance holds
-// both to the same answers.
+// ScanCache: finds the records of an MSAL cache that a query asks for. The rules are those of
+// CacheQuery and CacheSlice in src/backend/backend.ts. src/backend/js/js-backend.ts is the same in
+// JavaScript; test/conformance checks that both give the same answers.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
@@ -16,7 +16,7 @@
 
 namespace stc {
 
-// Shape of CacheQuery in src/backend/backend.ts; strings as UTF-16.
+// Same shape as CacheQuery in src/backend/backend.ts. Strings are UTF-16.
 struct CacheQuery {
   std::vector<std::u16string> environments;
   std::u16string client_id;
@@ -63,7 +63,7 @@ struct AppMetadataEntry {
   std::optional<JsonText> family_id;
 };
 
-// Shape of CacheSlice in src/backend/backend.ts.
+// Same shape as CacheSlice in src/backend/backend.ts.
 struct CacheSlice {
   std::string stamp;
   double modified_ms = 0;
@@ -74,13 +74,13 @@ struct CacheSlice {
   std::vector<AppMetadataEntry> app_metadata;
 };
 
-// With more accounts than this passing the hints, nobody's secrets are handed out. Same as in
+// If more accounts than this match the hints, no secrets are returned. Same as in
 // src/backend/backend.ts.
 inline constexpr size_t kMaxAccountsWithSecrets = 8;
 
-// Reads `source` to its end, and from the places of records that matched. Returns kCacheCorrupt,
-// kCacheFormat, or what the source returned. Fills `slice` on success only. Does not call Verify.
-// Pure but for the source; safe on any thread.
+// Reads `source` to its end, then fetches matched records again, and does not call Verify. Returns
+// kCacheCorrupt, kCacheFormat, or the error of the source. Sets `slice` only on success. Has no
+// state; safe on any thread.
 Status ScanCache(ByteSource* source, const CacheQuery& query, CacheSlice* slice);
 
 }  // namespace stc

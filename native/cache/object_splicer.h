@@ -1,5 +1,5 @@
-// ObjectSplicer: takes members out of one JSON object and puts new ones in. What comes of it is
-// what cache_editor.h promises.
+// ObjectSplicer: removes members from one JSON object and adds new ones. cache_editor.h documents
+// the exact output.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_OBJECT_SPLICER_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_OBJECT_SPLICER_H_
@@ -12,7 +12,7 @@
 
 namespace stc {
 
-// The bytes from `begin` to `end` give way to `text`.
+// Replaces the bytes from `begin` to `end` by `text`.
 struct Splice {
   uint64_t begin = 0;
   uint64_t end = 0;
@@ -22,17 +22,16 @@ struct Splice {
 // Not thread-safe.
 class ObjectSplicer {
  public:
-  // `inside`: the offset of the byte behind the `{`. Splices are added to `splices`, in the order
-  // of their offsets.
+  // `inside`: the offset behind the object's `{`. Appends to `splices` in the order of offsets.
   ObjectSplicer(uint64_t inside, std::vector<Splice>* splices)
       : inside_(inside), splices_(splices) {}
 
-  // One of the two for each member, from front to back: from `begin`, the quotation mark of its
-  // name, to `end`, behind its value.
+  // Call one of these for each member, in order. `begin`: the opening quotation mark of the name.
+  // `end`: behind the value.
   void Keep(uint64_t begin, uint64_t end);
   void Remove(uint64_t begin, uint64_t end);
 
-  // Once, after those. `added`: the new members, each as `,"name":value`.
+  // Call once, after all members. `added`: the new members, each as `,"name":value`.
   void Finish(std::string_view added);
 
  private:
@@ -40,7 +39,7 @@ class ObjectSplicer {
   std::vector<Splice>* const splices_;
   bool has_kept_ = false;
   uint64_t kept_end_ = 0;
-  // The members that go since the last one that stays.
+  // Whether members were removed since the last kept one, and their range.
   bool is_removing_ = false;
   uint64_t removed_begin_ = 0;
   uint64_t removed_end_ = 0;

@@ -1,6 +1,6 @@
-// RecordIndex: finds the record that was kept under a key of one section, so that a later record of
-// the same key can take its place, as in JSON.parse. Keys are known by a seeded 64-bit hash:
-// whoever writes a cache cannot make them collide on purpose.
+// RecordIndex: maps the key of a record to its position, so that a later record with the same key
+// can replace it, as in JSON.parse. Keys are stored as 64-bit hashes with a random seed: the writer
+// of a cache cannot construct collisions.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_INDEX_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_INDEX_H_
@@ -16,12 +16,12 @@ class RecordIndex {
  public:
   static constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 
-  // Where the record of that key is, or kNone.
+  // Returns the position of the record with this key, or kNone.
   uint32_t Find(uint64_t key_hash) const {
     return slots_.empty() ? kNone : slots_[SlotOf(key_hash)].record;
   }
 
-  // Says that the record of that key is now `record`.
+  // Sets the position of the record with this key.
   void Put(uint64_t key_hash, uint32_t record) {
     if ((used_ + 1) * 2 > slots_.size()) Grow();
     Slot& slot = slots_[SlotOf(key_hash)];
@@ -36,7 +36,7 @@ class RecordIndex {
 
  private:
   struct Slot {
-    uint64_t key_hash = 0;  // 0: free
+    uint64_t key_hash = 0;  // 0: free slot
     uint32_t record = kNone;
   };
 

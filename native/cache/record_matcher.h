@@ -1,4 +1,4 @@
-// RecordMatcher: tells whether a record is one that an edit looks for. The rules are those of
+// RecordMatcher: tests whether a record meets the conditions of an edit. The rules are those of
 // MatchField in src/backend/backend.ts. Immutable.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_MATCHER_H_
@@ -19,21 +19,21 @@ class RecordMatcher {
  public:
   explicit RecordMatcher(const std::vector<RecordEdit::Condition>& conditions);
 
-  // False if there are no conditions.
+  // Returns false if there are no conditions.
   bool Matches(const CacheRecord& record, const JsonReader& reader) const;
 
  private:
-  // In lower case, sorted, each once.
+  // In lower case, sorted, without duplicates.
   using Scopes = std::vector<std::u16string>;
 
   struct Condition {
     Field field;
-    // Whether the empty text is among the values.
+    // Whether the values include an empty one, which also matches a missing field.
     bool takes_empty = false;
     std::vector<CaselessText> texts;
-    // In place of `texts` for a secret.
+    // Used instead of `texts` if the field is the secret, which is compared with case.
     std::vector<JsonText> secrets;
-    // Besides `texts`, for a target.
+    // Used in addition to `texts` if the field is the target: scopes in any order.
     std::vector<Scopes> targets;
   };
 

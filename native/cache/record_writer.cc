@@ -13,12 +13,12 @@ namespace {
 
 constexpr size_t kNone = static_cast<size_t>(-1);
 
-// Where a field of a record stands: its name from `begin`, its value from `value` to `end`.
+// Offsets of a field in its record: the name starts at `begin`, the value is from `value` to `end`.
 struct FieldPlace {
   size_t begin = 0;
   size_t value = 0;
   size_t end = 0;
-  // Of the field in `set` that has its name.
+  // Index of the field in `set` with the same name.
   size_t set = kNone;
   bool is_unset = false;
 };
@@ -30,7 +30,7 @@ class FieldNames {
     for (const std::u16string& name : edit.unset) unset_.push_back(JsonText::FromUtf16(name));
   }
 
-  // What is in both is set.
+  // If a name is in both, `set` wins.
   void Find(const JsonText& name, FieldPlace* place) const {
     for (size_t i = 0; i < set_.size(); ++i) {
       if (Equal(set_[i], name)) {
@@ -52,7 +52,7 @@ std::vector<FieldPlace> ReadFields(std::string_view record, const FieldNames& na
   std::vector<FieldPlace> places;
   JsonReader reader(record);
   reader.Mark();
-  // It was read before: it is well formed.
+  // The caller has read this record before, so that it is well formed.
   ReadMembers(&reader, [&reader, &names, &places] {
     FieldPlace place;
     place.begin = reader.SizeSinceMark();
@@ -102,7 +102,7 @@ SecureText NewRecord(const RecordEdit& edit) {
 void SpliceRecord(std::string_view record, uint64_t offset, const RecordEdit& edit,
                   std::vector<Splice>* splices) {
   const std::vector<FieldPlace> places = ReadFields(record, FieldNames(edit));
-  // Of two fields with one name the later one counts.
+  // If a field occurs twice, the last one counts, as in JSON.parse.
   std::vector<size_t> last(edit.set.size(), kNone);
   for (size_t i = 0; i < places.size(); ++i) {
     if (places[i].set != kNone) last[places[i].set] = i;
@@ -111,7 +111,8 @@ void SpliceRecord(std::string_view record, uint64_t offset, const RecordEdit& ed
   for (size_t i = 0; i < places.size(); ++i) {
     const FieldPlace& place = places[i];
     if (place.is_unset) {
-      // Every one of the name, or an older one would come back.
+      // Remove all fields with this name. If an earlier duplicate stayed, readers would see it
+      // again.
       splicer.Remove(offset + place.begin, offset + place.end);
       continue;
     }

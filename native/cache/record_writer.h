@@ -1,4 +1,4 @@
-// What an edit makes of a record: a new one, or changes of the text of one that is there.
+// Creates the text of a new record, and the splices that change an existing one.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_WRITER_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_WRITER_H_
@@ -17,11 +17,11 @@ namespace stc {
 // Appends `,"name":json`.
 void AppendMember(const std::u16string& name, std::string_view json, SecureText* text);
 
-// A record as it is added.
+// Text of a new record: an object made of the edit's `fill` and `set`.
 SecureText NewRecord(const RecordEdit& edit);
 
-// Adds to `splices`, in the order of their offsets, what writes the edit's `set` and `unset` into a
-// record. `record`: its text, a well-formed object that begins at `offset`.
+// Appends to `splices`, in the order of offsets, the changes that apply the edit's `set` and
+// `unset` to a record. `record`: its text, a well-formed object at `offset`.
 void SpliceRecord(std::string_view record, uint64_t offset, const RecordEdit& edit,
                   std::vector<Splice>* splices);
 
