@@ -66,6 +66,8 @@ const config = [
 					code: 200, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true, ignoreComments: true,
 				},
 			],
+			// Locks are taken in order, retries wait, and caches are read one after the other.
+			'no-await-in-loop': 'off',
 			// Unions of many members begin on the line after the `=`.
 			'@stylistic/operator-linebreak': ['error', 'before', {overrides: {'=': 'after'}}],
 		},
@@ -83,8 +85,6 @@ const config = [
 		rules: {
 			// promisify() takes execFile's last overload, which returns something.
 			'@typescript-eslint/strict-void-return': 'off',
-			// One thing after the other, on purpose. In src each such loop says so where it stands.
-			'no-await-in-loop': 'off',
 			// The package.json nearest to these files tells the module type alone: the packages are the root's and the peers'.
 			'n/no-extraneous-import': 'off',
 			'import-x/no-extraneous-dependencies': ['error', {packageDir: [import.meta.dirname, path.join(import.meta.dirname, 'test', 'peers'), path.join(import.meta.dirname, 'bench')]}],

@@ -42,7 +42,6 @@ export class CacheAccess {
 			const removedFrom: string[] = [];
 			for (const source of this.#own()) {
 				// One lock after the other: no peer ever waits for two of ours.
-				// eslint-disable-next-line no-await-in-loop
 				if (await this.#removeFrom(source, homeAccountId, environments)) {
 					removedFrom.push(source.label);
 				}
@@ -108,7 +107,6 @@ export class CacheAccess {
 		for (const source of sources) {
 			// A keyring that is missing or stalls does so for all of its items.
 			if (!readings.some(reading => reading.source.store === source.store && (noStoreCodes.has(reading.error?.code ?? '') || reading.error?.code === 'STC_STORE_TIMEOUT'))) {
-				// eslint-disable-next-line no-await-in-loop
 				readings.push(await this.#cache.read(source, query));
 			}
 		}

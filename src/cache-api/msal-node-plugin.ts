@@ -265,7 +265,6 @@ class CacheKeeper {
 		for (const change of cacheChangesOf(changes)) {
 			const create = change.edits.some(({action}) => action === 'put');
 			// One lock, one write after the other.
-			// eslint-disable-next-line no-await-in-loop
 			const result = await cache.commit(source, change, {create});
 			if (result.outcome === 'no-account') {
 				log.info(() => 'A token was not written to the shared token cache: its account was signed out meanwhile.');

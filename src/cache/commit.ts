@@ -37,7 +37,6 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 	let failure: StoreError | undefined;
 	for (const source of primary) {
 		if (source.store === 'plaintext') {
-			// eslint-disable-next-line no-await-in-loop
 			if (await sizeOf(source.at.path ?? '') > signalFileSize) {
 				return source;
 			}
@@ -47,7 +46,6 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 
 		try {
 			const backend = backendFor(source.store);
-			// eslint-disable-next-line no-await-in-loop
 			if (await backend.stamp(source.store, source.at, keyringTimeoutMs) !== null) {
 				return source;
 			}
@@ -133,14 +131,11 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 async function tryCommit(source: CacheSource, means: WritingMeans, write: () => Promise<CommitResult>): Promise<CommitResult> {
 	for (let attempt = 0; ; attempt++) {
 		try {
-			// eslint-disable-next-line no-await-in-loop
 			return await write();
 		} catch (error) {
 			const pauseMs = tornReadPausesMs[attempt];
 			if (isMissingDirectory(error)) {
-				// eslint-disable-next-line no-await-in-loop
 				if (attempt === 0 && await isItem(source, means)) {
-					// eslint-disable-next-line no-await-in-loop
 					await makeDirectory(dirname(source.lockPaths[0] ?? ''));
 					continue;
 				}
@@ -148,12 +143,10 @@ async function tryCommit(source: CacheSource, means: WritingMeans, write: () => 
 				return {outcome: 'absent'};
 			}
 
-			// eslint-disable-next-line no-await-in-loop
 			if (pauseMs === undefined || !(await isPerhapsTorn(error, source))) {
 				throw error;
 			}
 
-			// eslint-disable-next-line no-await-in-loop
 			await sleep(pauseMs);
 		}
 	}

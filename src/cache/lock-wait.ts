@@ -33,7 +33,6 @@ export async function waitForLock<Result>(attempt: () => Promise<Result | undefi
 	for (let tries = 0; ; tries++) {
 		signal?.throwIfAborted();
 		// Each try waits for the one before.
-		// eslint-disable-next-line no-await-in-loop
 		const result = await attempt();
 		if (result !== undefined) {
 			return result;
@@ -48,7 +47,6 @@ export async function waitForLock<Result>(attempt: () => Promise<Result | undefi
 			);
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		await sleep(Math.min(pauseMs(tries), leftMs), undefined, {ref, ...(signal && {signal})}).catch((error: unknown) => {
 			signal?.throwIfAborted();
 			throw error;

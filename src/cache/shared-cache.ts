@@ -59,9 +59,7 @@ export class SharedCache {
 			try {
 				const backend = this.#backendFor(source.store);
 				// Taken before the read, so that a write in between shows as a change at the next look.
-				// eslint-disable-next-line no-await-in-loop
 				const signal = await signalStamp(source);
-				// eslint-disable-next-line no-await-in-loop
 				const slice = await this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
 				return {
 					source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
@@ -73,7 +71,6 @@ export class SharedCache {
 
 				// What failed gave no stamp, and one that is taken now may be that of a cache which can be read: so once more. A keyring that
 				// just failed would fail again, perhaps after another deadline.
-				// eslint-disable-next-line no-await-in-loop
 				const next = fileStores.has(source.store) ? stamp ?? await this.stamp(source) : {value: error.code, readable: false};
 				if (stamp || !next.readable) {
 					return {

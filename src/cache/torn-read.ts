@@ -41,19 +41,16 @@ export async function settle<Found extends Reading>({source, first, read, tryLoc
 	for (const pauseMs of tornReadPausesMs) {
 		try {
 			// One look after the other: each decides whether another is needed.
-			// eslint-disable-next-line no-await-in-loop
 			const reading = await look;
 			if (!reading || reading.sizeBytes > 0 || !fileStores.has(source.store) || !isRecent(reading.modifiedMs)) {
 				return reading;
 			}
 		} catch (error) {
-			// eslint-disable-next-line no-await-in-loop
 			if (!(await isPerhapsTorn(error, source))) {
 				throw error;
 			}
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		await sleep(pauseMs);
 		if (pauseMs !== tornReadPausesMs.at(-1)) {
 			look = read();
@@ -72,7 +69,6 @@ export async function settle<Found extends Reading>({source, first, read, tryLoc
 async function readUndisturbed<Found>(read: () => Promise<Found>): Promise<Found> {
 	for (const pauseMs of tornReadPausesMs) {
 		try {
-			// eslint-disable-next-line no-await-in-loop -- see above.
 			return await read();
 		} catch (error) {
 			if (!isChanged(error)) {
@@ -80,7 +76,6 @@ async function readUndisturbed<Found>(read: () => Promise<Found>): Promise<Found
 			}
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		await sleep(pauseMs);
 	}
 

@@ -171,7 +171,6 @@ export class Acquisition {
 		const readings: SourceReading[] = [];
 		for (const source of sources.values()) {
 			// The keyring answers one question at a time anyway.
-			// eslint-disable-next-line no-await-in-loop
 			const reading = await this.#readUnlessDown(source, this.#query(), readings);
 			if (reading) {
 				readings.push(reading);
@@ -318,7 +317,6 @@ export class Acquisition {
 
 		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
 		for (const reading of await Promise.all(primary.map(async source => this.#cache.read(source, query)))) {
-			// eslint-disable-next-line no-await-in-loop
 			const outcome = await consider(reading);
 			if (outcome) {
 				return outcome;
@@ -331,9 +329,7 @@ export class Acquisition {
 		}
 
 		for (const source of sources.extra) {
-			// eslint-disable-next-line no-await-in-loop
 			const reading = await this.#readUnlessDown(source, query, readings);
-			// eslint-disable-next-line no-await-in-loop
 			const outcome = reading && await consider(reading);
 			if (outcome) {
 				return outcome;

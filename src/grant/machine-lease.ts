@@ -86,7 +86,6 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 		let lock: HeldLock | null;
 		try {
 			// Each try waits for the one before.
-			// eslint-disable-next-line no-await-in-loop
 			lock = await tryLock([path]);
 		} catch (error) {
 			// A directory that cannot be written, a full disk: every process for itself.
@@ -99,12 +98,10 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 				return new Lease(lock);
 			}
 
-			// eslint-disable-next-line no-await-in-loop
 			await lock.release();
 			return undefined;
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		const holder = await holderOf(path);
 		if (holder) {
 			holders.add(holder);
@@ -115,13 +112,11 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 			return undefined;
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		const now = await stateOf(path);
 		if (now !== seen) {
 			seen = now;
 			quietSinceMs = performance.now();
 		} else if (performance.now() - quietSinceMs > stuckMs && now !== undefined) {
-			// eslint-disable-next-line no-await-in-loop
 			await takeAway(path, now, tryLock);
 			quietSinceMs = performance.now();
 			continue;
@@ -132,7 +127,6 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 			return undefined;
 		}
 
-		// eslint-disable-next-line no-await-in-loop
 		await sleep(shortestPauseMs + (Math.random() * (longestPauseMs - shortestPauseMs)), undefined, {signal, ref: false}).catch((error: unknown) => {
 			signal.throwIfAborted();
 			throw error;

@@ -139,11 +139,9 @@ export class Redemption {
 
 			const newest = this.granted.currentRefreshToken(secret);
 			// Each refusal decides whether the next refresh token is needed.
-			// eslint-disable-next-line no-await-in-loop
 			let outcome = await this.#redeemOne(entry, newest, attempt);
 			if (newest !== secret && isRefusal(outcome) && outcome.isTokenDead && target?.label !== account.source.label) {
 				// Where grants are not written, the cache goes on to hold the ancestor, which lives on its own.
-				// eslint-disable-next-line no-await-in-loop
 				outcome = await this.#redeemOne(entry, secret, attempt);
 			}
 

@@ -188,7 +188,6 @@ export class TokenClient {
 		await this.#waitOutThrottle(errand, signal);
 		for (let attempt = 0; ; attempt++) {
 			// Each try waits for the outcome of the one before.
-			// eslint-disable-next-line no-await-in-loop
 			const outcome = await this.#try(request, signal);
 			if (!(outcome instanceof HttpFailure) && !isRepeatable(outcome.status)) {
 				return outcome;
@@ -206,7 +205,6 @@ export class TokenClient {
 			}
 
 			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${errand.correlationId}.`);
-			// eslint-disable-next-line no-await-in-loop
 			await sleep(pauseMs, undefined, {signal, ref: false}).catch((error: unknown) => {
 				signal.throwIfAborted();
 				throw error;

@@ -193,7 +193,6 @@ export class WriteBack {
 		for (const write of pending) {
 			if (write.grant.response.expiresOnSec > Date.now() / 1000) {
 				// One lock, one write after the other.
-				// eslint-disable-next-line no-await-in-loop
 				await this.#write(write);
 			}
 		}
@@ -232,7 +231,6 @@ export class WriteBack {
 		this.#recent = this.#recent.filter(({untilMs, isLookedAfter}) => untilMs > nowMs || !isLookedAfter);
 		for (const group of groupByAccount(this.#recent)) {
 			// One lock, one write after the other.
-			// eslint-disable-next-line no-await-in-loop
 			await this.#lookAt(group);
 		}
 

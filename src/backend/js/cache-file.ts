@@ -90,7 +90,6 @@ async function readInto(file: FileHandle, buffer: Buffer, size: number): Promise
 	let done = 0;
 	let bytesRead: number;
 	do {
-		// eslint-disable-next-line no-await-in-loop -- what is missing is known when the read before has ended.
 		({bytesRead} = await file.read(buffer, done, buffer.length - done, done));
 		done += bytesRead;
 	} while (bytesRead > 0 && done < size);

@@ -116,7 +116,6 @@ async function fill(file: FileHandle, path: string, state: FileState | undefined
 	// A full disk shows first as a short write.
 	let done = 0;
 	while (done < bytes.length) {
-		// eslint-disable-next-line no-await-in-loop
 		const {bytesWritten} = await file.write(bytes, done);
 		if (bytesWritten === 0) {
 			throw Object.assign(new Error('short write'), {code: 'ENOSPC', errno: -28});
@@ -189,7 +188,6 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 
 	for (let tries = 1; ; tries++) {
 		try {
-			// eslint-disable-next-line no-await-in-loop
 			await rename(temporary, path);
 			return true;
 		} catch (error) {
@@ -203,7 +201,6 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 				throw error;
 			}
 
-			// eslint-disable-next-line no-await-in-loop
 			await sleep(renamePauseMs);
 		}
 	}

@@ -34,8 +34,8 @@ import {
 export async function tryLockFiles(paths: readonly string[]): Promise<HeldLock | null> {
 	const held = new HeldFiles();
 	try {
+		// In order: every program takes the locks in the same one.
 		for (const path of paths) {
-			// eslint-disable-next-line no-await-in-loop -- everybody takes them in this order.
 			const file = await tryLockFile(path);
 			if (!file) {
 				break;
@@ -82,8 +82,8 @@ class HeldFiles implements HeldLock {
 	}
 
 	async #release(): Promise<void> {
+		// Last taken, first released, so that no other program gets only some of the locks.
 		for (const file of this.files) {
-			// eslint-disable-next-line no-await-in-loop -- in reverse, so that nobody gets half of them.
 			await file.release();
 		}
 	}
@@ -164,7 +164,6 @@ const maxTurns = 8;
 async function tryLockFile(path: string): Promise<LockFile | null> {
 	let tookOver = false;
 	for (let turn = 0; turn < maxTurns; turn++) {
-		/* eslint-disable no-await-in-loop -- one step after the other. */
 		let finding = await examine(path);
 		if (typeof finding === 'object') {
 			finding = await takeAway(path, finding.stale);
@@ -181,7 +180,6 @@ async function tryLockFile(path: string): Promise<LockFile | null> {
 			await sweepOrphans(path, tookOver);
 			return file;
 		}
-		/* eslint-enable no-await-in-loop */
 	}
 
 	return null;
@@ -375,14 +373,12 @@ async function sweepOrphans(path: string, tookOver: boolean): Promise<void> {
 	for (const name of names) {
 		const kind = name.startsWith(prefix) && /^(?:(?<pid>\d+)\.[\da-f]{12}\.js|\d+\.x)$/.exec(name.slice(prefix.length));
 		if (kind) {
-			/* eslint-disable no-await-in-loop -- there are hardly ever any. */
 			const orphan = join(directory, name);
 			const info = await orAbsent(orphan, lstat(orphan, {bigint: true}));
 			const pid = kind.groups?.['pid'];
 			if (info && (pid === undefined ? isClaimStale(orphan, info) : await isAbandoned(orphan, info, Number(pid)))) {
 				await deletePrivate(orphan);
 			}
-			/* eslint-enable no-await-in-loop */
 		}
 	}
 }
