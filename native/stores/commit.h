@@ -1,5 +1,5 @@
-// Commit: a change written to a cache that others write, too. The types, and what is the same for
-// every store; the protocol itself is each store's own.
+// Types of a commit, which writes a change to a cache that other programs also write, and the set
+// of locks that it holds. Each kind of store implements its own protocol; see SecretStore::Commit.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
@@ -16,29 +16,31 @@
 
 namespace stc {
 
-// Shape of CommitRequest in src/backend/backend.ts.
+// Same shape as CommitRequest in src/backend/backend.ts.
 struct CommitRequest {
   CacheChange change;
   std::vector<std::string> lock_paths;
   bool create = false;
-  // If set: the stamp that the store must have; nullopt inside, that there is no cache.
+  // If set, the stamp that the cache must have. A nullopt inside means that the cache must not
+  // exist.
   std::optional<std::optional<std::string>> expected_stamp;
   std::string signal_path;
 };
 
-// Names in src/backend/backend.ts: CommitResult.
+// Same values as CommitResult in src/backend/backend.ts.
 enum class CommitOutcome : uint8_t { kLocked, kChanged, kAbsent, kNoAccount, kUnchanged, kWritten };
 
 struct CommitResult {
   CommitOutcome outcome = CommitOutcome::kLocked;
-  // For kWritten; nullopt if there was no cache.
+  // For kWritten: the stamp before the write, or nullopt if there was no cache.
   std::optional<std::string> base_stamp;
   // For kWritten and kUnchanged.
   std::string stamp;
   bool lock_lost = false;
 };
 
-// Lock files that are held together. Released in reverse order when freed. Not thread-safe.
+// Lock files that are held together. The destructor releases them in reverse order. Not
+// thread-safe.
 class LockSet {
  public:
   LockSet() = default;
@@ -46,16 +48,16 @@ class LockSet {
   LockSet& operator=(LockSet&&) = default;
   ~LockSet() { Release(); }
 
-  // Takes all of `paths`, in order, or none. `*is_held` false if one of them is somebody else's.
-  // Fails as FileLock::TryAcquire.
+  // Takes all locks of `paths`, in order, or none. `*is_held` is false if another process holds one
+  // of them. Fails as FileLock::TryAcquire does.
   Status TryAcquire(const std::vector<std::string>& paths, bool* is_held);
 
-  // Whether all still are ours. See FileLock::Check. False after Release.
+  // Whether this set still holds all its locks. False after Release. See FileLock::Check.
   bool Check();
   Status Touch();
   void Release();
 
-  // Whether one of them was left behind by somebody who died.
+  // Whether one of the locks was taken over from a process that died.
   bool took_over() const;
 
  private:

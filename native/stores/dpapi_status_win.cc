@@ -2,7 +2,7 @@
 
 #include "base/win32_status.h"
 #include "base/windows_api.h"
-// Behind the others: it needs what they include.
+// Last, because it needs the types that the headers above declare.
 #include <wincrypt.h>
 
 namespace stc {
@@ -14,16 +14,16 @@ Status DpapiStatus(StatusCode code, const char* operation, const std::string& pa
   return Status(code, operation, "win32", error, path + ": " + what);
 }
 
-// Whether an error is about what a blob holds: a number that was damaged names no algorithm, size
-// or version that there is.
+// Whether the error may be caused by the content of the blob. In a damaged blob, the algorithm,
+// size or version can be invalid.
 bool IsAboutBytes(DWORD error) {
-  // The codes of cryptographic providers. Source: winerror.h of the Windows SDK, NTE_*.
+  // Error codes of cryptographic providers. Source: winerror.h of the Windows SDK, NTE_*.
   const bool is_of_provider = (error & 0xFFFFFF00) == 0x80090000;
   return is_of_provider || error == ERROR_INVALID_DATA || error == ERROR_INVALID_PARAMETER;
 }
 
-// Newer versions of Windows give some errors of the system as an HRESULT. Source:
-// HRESULT_FROM_WIN32 in winerror.h of the Windows SDK.
+// Newer versions of Windows return some system errors as an HRESULT. Source: HRESULT_FROM_WIN32 in
+// winerror.h of the Windows SDK.
 DWORD WithoutFacility(DWORD error) {
   return (error & 0xFFFF0000) == 0x80070000 ? error & 0xFFFF : error;
 }
@@ -40,7 +40,7 @@ Status DpapiFailure(const char* operation, const std::string& path, uint32_t res
           "encrypted by another user or on another machine, or before an administrator set this "
           "user's password anew. Run as the user who signed in; if that is so, delete the file "
           "and sign in again.");
-    // The user's keys are in the profile.
+    // DPAPI keeps the user's keys in the profile.
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND:
     case ERROR_NO_SUCH_LOGON_SESSION:
@@ -59,7 +59,7 @@ Status DpapiFailure(const char* operation, const std::string& path, uint32_t res
       return DpapiStatus(StatusCode::kStoreLocked, operation, path, error,
                          "encrypted so that Windows wants to ask the user first. Delete the file "
                          "and sign in again.");
-    // Of the provider, and not about the blob.
+    // Errors of the provider that do not depend on the blob.
     case static_cast<DWORD>(NTE_NO_MEMORY):
     case static_cast<DWORD>(NTE_FAIL):
     case static_cast<DWORD>(NTE_INTERNAL_ERROR):

@@ -1,4 +1,4 @@
-// DpapiFailure: what DPAPI says as a Status, with the cure.
+// DpapiFailure: converts an error of DPAPI to a Status with advice for the user.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_DPAPI_STATUS_WIN_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_DPAPI_STATUS_WIN_H_
@@ -10,8 +10,9 @@
 
 namespace stc {
 
-// `operation`, which opens or makes the blob of the file at `path`, failed with `result`, what
-// GetLastError() said. kCacheCorrupt: the blob is at fault, and nothing will open it.
+// `operation`: the failed call that decrypts or encrypts the file at `path`. `result`: what
+// GetLastError() returned. kCacheCorrupt means that the blob is damaged or from another user, so
+// that a retry does not help.
 Status DpapiFailure(const char* operation, const std::string& path, uint32_t result);
 
 }  // namespace stc

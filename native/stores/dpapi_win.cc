@@ -1,6 +1,6 @@
-// Caches on Windows: a file that DPAPI encrypted for its user. Every MSAL library keeps its caches
-// so: for the current user, without further entropy. Source: ProtectedData of .NET with
-// DataProtectionScope.CurrentUser; MSAL extensions for Python, Node, Go and Java.
+// Caches on Windows: files that DPAPI encrypts for the current user, without extra entropy, as all
+// MSAL libraries do. Source: ProtectedData of .NET with DataProtectionScope.CurrentUser; MSAL
+// extensions for Python, Node, Go and Java.
 
 #include "base/wide_path.h"
 #include "io/cache_file_win.h"
@@ -8,17 +8,17 @@
 #include "stores/dpapi_status_win.h"
 #include "stores/file_commit_win.h"
 #include "stores/secret_store.h"
-// Behind the others: it needs what they include.
+// Last, because it needs the types that the headers above declare.
 #include <wincrypt.h>
 
 namespace stc {
 
 namespace {
 
-// Never a prompt, which a service would wait for without an end.
+// Forbids prompts: in a service, nobody can answer them.
 constexpr DWORD kFlags = CRYPTPROTECT_UI_FORBIDDEN;
 
-// What Windows allocated, wiped before it is freed.
+// A buffer that Windows allocates. Wiped before it is freed.
 class Blob {
  public:
   Blob() = default;
@@ -42,7 +42,7 @@ class Blob {
 };
 
 DATA_BLOB BlobOf(SecureBytes* bytes) {
-  // The calls do not write there, whatever their parameters' types say.
+  // The calls do not write to their input, although its type is not const.
   return {static_cast<DWORD>(bytes->size()), reinterpret_cast<BYTE*>(bytes->data())};
 }
 
@@ -50,16 +50,16 @@ Status FormatStatus(const std::string& path, const char* what) {
   return Status(StatusCode::kCacheFormat, "sniff", "", 0, path + ": " + what);
 }
 
-// Names what stands there instead of a blob, if it is something known.
+// Returns kCacheFormat if the bytes are a cache in another known format.
 Status Sniff(const std::string& path, std::string_view bytes) {
-  // A blob begins with version 1, and each other format with a printable character.
+  // A DPAPI blob starts with version 1, every other known format with a printable character.
   const size_t first = bytes.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || bytes[first] == '{') {
     return FormatStatus(path,
                         "a plaintext cache where one encrypted with DPAPI is expected. Delete "
                         "or move it, and sign in again.");
   }
-  // Every compact JWE begins with the base64url of `{"`. Source: RFC 7516, 7.1.
+  // Every compact JWE starts with the base64url of `{"`. Source: RFC 7516, 7.1.
   if (bytes.substr(first, 3) == "eyJ") {
     return FormatStatus(path,
                         "encrypted as a JWE where DPAPI is expected. Delete or move it, and "
@@ -104,7 +104,7 @@ class DpapiStore : public SecretStore {
     if (!status.ok()) return status;
     SecureBytes bytes;
     status = file->ReadWhole(&bytes);
-    // An empty file is an empty cache: some libraries make one as a signal.
+    // An empty file is an empty cache: some libraries create one as a signal.
     if (status.ok() && bytes.size() > 0) status = DpapiEncoding().Decode(at.path, &bytes);
     if (!status.ok()) return status;
     *source = std::make_unique<SecretSource>(std::move(bytes), file->stamp(), file->modified_ms());

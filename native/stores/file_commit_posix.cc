@@ -39,11 +39,11 @@ namespace {
 constexpr char kTempSuffix[] = ".tmp";
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kSecond = 1'000'000'000;
-// An empty file that nobody wrote for this long is what it seems. Same as settledAfterMs in
-// src/cache/shared-cache.ts.
+// An empty file that is older than this is really empty, see IsPerhapsTorn. Same as settledAfterMs
+// in src/cache/shared-cache.ts.
 constexpr int64_t kSettled = 2 * kSecond;
 
-// A file that goes away unless it was renamed.
+// A new file that the destructor deletes, unless Keep was called.
 class TempFile {
  public:
   explicit TempFile(const std::string& beside) : path_(TempName(beside, kTempSuffix)) {}
@@ -67,7 +67,7 @@ class TempFile {
   bool is_kept_ = false;
 };
 
-// A full disk shows first as a short write.
+// Loops, because on a full disk the first write may be short, and only the next one fails.
 bool WriteAll(int fd, const char* data, size_t size) {
   while (size > 0) {
     const ssize_t written = write(fd, data, size);
@@ -87,15 +87,12 @@ bool WriteAll(int fd, const char* data, size_t size) {
 
 enum class WriteOutcome { kDone, kFailed, kSourceChanged };
 
-// Writes the new cache: new text, and stretches of the old cache. Gathers them in a buffer, because
-// around the fields of an entry they are a few bytes each.
-//
-// Measured on ext4, 30 MB, processor time: 8.8 ms with 1 MB at a time, 11 with 64 KB, 12 with
-// copy_file_range, 15 with sendfile; writing the same from memory takes 11.
+// Writes the new cache from new text and ranges of the old cache. Collects them in a buffer: around
+// the fields of a record, they are only a few bytes long. The size of the buffer is measured.
 class PieceWriter {
  public:
-  // `from` may be null where there is no old cache. `text`: what is in it, if that is in memory.
-  // `size`: of what will be written.
+  // `from`: null if there is no old cache. `text`: content of the old cache if it is in memory,
+  // otherwise empty. `size`: total bytes that will be written.
   PieceWriter(const CacheFile* from, std::string_view text, int to, uint64_t size)
       : from_(from),
         text_(text),
@@ -120,7 +117,7 @@ class PieceWriter {
       const size_t step = static_cast<size_t>(std::min<uint64_t>(size, buffer_.size() - filled_));
       const ssize_t got =
           pread(from_->fd(), buffer_.data() + filled_, step, static_cast<off_t>(offset));
-      // The file has become shorter.
+      // The file has been truncated.
       if (got == 0) return WriteOutcome::kSourceChanged;
       if (got < 0) {
         if (errno == EINTR) continue;
@@ -154,27 +151,27 @@ class PieceWriter {
   size_t filled_ = 0;
 };
 
-// A time stamp that every peer takes for new: some compare whole milliseconds with the time at
-// which they loaded the cache, and kernels stamp from a clock that may be a tick behind.
-// `previous`: that of the file it takes the place of, or 0.
+// Returns a modification time that all other libraries see as newer. Some compare whole
+// milliseconds with the time at which they loaded the cache, and the clock that kernels use for
+// time stamps may be one tick behind. `previous`: time of the replaced file, or 0.
 int64_t NextModified(int64_t previous) {
   const int64_t now = WallClockNanoseconds();
   const int64_t whole = (now + kMillisecond - 1) / kMillisecond * kMillisecond;
   return std::max(whole, previous) + kMillisecond;
 }
 
-// `*info`: the file's state afterwards.
+// `*info`: the state of the file after the change.
 bool SetModified(int fd, int64_t nanoseconds, struct stat* info) {
   const timespec times[2] = {FromNanoseconds(nanoseconds), FromNanoseconds(nanoseconds)};
   if (futimens(fd, times) != 0 || fstat(fd, info) != 0) return false;
   if (Nanoseconds(ModifiedAt(*info)) >= nanoseconds - kMillisecond) return true;
-  // A file system that keeps seconds, or pairs of them (FAT).
+  // This file system keeps whole seconds, or even ones only (FAT).
   const timespec coarse = FromNanoseconds((nanoseconds / (2 * kSecond) + 1) * 2 * kSecond);
   const timespec coarse_times[2] = {coarse, coarse};
   return futimens(fd, coarse_times) == 0 && fstat(fd, info) == 0;
 }
 
-// Caches whose left-over files were deleted.
+// Caches whose temporary files this process has already cleaned up.
 struct Sweeps {
   std::mutex mutex;
   std::unordered_set<std::string> swept;
@@ -230,8 +227,8 @@ class Commit {
     return base_->stamp();
   }
 
-  // A peer that goes by no lock empties the file before it writes. To take that for an empty cache
-  // would be to lose all that it holds.
+  // A library without locks truncates the file before it writes. Treating that file as an empty
+  // cache would lose all its content.
   bool IsPerhapsTorn() const {
     if (base_ == nullptr || base_->info().st_size > 0) return false;
     return std::abs(WallClockNanoseconds() - Nanoseconds(ModifiedAt(base_->info()))) < kSettled;
@@ -241,15 +238,15 @@ class Commit {
     return base_ != nullptr && base_->info().st_size > static_cast<off_t>(kWindowSize);
   }
 
-  // A small cache is read whole: around the fields of an entry, the stretches that stay are a few
-  // bytes each, and a system call for each of them is a fiftieth of the time of 23 KB.
+  // Reads a small cache into memory. The ranges around the fields of a record are only a few bytes
+  // long, so that reading each with a system call would be slower.
   Status ReadText() {
     if (base_ == nullptr || IsLarge()) return Status::Ok();
     text_ = SecureBytes(static_cast<size_t>(base_->info().st_size));
     return base_->Fetch(0, text_.size(), text_.data());
   }
 
-  // A rename over a symbolic link would replace the link.
+  // Follows a symbolic link: a rename would replace the link itself.
   Status Resolve() {
     struct stat info;
     if (lstat(path_.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return Status::Ok();
@@ -260,8 +257,7 @@ class Commit {
     return Status::Ok();
   }
 
-  // Deletes what writers left that died: such files live only while the lock is held, and it is
-  // ours.
+  // Deletes temporary files of writers that died. Live writers hold the lock, which is ours now.
   void Sweep() const {
     {
       auto& sweeps = NeverDestroyed<Sweeps>();
@@ -293,8 +289,8 @@ class Commit {
     if (!locks_->Check()) return End(CommitOutcome::kLocked);
     if (!IsUnchanged()) return End(CommitOutcome::kChanged);
     if (!Rename(temp.path())) {
-      // ENOENT: swept by a writer that took the lock from us just now, or with its directory, as
-      // the next try finds out.
+      // ENOENT: a writer that took over the lock deleted the temporary file, or its directory is
+      // gone. The next try tells them apart.
       if (errno == EEXIST || errno == ENOENT) return End(CommitOutcome::kChanged);
       return ErrnoStatus("rename", path_, errno);
     }
@@ -304,29 +300,32 @@ class Commit {
     bool is_written_over = placed.st_size != own.st_size ||
                            Nanoseconds(ModifiedAt(placed)) != Nanoseconds(ModifiedAt(own));
     if (!is_written_over) {
-      // Once more: file watchers that pass over renames see a change of the time stamp.
+      // Changes the time again after the rename, for file watchers that miss renames but notice a
+      // change of the time stamp.
       SetModified(temp.fd(), NextModified(previous), &placed);
       is_written_over = placed.st_size != own.st_size;
     }
     result_->base_stamp = BaseStamp();
-    // A peer that goes by no lock may have written in place already. That is not ours, and the
-    // stamp from before is nobody's.
+    // If a library without locks has already written to the new file in place, its stamp must not
+    // be returned as ours: `own` is the stamp before the rename, which no file has now.
     result_->stamp = CacheFile::StampOf(is_written_over ? own : placed);
     result_->lock_lost = !locks_->Check() || is_written_over;
     CloseElsewhere();
     return End(CommitOutcome::kWritten);
   }
 
-  // With its last descriptor, the kernel frees the file that was replaced. Of the 430 us for 23 KB
-  // that is 100, for which neither the caller has to wait nor whoever wants the locks.
+  // Closes the replaced file on another thread. Closing the last descriptor makes the kernel free
+  // the file's blocks, which takes a large part of a small commit. Neither the caller nor other
+  // processes that wait for the locks need that.
   void CloseElsewhere() {
     if (base_ == nullptr) return;
-    // Shared, because jobs have to be copyable. Without a thread for it, it is closed here.
+    // A shared_ptr, because jobs must be copyable. If no thread can take the job, it is closed
+    // here.
     ReaderThreads::Shared().Post([replaced = std::shared_ptr<CacheFile>(std::move(base_))] {});
   }
 
-  // Root may write in a user's home. A file that the user could not read any longer would be a
-  // cache that is lost.
+  // Root may write the cache of another user. Keep that user's ownership, or the user cannot read
+  // the cache any more.
   Status SetOwner(int fd) const {
     struct stat wanted;
     if (base_ != nullptr) {
@@ -355,7 +354,7 @@ class Commit {
     return writer.Flush();
   }
 
-  // The last look before the rename: a peer that goes by no lock may have written.
+  // Last check before the rename: a library without locks may have written meanwhile.
   bool IsUnchanged() const {
     std::string stamp;
     const Status status = CacheFile::Stamp(path_, &stamp);
@@ -365,7 +364,7 @@ class Commit {
 
   bool Rename(const std::string& from) const {
 #if defined(__linux__) && defined(SYS_renameat2)
-    // Where there was no file, one that appeared just now is not replaced.
+    // If there was no file, do not replace one that was created meanwhile.
     if (base_ == nullptr) {
       if (syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, path_.c_str(),
                   RENAME_NOREPLACE) == 0) {
@@ -382,7 +381,7 @@ class Commit {
   LockSet* const locks_;
   CommitResult* const result_;
   std::unique_ptr<CacheFile> base_;
-  // Of a small cache.
+  // The content of a small cache; empty for a large one.
   SecureBytes text_;
 };
 

@@ -1,4 +1,4 @@
-// CommitFile: SecretStore::Commit for a cache that is a file, on POSIX systems.
+// CommitFile: implements SecretStore::Commit for cache files on POSIX systems.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_FILE_COMMIT_POSIX_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_FILE_COMMIT_POSIX_H_
@@ -10,13 +10,14 @@
 
 namespace stc {
 
-// See SecretStore::Commit. The new cache is written beside the old one and renamed over it, so that
-// a reader finds the one or the other. A symbolic link stays: what it points to is replaced.
+// See SecretStore::Commit. Writes the new cache to a temporary file and renames that over the old
+// one, so that readers see one or the other. If `path` is a symbolic link, its target is replaced.
 Status CommitFile(const std::string& path, const CommitRequest& request, LockSet* locks,
                   CommitResult* result);
 
-// Sets the time stamp of the file at `path`, which is made if it is missing, past every one that a
-// peer may have seen, so that all peers notice. For files that only signal.
+// Creates the file at `path` if it is missing, and sets its modification time later than any that
+// another library may have seen, so that all of them notice. For signal files, whose content does
+// not matter.
 Status TouchSignalFile(const std::string& path);
 
 }  // namespace stc

@@ -21,19 +21,20 @@ namespace stc {
 
 namespace {
 
-// An empty file that nobody wrote for this long is what it seems. Same as settledAfterMs in
-// src/cache/shared-cache.ts.
+// An empty file that is older than this is really empty, see IsPerhapsTorn. Same as settledAfterMs
+// in src/cache/shared-cache.ts.
 constexpr int64_t kSettled = 2 * kTicksPerSecond;
 
-// Files that readers kept from being replaced, and for how long. Kept per process: who waits
-// between tries is the caller.
+// Files that could not be replaced because readers have them open. Kept per process, because the
+// caller waits between tries: each try is a new Commit.
 class BusyFiles {
  public:
-  // After so many tries and so long it is no reader that comes and goes.
+  // After this many tries over this time, the reader is not one that opens and closes the file
+  // quickly.
   ReplaceMode ModeFor(const std::string& path) {
     constexpr int kTries = 20;
     constexpr std::chrono::milliseconds kDuration{100};
-    // What is older was another writing.
+    // An older entry belongs to an earlier commit.
     constexpr std::chrono::seconds kForgotten{10};
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = files_.find(path);
@@ -70,7 +71,7 @@ class BusyFiles {
 
 BusyFiles& TheBusyFiles() { return NeverDestroyed<BusyFiles>(); }
 
-// Caches whose left-over files were deleted.
+// Caches whose temporary files this process has already cleaned up.
 struct Sweeps {
   std::mutex mutex;
   std::unordered_set<std::string> swept;
@@ -85,7 +86,8 @@ class Commit {
   Status Run() {
     Sweep();
     Status status = Load();
-    // Written to while it was read. What could not be opened is told: that may last.
+    // The file was written while it was read. If it could not be opened at all, return the error
+    // instead: that may last.
     if (base_stamp_ && status.code() == StatusCode::kCacheChanged) {
       return End(CommitOutcome::kChanged);
     }
@@ -122,8 +124,7 @@ class Commit {
     return Status::Ok();
   }
 
-  // Deletes what writers left that died: such files live only while the lock is held, and it is
-  // ours.
+  // Deletes temporary files of writers that died. Live writers hold the lock, which is ours now.
   void Sweep() const {
     {
       auto& sweeps = NeverDestroyed<Sweeps>();
@@ -138,7 +139,7 @@ class Commit {
     });
   }
 
-  // Reads the bytes that the file has now. None, and no stamp, if there is no file.
+  // Reads the bytes of the file. Leaves them and the stamp empty if there is no file.
   Status Load() {
     std::unique_ptr<CacheFile> file;
     Status status = CacheFile::Open(path_, &file);
@@ -149,8 +150,8 @@ class Commit {
     return file->ReadWhole(&text_);
   }
 
-  // A peer that goes by no lock empties the file before it writes. To take that for an empty cache
-  // would be to lose all that it holds.
+  // A library without locks truncates the file before it writes. Treating that file as an empty
+  // cache would lose all its content.
   bool IsPerhapsTorn() const {
     return base_stamp_ && base_.size == 0 && std::abs(WallClockTicks() - base_.modified) < kSettled;
   }
@@ -159,7 +160,7 @@ class Commit {
     CommitOutcome refusal = CommitOutcome::kChanged;
     ReplaceConditions conditions;
     conditions.must_be_new = !base_stamp_;
-    // The last look: a peer that goes by no lock may have written.
+    // Last check before the replacement: a library without locks may have written meanwhile.
     conditions.may_replace = [this, &refusal] {
       refusal = locks_->Check() ? CommitOutcome::kChanged : CommitOutcome::kLocked;
       return refusal == CommitOutcome::kChanged && IsUnchanged();
@@ -199,7 +200,7 @@ class Commit {
   CommitResult* const result_;
   std::optional<std::string> base_stamp_;
   FileState base_;
-  // The file's bytes, then the cache's text, then the new file's bytes.
+  // First the bytes of the file, then the text of the cache, then the bytes of the new file.
   SecureBytes text_;
 };
 

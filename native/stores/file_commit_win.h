@@ -1,4 +1,4 @@
-// CommitFile: SecretStore::Commit for a cache that is a file, on Windows.
+// CommitFile: implements SecretStore::Commit for cache files on Windows.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_FILE_COMMIT_WIN_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_FILE_COMMIT_WIN_H_
@@ -11,24 +11,25 @@
 
 namespace stc {
 
-// What a file's bytes are to a cache's text. Thread-safe. `path`, for messages, is the file's.
+// Converts between the bytes of a file and the text of a cache. Thread-safe. `path`: the file, for
+// error messages.
 class CacheEncoding {
  public:
   virtual ~CacheEncoding() = default;
 
-  // Makes the cache's text of the file's bytes, in place. An empty file is not given.
+  // Replaces the bytes of the file by the text of the cache. Not called for an empty file.
   virtual Status Decode(const std::string& path, SecureBytes* bytes) const = 0;
 
-  // The other way round.
+  // Replaces the text of the cache by the bytes of the file.
   virtual Status Encode(const std::string& path, SecureBytes* bytes) const = 0;
 };
 
-// See SecretStore::Commit. The new cache is written beside the old one and takes its name, so that
-// a reader finds the one or the other. Where readers keep that from being done for a hundred
-// milliseconds of tries, the old one is written over, as other libraries do. A symbolic link stays:
-// what it points to is replaced.
+// See SecretStore::Commit. Writes the new cache to a temporary file that then takes the name of the
+// old one, so that readers see one or the other. If readers block that for 100 ms of tries, the old
+// file is overwritten in place, as other libraries do. If `path` is a symbolic link, its target is
+// replaced.
 //
-// While readers are in the way the outcome is kLocked, and the next try is the caller's.
+// While readers block it, the outcome is kLocked and the caller decides about the next try.
 Status CommitFile(const std::string& path, const CacheEncoding& encoding,
                   const CommitRequest& request, LockSet* locks, CommitResult* result);
 

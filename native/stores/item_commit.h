@@ -1,5 +1,5 @@
-// CommitItem: SecretStore::Commit for stores that keep a cache in one item of a keyring, which is
-// read and written whole.
+// CommitItem: implements SecretStore::Commit for stores that keep a cache in one keyring item,
+// which is read and written as a whole.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_ITEM_COMMIT_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_ITEM_COMMIT_H_
@@ -12,23 +12,23 @@
 
 namespace stc {
 
-// One item of a keyring. Its methods never throw.
+// One keyring item. The methods never throw.
 class KeyringItem {
  public:
   virtual ~KeyringItem() = default;
 
-  // Reads it: `*text` and the stamp that goes with it. kNotFound if there is none.
+  // Reads the item's text and stamp. Returns kNotFound if there is no item.
   virtual Status Load(SecureBytes* text, std::string* stamp) = 0;
-  // Exchanges what the item of the last Load holds.
+  // Replaces the value of the item that the last Load found.
   virtual Status Replace(const SecureBytes& text) = 0;
-  // Makes it. kNotFound if somebody else just did.
+  // Creates the item. Returns kNotFound if another program has created one meanwhile.
   virtual Status Create(const SecureBytes& text) = 0;
-  // The stamp as it is now.
+  // Reads the current stamp.
   virtual Status Stamp(std::string* stamp) = 0;
 };
 
-// One read, comparison and write. See SecretStore::Commit. The request's signal file is touched
-// after a write.
+// Reads the item, applies the change and writes it. See SecretStore::Commit. After a write, touches
+// the signal file of the request.
 Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* locks,
                   CommitResult* result);
 

@@ -11,7 +11,7 @@ Status End(CommitOutcome outcome, CommitResult* result) {
   return Status::Ok();
 }
 
-// As KeyringItem::Load; that there is none is an answer here.
+// Same as KeyringItem::Load, but a missing item is a success without a stamp.
 Status LoadIfThere(KeyringItem* item, SecureBytes* text, std::optional<std::string>* stamp) {
   std::string found;
   Status status = item->Load(text, &found);
@@ -48,7 +48,7 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
     return End(CommitOutcome::kUnchanged, result);
   }
   if (!locks->Check()) return End(CommitOutcome::kLocked, result);
-  // The last look before the write: a peer that goes by no lock may have written.
+  // Last check before the write: a library without locks may have written meanwhile.
   SecureBytes again;
   std::optional<std::string> stamp_again;
   status = LoadIfThere(item, &again, &stamp_again);
@@ -60,7 +60,8 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   status = base_stamp ? item->Replace(text) : item->Create(text);
   if (status.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
   if (!status.ok()) return status;
-  // It is written, whatever follows: a failure now is a reason to look again, and no more.
+  // The item is written. If one of the next calls fails, the caller has to check the cache again,
+  // as after a lost lock.
   const Status touched =
       request.signal_path.empty() ? Status::Ok() : TouchSignalFile(request.signal_path);
   const Status stamped = item->Stamp(&result->stamp);

@@ -1,4 +1,4 @@
-// Keys that the Linux kernel keeps for a user.
+// ReadKernelKey: reads a key from the keyrings that the Linux kernel keeps for a user.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_KERNEL_KEY_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_KERNEL_KEY_H_
@@ -10,9 +10,10 @@
 
 namespace stc {
 
-// Reads the key of type "user" with this description, out of the user's persistent keyring or the
-// user keyring. Makes both reachable for this process alone, and changes nothing else. Never waits.
-// kNotFound if there is none; kStoreUnavailable where the kernel has no keys for this process.
+// Reads the key of type "user" with this description from the user's persistent keyring or user
+// keyring. Links both to this process's keyring and changes nothing else. Does not block. Returns
+// kNotFound if there is no such key, and kStoreUnavailable if the kernel does not give this process
+// access to keyrings.
 Status ReadKernelKey(const std::string& description, SecureBytes* payload);
 
 }  // namespace stc

@@ -11,7 +11,7 @@ namespace stc {
 
 namespace {
 
-// A wrapper as in libkeyutils, which is not needed for three calls.
+// Same as in libkeyutils, which three calls do not justify as a dependency.
 long Keyctl(int operation, long a, long b = 0, long c = 0, long d = 0) {  // NOLINT: the kernel's
   return syscall(SYS_keyctl, operation, a, b, c, d);
 }
@@ -38,8 +38,9 @@ Status KeyStatus(int error) {
 }  // namespace
 
 Status ReadKernelKey(const std::string& description, SecureBytes* payload) {
-  // A key may be searched by whoever possesses a keyring that leads to it: the process's own does
-  // then. It is nobody else's, and ends with the process. What cannot be linked is not found.
+  // A process may search only keyrings that it possesses: make them reachable from its own process
+  // keyring, which is private and ends with the process. If linking fails, the search does not find
+  // the key.
   constexpr long kProcess = KEY_SPEC_PROCESS_KEYRING;  // NOLINT: the kernel's type
   Keyctl(KEYCTL_LINK, KEY_SPEC_USER_KEYRING, kProcess);
   Keyctl(KEYCTL_GET_PERSISTENT, -1, kProcess);
@@ -47,7 +48,7 @@ Status ReadKernelKey(const std::string& description, SecureBytes* payload) {
       Keyctl(KEYCTL_SEARCH, kProcess, reinterpret_cast<intptr_t>("user"),
              reinterpret_cast<intptr_t>(description.c_str()), 0);
   if (key < 0) return KeyStatus(errno);
-  // The largest that such a key can be. Source: keyrings(7).
+  // Maximum size of such a key. Source: keyrings(7).
   SecureBytes bytes(32767);
   const long size =  // NOLINT
       Keyctl(KEYCTL_READ, key, reinterpret_cast<intptr_t>(bytes.data()),

@@ -1,14 +1,14 @@
-// The part of Security and CoreFoundation that the Keychain store uses. Where Apple's headers are
-// not at hand, these declarations do: the addon is also compiled on machines that are no Mac, and
-// its tests link it against a stand-in.
+// The functions of Security and CoreFoundation that the Keychain store uses. If Apple's headers are
+// missing, they are declared here: the addon is also compiled on other systems, and its tests link
+// it against a stand-in.
 //
-// These are the older functions of Keychain Services, which macOS calls deprecated, on purpose.
-// They look into the keychains that files hold and nowhere else, and the one that changes an item
-// does nothing but that; SecItemUpdate, where an item fails its integrity check, moves it aside,
-// makes a new one and deletes the old one. MSAL for .NET, Python and Node use these, too.
+// These older functions of Keychain Services are deprecated, but used on purpose. They access only
+// file-based keychains, and the function that modifies an item does nothing else. SecItemUpdate, in
+// contrast, recreates an item that fails its integrity check and deletes the old one. MSAL for
+// .NET, Python and Node use the older functions, too.
 //
 // Source: Apple's documentation of Keychain Services (SecKeychain, SecKeychainItem, SecBase); the
-// binary interface is stable. Of SecItemUpdate: libsecurity_keychain, SecItem.cpp, as published.
+// binary interface is stable. For SecItemUpdate: libsecurity_keychain, SecItem.cpp, as published.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KEYCHAIN_API_MAC_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KEYCHAIN_API_MAC_H_

@@ -1,11 +1,11 @@
-// Generic passwords of the login keychain of macOS, one item a cache. An item is written in place:
-// deleting and adding it would reset its access list, and every other program would have to ask the
-// user again.
+// Caches in generic password items of the macOS login keychain, one item per cache. An item is
+// written in place: deleting and adding it would reset its access list, and macOS would ask the
+// user again for every other program.
 //
-// The keychain that files hold, not the data protection keychain: that is where MSAL for .NET,
-// Python, Node, Java and Go keep their caches, and the other one is closed to programs without an
-// entitlement. Reading may make macOS ask the user whether this program may use the item; writing
-// in the background does not ask. Whoever waits for an answer waits until the deadline, not longer.
+// Uses the file-based keychains, not the data protection keychain: MSAL for .NET, Python, Node,
+// Java and Go keep their caches there, and the data protection keychain requires an entitlement.
+// When this program reads an item, macOS may ask the user whether it may; writes never make macOS
+// ask. Callers wait for the answer at most until their deadline.
 
 #include <algorithm>
 #include <atomic>
@@ -34,7 +34,7 @@
 #include "stores/secret_store.h"
 
 #if defined(__clang__)
-// See keychain_api_mac.h for why these functions.
+// keychain_api_mac.h explains why these functions are used.
 #pragma clang diagnostic ignored "-Wdeprecated-declarations"
 #endif
 
@@ -46,13 +46,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr char kDomain[] = "OSStatus";
 
-// Names of the location's attributes, as src/cache/locations/index.ts writes them.
+// Attribute names of a location, as in src/cache/locations/index.ts.
 constexpr char kService[] = "service";
 constexpr char kAccount[] = "account";
 
-// A call that took this long waited for the user.
+// A call that took longer than this is assumed to have asked the user.
 constexpr std::chrono::seconds kQuestionAge{1};
-// For so long after a "no" the user is not asked for the same item again.
+// After a refusal, the user is not asked about the same item again for this time.
 constexpr std::chrono::seconds kRefusalLasts{60};
 
 Status ToStatus(const char* operation, OSStatus code) {
@@ -121,14 +121,14 @@ ItemName NameOf(const StoreLocation& at) {
   return name;
 }
 
-// What a call to the keychain read.
+// Result of a read.
 struct Reading {
   SecureBytes text;
   std::string stamp;
   double modified_ms = 0;
 };
 
-// A reference to an item, which has to be released.
+// Owns a reference to an item.
 class ItemRef {
  public:
   ItemRef() = default;
@@ -140,7 +140,7 @@ class ItemRef {
 
   SecKeychainItemRef get() const { return ref_; }
 
-  // In the keychains of the user's search list; in the first one that has such an item.
+  // Searches the keychains of the user's search list in order, and takes the first match.
   Status Find(const ItemName& name) {
     constexpr char kOperation[] = "SecKeychainFindGenericPassword";
     Status status =
@@ -158,7 +158,7 @@ class ItemRef {
   SecKeychainItemRef ref_ = nullptr;
 };
 
-// An item's dates and, if wanted, its value; wiped and given back when freed.
+// Dates of an item and optionally its value. The destructor wipes and frees them.
 class Content {
  public:
   Content() = default;
@@ -173,9 +173,9 @@ class Content {
     const OSStatus code = SecKeychainItemCopyContent(
         item, nullptr, &list_, with_value ? &size_ : nullptr, with_value ? &data_ : nullptr);
     is_there_ = code == errSecSuccess;
-    // Whatever it left there is not ours to free.
+    // After a failure, there is nothing to free.
     if (!is_there_) data_ = nullptr;
-    // Deleted since it was found.
+    // The item was deleted after it was found.
     if (code == errSecInvalidItemRef) return Status::NotFound();
     return ToStatus("SecKeychainItemCopyContent", code);
   }
@@ -188,7 +188,7 @@ class Content {
 
   std::string Stamp() const { return DateOf(dates_[0]) + ":" + DateOf(dates_[1]); }
 
-  // Unix milliseconds, whole seconds; 0 if the keychain does not tell.
+  // Unix time in milliseconds, with a resolution of 1 s. 0 if the keychain does not return it.
   double ModifiedMs() const {
     std::tm date = {};
     if (std::sscanf(DateOf(dates_[1]).c_str(), "%4d%2d%2d%2d%2d%2dZ", &date.tm_year, &date.tm_mon,
@@ -201,8 +201,8 @@ class Content {
   }
 
  private:
-  // Such as 20260131235959Z. Anything else than letters and digits is left out: stamps are joined
-  // with other text.
+  // For example 20260131235959Z. Keeps only letters and digits, because stamps are joined with
+  // other text.
   static std::string DateOf(const SecKeychainAttribute& attribute) {
     std::string text;
     if (attribute.data == nullptr) return text;
@@ -235,20 +235,20 @@ Status Read(const ItemName& name, bool with_value, Reading* reading) {
 
 // ---- Calls that may stall ----
 
-// One call to the keychain. Shared by the thread that makes it and by those who wait for it, who
-// may have gone when it ends.
+// One call to the keychain. Shared by the thread that makes it and the callers that wait for it,
+// which may return before it ends.
 class Call {
  public:
-  // `subject`: of a reading that others who want the same may share; empty for others.
+  // `subject`: names a read whose result other callers may share. Empty if nobody may.
   explicit Call(std::string subject) : subject_(std::move(subject)), start_(Clock::now()) {}
 
   const std::string& subject() const { return subject_; }
   bool is_done() const { return is_done_; }
-  // Whoever made it waits for it no longer.
+  // Whether the caller that started it has stopped waiting.
   bool is_abandoned() const { return is_abandoned_; }
   void Abandon() { is_abandoned_ = true; }
 
-  // To be asked once it is done.
+  // Valid after is_done().
   bool took_long() const { return end_ - start_ > kQuestionAge; }
   const Status& status() const { return status_; }
   const Reading& reading() const { return reading_; }
@@ -270,7 +270,7 @@ class Call {
     waiters_.push_back(waiter);
   }
 
-  // After Join. Whether it is done.
+  // Call Join first. Returns whether the call is done.
   bool Wait(const CallLimits& limits) {
     limits.cancellation->WaitUntil(limits.deadline, [this] { return is_done_.load(); });
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -292,19 +292,19 @@ class Call {
 
 using Work = std::function<Status(const Call&, Reading*)>;
 
-// One call at a time in the whole process, each on a thread of its own. Whether the user may be
-// asked is a switch of the process, so that two calls at once would set it for each other; and a
-// question that is open must not pile up threads, each with one more question.
+// Makes keychain calls one at a time in the whole process, each on a new thread. Whether macOS may
+// ask the user is a process-wide setting, which concurrent calls would change for each other. Also,
+// while a question is open, new calls must not add threads that each ask one more.
 class Lane {
  public:
   static Lane& The() { return NeverDestroyed<Lane>(); }
 
-  // Makes a call, and waits until its turn has come and it has ended, or until the limits are over:
-  // then it is left alone, and what it uses has to belong to it. A question on the screen that the
-  // same `subject` made serves this caller, too.
+  // Waits for its turn, makes the call, and waits for its end. At the deadline or on cancellation
+  // it returns, and the call goes on alone: `work` must own what it uses. If another call asked the
+  // user about the same `subject` meanwhile, returns that call's result.
   Status Do(const CallLimits& limits, const char* operation, const std::string& subject, Work work,
             std::shared_ptr<const Call>* result) {
-    // A call that waits for the user cannot be taken back.
+    // A call that waits for the user cannot be cancelled.
     KeepLoaded();
     const auto call = std::make_shared<Call>(subject);
     for (;;) {
@@ -330,8 +330,8 @@ class Lane {
   }
 
  private:
-  // The call that is under way, which is `call` if there was none. nullptr if it could not be
-  // started.
+  // Returns the running call, or starts `call` and returns that. Returns nullptr if no thread can
+  // be started.
   std::shared_ptr<Call> StartOrJoin(const std::shared_ptr<Call>& call, Cancellation* waiter,
                                     Work* work) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -352,7 +352,7 @@ class Lane {
     return call;
   }
 
-  // It holds a secret.
+  // Drops the call, because its result holds a secret.
   void Forget(const std::shared_ptr<Call>& call) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (running_ == call) running_ = nullptr;
@@ -362,7 +362,7 @@ class Lane {
   std::shared_ptr<Call> running_;
 };
 
-// While one is alive, the keychain fails instead of asking the user.
+// While an instance exists, calls fail instead of asking the user.
 class NoQuestions {
  public:
   NoQuestions() {
@@ -379,12 +379,13 @@ class NoQuestions {
   Boolean before_ = 1;
 };
 
-// Who said no to what. A program that gets tokens all the time would ask all the time.
+// Items for which the user refused access. Without it, a program that gets tokens often would make
+// macOS ask just as often.
 class Refusals {
  public:
   static Refusals& The() { return NeverDestroyed<Refusals>(); }
 
-  // The last answer, if it was a no and is recent.
+  // Returns the refusal if it is recent, otherwise kOk.
   Status Recent(const ItemName& name) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = refusals_.find(name);
@@ -413,7 +414,7 @@ class Refusals {
   std::map<ItemName, Refusal> refusals_;
 };
 
-// Reads, and lets macOS ask the user, unless that was answered with a no a short time ago.
+// Reads the item. macOS may ask the user, unless a recent refusal exists.
 Status ReadWithQuestions(const ItemName& name, Reading* reading) {
   Refusals& refusals = Refusals::The();
   const Status refusal = refusals.Recent(name);
@@ -456,14 +457,14 @@ Status ReplaceValue(const ItemName& name, const std::string& stamp, const Secure
     Content content;
     status = content.Copy(item.get(), false);
     if (!status.ok()) return status;
-    // Somebody else's already.
+    // Another program has written it since Load.
     if (content.Stamp() != stamp) return Status::NotFound();
   }
-  // The lock files are let go when the deadline is over: too late for a write.
+  // The caller has returned and released its locks, so that writing is no longer safe.
   if (call.is_abandoned()) return Status::NotFound();
   const OSStatus code = SecKeychainItemModifyAttributesAndData(
       item.get(), nullptr, static_cast<UInt32>(text.size()), text.data());
-  // Deleted, or written by another one, since it was found.
+  // Another program deleted or wrote it after it was found.
   if (code == errSecInvalidItemRef || code == errSecRecordModified) return Status::NotFound();
   return ToStatus("SecKeychainItemModifyAttributesAndData", code);
 }
@@ -474,7 +475,7 @@ Status AddItem(const ItemName& name, const SecureBytes& text, const Call& call) 
       nullptr, static_cast<UInt32>(name.service.size()), name.service.data(),
       static_cast<UInt32>(name.account.size()), name.account.data(),
       static_cast<UInt32>(text.size()), text.data(), nullptr);
-  // Somebody was faster.
+  // Another program has created the item first.
   return code == errSecDuplicateItem ? Status::NotFound()
                                      : ToStatus("SecKeychainAddGenericPassword", code);
 }
@@ -520,7 +521,7 @@ class KeychainItem : public KeyringItem {
     if (text.size() > std::numeric_limits<UInt32>::max()) {
       return ToStatus(operation, errSecDataTooLarge);
     }
-    // A call that outlives its deadline needs a copy of its own.
+    // The call may outlive its deadline, so that it needs its own copy.
     const auto copy = std::make_shared<SecureBytes>(CopyOf(text));
     std::shared_ptr<const Call> call;
     return Lane::The().Do(
@@ -534,7 +535,7 @@ class KeychainItem : public KeyringItem {
 
   const ItemName name_;
   const CallLimits& limits_;
-  // Of the last Load.
+  // From the last Load.
   std::string stamp_;
 };
 

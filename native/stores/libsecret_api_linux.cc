@@ -20,7 +20,7 @@ Status Unavailable(const char* operation, const std::string& what) {
                     "unencrypted cache.");
 }
 
-// Symbols of GLib and GIO are found through libsecret, which is linked against them.
+// Finds symbols of GLib and GIO, too: libsecret is linked against them.
 template <typename Function>
 bool Find(void* library, const char* name, Function* function) {
   void* const symbol = dlsym(library, name);
@@ -29,7 +29,7 @@ bool Find(void* library, const char* name, Function* function) {
 }
 
 Loaded* Load() {
-  // Never freed and never closed: threads may use it until the very end of the process.
+  // Never freed or closed: other threads may use it until the process ends.
   auto* loaded = new Loaded();
   void* const library = dlopen("libsecret-1.so.0", RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {

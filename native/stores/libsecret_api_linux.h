@@ -1,8 +1,8 @@
-// The part of libsecret, GLib and GIO that the store uses, loaded at run time: the addon has to
-// load where libsecret is not installed, and building it needs no headers of theirs.
+// The functions of libsecret, GLib and GIO that the store uses. They are loaded at run time: the
+// addon must also load without libsecret, and building it must not require its headers.
 //
-// Source: libsecret 0.20 (secret-service.h, secret-item.h, secret-paths.h, secret-value.h),
-// GLib 2.74; their binary interfaces are stable.
+// Source: libsecret 0.20 (secret-service.h, secret-item.h, secret-paths.h, secret-value.h), GLib
+// 2.74; their binary interfaces are stable.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_LIBSECRET_API_LINUX_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_LIBSECRET_API_LINUX_H_
@@ -80,8 +80,8 @@ struct LibsecretApi {
   int (*g_str_equal)(const void* a, const void* b);
 };
 
-// Loads libsecret, once per process. Thread-safe. `*api` lives for ever, on success. Returns
-// kStoreUnavailable, domain "dlopen", where libsecret is missing or too old.
+// Loads libsecret once per process. Thread-safe. `*api` is never freed. Returns kStoreUnavailable
+// with domain "dlopen" if libsecret is missing or too old.
 Status LoadLibsecret(const LibsecretApi** api);
 
 }  // namespace stc

@@ -1,6 +1,7 @@
-// Keyring items of the Secret Service, through libsecret: gnome-keyring, KeePassXC, KWallet. Items
-// are found by their attributes and never unlocked. An item is written in place, and made only in a
-// default collection that is there and unlocked, so that nothing ever asks the user.
+// Caches in keyring items of the Secret Service (gnome-keyring, KeePassXC, KWallet), through
+// libsecret. Nothing here makes the service ask the user: locked items stay locked, existing items
+// are written in place, and new items are created only in a default collection that exists and is
+// unlocked.
 
 #include <sys/stat.h>
 
@@ -24,7 +25,7 @@ namespace {
 // secret-types.h (SecretError).
 constexpr char kIoDomain[] = "g-io-error-quark";
 constexpr int kIoPermissionDenied = 14;
-constexpr int kIoInvalidData = 18;  // observed: a bus of another user
+constexpr int kIoInvalidData = 18;  // observed with the bus of another user
 constexpr int kIoTimedOut = 24;
 constexpr char kDBusDomain[] = "g-dbus-error-quark";
 constexpr int kDBusServiceUnknown = 2;
@@ -36,16 +37,16 @@ constexpr int kDBusTimedOut = 20;
 constexpr char kSecretDomain[] = "secret-error";
 constexpr int kSecretIsLocked = 2;
 
-// The attribute in which libsecret keeps the name of an item's schema.
+// Attribute in which libsecret stores the schema name of an item.
 constexpr char kSchemaAttribute[] = "xdg:schema";
 
 Status Unavailable(const char* operation, const char* domain, int code, std::string what) {
   return Status(StatusCode::kStoreUnavailable, operation, domain, code, std::move(what));
 }
 
-// Decides without loading anything what would fail anyway, because loading costs milliseconds.
-// GDBus would go on to start a bus by itself where there is a display; a token cache is no reason
-// for that.
+// Checks whether calls can succeed before libsecret is loaded, because loading it takes
+// milliseconds. Also, if a display exists but no bus, GDBus would start a bus, which a token cache
+// should not cause.
 bool HasSessionBus() {
   const char* const address = std::getenv("DBUS_SESSION_BUS_ADDRESS");
   if (address != nullptr && *address != '\0') return true;
@@ -55,8 +56,8 @@ bool HasSessionBus() {
   return stat((std::string(directory) + "/bus").c_str(), &info) == 0;
 }
 
-// Cancels a call at its deadline, or when its job is cancelled: a bus that accepts and never
-// answers would hold it for ever.
+// Cancels a call at the deadline, or when its job is cancelled. Without it, a bus that accepts a
+// call and never answers would block the call forever.
 class Watchdog {
  public:
   Watchdog(const LibsecretApi& api, const CallLimits& limits)
@@ -84,7 +85,7 @@ class Watchdog {
   }
 
   GCancellable* cancellable() const { return cancellable_; }
-  // To be asked after Stop.
+  // Valid after Stop.
   bool has_fired() const { return has_fired_; }
 
  private:
@@ -110,7 +111,7 @@ Status LockedStatus(const char* operation, const char* domain, int code) {
                 "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
 }
 
-// Takes over `error`.
+// Frees `error`.
 Status ToStatus(const LibsecretApi& api, const char* operation, GError* error) {
   const char* const known = api.g_quark_to_string(error->domain);
   const std::string domain = known == nullptr ? "" : known;
@@ -152,7 +153,8 @@ Status ToStatus(const LibsecretApi& api, const char* operation, GError* error) {
                 "The keyring failed. See the log of the keyring service.");
 }
 
-// Makes one call to the service, which takes a GCancellable and a GError**, within the limits.
+// Calls `function` with a GCancellable and a GError** for one call to the service, within the
+// limits.
 template <typename Function>
 Status CallService(const LibsecretApi& api, const CallLimits& limits, const char* operation,
                    Function function) {
@@ -167,7 +169,7 @@ Status CallService(const LibsecretApi& api, const CallLimits& limits, const char
   return error == nullptr ? Status::Ok() : ToStatus(api, operation, error);
 }
 
-// The items that a search found, freed with it.
+// Owns the items that a search found.
 class Items {
  public:
   explicit Items(const LibsecretApi& api) : api_(api) {}
@@ -188,7 +190,7 @@ class Items {
 
 enum class Fit { kNo, kYes, kPerhaps };
 
-// Whether an item, which the service found by its attributes, is the one that `at` means.
+// Whether an item that the service found by its attributes is the one of `at`.
 Fit FitOf(const LibsecretApi& api, SecretItem* item, const StoreLocation& at) {
   GHashTable* const attributes = api.secret_item_get_attributes(item);
   if (attributes == nullptr) return Fit::kPerhaps;
@@ -201,8 +203,8 @@ Fit FitOf(const LibsecretApi& api, SecretItem* item, const StoreLocation& at) {
   for (const std::string& name : at.absent_attributes) {
     if (has(name)) fit = Fit::kNo;
   }
-  // Observed of gnome-keyring 42: until it is unlocked for the first time it finds items by hashed
-  // attributes, but does not give the attributes themselves, and another schema's name.
+  // Observed with gnome-keyring 42: before its first unlock, it finds items by hashed attributes,
+  // but returns no attributes and another schema name.
   const bool is_hidden = !at.attributes.empty() && !has(at.attributes.front().first);
   api.g_hash_table_unref(attributes);
   return is_hidden && api.secret_item_get_locked(item) != 0 ? Fit::kPerhaps : fit;
@@ -240,7 +242,7 @@ class LibsecretStore : public SecretStore {
 
   Status Probe() const override {
     if (HasSessionBus()) return Status::Ok();
-    // What GDBus itself says of it.
+    // The error that GDBus itself returns in this case.
     return Unavailable(
         "getenv", kIoDomain, 0,
         "There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set), and so no keyring. "
@@ -270,14 +272,14 @@ class LibsecretStore : public SecretStore {
     return status.ok() ? LoadLibsecret(api) : status;
   }
 
-  // Finds the item that was modified last among those that fit.
+  // Of the items that fit, finds the one that was modified last.
   static Status Find(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits,
                      int flags, Items* items, SecretItem** item) {
     Status status = Search(api, at, limits, flags, items);
     if (status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
         (status.os_code() == kDBusServiceUnknown || status.os_code() == kDBusNameHasNoOwner)) {
-      // libsecret holds on to a service that has died for as long as it is connected to it. A new
-      // one may be there.
+      // libsecret stays connected to a service that has died. Reconnect: a new service may have
+      // started.
       api.secret_service_disconnect();
       status = Search(api, at, limits, flags, items);
     }
@@ -303,13 +305,13 @@ class LibsecretStore : public SecretStore {
     return Status::NotFound();
   }
 
-  // All items with the attributes, whatever their schema; locked ones too, for a look-up would pass
-  // over them in silence.
+  // Finds all items with the attributes, regardless of their schema. Includes locked items, which a
+  // lookup call would silently skip.
   static Status Search(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits,
                        int flags, Items* items) {
     GHashTable* const attributes = api.g_hash_table_new(api.g_str_hash, api.g_str_equal);
     for (const auto& [name, value] : at.attributes) {
-      // The table borrows them; libsecret copies what it sends.
+      // The table only borrows the strings. libsecret copies what it sends.
       api.g_hash_table_insert(attributes, const_cast<char*>(name.c_str()),
                               const_cast<char*>(value.c_str()));
     }
@@ -339,7 +341,7 @@ class LibsecretStore : public SecretStore {
     return Status::Ok();
   }
 
-  // .NET and Java store the cache as base64, Python and Node as it is.
+  // MSAL for .NET and Java store the cache as base64, MSAL for Python and Node as plain text.
   static SecureBytes Decode(std::string_view secret) {
     const size_t first = secret.find_first_not_of(" \t\r\n");
     SecureBytes bytes;
@@ -352,8 +354,8 @@ class LibsecretStore : public SecretStore {
   }
 };
 
-// An item as CommitItem writes it. Only items that hold the text as it is are written: those of
-// .NET and Java are theirs.
+// The item that CommitItem writes. The request's location must name an item with plain text, not
+// one of MSAL for .NET or Java, which hold base64.
 class LibsecretStore::Item : public KeyringItem {
  public:
   Item(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits)
@@ -388,7 +390,7 @@ class LibsecretStore::Item : public KeyringItem {
  private:
   template <typename Function>
   Status WithValue(const SecureBytes& text, Function function) {
-    // libsecret keeps its copy in memory that is not swapped, and wipes it.
+    // libsecret copies the value to non-swappable memory and wipes that later.
     SecretValue* const value =
         api_.secret_value_new(text.data(), static_cast<ptrdiff_t>(text.size()), "text/plain");
     Status status = function(value);
@@ -401,7 +403,7 @@ class LibsecretStore::Item : public KeyringItem {
     constexpr char kOperation[] = "secret_collection_for_alias_sync";
     Status status =
         CallService(api_, limits_, kOperation, [&](GCancellable* cancellable, GError** error) {
-          // It takes no null for the default service, whatever its documentation says.
+          // Does not accept null for the default service, although its documentation says so.
           SecretService* const service = api_.secret_service_get_sync(0, cancellable, error);
           if (service == nullptr) return;
           collection =
@@ -409,7 +411,7 @@ class LibsecretStore::Item : public KeyringItem {
           api_.g_object_unref(service);
         });
     if (!status.ok()) {
-      // The deadline may have come right after the answer.
+      // If the deadline passes right after the answer, there is an error and a collection.
       if (collection != nullptr) api_.g_object_unref(collection);
       return status;
     }
@@ -430,12 +432,12 @@ class LibsecretStore::Item : public KeyringItem {
   Status CreateIn(SecretCollection* collection, SecretValue* value) {
     GHashTable* const attributes = api_.g_hash_table_new(api_.g_str_hash, api_.g_str_equal);
     const auto insert = [&](const char* name, const std::string& text) {
-      // The table borrows them; libsecret copies what it sends.
+      // The table only borrows the strings. libsecret copies what it sends.
       api_.g_hash_table_insert(attributes, const_cast<char*>(name),
                                const_cast<char*>(text.c_str()));
     };
     for (const auto& [name, text] : at_.attributes) insert(name.c_str(), text);
-    // With it, the item takes the place of none but its equal.
+    // With the schema, only an item with the same attributes and schema is replaced.
     insert(kSchemaAttribute, at_.schema);
     SecretItem* item = nullptr;
     Status status = CallService(
@@ -448,7 +450,7 @@ class LibsecretStore::Item : public KeyringItem {
     return status;
   }
 
-  // Source: MSAL extensions for Python and .NET, the label of their items.
+  // Label of the items that MSAL extensions for Python and .NET create. Source: their sources.
   static constexpr char kLabel[] = "MSALCache";
 
   const LibsecretApi& api_;

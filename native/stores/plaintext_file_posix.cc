@@ -1,4 +1,4 @@
-// Plaintext caches on POSIX systems: a file as MSAL writes it.
+// Plaintext caches on POSIX systems: files in MSAL's format.
 
 #include "io/cache_file_posix.h"
 #include "stores/secret_store.h"

@@ -1,5 +1,5 @@
-// Plaintext caches on Windows: a file as MSAL writes it, that a program named. The shared caches
-// are DPAPI's.
+// Plaintext caches on Windows: files in MSAL's format, at a path that the program configures. The
+// shared caches on Windows are encrypted; see dpapi_win.cc.
 
 #include "io/cache_file_win.h"
 #include "stores/file_commit_win.h"

@@ -13,10 +13,10 @@ struct Entry {
   int rank;
 };
 
-// Filled by static initialisers, whose order is not defined: made by whoever comes first.
+// Created on first use: static initialisers of several files fill it, in no defined order.
 std::vector<Entry>& Registry() { return NeverDestroyed<std::vector<Entry>>(); }
 
-// Best first.
+// In the order of their rank.
 struct SortedStores : std::vector<const SecretStore*> {
   SortedStores() {
     std::vector<Entry> entries = Registry();
