@@ -10,7 +10,7 @@ import {join} from 'node:path';
 import type {CacheQuery} from '../dist/backend/backend.js';
 import {
 	buildCache, type BuiltAccount, builtClientId, builtEnvironment, type CacheOptions, cacheSizes,
-} from '../test/helpers/cache-builder.js';
+} from '../test/helpers/caches/cache-builder.js';
 
 export type SizeName = keyof typeof cacheSizes;
 

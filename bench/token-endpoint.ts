@@ -5,7 +5,7 @@
 
 import {createServer} from 'node:https';
 import type {AddressInfo} from 'node:net';
-import {makeServerCertificate} from '../test/helpers/certificates.js';
+import {makeServerCertificate} from '../test/helpers/authority/certificates.js';
 
 export type TokenEndpoint = {server: {port: number; ca: string}; grantCount(): number; close(): Promise<void>};
 

@@ -166,14 +166,16 @@ function stage(folder, addon) {
 	fs.symlinkSync(fromRoot('node_modules'), to('node_modules'));
 	for (const name of ['conformance', 'helpers', 'windows']) {
 		const from = fromRoot('test', name);
-		fs.mkdirSync(to('test', name), {recursive: true});
-		for (const file of fs.readdirSync(from)) {
+		for (const file of fs.readdirSync(from, {recursive: true}).filter(file => !file.startsWith('node_modules'))) {
+			const target = to('test', name, file);
 			if (file.endsWith('.ts')) {
 				const source = fs.readFileSync(path.join(from, file), 'utf8');
 				const {outputText} = ts.transpileModule(source, {compilerOptions: {target: 'es2022', module: 'esnext', verbatimModuleSyntax: true}});
-				fs.writeFileSync(to('test', name, file.replace(/\.ts$/, '.js')), outputText);
+				fs.mkdirSync(path.dirname(target), {recursive: true});
+				fs.writeFileSync(target.replace(/\.ts$/, '.js'), outputText);
 			} else if (/\.(?:json|mjs)$/.test(file)) {
-				fs.copyFileSync(path.join(from, file), to('test', name, file));
+				fs.mkdirSync(path.dirname(target), {recursive: true});
+				fs.copyFileSync(path.join(from, file), target);
 			}
 		}
 	}

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {performance} from 'node:perf_hooks';
 import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
-import {startEntraServer} from '../../test/helpers/entra-server.js';
+import {startEntraServer} from '../../test/helpers/authority/entra-server.js';
 
 export type FleetOutcome = {grants: number; tokens: number; failed: number; elapsedMs: number};
 

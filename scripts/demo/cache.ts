@@ -1,6 +1,6 @@
 /** The demo's cache: one account in the keys, fields and layout that MSAL for Python writes. All secrets are made up. */
 
-import type {EntraUser} from '../../test/helpers/entra-server.js';
+import type {EntraUser} from '../../test/helpers/authority/entra-server.js';
 
 export const demoUser: EntraUser = {
 	uid: '00000000-0000-4000-8000-0000000d0e10',

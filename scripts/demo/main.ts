@@ -13,7 +13,7 @@ import process from 'node:process';
 import {fileURLToPath} from 'node:url';
 import {parseArgs, promisify, styleText} from 'node:util';
 import {maskUserName} from '../../dist/lookup/account-errors.js';
-import {type EntraServer, type RecordedRequest, startEntraServer} from '../../test/helpers/entra-server.js';
+import {type EntraServer, type RecordedRequest, startEntraServer} from '../../test/helpers/authority/entra-server.js';
 import {demoCache, demoRefreshToken, demoUser} from './cache.js';
 import type {
 	Step, Variant, VariantJob, VariantReport,

@@ -52,7 +52,7 @@ export async function installPackagesOfDebian(signOf) {
 
 /** The packages for the tests, by purpose. */
 export function testPackages() {
-	const groups = JSON.parse(fs.readFileSync(fromRoot('test', 'helpers', 'debian-packages.json'), 'utf8'));
+	const groups = JSON.parse(fs.readFileSync(fromRoot('test', 'helpers', 'keyring', 'debian-packages.json'), 'utf8'));
 	return [...new Set(Object.values(groups).flatMap(group => Array.isArray(group) ? group : group.packages ?? []))];
 }
 

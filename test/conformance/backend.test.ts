@@ -11,11 +11,11 @@ import {inspect, isDeepStrictEqual, promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
-import {backends, toAnswer} from '../helpers/backends.js';
+import {backends, toAnswer} from '../helpers/caches/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,
-} from '../helpers/cache-builder.js';
-import {askOracle, differenceOf} from '../helpers/oracle.js';
+} from '../helpers/caches/cache-builder.js';
+import {askOracle, differenceOf} from '../helpers/caches/oracle.js';
 
 const run = promisify(execFile);
 const nowSec = 1_800_000_000;

@@ -5,10 +5,10 @@ import {mock} from 'node:test';
 import test, {type ExecutionContext} from 'ava';
 import type {CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
-import * as faults from '../helpers/entra-faults.js';
+import * as faults from '../helpers/authority/entra-faults.js';
 import {
 	type Behaviour, type EntraServerOptions, sendJson, startEntraServer,
-} from '../helpers/entra-server.js';
+} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

@@ -5,11 +5,11 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {mock} from 'node:test';
 import test, {type ExecutionContext} from 'ava';
 import {TokenClient} from '../../dist/grant/token-endpoint.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {LockProcess} from '../helpers/lock-process.js';
+import {LockProcess} from '../helpers/locks/lock-process.js';
 
 async function server(t: ExecutionContext) {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});

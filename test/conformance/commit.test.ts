@@ -13,7 +13,7 @@ import type {
 	CacheBackend, CacheChange, CommitRequest, CommitResult,
 } from '../../dist/backend/backend.js';
 import {StoreError} from '../../dist/errors.js';
-import {backends, native} from '../helpers/backends.js';
+import {backends, native} from '../helpers/caches/backends.js';
 import {until} from '../helpers/until.js';
 
 const {errno} = constants;

@@ -10,7 +10,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {CredentialUnavailableError} from '../../dist/errors.js';
 import {SharedTokenCacheCredential} from '../../dist/index.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

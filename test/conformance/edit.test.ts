@@ -9,12 +9,12 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheBackend, CacheChange, RecordEdit} from '../../dist/backend/backend.js';
 import {StoreError} from '../../dist/errors.js';
-import {backends, native} from '../helpers/backends.js';
+import {backends, native} from '../helpers/caches/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,
-} from '../helpers/cache-builder.js';
-import {isRepeatable, randomCase} from '../helpers/edit-cases.js';
-import {applyChange, differenceOfJson, type EditedRoot} from '../helpers/edit-oracle.js';
+} from '../helpers/caches/cache-builder.js';
+import {isRepeatable, randomCase} from '../helpers/caches/edit-cases.js';
+import {applyChange, differenceOfJson, type EditedRoot} from '../helpers/caches/edit-oracle.js';
 
 type Answer = {code: string} | {outcome: string; bytes?: Buffer};
 

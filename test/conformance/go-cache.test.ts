@@ -11,7 +11,7 @@ import {
 } from '../helpers/home.js';
 import {
 	debianPython, type Lack, lackOfAddon, peersFolder, testWhere,
-} from '../helpers/peers.js';
+} from '../helpers/peers/peers.js';
 
 const cache = JSON.stringify(cacheOf({
 	accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh')], accessTokens: [accessTokenRecord(ann, 'FAKE-go', 3600)],

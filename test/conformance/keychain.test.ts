@@ -9,7 +9,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
 import {cacheSources} from '../../dist/cache/locations/index.js';
-import {testWhere} from '../helpers/peers.js';
+import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 testWhere(test, [missingObjects()], 'items: read, written in place, raced, asked about, out of memory; no object leaks', t => {

@@ -8,9 +8,9 @@ import test, {type ExecutionContext} from 'ava';
 import type {CacheSlice, CommitRequest, CommitResult} from '../../dist/backend/backend.js';
 import {
 	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
-} from '../helpers/keyring-items.js';
-import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring.js';
-import {askStore, askStoreOnce} from '../helpers/store-child.js';
+} from '../helpers/keyring/keyring-items.js';
+import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
 
 const missing = missingKeyring();
 const keyringTest = missing ? test.skip : test;

@@ -8,9 +8,9 @@ import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import type {CacheSource} from '../../dist/cache/locations/index.js';
-import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring.js';
-import {testWhere} from '../helpers/peers.js';
+import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {testWhere} from '../helpers/peers/peers.js';
 
 testWhere(test, [missingKeyring()], 'an item of a keyring is written, and its lock\'s directory made, if it is there; if not, nothing is made', async t => {
 	const keyring = await startKeyring();

@@ -9,7 +9,7 @@ import test from 'ava';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
 import {type CacheSource, plaintextFile} from '../../dist/cache/locations/index.js';
-import {backends} from '../helpers/backends.js';
+import {backends} from '../helpers/caches/backends.js';
 
 const change = {
 	edits: [{

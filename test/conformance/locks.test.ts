@@ -11,8 +11,8 @@ import {promisify} from 'node:util';
 import test from 'ava';
 import type {CacheBackend} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
-import {backends} from '../helpers/backends.js';
-import {lockDirectory, LockProcess} from '../helpers/lock-process.js';
+import {backends} from '../helpers/caches/backends.js';
+import {lockDirectory, LockProcess} from '../helpers/locks/lock-process.js';
 
 /** A user who owns nothing here. */
 const nobody = 65_534;

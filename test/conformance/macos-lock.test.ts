@@ -8,7 +8,7 @@ import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import {testWhere} from '../helpers/peers.js';
+import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 testWhere(test, [missingObjects()], 'flock alone: whoever creates exclusively or uses flock is kept out, the dead are not waited for', t => {

@@ -7,7 +7,7 @@ import {join} from 'node:path';
 import process from 'node:process';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {testWhere} from '../helpers/peers.js';
+import {testWhere} from '../helpers/peers/peers.js';
 import {missingObjects} from '../torture/native-program.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));

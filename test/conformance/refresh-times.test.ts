@@ -3,7 +3,7 @@
 import {mock} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

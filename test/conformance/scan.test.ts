@@ -2,8 +2,8 @@
 
 import test, {type ExecutionContext} from 'ava';
 import {type CacheQuery, type CacheSlice, maxAccountsWithSecrets} from '../../dist/backend/backend.js';
-import {backends, scan} from '../helpers/backends.js';
-import {askOracle, differenceOf} from '../helpers/oracle.js';
+import {backends, scan} from '../helpers/caches/backends.js';
+import {askOracle, differenceOf} from '../helpers/caches/oracle.js';
 
 const environment = 'login.microsoftonline.com';
 const query: CacheQuery = {environments: [environment, 'login.windows.net'], clientId: 'client-1', nowSec: 1000};

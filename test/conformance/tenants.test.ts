@@ -2,8 +2,8 @@
 
 import test, {type ExecutionContext} from 'ava';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import * as faults from '../helpers/entra-faults.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, publicCloud, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

@@ -10,14 +10,14 @@ import {dirname, join} from 'node:path';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
-import {startEntraServer} from '../helpers/entra-server.js';
-import {environmentOfServer} from '../helpers/fleet.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
+import {environmentOfServer} from '../helpers/processes/fleet.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 import {
 	type Lack, lackOfAddon, lackOfPackage, testWhere,
-} from '../helpers/peers.js';
+} from '../helpers/peers/peers.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));

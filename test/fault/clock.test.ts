@@ -3,8 +3,8 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import type {AuthenticationError} from '../../dist/errors.js';
-import * as faults from '../helpers/entra-faults.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

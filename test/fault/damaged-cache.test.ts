@@ -2,11 +2,11 @@
 
 import test, {type ExecutionContext} from 'ava';
 import type {CacheQuery} from '../../dist/backend/backend.js';
-import {backends, scan} from '../helpers/backends.js';
+import {backends, scan} from '../helpers/caches/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,
-} from '../helpers/cache-builder.js';
-import {askOracle, differenceOf, type OracleAnswer} from '../helpers/oracle.js';
+} from '../helpers/caches/cache-builder.js';
+import {askOracle, differenceOf, type OracleAnswer} from '../helpers/caches/oracle.js';
 
 const nowSec = 1_800_000_000;
 const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};

@@ -10,18 +10,18 @@ import {basename, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import {answerAsUsual, type EntraServer, startEntraServer} from '../helpers/entra-server.js';
-import {environmentOfServer, FleetProcess} from '../helpers/fleet.js';
+import {answerAsUsual, type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
+import {environmentOfServer, FleetProcess} from '../helpers/processes/fleet.js';
 import {
 	ann, accountRecord, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {testWhere} from '../helpers/peers.js';
+import {testWhere} from '../helpers/peers/peers.js';
 
 const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
 
 const runFile = promisify(execFile);
-const program = fileURLToPath(new URL('../helpers/commit-program.mjs', import.meta.url));
-const faultsSource = fileURLToPath(new URL('../helpers/io-faults.c', import.meta.url));
+const program = fileURLToPath(new URL('../helpers/processes/commit-program.mjs', import.meta.url));
+const faultsSource = fileURLToPath(new URL('../helpers/system-faults/io-faults.c', import.meta.url));
 const {errno} = constants;
 const nobody = 65_534;
 

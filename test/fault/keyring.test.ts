@@ -9,9 +9,9 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
-import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring.js';
-import {askStore, askStoreOnce} from '../helpers/store-child.js';
+import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
+import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);

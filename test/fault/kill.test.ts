@@ -7,7 +7,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test from 'ava';
-import {native} from '../helpers/backends.js';
+import {native} from '../helpers/caches/backends.js';
 import {killWriters, leftBeside, pairCache} from '../torture/kills.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 

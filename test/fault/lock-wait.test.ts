@@ -9,14 +9,14 @@ import test, {type ExecutionContext} from 'ava';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/cache/locations/index.js';
-import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
-import {environmentOfServer, FleetProcess, nameTokens} from '../helpers/fleet.js';
+import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
+import {environmentOfServer, FleetProcess, nameTokens} from '../helpers/processes/fleet.js';
 import {
 	accountRecord, ann, cacheOf, type CacheSections, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {LockProcess, within} from '../helpers/lock-process.js';
-import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
-import {storage} from '../helpers/written-cache.js';
+import {LockProcess, within} from '../helpers/locks/lock-process.js';
+import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
+import {storage} from '../helpers/peers/written-cache.js';
 import {until} from '../helpers/until.js';
 
 const run = promisify(execFile);

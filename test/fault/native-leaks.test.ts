@@ -5,7 +5,7 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import {testWhere} from '../helpers/peers.js';
+import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 function lackOfValgrind(): string | undefined {

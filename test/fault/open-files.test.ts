@@ -8,16 +8,16 @@ import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import {startEntraServer} from '../helpers/entra-server.js';
-import {environmentOfServer} from '../helpers/fleet.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
+import {environmentOfServer} from '../helpers/processes/fleet.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, TestHome,
 } from '../helpers/home.js';
-import {lackOfAddon, testWhere} from '../helpers/peers.js';
+import {lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 
 const run = promisify(execFile);
 const {errno} = constants;
-const program = fileURLToPath(new URL('../helpers/open-files-program.mjs', import.meta.url));
+const program = fileURLToPath(new URL('../helpers/processes/open-files-program.mjs', import.meta.url));
 const refreshToken = 'FAKE-refresh-ann';
 const cachedScope = 'cached/.default';
 const otherScope = 'other/.default';

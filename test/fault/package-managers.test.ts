@@ -11,7 +11,7 @@ import {tmpdir} from 'node:os';
 import {delimiter, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {lackOfAddon, lackOfPackageManager, testWhere} from '../helpers/peers.js';
+import {lackOfAddon, lackOfPackageManager, testWhere} from '../helpers/peers/peers.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const packages = join(root, 'test', 'package-managers');

@@ -7,12 +7,12 @@ import {type AddressInfo, createServer} from 'node:net';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import * as faults from '../helpers/entra-faults.js';
-import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {LockProcess} from '../helpers/lock-process.js';
+import {LockProcess} from '../helpers/locks/lock-process.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);

@@ -7,8 +7,8 @@ import {type AddressInfo, connect, createServer as createTcpServer} from 'node:n
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
-import {loopbackDispatcher} from '../helpers/dispatcher.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

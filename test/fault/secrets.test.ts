@@ -5,8 +5,8 @@ import {inspect} from 'node:util';
 import test from 'ava';
 import {interceptors} from 'undici';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
-import * as faults from '../helpers/entra-faults.js';
-import {type Behaviour, startEntraServer} from '../helpers/entra-server.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {type Behaviour, startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

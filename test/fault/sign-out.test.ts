@@ -5,7 +5,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
 import type {CredentialUnavailableError, ErrorCode} from '../../dist/errors.js';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

@@ -4,11 +4,11 @@ import test, {type ExecutionContext} from 'ava';
 import {interceptors} from 'undici';
 import type {AuthenticationError, CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import {loopbackDispatcher} from '../helpers/dispatcher.js';
-import * as faults from '../helpers/entra-faults.js';
+import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
+import * as faults from '../helpers/authority/entra-faults.js';
 import {
 	type Behaviour, type EntraServer, type EntraServerOptions, startEntraServer,
-} from '../helpers/entra-server.js';
+} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';

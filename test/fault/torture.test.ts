@@ -4,7 +4,7 @@ import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
+import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 import {type MixedPlan, torture} from '../torture/mixed.js';
 
 async function run(t: ExecutionContext, plan: Omit<MixedPlan, 'path'>) {

@@ -4,7 +4,7 @@ import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import {checkWine, compile, Wine} from '../../scripts/testing/wine.mjs';
-import {type Lack, testWhere} from '../helpers/peers.js';
+import {type Lack, testWhere} from '../helpers/peers/peers.js';
 
 function lackOfWine(): Lack {
 	try {
@@ -19,7 +19,7 @@ testWhere(test, [lackOfWine()], 'a program whose first thread is gone is ended, 
 	const wine = await Wine.start();
 	t.teardown(async () => wine.end());
 	const program = join(wine.folder, 'headless.exe');
-	await compile(['-std=c++17', '-static', '-o', program, fileURLToPath(new URL('../helpers/headless-win.cc', import.meta.url))]);
+	await compile(['-std=c++17', '-static', '-o', program, fileURLToPath(new URL('../helpers/system-faults/headless-win.cc', import.meta.url))]);
 	const {exitCode, stdout, headless} = await wine.run([program], {timeoutMs: 90_000});
 	t.deepEqual([exitCode, stdout.trim(), headless.length], [0, '0', 1]);
 });

@@ -8,13 +8,13 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
-import {buildCache, builtClientId, builtEnvironment} from '../helpers/cache-builder.js';
-import {native} from '../helpers/backends.js';
-import {itemAttributes, locationOf} from '../helpers/keyring-items.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring.js';
+import {buildCache, builtClientId, builtEnvironment} from '../helpers/caches/cache-builder.js';
+import {native} from '../helpers/caches/backends.js';
+import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const program = (name: string) => fileURLToPath(new URL(`../helpers/${name}`, import.meta.url));
+const program = (name: string) => fileURLToPath(new URL(`../helpers/processes/${name}`, import.meta.url));
 // Large enough that a job lasts some milliseconds.
 const cache = buildCache({accounts: 20, tokensPerAccount: 60}).text;
 const missing = missingKeyring();

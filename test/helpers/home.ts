@@ -11,8 +11,8 @@ import {dirname, join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {SharedTokenCacheCredential} from '../../dist/index.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import {loopbackDispatcher} from './dispatcher.js';
-import type {EntraServer, EntraUser} from './entra-server.js';
+import {loopbackDispatcher} from './authority/dispatcher.js';
+import type {EntraServer, EntraUser} from './authority/entra-server.js';
 
 for (const name of Object.keys(process.env)) {
 	if (/^(?:AZURE_|XDG_|DBUS_|HTTPS?_PROXY|https?_proxy)/.test(name)) {

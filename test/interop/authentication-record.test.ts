@@ -3,11 +3,11 @@
 import {createRequire} from 'node:module';
 import test from 'ava';
 import type {AuthenticationRecord} from '../../dist/types.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accountRecord, ann, bob, cacheOf, clientId, homeAccountId, publicCloud, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {lackOf, peersFolder, testWhere} from '../helpers/peers.js';
+import {lackOf, peersFolder, testWhere} from '../helpers/peers/peers.js';
 
 /** The part of `@azure/identity` that is used. */
 type Identity = {

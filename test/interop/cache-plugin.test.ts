@@ -12,17 +12,17 @@ import test, {type ExecutionContext} from 'ava';
 import {type CachePlugin, createCachePlugin, type CachePluginOptions} from '../../dist/cache-api/msal-node-plugin.js';
 import {
 	type EntraServer, type EntraServerOptions, type EntraUser, startEntraServer,
-} from '../helpers/entra-server.js';
+} from '../helpers/authority/entra-server.js';
 import {ann, bob, TestHome} from '../helpers/home.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring.js';
-import {LockProcess} from '../helpers/lock-process.js';
-import {MsalApp} from '../helpers/msal-app.js';
-import {MsalProcess} from '../helpers/msal-process.js';
-import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
-import {readInProcess} from '../helpers/reader.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {LockProcess} from '../helpers/locks/lock-process.js';
+import {MsalApp} from '../helpers/peers/msal-app.js';
+import {MsalProcess} from '../helpers/peers/msal-process.js';
+import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
+import {readInProcess} from '../helpers/processes/reader.js';
 import {
 	environmentOf, namer, query, storage, vault,
-} from '../helpers/written-cache.js';
+} from '../helpers/peers/written-cache.js';
 
 const variants = ['native', 'pure'] as const;
 type Variant = typeof variants[number];

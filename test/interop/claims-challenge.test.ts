@@ -6,13 +6,13 @@ import {createRequire} from 'node:module';
 import type {AddressInfo} from 'node:net';
 import type {TokenCredential} from '@azure/core-auth';
 import test, {type ExecutionContext} from 'ava';
-import {makeServerCertificate} from '../helpers/certificates.js';
-import * as faults from '../helpers/entra-faults.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {makeServerCertificate} from '../helpers/authority/certificates.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {lackOf, peersFolder, testWhere} from '../helpers/peers.js';
+import {lackOf, peersFolder, testWhere} from '../helpers/peers/peers.js';
 
 /** The parts of `@azure/core-rest-pipeline` and `@azure/core-client` that are used. */
 type Pipeline = {addPolicy(policy: object): void; sendRequest(client: object, request: object): Promise<{status: number; bodyAsText: string}>};

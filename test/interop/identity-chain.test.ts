@@ -5,12 +5,12 @@ import type {AccessToken, GetTokenOptions, TokenCredential} from '@azure/core-au
 import test, {type ExecutionContext} from 'ava';
 import type {AuthenticationError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import * as faults from '../helpers/entra-faults.js';
-import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {lackOf, peersFolder, testWhere} from '../helpers/peers.js';
+import {lackOf, peersFolder, testWhere} from '../helpers/peers/peers.js';
 
 /** The part of `@azure/identity` that is used. */
 type Identity = {

@@ -7,15 +7,15 @@ import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {TestHome} from '../helpers/home.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
 import {
 	type Lack, lackOf, lackOfAddon, testWhere,
-} from '../helpers/peers.js';
-import {readInProcess} from '../helpers/reader.js';
-import {signIn, type Writer} from '../helpers/sign-in.js';
+} from '../helpers/peers/peers.js';
+import {readInProcess} from '../helpers/processes/reader.js';
+import {signIn, type Writer} from '../helpers/peers/sign-in.js';
 import {
 	checkRecords, customsOf, type Environment, environmentOf, namer, nameTokens, query, startServer, storage, vault, writeAndRead,
-} from '../helpers/written-cache.js';
+} from '../helpers/peers/written-cache.js';
 
 const lacks = (writer: Writer): Lack[] => [
 	lackOf(writer === 'msal-python' ? 'msal-python-keyring' : writer),

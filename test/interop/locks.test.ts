@@ -10,11 +10,11 @@ import {join} from 'node:path';
 import test from 'ava';
 import type {CacheBackend} from '../../dist/backend/backend.js';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
-import {backends, native} from '../helpers/backends.js';
+import {backends, native} from '../helpers/caches/backends.js';
 import {
 	lockDirectory, LockProcess, lockWithin, type PeerLock, within,
-} from '../helpers/lock-process.js';
-import {lackOf, testWhere} from '../helpers/peers.js';
+} from '../helpers/locks/lock-process.js';
+import {lackOf, testWhere} from '../helpers/peers/peers.js';
 
 type Peer = {
 	kind: PeerLock;

@@ -2,7 +2,7 @@
 
 import test from 'ava';
 import {disagreements} from '../differential/comparison.js';
-import {lackOf, testWhere} from '../helpers/peers.js';
+import {lackOf, testWhere} from '../helpers/peers/peers.js';
 
 testWhere(test, [lackOf('msal-node')], 'acquireTokenSilent and getToken find the same token in 300 random caches, or differ by a named rule', async t => {
 	const {MsalNodeComparison} = await import('../differential/msal-node/comparison.js');

@@ -9,20 +9,20 @@ import {
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
-import * as faults from '../helpers/entra-faults.js';
-import {type EntraServer, type EntraServerOptions, startEntraServer} from '../helpers/entra-server.js';
+import * as faults from '../helpers/authority/entra-faults.js';
+import {type EntraServer, type EntraServerOptions, startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	environmentOfServer, FleetProcess, type FleetToken, holdAnswer, lackOfWrongClocks, leaseHolders, nameTokens, wrongClock,
-} from '../helpers/fleet.js';
+} from '../helpers/processes/fleet.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, type CacheSections, nowSec, refreshTokenRecord, TestHome,
 } from '../helpers/home.js';
-import {itemAttributes} from '../helpers/keyring-items.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring.js';
-import {lackOfAddon, testWhere} from '../helpers/peers.js';
-import {readInProcess} from '../helpers/reader.js';
+import {itemAttributes} from '../helpers/keyring/keyring-items.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {lackOfAddon, testWhere} from '../helpers/peers/peers.js';
+import {readInProcess} from '../helpers/processes/reader.js';
 import {until} from '../helpers/until.js';
-import {query, storage, vault} from '../helpers/written-cache.js';
+import {query, storage, vault} from '../helpers/peers/written-cache.js';
 
 const refreshToken = 'FAKE-refresh-ann';
 const readOnly = {tokenCachePersistenceOptions: {readOnly: true}};

@@ -7,12 +7,12 @@ import {statSync} from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
 import {TestHome} from '../helpers/home.js';
-import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
-import {readInProcess} from '../helpers/reader.js';
-import {signIn} from '../helpers/sign-in.js';
+import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
+import {readInProcess} from '../helpers/processes/reader.js';
+import {signIn} from '../helpers/peers/sign-in.js';
 import {
 	checkRecords, customsOf, environmentOf, namer, nameTokens, query, startServer, storage, vault, writeAndRead,
-} from '../helpers/written-cache.js';
+} from '../helpers/peers/written-cache.js';
 
 for (const customs of customsOf) {
 	const {writer} = customs;

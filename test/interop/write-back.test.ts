@@ -9,19 +9,19 @@ import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
 import type {SharedTokenCacheCredential} from '../../dist/index.js';
-import {type EntraServer, startEntraServer} from '../helpers/entra-server.js';
-import {holdAnswer} from '../helpers/fleet.js';
+import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
+import {holdAnswer} from '../helpers/processes/fleet.js';
 import {
 	ann, bob, type CacheSections, homeAccountId, TestHome,
 } from '../helpers/home.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring.js';
-import {MsalProcess} from '../helpers/msal-process.js';
-import {lackOf, lackOfAddon, testWhere} from '../helpers/peers.js';
-import {PythonProcess} from '../helpers/python-process.js';
-import {readInProcess} from '../helpers/reader.js';
+import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {MsalProcess} from '../helpers/peers/msal-process.js';
+import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
+import {PythonProcess} from '../helpers/peers/python-process.js';
+import {readInProcess} from '../helpers/processes/reader.js';
 import {
 	environmentOf, namer, nameTokens, query, storage, vault,
-} from '../helpers/written-cache.js';
+} from '../helpers/peers/written-cache.js';
 import {until} from '../helpers/until.js';
 
 const scopeOf = (name: string) => `https://${name}.example/.default`;

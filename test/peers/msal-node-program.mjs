@@ -15,7 +15,7 @@ const next = async () => {
 	return done ? undefined : JSON.parse(value);
 };
 
-/** @type {import('../helpers/msal-process.js').MsalJob} */
+/** @type {import('../helpers/peers/msal-process.js').MsalJob} */
 const {plugin, cachePath, options, server, clientId, authority} = await next();
 const network = loopbackNetwork(server);
 const app = new PublicClientApplication({

@@ -1,7 +1,7 @@
 """An application of MSAL for Python with its extensions, in a process of its own.
 
 Its first line on standard input is a job, each further one a command; each is answered by one line. All lines are JSON.
-test/helpers/python-process.ts says what they are.
+test/helpers/peers/python-process.ts says what they are.
 """
 
 import json

@@ -16,7 +16,7 @@ import test from 'ava';
 import {compilerFlags, linkerFlags} from '../../scripts/release/native-flags.mjs';
 import {examine} from '../../scripts/release/prebuild-rules.mjs';
 import {prebuildOf, targets} from '../../scripts/release/targets.mjs';
-import {type Lack, testWhere} from '../helpers/peers.js';
+import {type Lack, testWhere} from '../helpers/peers/peers.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));

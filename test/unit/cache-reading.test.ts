@@ -13,9 +13,9 @@ import {SharedCache} from '../../dist/cache/shared-cache.js';
 import {StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/cache/locations/index.js';
 import {type Reading, settle, tornReadPausesMs} from '../../dist/cache/torn-read.js';
-import {backends} from '../helpers/backends.js';
+import {backends} from '../helpers/caches/backends.js';
 import {accountRecord, ann, cacheOf} from '../helpers/home.js';
-import {query} from '../helpers/written-cache.js';
+import {query} from '../helpers/peers/written-cache.js';
 
 const longAgoSec = 1_000_000_000;
 const rounds = 400;

@@ -9,7 +9,7 @@ import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {
 	ann, type CacheSections, clientId, homeAccountId, publicCloud, scope,
 } from '../helpers/home.js';
-import {query} from '../helpers/written-cache.js';
+import {query} from '../helpers/peers/written-cache.js';
 
 const {environments} = query;
 const hostAlias = 'login.windows.net';

@@ -8,10 +8,10 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {buildCache, cacheSizes} from '../helpers/cache-builder.js';
-import {lackOfAddon, testWhere} from '../helpers/peers.js';
+import {buildCache, cacheSizes} from '../helpers/caches/cache-builder.js';
+import {lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 
-const program = fileURLToPath(new URL('../helpers/hit-program.mjs', import.meta.url));
+const program = fileURLToPath(new URL('../helpers/processes/hit-program.mjs', import.meta.url));
 
 /**
  * What the engine's memory management does whatever the program is: pages are asked for and given back, its threads are woken and

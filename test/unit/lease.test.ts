@@ -10,8 +10,8 @@ import {StoreError} from '../../dist/errors.js';
 import {
 	Lease, type LeaseOptions, leasePath, takeLease,
 } from '../../dist/grant/machine-lease.js';
-import {backends, native} from '../helpers/backends.js';
-import {lockDirectory, LockProcess, within} from '../helpers/lock-process.js';
+import {backends, native} from '../helpers/caches/backends.js';
+import {lockDirectory, LockProcess, within} from '../helpers/locks/lock-process.js';
 import {until} from '../helpers/until.js';
 
 const tryLock: LeaseOptions['tryLock'] = async paths => native.tryLock(paths);

@@ -5,7 +5,7 @@ import {readdirSync, utimesSync, writeFileSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import test, {type ExecutionContext} from 'ava';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
-import {lockDirectory} from '../helpers/lock-process.js';
+import {lockDirectory} from '../helpers/locks/lock-process.js';
 
 /** Holds up the first call that creates a file whose name ends so, until what is returned is called. */
 function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<void>; letGo: () => void} {

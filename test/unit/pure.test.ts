@@ -10,7 +10,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {CacheQuery} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
-import {buildCache, builtClientId, builtEnvironment} from '../helpers/cache-builder.js';
+import {buildCache, builtClientId, builtEnvironment} from '../helpers/caches/cache-builder.js';
 
 const nowSec = 1_800_000_000;
 const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};

@@ -8,11 +8,11 @@ import {release, tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
-import {lackOfAddon, testWhere} from '../helpers/peers.js';
+import {lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 
-const program = fileURLToPath(new URL('../helpers/thread-program.mjs', import.meta.url));
-const slowOpenSource = fileURLToPath(new URL('../helpers/slow-open.c', import.meta.url));
-const sandboxSource = fileURLToPath(new URL('../helpers/without-openat2.c', import.meta.url));
+const program = fileURLToPath(new URL('../helpers/processes/thread-program.mjs', import.meta.url));
+const slowOpenSource = fileURLToPath(new URL('../helpers/system-faults/slow-open.c', import.meta.url));
+const sandboxSource = fileURLToPath(new URL('../helpers/system-faults/without-openat2.c', import.meta.url));
 
 type Reading = {threads: number; sizeBytes: number | null};
 

@@ -14,11 +14,11 @@ import {StoreError} from '../../dist/errors.js';
 import type {Grant} from '../../dist/grant/grant-edits.js';
 import {plaintextFile} from '../../dist/cache/locations/index.js';
 import {WriteBack} from '../../dist/grant/write-back.js';
-import {backends, native} from '../helpers/backends.js';
+import {backends, native} from '../helpers/caches/backends.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, type CacheSections, clientId, homeAccountId, nowSec, publicCloud, refreshTokenRecord, scope,
 } from '../helpers/home.js';
-import {query} from '../helpers/written-cache.js';
+import {query} from '../helpers/peers/written-cache.js';
 
 function grantOf(rest: Partial<Grant> = {}): Grant {
 	return {

@@ -11,9 +11,9 @@ import process from 'node:process';
 import test, {type ExecutionContext} from 'ava';
 import {SharedTokenCache, SharedTokenCacheCredential} from '../../dist/index.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import {native} from '../helpers/backends.js';
-import {loopbackDispatcher} from '../helpers/dispatcher.js';
-import {startEntraServer} from '../helpers/entra-server.js';
+import {native} from '../helpers/caches/backends.js';
+import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
+import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, type CacheSections, cacheOf, clientId, homeAccountId, publicCloud, refreshTokenRecord, scope,
 } from '../helpers/home.js';

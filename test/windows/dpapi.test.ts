@@ -15,10 +15,10 @@ import type {StoreError} from '../../dist/errors.js';
 import type {CacheSource} from '../../dist/cache/locations/index.js';
 import {stampOf} from '../../dist/backend/js/cache-file.js';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
-import {backends, native} from '../helpers/backends.js';
+import {backends, native} from '../helpers/caches/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes,
-} from '../helpers/cache-builder.js';
+} from '../helpers/caches/cache-builder.js';
 
 const nowSec = 1_800_000_000;
 /** What shares with nobody. Source: UV_FS_O_EXLOCK of libuv's uv/win.h. */

@@ -7,8 +7,8 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import process from 'node:process';
 import test from 'ava';
-import {backends, native} from '../helpers/backends.js';
-import {lockDirectory, LockProcess, lockWithin} from '../helpers/lock-process.js';
+import {backends, native} from '../helpers/caches/backends.js';
+import {lockDirectory, LockProcess, lockWithin} from '../helpers/locks/lock-process.js';
 import {until} from '../helpers/until.js';
 
 function codeOf(attempt: () => unknown): string {

@@ -9,9 +9,9 @@ import {join} from 'node:path';
 import process from 'node:process';
 import type {Agent} from 'undici';
 import {SharedTokenCacheCredential} from '../../../dist/index.js';
-import {loopbackDispatcher} from '../../helpers/dispatcher.js';
-import {type EntraServer, startEntraServer} from '../../helpers/entra-server.js';
-import {peersFolder} from '../../helpers/peers.js';
+import {loopbackDispatcher} from '../../helpers/authority/dispatcher.js';
+import {type EntraServer, startEntraServer} from '../../helpers/authority/entra-server.js';
+import {peersFolder} from '../../helpers/peers/peers.js';
 import {loopbackNetwork} from '../../peers/loopback-network.mjs';
 import type * as msal from '../../peers/node_modules/@azure/msal-node/types/index.js';
 import {

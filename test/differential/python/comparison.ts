@@ -12,15 +12,15 @@ import {createInterface} from 'node:readline';
 import {fileURLToPath} from 'node:url';
 import type {Agent} from 'undici';
 import {SharedTokenCacheCredential, type SharedTokenCacheCredentialOptions} from '../../../dist/index.js';
-import {loopbackDispatcher} from '../../helpers/dispatcher.js';
-import {clientInfo} from '../../helpers/entra-answers.js';
+import {loopbackDispatcher} from '../../helpers/authority/dispatcher.js';
+import {clientInfo} from '../../helpers/authority/entra-answers.js';
 import {
 	body, changedGrant, grantWithout, html, interactionRequired, invalidGrant, invalidJson, oauthError,
-} from '../../helpers/entra-faults.js';
+} from '../../helpers/authority/entra-faults.js';
 import {
 	type Behaviour, type EntraServer, type JsonObject, startEntraServer,
-} from '../../helpers/entra-server.js';
-import {debianPython} from '../../helpers/peers.js';
+} from '../../helpers/authority/entra-server.js';
+import {debianPython} from '../../helpers/peers/peers.js';
 import {
 	cacheText, chinaHosts, governmentHosts, publicHosts, unknownHost,
 } from '../caches.js';

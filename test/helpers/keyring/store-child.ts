@@ -5,7 +5,7 @@ import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import type {
 	CacheSlice, CommitRequest, CommitResult, StoreLocation,
-} from '../../dist/backend/backend.js';
+} from '../../../dist/backend/backend.js';
 
 export type StoreJob = {
 	call: 'probe' | 'query' | 'stamp' | 'commit';

@@ -4,7 +4,7 @@
  * beyond it.
  */
 
-import type {CacheChange, RecordEdit} from '../../dist/backend/backend.js';
+import type {CacheChange, RecordEdit} from '../../../dist/backend/backend.js';
 
 type Fields = Record<string, unknown>;
 

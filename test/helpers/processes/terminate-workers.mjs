@@ -10,7 +10,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Worker} from 'node:worker_threads';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
 
 const {kinds, path: cachePath, location} = JSON.parse(process.argv[2]);
 const inFlight = Object.fromEntries(kinds.map(kind => [kind, 0]));

@@ -5,7 +5,7 @@ import {readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import process from 'node:process';
 
-const {backend, error} = createRequire(import.meta.url)('../../dist/backend/native-backend.js').loadNativeBackend();
+const {backend, error} = createRequire(import.meta.url)('../../../dist/backend/native-backend.js').loadNativeBackend();
 if (!backend) {
 	throw error;
 }

@@ -7,8 +7,8 @@ import {readFile, writeFile} from 'node:fs/promises';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {isMainThread, Worker, workerData} from 'node:worker_threads';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {pureBackend} from '../../../dist/backend/js/js-backend.js';
 
 if (isMainThread) {
 	const [kind, path, counter, threads, times] = process.argv.slice(2);

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
 import type {ExecutionContext} from 'ava';
-import {clientId, publicCloud} from './home.js';
+import {clientId, publicCloud} from '../home.js';
 import {debianPython, peersFolder} from './peers.js';
 
 export type PythonJob = {

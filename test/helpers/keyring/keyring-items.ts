@@ -4,8 +4,8 @@
  * `test/interop`.
  */
 
-import type {StoreLocation} from '../../dist/backend/backend.js';
-import {cacheSources} from '../../dist/cache/locations/index.js';
+import type {StoreLocation} from '../../../dist/backend/backend.js';
+import {cacheSources} from '../../../dist/cache/locations/index.js';
 import type {ItemAttributes} from './keyring.js';
 
 export type ItemKind = 'dotnet' | 'java' | 'python' | 'keytar';

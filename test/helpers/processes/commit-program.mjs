@@ -5,8 +5,8 @@
 
 import path from 'node:path';
 import process from 'node:process';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {pureBackend} from '../../../dist/backend/js/js-backend.js';
 
 const {variant, path: cachePath, uid} = JSON.parse(process.argv[2]);
 const backend = variant === 'native' ? loadNativeBackend().backend : pureBackend;

@@ -3,12 +3,12 @@
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
-import type {CacheSlice} from '../../dist/backend/backend.js';
-import {type EntraServer, startEntraServer} from './entra-server.js';
+import type {CacheSlice} from '../../../dist/backend/backend.js';
+import {type EntraServer, startEntraServer} from '../authority/entra-server.js';
 import {
 	ann, clientId, homeAccountId, type TestHome,
-} from './home.js';
-import {type ReaderJob, type ReaderReport, readInProcess} from './reader.js';
+} from '../home.js';
+import {type ReaderJob, type ReaderReport, readInProcess} from '../processes/reader.js';
 import {signIn, type Writer} from './sign-in.js';
 
 /** How the libraries differ in what they write. */

@@ -3,7 +3,7 @@
  * `CacheQuery`. It shares no code with the readers, so that they can be held against it.
  */
 
-import type {CacheQuery} from '../../dist/backend/backend.js';
+import type {CacheQuery} from '../../../dist/backend/backend.js';
 
 /** A slice without its stamp, or the code of the refusal. Entries are sorted, for order is not part of the answer. */
 export type OracleAnswer = {code: string} | {sizeBytes: number; accounts: unknown[]; refreshTokens: unknown[]; accessTokens: unknown[]; appMetadata: unknown[]};

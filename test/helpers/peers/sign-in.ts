@@ -1,9 +1,9 @@
 /** Has a real library sign a user in at the embedded endpoint and write its cache. */
 
 import {join} from 'node:path';
-import {clientId, publicCloud} from './home.js';
+import {clientId, publicCloud} from '../home.js';
+import {runProgram} from '../processes/run-program.js';
 import {debianPython, peersFolder} from './peers.js';
-import {runProgram} from './run-program.js';
 
 export type Writer = 'msal-node' | 'msal-python';
 

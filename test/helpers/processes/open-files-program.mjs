@@ -8,7 +8,7 @@ import {createRequire} from 'node:module';
 import process from 'node:process';
 
 // A copy for CommonJS loads its parts when they are needed, as an application's does.
-const {SharedTokenCache, SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
+const {SharedTokenCache, SharedTokenCacheCredential} = createRequire(import.meta.url)('../../../dist/index.js');
 const {options, scopes, warmUp} = JSON.parse(process.argv[2]);
 const files = [];
 

@@ -9,8 +9,8 @@ import {readFile, writeFile} from 'node:fs/promises';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {pureBackend} from '../../../dist/backend/js/js-backend.js';
 
 const [variant, path, uid] = process.argv.slice(2);
 const {tryLock} = variant === 'native' ? nativeLocks() : pureBackend;

@@ -6,12 +6,12 @@
 import {text} from 'node:stream/consumers';
 import {homedir} from 'node:os';
 import {join} from 'node:path';
-import type {CacheBackend} from '../../dist/backend/backend.js';
-import {SharedTokenCacheCredential, StoreError} from '../../dist/index.js';
-import {cacheSources} from '../../dist/cache/locations/index.js';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
-import {loopbackDispatcher} from './dispatcher.js';
+import type {CacheBackend} from '../../../dist/backend/backend.js';
+import {SharedTokenCacheCredential, StoreError} from '../../../dist/index.js';
+import {cacheSources} from '../../../dist/cache/locations/index.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {pureBackend} from '../../../dist/backend/js/js-backend.js';
+import {loopbackDispatcher} from '../authority/dispatcher.js';
 import type {
 	ReaderJob, ReaderReport, SourceReport, TokenReport,
 } from './reader.js';

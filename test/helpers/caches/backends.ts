@@ -1,9 +1,9 @@
 /** The backends under test, and their answers in the oracle's form. */
 
-import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend/backend.js';
-import type {StoreError} from '../../dist/errors.js';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import type {CacheBackend, CacheQuery, CacheSlice} from '../../../dist/backend/backend.js';
+import type {StoreError} from '../../../dist/errors.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {pureBackend} from '../../../dist/backend/js/js-backend.js';
 import {type OracleAnswer, sorted} from './oracle.js';
 
 const {backend: nativeBackend, error} = loadNativeBackend();

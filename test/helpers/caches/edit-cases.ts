@@ -3,7 +3,7 @@
  * occurs: white space, escapes, names that come twice, and values of any kind. The same numbers give the same case.
  */
 
-import type {CacheChange, MatchField, RecordEdit} from '../../dist/backend/backend.js';
+import type {CacheChange, MatchField, RecordEdit} from '../../../dist/backend/backend.js';
 
 export type RandomCase = {
 	text: string;

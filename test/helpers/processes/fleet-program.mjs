@@ -7,10 +7,10 @@ import process from 'node:process';
 import {monitorEventLoopDelay} from 'node:perf_hooks';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {SharedTokenCacheCredential} from '../../dist/index.js';
+import {SharedTokenCacheCredential} from '../../../dist/index.js';
 
 // What a grant needs is loaded when it is needed: here before the race, so that none of them is late.
-await Promise.all(['token-endpoint', 'machine-lease', 'write-back'].map(async name => import(`../../dist/grant/${name}.js`)));
+await Promise.all(['token-endpoint', 'machine-lease', 'write-back'].map(async name => import(`../../../dist/grant/${name}.js`)));
 
 const lines = createInterface({input: process.stdin})[Symbol.asyncIterator]();
 const next = async () => {

@@ -10,11 +10,11 @@ import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
-import type {GetTokenOptions, SharedTokenCacheCredentialOptions} from '../../dist/types.js';
-import {type Behaviour, type EntraServer, sendJson} from './entra-server.js';
-import type {TestHome} from './home.js';
-import type {Lack} from './peers.js';
-import {namer} from './written-cache.js';
+import type {GetTokenOptions, SharedTokenCacheCredentialOptions} from '../../../dist/types.js';
+import {type Behaviour, type EntraServer, sendJson} from '../authority/entra-server.js';
+import type {TestHome} from '../home.js';
+import type {Lack} from '../peers/peers.js';
+import {namer} from '../peers/written-cache.js';
 
 export type FleetJob = {
 	options: SharedTokenCacheCredentialOptions;

@@ -8,7 +8,7 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 
-const {loadNativeBackend} = createRequire(import.meta.url)('../../dist/backend/native-backend.js');
+const {loadNativeBackend} = createRequire(import.meta.url)('../../../dist/backend/native-backend.js');
 const {backend, error: loadError} = loadNativeBackend();
 if (!backend) {
 	throw loadError;

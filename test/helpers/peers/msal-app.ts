@@ -2,11 +2,11 @@
 
 import {createRequire} from 'node:module';
 import type {ExecutionContext} from 'ava';
-import type {CachePlugin} from '../../dist/cache-api/msal-node-plugin.js';
-import {loopbackNetwork} from '../peers/loopback-network.mjs';
-import type * as msal from '../peers/node_modules/@azure/msal-node/types/index.js';
-import type {EntraServer} from './entra-server.js';
-import {clientId, publicCloud} from './home.js';
+import type {CachePlugin} from '../../../dist/cache-api/msal-node-plugin.js';
+import {loopbackNetwork} from '../../peers/loopback-network.mjs';
+import type * as msal from '../../peers/node_modules/@azure/msal-node/types/index.js';
+import type {EntraServer} from '../authority/entra-server.js';
+import {clientId, publicCloud} from '../home.js';
 import {peersFolder} from './peers.js';
 
 export class MsalApp {

@@ -10,8 +10,8 @@ import {text} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
-import type {CacheBackend, HeldLock} from '../../dist/backend/backend.js';
-import {debianPython, peersFolder} from './peers.js';
+import type {CacheBackend, HeldLock} from '../../../dist/backend/backend.js';
+import {debianPython, peersFolder} from '../peers/peers.js';
 
 /** Those whose lock is real, or done call by call in `test/peers/hold_lock.py`, which says what each is. */
 export type PeerLock = 'node' | 'python' | 'python-file' | 'go' | 'dotnet' | 'java' | 'flock';

@@ -14,7 +14,7 @@ export type Lack = string | undefined;
 /** Debian's interpreter: the one that Debian's packages are for, whatever comes first on the path. */
 export const debianPython = '/usr/bin/python3';
 
-export const peersFolder = fileURLToPath(new URL('../peers/', import.meta.url));
+export const peersFolder = fileURLToPath(new URL('../../peers/', import.meta.url));
 
 /** `npm test` installs and compiles what it can. */
 const installCommand = 'npm test';
@@ -57,13 +57,13 @@ export function lackOfPackageManager(name: string): Lack {
 
 /** @param folder Below `test`, with a package.json of its own, which `name` is in. */
 export function lackOfPackage(folder: string, name: string): Lack {
-	const manifest = fileURLToPath(new URL(`../${folder}/node_modules/${name}/package.json`, import.meta.url));
+	const manifest = fileURLToPath(new URL(`../../${folder}/node_modules/${name}/package.json`, import.meta.url));
 	return lackUnless(existsSync(manifest), `${name} is not installed in test/${folder}`, installCommand);
 }
 
 /** Whether the addon was built. */
 export function lackOfAddon(): Lack {
-	const addon = fileURLToPath(new URL('../../build/Release/azure_shared_token_cache.node', import.meta.url));
+	const addon = fileURLToPath(new URL('../../../build/Release/azure_shared_token_cache.node', import.meta.url));
 	return lackUnless(existsSync(addon), 'the native addon is not built', 'npm run build');
 }
 

@@ -4,7 +4,7 @@ import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import process from 'node:process';
 
-const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
+const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../../dist/index.js');
 const [scope] = process.argv.slice(2);
 
 // The look at the cache, once a second by default, is no part of a hit, and would fall into some runs and not into others.

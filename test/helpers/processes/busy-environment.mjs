@@ -8,7 +8,7 @@
 import {readFileSync} from 'node:fs';
 import process from 'node:process';
 import {isMainThread, threadId, workerData} from 'node:worker_threads';
-import {loadNativeBackend} from '../../dist/backend/native-backend.js';
+import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
 
 const {kind, path, location = {path}, counters = new SharedArrayBuffer(8), end} = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const counts = new Int32Array(counters);

@@ -1,8 +1,8 @@
 /** Starts the code under test in a process of its own. */
 
 import {fileURLToPath} from 'node:url';
-import type {CacheQuery, CacheSlice} from '../../dist/backend/backend.js';
-import type {GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import type {CacheQuery, CacheSlice} from '../../../dist/backend/backend.js';
+import type {GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions} from '../../../dist/types.js';
 import {runProgram} from './run-program.js';
 
 export type ReaderJob = {

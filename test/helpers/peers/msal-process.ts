@@ -6,8 +6,8 @@ import {join} from 'node:path';
 import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
 import type {ExecutionContext} from 'ava';
-import type {CachePluginOptions} from '../../dist/cache-api/msal-node-plugin.js';
-import {clientId, publicCloud} from './home.js';
+import type {CachePluginOptions} from '../../../dist/cache-api/msal-node-plugin.js';
+import {clientId, publicCloud} from '../home.js';
 import {peersFolder} from './peers.js';
 
 export type MsalJob = {
