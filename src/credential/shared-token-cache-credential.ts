@@ -1,6 +1,6 @@
 /** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
 
-import type {TokenRequest} from './token-acquirer.js';
+import type {TokenRequest} from '../lookup/token-request.js';
 import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
 import {Flight, toAbortError} from '../runtime/single-flight.js';
 import {holding} from '../runtime/keep-alive.js';
@@ -105,11 +105,11 @@ export class SharedTokenCacheCredential {
 	 */
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
-		const {acquisition} = this.#memo;
+		const {acquirer} = this.#memo;
 		try {
 			const {listAccounts} = part(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
 			// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
-			const reading = new Flight(async () => acquisition.readAll(), () => undefined);
+			const reading = new Flight(async () => acquirer.readAll(), () => undefined);
 			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
 		} catch (error) {
 			throw toUnavailable(error);

@@ -4,9 +4,8 @@
  */
 
 import {issueAccessToken} from './access-token.js';
-import {
-	Acquisition, type AcquiredToken, type ReplacedToken, type TokenRequest,
-} from './token-acquirer.js';
+import {TokenAcquirer} from './token-acquirer.js';
+import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {Flight, type WaitOptions} from '../runtime/single-flight.js';
 import {log} from '../runtime/log.js';
 import type {CacheKind} from '../cache/locations/index.js';
@@ -71,7 +70,7 @@ export class TokenMemo {
 	readonly hot: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
 	/** When the cache was last looked at, Unix milliseconds. */
 	checkedMs = 0;
-	readonly acquisition: Acquisition;
+	readonly acquirer: TokenAcquirer;
 	readonly #key: string;
 	readonly #checkIntervalMs: number;
 	/** The same for requests that name a tenant, which are looked up once their arguments are checked. */
@@ -83,7 +82,7 @@ export class TokenMemo {
 	private constructor(key: string, settings: Settings) {
 		this.#key = key;
 		this.#checkIntervalMs = settings.cacheCheckIntervalMs;
-		this.acquisition = new Acquisition(settings, () => {
+		this.acquirer = new TokenAcquirer(settings, () => {
 			this.#forget();
 		});
 	}
@@ -92,7 +91,7 @@ export class TokenMemo {
 	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
 		const token = await this.#flightFor(request).wait(wait).catch((error: unknown) => {
 			// Whose patience is over gets what is there.
-			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquisition.lastResort(request) : undefined;
+			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquirer.lastResort(request) : undefined;
 			if (!lastResort) {
 				throw error;
 			}
@@ -141,7 +140,7 @@ export class TokenMemo {
 			flight.abort();
 		}
 
-		await this.acquisition.close();
+		await this.acquirer.close();
 	}
 
 	#flightFor(request: TokenRequest, replaced?: ReplacedToken): Flight<HotToken> {
@@ -150,8 +149,8 @@ export class TokenMemo {
 		if (!flight) {
 			flight = new Flight(async ending => {
 				try {
-					const acquired = await this.acquisition.acquire(request, ending, replaced);
-					this.checkedMs = Math.max(this.checkedMs, this.acquisition.checkedMs);
+					const acquired = await this.acquirer.acquire(request, ending, replaced);
+					this.checkedMs = Math.max(this.checkedMs, this.acquirer.checkedMs);
 					return toHotToken(acquired, request);
 				} finally {
 					// Unless it was given up, and its place taken.
@@ -170,7 +169,7 @@ export class TokenMemo {
 
 	#keep(hotKey: string, token: HotToken): void {
 		// Acquired from what the cache said before it changed: serve it once, and look again.
-		if (token.generation !== this.acquisition.generation) {
+		if (token.generation !== this.acquirer.generation) {
 			return;
 		}
 
@@ -209,7 +208,7 @@ export class TokenMemo {
 
 		this.#isChecking = true;
 		try {
-			await this.acquisition.check();
+			await this.acquirer.check();
 		} catch (error) {
 			log.warning(() => `The shared token cache could not be checked: ${(error as Error).message}`);
 		} finally {

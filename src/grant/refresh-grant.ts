@@ -4,7 +4,8 @@
  */
 
 import type {RefreshTokenEntry} from '../backend/backend.js';
-import type {ResolvedAccount, TokenRequest} from '../credential/token-acquirer.js';
+import type {ResolvedAccount} from '../lookup/account-resolver.js';
+import type {TokenRequest} from '../lookup/token-request.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} from '../errors.js';
 import type {Grant} from './grant-edits.js';

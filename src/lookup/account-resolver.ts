@@ -1,0 +1,382 @@
+/**
+ * Finds the configured account in the caches of this machine, remembers what was found, and notices when the caches change. One per
+ * token memory.
+ */
+
+import type {AccessTokenEntry, CacheQuery} from '../backend/backend.js';
+import {type CacheKind, type CacheSource, cacheSources} from '../cache/locations/index.js';
+import type {SharedCache, SourceReading, SourceStamp} from '../cache/shared-cache.js';
+import {CredentialUnavailableError, type ErrorCode, type StoreError} from '../errors.js';
+import {log} from '../runtime/log.js';
+import {part} from '../runtime/lazy.js';
+import type {Settings} from '../settings/settings.js';
+import {namedTenant} from '../settings/tenants.js';
+import type {Asked} from './account-errors.js';
+import {
+	type AccountCriteria, type Candidate, findCandidates, selectAccount, type Selection,
+} from './select-account.js';
+
+/** The account that was chosen, and what its cache holds for it. */
+export type ResolvedAccount = {
+	candidate: Candidate;
+	/** The cache in which the account was found. */
+	source: CacheSource;
+	accessTokens: readonly AccessTokenEntry[];
+};
+
+/** The account, or the reason why there is none. */
+export type Resolution = ResolvedAccount | CredentialUnavailableError;
+
+/** What the caches of one kind showed when they were last read. */
+type View = {
+	resolution: Resolution;
+	/** The sources that were read, with their stamps at that time. */
+	watched: Array<{source: CacheSource; stamp: SourceStamp}>;
+	/** When the stamps were last compared. Unix milliseconds. */
+	checkedMs: number;
+};
+
+/** Shortest time between two background checks of a keyring that timed out, milliseconds. */
+const stalledStoreCheckMs = 30_000;
+
+/** The cache exists but is unusable. A locked keyring is not listed: it may be empty. */
+const unusableCacheCodes: ReadonlySet<ErrorCode> = new Set(['STC_CACHE_CORRUPT', 'STC_CACHE_FORMAT', 'STC_CACHE_CHANGED', 'STC_STORE_DENIED', 'STC_IO']);
+
+export class AccountResolver {
+	readonly #cache: SharedCache;
+	readonly #settings: Settings;
+	readonly #criteria: AccountCriteria;
+	readonly #views = new Map<CacheKind, View>();
+	readonly #refreshing = new Map<CacheKind, Promise<View>>();
+	readonly #onChanged: () => void;
+	#generation = 0;
+
+	/** @param onChanged Called when the caches no longer hold what they held at the last reading. */
+	constructor({settings, cache}: {settings: Settings; cache: SharedCache}, onChanged: () => void) {
+		this.#settings = settings;
+		this.#cache = cache;
+		this.#onChanged = onChanged;
+		this.#criteria = {
+			homeAccountId: settings.record?.homeAccountId,
+			username: settings.username,
+			tenantId: settings.tenantId && namedTenant(settings.tenantId),
+			tenantOnlyDisambiguates: settings.enableGuestTenantAuthentication,
+		};
+	}
+
+	/** Grows when the caches change, and when a claims challenge makes earlier tokens worthless. */
+	get generation(): number {
+		return this.#generation;
+	}
+
+	/** The time since which every view has been checked, Unix milliseconds; 0 if nothing has been read. */
+	get checkedMs(): number {
+		return this.#views.size === 0 ? 0 : Math.min(...[...this.#views.values()].map(view => view.checkedMs));
+	}
+
+	/** The kinds whose caches have been read. */
+	get kinds(): CacheKind[] {
+		return [...this.#views.keys()];
+	}
+
+	/** The result of the last reading, however old. */
+	known(kind: CacheKind): Resolution | undefined {
+		return this.#views.get(kind)?.resolution;
+	}
+
+	/** A result that is at most one check interval old. */
+	async current(kind: CacheKind): Promise<Resolution> {
+		const view = await this.#currentView(kind);
+		return view.resolution;
+	}
+
+	/** What the caches hold now, even if they were checked a moment ago. */
+	async latest(kind: CacheKind): Promise<Resolution> {
+		const view = this.#views.get(kind);
+		if (view && !await this.#hasChanged(view, false) && this.#views.get(kind) === view) {
+			return view.resolution;
+		}
+
+		// A reading that is under way may have missed what another process wrote just now.
+		await this.#refreshing.get(kind);
+		return this.refresh(kind);
+	}
+
+	/** Reads the caches again, or joins a reading that is under way. */
+	async refresh(kind: CacheKind): Promise<Resolution> {
+		const view = await this.#refreshView(kind);
+		return view.resolution;
+	}
+
+	/** Whether the caches changed since they were read. If they did not, their view counts as checked now. */
+	async isOutdated(kind: CacheKind): Promise<boolean> {
+		const view = this.#views.get(kind);
+		if (!view) {
+			return true;
+		}
+
+		const hasChanged = await this.#hasChanged(view, false);
+		if (!hasChanged) {
+			view.checkedMs = Date.now();
+		}
+
+		return hasChanged;
+	}
+
+	/** The caches that a grant may be written to, best first. */
+	primarySources(kind: CacheKind): readonly CacheSource[] {
+		return this.#sources(kind).primary;
+	}
+
+	/** The same without those that could not be read the last time: asking a stalled keyring again may take long. */
+	readablePrimarySources(kind: CacheKind): CacheSource[] {
+		const unreadable = new Set(this.#views.get(kind)?.watched.filter(({stamp}) => !stamp.readable).map(({source}) => source.label));
+		return this.primarySources(kind).filter(({label}) => !unreadable.has(label));
+	}
+
+	/** This process changed a source from one stamp to the next. That is no news, unless another process wrote in between. */
+	acknowledge(source: CacheSource, baseStamp: string, stamp: string): void {
+		for (const {watched} of this.#views.values()) {
+			for (const watch of watched) {
+				if (watch.source.label === source.label && watch.stamp.readable && watch.stamp.value === baseStamp) {
+					watch.stamp = {value: stamp, readable: true};
+				}
+			}
+		}
+	}
+
+	/** A claims challenge was answered: tokens that were requested before it are served to the callers that wait for them, and to nobody else. */
+	startGeneration(): void {
+		this.#generation++;
+	}
+
+	/** Readings of all sources of both kinds. */
+	async readAll(): Promise<SourceReading[]> {
+		const sources = new Map<string, CacheSource>();
+		for (const kind of ['nocae', 'cae'] as const) {
+			const {primary, extra} = this.#sources(kind);
+			for (const source of [...primary, ...extra]) {
+				sources.set(source.label, source);
+			}
+		}
+
+		const readings: SourceReading[] = [];
+		for (const source of sources.values()) {
+			// The keyring answers one question at a time anyway.
+			const reading = await this.#readUnlessDown(source, this.#query(), readings);
+			if (reading) {
+				readings.push(reading);
+			}
+		}
+
+		return readings;
+	}
+
+	#sources(kind: CacheKind) {
+		return cacheSources(kind, {...this.#settings, platform: process.platform});
+	}
+
+	#query(homeAccountId = this.#settings.record?.homeAccountId): CacheQuery {
+		const {authority, clientId} = this.#settings;
+		const {username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
+		const query: CacheQuery = {environments: authority.environments, clientId, nowSec: Math.floor(Date.now() / 1000)};
+		if (homeAccountId) {
+			query.homeAccountId = homeAccountId;
+		} else {
+			if (username) {
+				query.username = username;
+			}
+
+			if (tenantId && !tenantOnlyDisambiguates) {
+				query.homeTenantId = tenantId;
+			}
+		}
+
+		return query;
+	}
+
+	async #currentView(kind: CacheKind): Promise<View> {
+		const view = this.#views.get(kind);
+		if (view) {
+			// Negative after the clock was set back.
+			const ageMs = Date.now() - view.checkedMs;
+			if (ageMs >= 0 && ageMs < this.#settings.cacheCheckIntervalMs) {
+				return view;
+			}
+
+			if (!await this.#hasChanged(view, true)) {
+				view.checkedMs = Date.now();
+				// The caches may have been read again while the old stamps were compared.
+				return this.#views.get(kind) ?? view;
+			}
+		}
+
+		return this.#refreshView(kind);
+	}
+
+	/** @param isPatient Whether a keyring that timed out recently is asked again, which may take until its time-out. */
+	async #hasChanged(view: View, isPatient: boolean): Promise<boolean> {
+		const changes = await Promise.all(view.watched.map(async ({source, stamp}) => {
+			if (!isPatient && !stamp.readable && stamp.value === 'STC_STORE_TIMEOUT' && Date.now() - view.checkedMs < stalledStoreCheckMs) {
+				return false;
+			}
+
+			const next = await this.#cache.stamp(source);
+			return next.readable && (next.value !== stamp.value || !stamp.readable);
+		}));
+		return changes.includes(true);
+	}
+
+	async #refreshView(kind: CacheKind): Promise<View> {
+		let refreshing = this.#refreshing.get(kind);
+		if (!refreshing) {
+			refreshing = this.#resolve(kind).finally(() => {
+				this.#refreshing.delete(kind);
+			});
+			this.#refreshing.set(kind, refreshing);
+		}
+
+		return refreshing;
+	}
+
+	/** Reads source after source until one has the account. */
+	async #resolve(kind: CacheKind): Promise<View> {
+		const readings: SourceReading[] = [];
+		const resolution = await this.#findAccount(kind, readings);
+		const view: View = {
+			resolution,
+			watched: readings.map(({source, stamp}) => ({source, stamp})),
+			checkedMs: Date.now(),
+		};
+		const previous = this.#views.get(kind);
+		this.#views.set(kind, view);
+		if (!previous) {
+			return view;
+		}
+
+		const known = previous.resolution;
+		if (!(known instanceof Error) && !isSameAccount(resolution, known) && wasUnread(known.source, readings)) {
+			// A locked keyring or a damaged file is not a sign-out, and no reason to use another account: keep what was read before until
+			// the source can be read again.
+			log.warning(() => `${known.source.label} cannot be read now. What was read before is used on.`);
+			view.resolution = known;
+			return view;
+		}
+
+		this.#generation++;
+		this.#onChanged();
+		return view;
+	}
+
+	async #findAccount(kind: CacheKind, readings: SourceReading[]): Promise<Resolution> {
+		const sources = this.#sources(kind);
+		const {primary} = sources;
+		if (primary.length === 0) {
+			return new CredentialUnavailableError(
+				'STC_UNSUPPORTED_PLATFORM',
+				`SharedTokenCacheCredential: Shared token cache is not supported on this platform (${process.platform}).`,
+			);
+		}
+
+		const query = this.#query();
+		let failed: Exclude<Selection, {kind: 'one'}> = {kind: 'empty'};
+		const consider = async (reading: SourceReading): Promise<Resolution | undefined> => {
+			readings.push(reading);
+			if (!reading.slice) {
+				return undefined;
+			}
+
+			const selection = selectAccount(findCandidates(reading.slice, this.#settings.clientId), this.#criteria);
+			switch (selection.kind) {
+				case 'one': {
+					log.info(() => `The account ${explain().describeAccount(selection.candidate.account, this.#settings.allowLoggingAccountIdentifiers)} was found in ${reading.source.label}.`);
+					return this.#complete(selection.candidate, reading);
+				}
+
+				case 'several': {
+					return explain().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#asked());
+				}
+
+				default: {
+					// The error lists the accounts of the first source that has any.
+					failed = failed.kind === 'empty' ? selection : failed;
+					return undefined;
+				}
+			}
+		};
+
+		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
+		for (const reading of await Promise.all(primary.map(async source => this.#cache.read(source, query)))) {
+			const resolution = await consider(reading);
+			if (resolution) {
+				return resolution;
+			}
+		}
+
+		// No account is configured and the primary cache is damaged. Fail rather than pick an account from a lower-priority cache.
+		if (!this.#namesAccount() && readings.some(({error}) => error !== undefined && unusableCacheCodes.has(error.code))) {
+			return explain().explainFailure(failed, readings, this.#asked());
+		}
+
+		for (const source of sources.extra) {
+			const reading = await this.#readUnlessDown(source, query, readings);
+			const resolution = reading && await consider(reading);
+			if (resolution) {
+				return resolution;
+			}
+		}
+
+		return explain().explainFailure(failed, readings, this.#asked());
+	}
+
+	/** Whether the options name an account, so that it may be taken from any cache. */
+	#namesAccount(): boolean {
+		const {homeAccountId, username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
+		return username !== undefined || homeAccountId !== undefined || (tenantId !== undefined && !tenantOnlyDisambiguates);
+	}
+
+	/** Once a store is missing or times out, its other items need not be tried. */
+	async #readUnlessDown(source: CacheSource, query: CacheQuery, readings: readonly SourceReading[]): Promise<SourceReading | undefined> {
+		const isDown = readings.some(reading => reading.source.store === source.store && isStoreDown(reading.error));
+		return isDown ? undefined : this.#cache.read(source, query);
+	}
+
+	/** A slice with many accounts has no secrets: reads again for the chosen account. */
+	async #complete(candidate: Candidate, reading: SourceReading): Promise<ResolvedAccount | undefined> {
+		const {source, slice} = reading;
+		if (candidate.refreshTokens.some(token => token.secret !== undefined)) {
+			return {candidate, source, accessTokens: slice?.accessTokens ?? []};
+		}
+
+		const {homeAccountId} = candidate.account;
+		const full = await this.#cache.read(source, this.#query(homeAccountId));
+		const found = full.slice && findCandidates(full.slice, this.#settings.clientId).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
+		reading.stamp = full.stamp;
+		reading.error = full.error;
+		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
+	}
+
+	#asked(): Asked {
+		return {criteria: this.#criteria, showUserNames: this.#settings.allowLoggingAccountIdentifiers};
+	}
+}
+
+/** Loaded when there is something to explain. */
+function explain() {
+	return part(() => require('./account-errors.js') as typeof import('./account-errors.js'));
+}
+
+/** The store itself does not answer, so none of its items will. */
+function isStoreDown(error: StoreError | undefined): boolean {
+	return error?.code === 'STC_STORE_UNAVAILABLE' || error?.code === 'STC_STORE_TIMEOUT' || error?.code === 'STC_ADDON_MISSING';
+}
+
+function isSameAccount(resolution: Resolution, {candidate}: ResolvedAccount): boolean {
+	return !(resolution instanceof Error) && resolution.candidate.account.homeAccountId.toLowerCase() === candidate.account.homeAccountId.toLowerCase();
+}
+
+/** Whether the source could not be read. A source that was read, or does not exist, no longer has the account. */
+function wasUnread(source: CacheSource, readings: readonly SourceReading[]): boolean {
+	const reading = readings.find(({source: {label}}) => label === source.label);
+	return reading ? reading.error !== undefined : readings.some(({source: {store}, error}) => store === source.store && isStoreDown(error));
+}
