@@ -18,6 +18,7 @@ const copied = [
 	'tsconfig.json',
 	'ava.config.mjs',
 	'binding.gyp',
+	'docs',
 	'dist',
 	'native',
 	'scripts',

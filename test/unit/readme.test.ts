@@ -1,25 +1,42 @@
-/** What the README promises and programs can check. */
+/** Facts in the documentation that programs can check against their source. */
 
 import {readFileSync} from 'node:fs';
+import path from 'node:path';
 import test from 'ava';
 import {ruleNames as msalNodeRules} from '../differential/msal-node/rules.js';
 import {ruleNames as pythonRules} from '../differential/python/rules.js';
 
-test('the rules of the differential test are the README\'s, in the same order', t => {
-	const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-	const tables = [...readme.matchAll(/^\| rule \|.*\n\|[-|]+\n(?<rows>(?:\|.*\n)+)/gm)]
+const root = path.resolve(import.meta.dirname, '..', '..');
+const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
+
+test('docs/differences.md names the rules of the differential test, in the same order', t => {
+	const tables = [...read('docs/differences.md').matchAll(/^\| rule \|.*\n\|[-|]+\n(?<rows>(?:\|.*\n)+)/gm)]
 		.map(({groups}) => groups!['rows']!.trimEnd().split('\n').map(row => row.split('|')[1]!.trim()));
 	t.deepEqual(tables, [[...pythonRules], [...msalNodeRules]]);
 });
 
-test('the figures of the README are those of the benchmarks\' latest results', t => {
-	const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-	const results = readFileSync(new URL('../../bench/RESULTS.md', import.meta.url), 'utf8');
-	const measured = new Set(results.match(/\d[\d,]*(?:\.\d+)?/g));
-	const section = /^## Performance\n(?<text>[\s\S]*?)^## /m.exec(readme)!.groups!['text']!;
-	// Versions and counts of calls stand in the sentences as well; what was measured has a fraction or thousands.
+/** Numbers with a fraction or thousands are measured. Versions are not. */
+function figuresOf(text: string): string[] {
 	const versions = new Set(['7.2', '4.13', '22.1']);
-	const figures = section.match(/\d+(?:,\d{3})+|\d+\.\d+/g)!.filter(figure => !versions.has(figure));
+	return text.match(/\d+(?:,\d{3})+|\d+\.\d+/g)!.filter(figure => !versions.has(figure));
+}
+
+test('the figures of docs/performance.md are those of the latest benchmark run', t => {
+	const measured = new Set(read('bench/RESULTS.md').match(/\d[\d,]*(?:\.\d+)?/g));
+	// The last section has figures of single experiments, which are not repeated.
+	const [repeated] = read('docs/performance.md').split('\n## Measured decisions\n');
+	const figures = figuresOf(repeated!);
 	t.true(figures.length > 20);
 	t.deepEqual(figures.filter(figure => !measured.has(figure)), []);
+});
+
+test('README rounds two figures of docs/performance.md and has no others', t => {
+	const performance = read('docs/performance.md');
+	const [, ...hits] = /\| warm `getToken`[^|]*\| (?<hits>[\d. /]+) us \|/.exec(performance)!;
+	const [, first] = /\| new process to its first cached token[^|]*\| (?<first>[\d.]+) \//.exec(performance)!;
+	const readme = read('README.md');
+	const rounded = Math.round(Math.max(...hits[0]!.split(' / ').map(Number)) * 10) / 10;
+	t.true(readme.includes(`A cached token takes about ${rounded} µs. A new process has its first token in about ${Math.round(Number(first))} ms.`));
+	const [pitch] = readme.split('\n## ');
+	t.is(pitch!.match(/\d+(?:\.\d+)?/g)!.length, 2);
 });

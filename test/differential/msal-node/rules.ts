@@ -1,4 +1,4 @@
-/** The differences from MSAL for Node that this comparison can meet, each on purpose. The README lists them under the same names. */
+/** The intended differences from MSAL for Node that this comparison can meet. docs/differences.md lists them under the same names. */
 
 /** In the order in which they are tried: a difference counts under the last rule that it takes to explain it. */
 export const ruleNames = [

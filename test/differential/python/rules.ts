@@ -1,6 +1,6 @@
 /**
- * The differences from Python's class that this test can meet, each on purpose. The README lists them under the same names, with others
- * that a single call does not show.
+ * The intended differences from Python's class that this test can meet. docs/differences.md lists them under the same names, with
+ * others that a single call does not show.
  */
 
 /** In the order in which they are tried: a difference counts under the last rule that it takes to explain it. */
