@@ -13,7 +13,7 @@ namespace {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-// The standard says what this engine gives, and nothing of its distributions.
+// The C++ standard defines the output of this engine, but not of its distributions.
 class Texts {
  public:
   std::string Base64Url(size_t size) {

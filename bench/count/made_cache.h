@@ -1,5 +1,5 @@
-// MadeCache: a cache as MSAL writes it, from a seed: the same bytes on every machine, so that the
-// instructions which it takes to read them can be compared.
+// MadeCache: generates a cache in MSAL's format from a seed. The bytes are the same on every
+// machine, so that instruction counts can be compared.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_BENCH_COUNT_MADE_CACHE_H_
 #define AZURE_SHARED_TOKEN_CACHE_BENCH_COUNT_MADE_CACHE_H_
@@ -9,13 +9,13 @@
 
 namespace stc {
 
-// kNode: one line, names as UTF-8. kPython: indented, names as escapes.
+// kNode: one line, names as UTF-8. kPython: indented, names with escapes.
 enum class CacheStyle { kNode, kPython };
 
 struct MadeAccount {
   std::string home_account_id;
   std::string tenant_id;
-  // As `target` has them.
+  // In the form of `target`.
   std::vector<std::string> targets;
 };
 
@@ -24,7 +24,7 @@ struct MadeCache {
   std::vector<MadeAccount> accounts;
 };
 
-// Every other account has a name that is not ASCII.
+// Every second account has a non-ASCII name.
 MadeCache MakeCache(int accounts, int tokens_per_account, CacheStyle style);
 
 extern const char kMadeClientId[];

@@ -1,5 +1,6 @@
-// Runs the kernels of the addon under callgrind, which counts the instructions of each: a number
-// that does not depend on the machine's mood. scripts/quality/bench-count.mjs compiles and reads it.
+// Runs the addon's kernels under callgrind, which counts the instructions of each. Unlike times,
+// the counts do not depend on the load of the machine. scripts/quality/bench-count.mjs compiles
+// this program and reads the counts.
 
 #include <valgrind/callgrind.h>
 
@@ -13,13 +14,13 @@
 
 #include "cache/cache_editor.h"
 #include "cache/cache_scanner.h"
-#include "made_cache.h"
-#include "io/memory_source.h"
 #include "cache/record_index.h"
+#include "io/memory_source.h"
 #include "json/text_hash.h"
+#include "made_cache.h"
 
-// The secret of text_hash.cc comes from here. Where keys fall in an index depends on it, and so
-// does the number of steps to find them: here it has to be the same in each run.
+// Makes std::random_device constant. text_hash.cc takes its secret from it, and the secret decides
+// how many steps a search in the index takes: the counts must be the same in each run.
 namespace std {
 
 void random_device::_M_init(const string& /*token*/) {}
@@ -39,10 +40,11 @@ std::u16string Wide(std::string_view ascii) { return {ascii.begin(), ascii.end()
   std::exit(1);
 }
 
-// What `kernel` costs becomes a dump of that name.
+// Counts `kernel` and dumps the count under this name.
 template <typename Kernel>
 void Count(const char* name, Kernel kernel) {
-  // What is done once for the process, such as drawing secrets and resolving symbols, is not meant.
+  // Runs once before counting, to leave out work that is done once per process, such as drawing
+  // secrets and resolving symbols.
   const bool is_warm = kernel();
   CALLGRIND_ZERO_STATS;
   CALLGRIND_TOGGLE_COLLECT;
@@ -78,7 +80,7 @@ RecordEdit Put(const char* section, const MadeAccount& account) {
   return edit;
 }
 
-// An access token and a refresh token, as a grant brings them.
+// Splices in an access token and a refresh token, as a token response brings them.
 void CountSplice(const char* name, const MadeCache& cache) {
   const MadeAccount& account = cache.accounts[cache.accounts.size() / 2];
   CacheChange change;

@@ -1,9 +1,9 @@
-// A writer to be killed: commits to one cache without a pause, with the addon's own code and
-// without Node, which would take longer to start than the writer lives.
+// A writer for tests that kill it: commits to one cache without pause. Uses the addon's code
+// without Node, which would need more time to start than the writer lives.
 //
 // Usage: commit_loop <cache file> <first number>
-// Each commit sets the numbers of two records that stand far apart to one value, with padding of a
-// length that follows from it: whoever finds two values, or another length, sees a torn write.
+// Each commit writes the same number to two records at opposite ends of the file, with padding
+// whose length depends on the number. Different numbers or a wrong length show a torn write.
 
 #include <chrono>
 #include <cstdio>

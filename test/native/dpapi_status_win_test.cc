@@ -1,10 +1,11 @@
-// What errors of DPAPI are taken for. Wine's knows one of them alone, so they are given here.
+// Tests the conversion of DPAPI errors to statuses. Wine's DPAPI returns only one kind of error, so
+// that the test passes the codes itself.
 
 #include "stores/dpapi_status_win.h"
 
-#include "tap.h"
 #include "base/windows_api.h"
-// Behind the others: it needs what they include.
+#include "tap.h"
+// Last, because it needs the types that the headers above declare.
 #include <wincrypt.h>
 
 using stc::Status;
@@ -25,7 +26,7 @@ bool SaysDelete(const Status& status) {
 
 }  // namespace
 
-TEST(Damaged, "a blob that is damaged is corrupt, and to be deleted") {
+TEST(Damaged, "a damaged blob: kCacheCorrupt, with advice to delete the file") {
   for (const uint32_t error :
        {uint32_t{ERROR_INVALID_DATA}, uint32_t{ERROR_INVALID_PARAMETER}, uint32_t{0x8007000D},
         uint32_t{0x80070057}, static_cast<uint32_t>(NTE_BAD_ALGID),
@@ -36,8 +37,9 @@ TEST(Damaged, "a blob that is damaged is corrupt, and to be deleted") {
   }
 }
 
-TEST(Passing, "what fails for want of memory or of a device says nothing of the blob") {
-  // NTE_NO_MEMORY, NTE_FAIL, NTE_INTERNAL_ERROR, NTE_DEVICE_NOT_READY, and memory without DPAPI.
+TEST(Passing, "out of memory or no device: kIo, without advice to delete the file") {
+  // NTE_NO_MEMORY, NTE_FAIL, NTE_INTERNAL_ERROR, NTE_DEVICE_NOT_READY, and two codes for memory
+  // shortage that do not come from a provider.
   for (const uint32_t error : {0x8009000Eu, 0x80090020u, 0x8009002Du, 0x80090030u, 0x8007000Eu,
                                uint32_t{ERROR_NOT_ENOUGH_MEMORY}}) {
     const Status status = FailureOf(error);
@@ -46,7 +48,7 @@ TEST(Passing, "what fails for want of memory or of a device says nothing of the 
   }
 }
 
-TEST(Results, "an error that comes as an HRESULT is the error in it") {
+TEST(Results, "an HRESULT is treated as the Windows error it contains") {
   for (const uint32_t error : {uint32_t{ERROR_FILE_NOT_FOUND}, uint32_t{ERROR_PATH_NOT_FOUND},
                                uint32_t{ERROR_NO_SUCH_LOGON_SESSION}}) {
     EXPECT_WITH(FailureOf(error).code() == StatusCode::kStoreUnavailable, std::to_string(error));
@@ -59,7 +61,7 @@ TEST(Results, "an error that comes as an HRESULT is the error in it") {
   EXPECT(FailureOf(0x80070000 | ERROR_PASSWORD_RESTRICTION).code() == StatusCode::kStoreLocked);
 }
 
-TEST(Others, "keys of another user, of a profile that is not loaded, and of a prompt") {
+TEST(Others, "keys that are another user's, need a network logon or need a prompt") {
   EXPECT(FailureOf(static_cast<uint32_t>(NTE_BAD_KEY_STATE)).code() == StatusCode::kStoreDenied);
   EXPECT(FailureOf(static_cast<uint32_t>(SEC_E_DELEGATION_REQUIRED)).code() ==
          StatusCode::kStoreUnavailable);

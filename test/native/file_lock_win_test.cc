@@ -1,7 +1,8 @@
-// The lock file on Windows, against itself and against what the libraries that share the cache do
-// with theirs: each call of theirs is made here with the same access, share mode and disposition.
+// Tests the lock file on Windows against itself and against the libraries that share the cache. For
+// each library, the test makes the same calls with the same access, share mode and disposition.
 //
-// Run without arguments it is the test and prints TAP; with arguments, a child of the test.
+// Without arguments, the program runs the tests and prints TAP. With arguments, it is a child
+// process of a test.
 
 #include <array>
 #include <atomic>
@@ -26,7 +27,7 @@ using stc::UniqueHandle;
 
 namespace {
 
-// What a busy machine may add to a bound, seconds.
+// Extra time for a busy machine, in seconds.
 constexpr double kSlack = 3;
 
 double NowSec() { return static_cast<double>(GetTickCount64()) / 1000; }
@@ -40,7 +41,7 @@ std::unique_ptr<FileLock> TryLock(const std::string& path) {
 
 bool IsFree(const std::string& path) { return TryLock(path) != nullptr; }
 
-// Tries until it is ours; null after `for_sec`.
+// Tries until it gets the lock. Returns null after `for_sec`.
 std::unique_ptr<FileLock> LockWithin(const std::string& path, double for_sec) {
   const double end = NowSec() + for_sec;
   do {
@@ -58,12 +59,12 @@ Status FailureOf(const std::string& path) {
   return status;
 }
 
-// ---- The others, each as its library opens its lock file ----
+// ---- Other libraries, each opening its lock file in its own way ----
 
 class Holder {
  public:
   virtual ~Holder() = default;
-  // 0, or the error that kept it out.
+  // Returns 0, or the Windows error if the lock is held.
   virtual DWORD Take(const std::string& path) = 0;
   virtual void Release(const std::string& path) = 0;
 
@@ -72,8 +73,8 @@ class Holder {
   UniqueHandle file_;
 };
 
-// Source: CrossPlatformLock of msal-node-extensions, open with "wx+"; access and share mode that
-// libuv's fs__open gives to it. Deletes before it closes.
+// Source: CrossPlatformLock of msal-node-extensions, open with "wx+"; libuv's fs__open sets the
+// access and share mode. Deletes the file before closing it.
 class NodeHolder : public Holder {
  public:
   DWORD Take(const std::string& path) override {
@@ -102,7 +103,7 @@ class DotnetHolder : public Holder {
   void Release(const std::string& /*path*/) override { file_.Close(); }
 };
 
-// Takes a range of the file that everybody may open.
+// Locks a byte range of a file that any process may open.
 class RangeHolder : public Holder {
  public:
   RangeHolder(std::string before, std::string after, DWORD range)
@@ -130,8 +131,8 @@ class RangeHolder : public Holder {
   const DWORD range_;
 };
 
-// Source: the file lock of msal_extensions where portalocker is not installed: exclusive creation,
-// and the handle is closed at once.
+// Source: the file lock of msal_extensions without portalocker: creates the file exclusively and
+// closes the handle at once.
 class PythonFileHolder : public Holder {
  public:
   DWORD Take(const std::string& path) override {
@@ -145,7 +146,7 @@ class PythonFileHolder : public Holder {
   void Release(const std::string& path) override { DeleteFileW(fixture::Wide(path).c_str()); }
 };
 
-// Ourselves.
+// This package.
 class OwnHolder : public Holder {
  public:
   DWORD Take(const std::string& path) override {
@@ -174,7 +175,7 @@ std::unique_ptr<Holder> HolderOf(const std::string& kind) {
   return std::make_unique<PythonFileHolder>();
 }
 
-// A child that was told to take the lock file, and its answer.
+// A child process that tried to take the lock file, and its answer.
 struct HoldingChild {
   HoldingChild(const std::string& kind, const std::string& path)
       : child({"hold", kind, path}), answer(child.Line()) {}
@@ -182,7 +183,7 @@ struct HoldingChild {
   std::string answer;
 };
 
-// A process id that was somebody's once.
+// Returns the ID of a process that has ended.
 DWORD DeadPid() {
   Child child({"nothing"});
   const DWORD pid = child.pid();
@@ -217,7 +218,7 @@ void ExpectHeld(const std::string& path, double for_sec) {
 
 // ---- One holder ----
 
-TEST(OneHolder, "one holder at a time, in one process as in two") {
+TEST(OneHolder, "one holder at a time, within one process and across two") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   std::unique_ptr<FileLock> lock = TryLock(path);
@@ -236,7 +237,7 @@ TEST(OneHolder, "one holder at a time, in one process as in two") {
   EXPECT(List(directory.path()).empty());
 }
 
-TEST(KilledHolder, "a killed holder frees at once, and its file is gone") {
+TEST(KilledHolder, "killing the holder releases the lock at once and deletes its file") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   for (int round = 0; round < 10; ++round) {
@@ -261,7 +262,7 @@ TEST(NotInherited, "a child does not inherit the lock") {
   EXPECT(heir.Finish() == 0);
 }
 
-TEST(NobodyDeletes, "while it is held, nobody deletes, renames or writes it") {
+TEST(NobodyDeletes, "while it is held, other programs cannot delete, rename or write the file") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   const std::unique_ptr<FileLock> lock = TryLock(path);
@@ -275,20 +276,20 @@ TEST(NobodyDeletes, "while it is held, nobody deletes, renames or writes it") {
   EXPECT(!Open(path, GENERIC_WRITE, stc::kShareAll, CREATE_ALWAYS).is_open());
   EXPECT(!Open(path, DELETE, stc::kShareAll, OPEN_EXISTING).is_open());
   EXPECT(lock->Check());
-  // Who reads, as scanners do, neither keeps it alive nor ends it.
+  // A reader, such as a virus scanner, neither keeps the file alive nor deletes it.
   UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
   EXPECT(reader.is_open());
   reader.Close();
   EXPECT(lock->Check() && Exists(path));
 }
 
-TEST(Reader, "a reader that is slower than the holder does not lose the lock to two") {
+TEST(Reader, "a reader that keeps the file open after the release does not let two holders in") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   std::unique_ptr<FileLock> lock = TryLock(path);
   UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
   lock.reset();
-  // Windows keeps the name until the reader is done, Wine may not.
+  // Windows keeps the name until the reader closes the file; Wine may not.
   std::unique_ptr<FileLock> next = LockWithin(path, 0.1);
   EXPECT(next == nullptr || !IsFree(path));
   next.reset();
@@ -309,7 +310,7 @@ TEST(Touch, "touching sets the time stamp to now") {
   EXPECT(stc::WallClockTicks() - fixture::ModifiedAt(path) < 10 * stc::kTicksPerSecond);
 }
 
-TEST(PathLeadsElsewhere, "a lock whose path leads elsewhere is lost") {
+TEST(PathLeadsElsewhere, "a lock is lost when its path leads to another file") {
   const Directory directory;
   const std::wstring one = fixture::Wide(directory.At("one"));
   EXPECT(CreateDirectoryW(one.c_str(), nullptr));
@@ -318,7 +319,7 @@ TEST(PathLeadsElsewhere, "a lock whose path leads elsewhere is lost") {
   EXPECT(lock != nullptr && lock->Check());
   if (lock == nullptr) return;
   if (!MoveFileExW(one.c_str(), fixture::Wide(directory.At("other")).c_str(), 0)) {
-    // Windows forbids it. Wine does not.
+    // Windows forbids the rename, Wine allows it.
     EXPECT(lock->Check());
     return;
   }
@@ -329,9 +330,9 @@ TEST(PathLeadsElsewhere, "a lock whose path leads elsewhere is lost") {
   EXPECT(!lock->Check());
 }
 
-// ---- Against the others ----
+// ---- Against other libraries ----
 
-TEST(OthersAreKeptOut, "what the others do while we hold is refused, whoever they are") {
+TEST(OthersAreKeptOut, "while we hold the lock, every other library is refused") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   std::unique_ptr<FileLock> lock = TryLock(path);
@@ -350,7 +351,7 @@ TEST(OthersAreKeptOut, "what the others do while we hold is refused, whoever the
   }
 }
 
-TEST(OthersKeepOut, "what the others hold is theirs until they are done") {
+TEST(OthersKeepOut, "a lock that another library holds is not taken until it is released") {
   const Directory directory;
   const auto path_of = [&](const std::string& kind) { return directory.At(kind + ".lockfile"); };
   std::vector<HoldingChild> peers;
@@ -373,7 +374,7 @@ TEST(OthersKeepOut, "what the others hold is theirs until they are done") {
   }
 }
 
-TEST(OldFilesOfHolders, "a file that is old is no proof while somebody has it open") {
+TEST(OldFilesOfHolders, "an old file is not stale while a process has it open") {
   const Directory directory;
   for (const char* const kind : {"node", "dotnet", "go", "portalocker", "java", "ours"}) {
     const std::string path = directory.At(std::string(kind) + ".lockfile");
@@ -384,13 +385,13 @@ TEST(OldFilesOfHolders, "a file that is old is no proof while somebody has it op
     EXPECT_WITH(!IsFree(path), kind);
     stamp.Close();
     peer.child.Kill();
-    // What had been marked for deletion would be gone now.
+    // A file that is marked for deletion is gone by now.
     const bool is_deleted_on_close = kind == std::string("dotnet") || kind == std::string("ours");
     EXPECT_WITH(Exists(path) == !is_deleted_on_close, kind);
   }
 }
 
-TEST(OthersDie, "what the others leave when they are killed is taken over within its bound") {
+TEST(OthersDie, "the lock of another library that was killed is taken over within its time limit") {
   const Directory directory;
   for (const char* const kind : kPeers) {
     const std::string path = directory.At(std::string(kind) + ".lockfile");
@@ -407,7 +408,7 @@ TEST(OthersDie, "what the others leave when they are killed is taken over within
   }
 }
 
-TEST(PythonReleases, "a holder by existence alone can delete its file while we look at it") {
+TEST(PythonReleases, "a library without a file lock can delete its file while we inspect it") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   std::atomic<bool> is_over{false};
@@ -426,7 +427,7 @@ TEST(PythonReleases, "a holder by existence alone can delete its file while we l
   });
   for (int round = 0; round < 200; ++round) {
     PythonFileHolder holder;
-    // After the file is deleted, one more look may have found it free.
+    // The looker may hold the lock for one more round after the file is deleted.
     while (holder.Take(path) != 0) std::this_thread::yield();
     const int before = looks;
     is_looking = true;
@@ -440,9 +441,9 @@ TEST(PythonReleases, "a holder by existence alone can delete its file while we l
   looker.join();
 }
 
-// ---- What is left behind ----
+// ---- Left-over files ----
 
-TEST(DeadWriter, "a dead writer's file") {
+TEST(DeadWriter, "the file of a dead process is taken over") {
   const Directory directory;
   const std::string pid = std::to_string(DeadPid());
   for (const std::string& text : {pid, pid + " python.exe", pid + " host"}) {
@@ -461,7 +462,7 @@ TEST(DeadWriter, "a dead writer's file") {
   EXPECT(List(directory.path()).empty());
 }
 
-TEST(LivingWriter, "a living writer's file") {
+TEST(LivingWriter, "the file of a living process is taken over only when it is too old") {
   const Directory directory;
   Child living({"wait"});
   EXPECT(living.Line() == "waiting");
@@ -473,18 +474,19 @@ TEST(LivingWriter, "a living writer's file") {
     Leave(path, text, 61);
     ExpectTakenAtOnce(path);
   }
-  // Who holds by a handle and has none does not hold. It may be about to delete by name.
+  // These libraries hold the lock by an open handle. Without a handle, the writer no longer holds
+  // it, but may be about to delete the file by name.
   for (const std::string& text : {"\xEF\xBB\xBF" + pid + " dotnet\r\n", "{" + pid + "} go.exe"}) {
     Leave(path, text, 50);
     ExpectTaken(path, 0.25, 0.2);
   }
-  // Ours without a handle was left by a machine that lost its power.
+  // This package's file without a handle: left after a power loss.
   Leave(path, pid + " msal-shared\n");
   ExpectTakenAtOnce(path);
   EXPECT(living.Finish() == 0);
 }
 
-TEST(PureWriter, "our lock without the addon has no handle that tells: its process does") {
+TEST(PureWriter, "the pure JS lock has no open handle: it is judged by its process") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   Leave(path, std::to_string(GetCurrentProcessId()) + " msal-shared-js\n");
@@ -493,9 +495,10 @@ TEST(PureWriter, "our lock without the addon has no handle that tells: its proce
   ExpectTaken(path, 0.25);
 }
 
-TEST(ReusedPid, "a process with the number of one that died is not that one") {
+TEST(ReusedPid, "a process that reuses the ID of a dead holder is not taken for the holder") {
   const Directory directory;
-  // A process's number cannot be chosen: lock files for all that may come next.
+  // A test cannot choose a process ID, so create a lock file for each ID that the next process may
+  // get.
   constexpr DWORD kLast = 2048;
   const auto path_of = [&](DWORD pid) { return directory.At(std::to_string(pid)); };
   for (DWORD pid = 4; pid <= kLast; pid += 4) Leave(path_of(pid), std::to_string(pid));
@@ -505,16 +508,16 @@ TEST(ReusedPid, "a process with the number of one that died is not that one") {
   const std::string path = path_of(living.pid());
   EXPECT_WITH(living.pid() <= kLast, std::to_string(living.pid()));
   ExpectTakenAtOnce(path);
-  // Whereas what was written after its start is its own.
+  // A file that was written after the process started belongs to it.
   Leave(path, std::to_string(living.pid()), 10);
   ExpectHeld(path, 0.5);
-  // Numbers are multiples of 4, and the system takes the others for the one below.
+  // Process IDs are multiples of 4. OpenProcess rounds other numbers down to one.
   Leave(path, std::to_string(living.pid() + 1), 10);
   ExpectTakenAtOnce(path);
   EXPECT(living.Finish() == 0);
 }
 
-TEST(EndedProcess, "a process that ended is dead though somebody has a handle to it") {
+TEST(EndedProcess, "a process that has ended is dead although a handle to it is still open") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   Child child({"nothing"});
@@ -526,7 +529,7 @@ TEST(EndedProcess, "a process that ended is dead though somebody has a handle to
   ExpectTakenAtOnce(path);
 }
 
-TEST(Empty, "an empty file") {
+TEST(Empty, "an empty file is taken over after a delay") {
   const Directory directory;
   for (const std::string& text : {std::string(), std::string(4, '\0'), std::string(" \r\n")}) {
     const std::string path = directory.At("a.lockfile");
@@ -541,7 +544,7 @@ TEST(Empty, "an empty file") {
   ExpectTaken(path, 2, 1);
 }
 
-TEST(Unknown, "a file of somebody unknown") {
+TEST(Unknown, "a file with unknown content is taken over when it is too old") {
   const Directory directory;
   const std::string huge(40, '9');
   for (const std::string& text :
@@ -556,7 +559,7 @@ TEST(Unknown, "a file of somebody unknown") {
   }
 }
 
-TEST(Future, "a time stamp in the future") {
+TEST(Future, "a file with a time stamp in the future") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   constexpr double kDay = 24 * 60 * 60;
@@ -568,7 +571,7 @@ TEST(Future, "a time stamp in the future") {
   ExpectHeld(path, 0.5);
 }
 
-TEST(ReadOnly, "a read-only file that was left behind") {
+TEST(ReadOnly, "a read-only file that was left behind is not taken") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   Leave(path, std::to_string(GetCurrentProcessId()), 10);
@@ -579,7 +582,7 @@ TEST(ReadOnly, "a read-only file that was left behind") {
   EXPECT(IsFree(path));
 }
 
-TEST(DeletePending, "a file that is being deleted") {
+TEST(DeletePending, "a file that is being deleted is waited for") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   Leave(path, std::to_string(GetCurrentProcessId()));
@@ -595,9 +598,10 @@ TEST(DeletePending, "a file that is being deleted") {
   EXPECT(lock != nullptr && !lock->took_over());
 }
 
-// Nobody need get it at the first try: where a deletion is not POSIX-style, the name stays until all
-// who judge have closed the file.
-TEST(ManyJudges, "many judge one stale file at the same time, and each gets it in its turn") {
+// The first try may fail for all: without POSIX-style deletion, the name stays until all threads
+// have closed the file.
+TEST(ManyJudges,
+     "many threads take over one stale file at the same time: each gets the lock in turn") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   const std::string pid = std::to_string(DeadPid());
@@ -660,13 +664,13 @@ TEST(Failures, "paths that cannot be locked") {
   EXPECT_WITH(status.code() == StatusCode::kIo, status.message());
 }
 
-TEST(WidePaths, "paths are made absolute, and get the prefix that lifts the limit of 260") {
+TEST(WidePaths, "paths become absolute, with the prefix that lifts the limit of 260 characters") {
   EXPECT(fixture::Wide("C:/a/./b/../\xC3\xA4.lockfile") == L"\\\\?\\C:\\a\\\u00E4.lockfile");
   EXPECT(fixture::Wide("\\\\server\\share\\a") == L"\\\\?\\UNC\\server\\share\\a");
   EXPECT(fixture::Wide("\\\\?\\C:\\a\\..\\b") == L"\\\\?\\C:\\a\\..\\b");
   EXPECT(fixture::Wide("\\\\.\\pipe\\a") == L"\\\\.\\pipe\\a");
   EXPECT(fixture::Wide("NUL") == L"\\\\.\\NUL");
-  // The prefix in the other slashes.
+  // The prefix with forward slashes.
   EXPECT(fixture::Wide("//?/C:/x/y") == L"\\\\?\\C:\\x\\y");
   EXPECT(fixture::Wide("\\/?/C:/x/y") == L"\\\\?\\C:\\x\\y");
   EXPECT(fixture::Wide("//?/UNC/server/share/a") == L"\\\\?\\UNC\\server\\share\\a");
@@ -676,9 +680,9 @@ TEST(WidePaths, "paths are made absolute, and get the prefix that lifts the limi
   EXPECT(fixture::Wide("name") == L"\\\\?\\" + std::wstring(current) + L"\\name");
 }
 
-TEST(Paths, "long paths, other alphabets and slashes") {
+TEST(Paths, "long paths, non-ASCII names and forward slashes") {
   const Directory directory;
-  // A letter, a sign of three bytes, and one outside the basic plane.
+  // UTF-8 characters of 2, 3 and 4 bytes.
   const std::string foreign = directory.At("\xC3\xA4\xE2\x82\xAC\xF0\x9F\x94\x92.lockfile");
   std::unique_ptr<FileLock> lock = TryLock(foreign);
   EXPECT(lock != nullptr && lock->Check());
@@ -714,9 +718,9 @@ TEST(Paths, "long paths, other alphabets and slashes") {
   EXPECT(!IsFree(directory.At("A.LockFile")));
 }
 
-// ---- Many ----
+// ---- Contention ----
 
-TEST(Contention, "processes and threads that contend lose no update") {
+TEST(Contention, "competing processes and threads lose no update") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   const std::string counter = directory.At("counter");
@@ -734,7 +738,7 @@ TEST(Contention, "processes and threads that contend lose no update") {
   EXPECT(List(directory.path()).size() == 1);
 }
 
-TEST(KilledAtAnyMoment, "processes that are killed at any moment leave nothing that stays") {
+TEST(KilledAtAnyMoment, "processes killed at any moment leave no lasting lock") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
   const std::string counter = directory.At("counter");
@@ -752,11 +756,11 @@ TEST(KilledAtAnyMoment, "processes that are killed at any moment leave nothing t
   EXPECT_WITH(Read(counter) != "0", "none came to hold it");
 }
 
-// ---- As a child ----
+// ---- Child processes ----
 
 namespace {
 
-// Adds one to the number in a file, `times` times in each of two threads, each time under the lock.
+// In each of two threads, increments the number in a file `times` times, under the lock.
 int Count(const std::string& path, const std::string& counter, int times) {
   std::atomic<bool> is_fine{true};
   const auto count = [&] {

@@ -1,7 +1,8 @@
-// Replacing a file on Windows while others read it, each with the access and share mode of its
-// library.
+// Tests replacing a file on Windows while other programs read it, each with the access and share
+// mode of its library.
 //
-// Run without arguments it is the test and prints TAP; with arguments, a child of the test.
+// Without arguments, the program runs the tests and prints TAP. With arguments, it is a child
+// process of a test.
 
 #include "io/file_replace.h"
 #include "io/own_permissions_win.h"
@@ -26,8 +27,8 @@ using stc::UniqueHandle;
 
 namespace {
 
-// What a reader of each kind shares. Source: File.ReadAllBytes of .NET; the C runtime's open, which
-// Python uses, and os.Open of Go; libuv's fs__open.
+// Share modes of readers. Source: File.ReadAllBytes of .NET; the C runtime's open, which Python
+// uses; os.Open of Go; libuv's fs__open.
 constexpr DWORD kDotnetShare = FILE_SHARE_READ;
 constexpr DWORD kPythonShare = FILE_SHARE_READ | FILE_SHARE_WRITE;
 
@@ -75,7 +76,8 @@ TEST(Replaces, "creates, replaces and empties a file, and leaves nothing beside 
   }
 }
 
-TEST(Stamps, "its time stamp is new in whole milliseconds, after now and after the old one") {
+TEST(Stamps,
+     "the new time stamp is in whole milliseconds, not before now and later than the old one") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
   for (const ReplaceMode mode : {ReplaceMode::kRename, ReplaceMode::kInPlace}) {
@@ -93,14 +95,14 @@ TEST(Stamps, "its time stamp is new in whole milliseconds, after now and after t
     Leave(path, "from the future", -3600);
     previous = fixture::ModifiedAt(path);
     EXPECT(Replace(path, {"x"}, mode));
-    // Wine keeps less than Windows of a stamp.
+    // Wine stores time stamps with a lower resolution than Windows.
     EXPECT(fixture::ModifiedAt(path) >= previous + stc::kTicksPerMillisecond);
     EXPECT(fixture::ModifiedAt(path) < previous + stc::kTicksPerSecond);
     DeleteFileW(fixture::Wide(path).c_str());
   }
 }
 
-TEST(Busy, "a reader that does not share deleting is waited for by the caller") {
+TEST(Busy, "a reader that does not share deletion blocks the replacement: the caller has to wait") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
   for (const DWORD share : {kDotnetShare, kPythonShare}) {
@@ -110,7 +112,7 @@ TEST(Busy, "a reader that does not share deleting is waited for by the caller") 
     EXPECT(!Replace(path, {"new"}));
     EXPECT(Read(path) == "old" && fixture::ModifiedAt(path) == modified);
     EXPECT(List(directory.path()).size() == 1);
-    // Python and Go let it be written meanwhile, .NET does not.
+    // Python and Go share the file for writing, .NET does not.
     EXPECT(Replace(path, {"newer"}, ReplaceMode::kInPlace) == (share == kPythonShare));
     EXPECT(Read(path) == (share == kPythonShare ? "newer" : "old"));
     reader.Close();
@@ -124,7 +126,7 @@ TEST(Sharing, "a reader that shares everything keeps the old content, or is wait
   const std::string path = directory.At("msal.cache");
   Leave(path, "old");
   const UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
-  // Windows replaces, Wine does not.
+  // Windows replaces the file, Wine does not.
   const bool is_replaced = Replace(path, {"new"});
   EXPECT(Read(path) == (is_replaced ? "new" : "old"));
   char text[8] = {};
@@ -134,7 +136,7 @@ TEST(Sharing, "a reader that shares everything keeps the old content, or is wait
   EXPECT(List(directory.path()).size() == 1);
 }
 
-TEST(Conditions, "what must be new replaces nothing, and who is asked last can forbid it") {
+TEST(Conditions, "must_be_new replaces no file, and may_replace can refuse at the last moment") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
   ReplaceOutcome outcome = ReplaceOutcome::kBusy;
@@ -172,7 +174,7 @@ TEST(Conditions, "what must be new replaces nothing, and who is asked last can f
   }
 }
 
-TEST(Vanished, "a file that is gone is not made anew where it was to be written over") {
+TEST(Vanished, "writing in place does not create a file that is gone") {
   const Directory directory;
   for (const std::string& path :
        {directory.At("msal.cache"), directory.At("missing\\msal.cache")}) {
@@ -191,7 +193,7 @@ TEST(Vanished, "a file that is gone is not made anew where it was to be written 
   EXPECT(List(directory.path()).empty());
 }
 
-TEST(Swept, "a new content that is swept away before it is in place does no harm") {
+TEST(Swept, "a temporary file that is deleted before the rename does no harm") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
   Leave(path, "old");
@@ -209,7 +211,7 @@ TEST(Swept, "a new content that is swept away before it is in place does no harm
   EXPECT(Read(path) == (outcome == ReplaceOutcome::kReplaced ? "new" : "old"));
 }
 
-TEST(Failures, "what cannot be replaced stays as it is") {
+TEST(Failures, "a file that cannot be replaced stays as it is") {
   const Directory directory;
   Status status = FailureOf(directory.At("missing\\msal.cache"));
   EXPECT_WITH(status.code() == StatusCode::kIo && status.os_code() == ERROR_PATH_NOT_FOUND,
@@ -226,7 +228,7 @@ TEST(Failures, "what cannot be replaced stays as it is") {
   }
 }
 
-TEST(Permissions, "a new file is given what the old one was, and inherits the rest anew") {
+TEST(Permissions, "a new file keeps the old one's own permissions and inherits the others again") {
   SID everybody = {SID_REVISION, 1, SECURITY_WORLD_SID_AUTHORITY, {SECURITY_WORLD_RID}};
   SID system = {SID_REVISION, 1, SECURITY_NT_AUTHORITY, {SECURITY_LOCAL_SYSTEM_RID}};
   alignas(DWORD) char buffer[256];
@@ -263,7 +265,7 @@ TEST(Permissions, "a new file is given what the old one was, and inherits the re
   EXPECT(none.exist() && none.is_protected() && none.list()->AceCount == 0);
 }
 
-TEST(Paths, "long paths and other alphabets") {
+TEST(Paths, "long paths and non-ASCII names") {
   const Directory directory;
   std::string path = directory.path();
   for (int level = 0; level < 5; ++level) {
@@ -276,7 +278,7 @@ TEST(Paths, "long paths and other alphabets") {
   EXPECT(List(path).size() == 1);
 }
 
-TEST(Readers, "readers see the one content or the other, whole") {
+TEST(Readers, "readers see either the old or the new content, complete") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
   const std::string contents[] = {std::string(70'000, 'a'), std::string(50'000, 'b')};
@@ -292,7 +294,7 @@ TEST(Readers, "readers see the one content or the other, whole") {
   EXPECT(List(directory.path()).size() == 1);
 }
 
-TEST(Killed, "a writer that is killed leaves the one content or the other, whole") {
+TEST(Killed, "a killed writer leaves either the old or the new content, complete") {
   const Directory directory;
   const std::string path = directory.At("msal.cache");
   for (int round = 0; round < 20; ++round) {
@@ -309,7 +311,8 @@ TEST(Killed, "a writer that is killed leaves the one content or the other, whole
 
 namespace {
 
-// Reads all the time, as Node does, until the parent is done. 1 if it ever saw part of a content.
+// Reads in a loop, as Node opens files, until the parent is done. Returns 1 if it ever reads a
+// partial content.
 int ReadAllTheTime(const std::string& path) {
   fixture::Say("reading");
   const UniqueHandle parent(CreateThread(

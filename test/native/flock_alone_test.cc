@@ -1,6 +1,6 @@
-// The lock file where flock is the only kernel lock there is, as on macOS: the code of
-// file_lock_posix.cc, compiled without the other one. This system's flock and fcntl do not see each
-// other, as macOS's do; that part of macOS is not shown here.
+// Tests the lock file with flock as the only kernel lock, as on macOS: compiles file_lock_posix.cc
+// without F_OFD_SETLK. On macOS, flock and fcntl locks also exclude each other, which this system
+// cannot show.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -66,7 +66,7 @@ TEST(OneKernelLock, "flock is held, and no other kernel lock") {
   EXPECT(fcntl(other.get(), kOpenFileLock, &whole) == 0 && whole.l_type == F_UNLCK);
 }
 
-TEST(Excludes, "who creates exclusively, who uses flock and who uses ours are kept out") {
+TEST(Excludes, "exclusive creation, flock and this package's lock are all refused") {
   const std::string path = NewPath();
   auto lock = Take(path);
   EXPECT(lock != nullptr && lock->Check());
@@ -79,7 +79,7 @@ TEST(Excludes, "who creates exclusively, who uses flock and who uses ours are ke
   EXPECT(!Exists(path));
 }
 
-TEST(Respects, "a file that a peer has locked by flock, or has just made, is not taken") {
+TEST(Respects, "a file that another program has locked by flock or just created is not taken") {
   const std::string path = NewPath();
   {
     const UniqueFd peer(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -92,7 +92,8 @@ TEST(Respects, "a file that a peer has locked by flock, or has just made, is not
 }
 
 TEST(PutBack,
-     "a lock file that a peer deleted is put back; one that a peer made in its place is not") {
+     "a lock file that another program deleted is restored, but not if a new one has taken its "
+     "place") {
   const std::string path = NewPath();
   const auto lock = Take(path);
   unlink(path.c_str());
@@ -103,7 +104,7 @@ TEST(PutBack,
   unlink(path.c_str());
 }
 
-TEST(Killed, "the lock of one who was killed is taken over at once") {
+TEST(Killed, "the lock of a killed process is taken over at once") {
   const std::string path = NewPath();
   int ends[2];
   EXPECT(pipe(ends) == 0);
@@ -125,7 +126,7 @@ TEST(Killed, "the lock of one who was killed is taken over at once") {
   close(ends[1]);
 }
 
-// A number in a file, which is read, and written one higher.
+// Increments the number in a file. Returns the new number, or -1.
 int CountUp(const std::string& file) {
   const UniqueFd fd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   int number = 0;
@@ -134,7 +135,7 @@ int CountUp(const std::string& file) {
   return pwrite(fd.get(), &number, sizeof number, 0) == sizeof number ? number : -1;
 }
 
-TEST(Contention, "of four processes one holds it at a time") {
+TEST(Contention, "of four processes, one holds the lock at a time") {
   constexpr int kProcesses = 4;
   constexpr int kTurns = 250;
   const std::string path = NewPath();

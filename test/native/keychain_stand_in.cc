@@ -9,7 +9,7 @@
 
 #include "stores/keychain_api_mac.h"
 
-// A reference to an item.
+// Stands for one reference to an item.
 struct OpaqueSecKeychainItemRef {
   std::pair<std::string, std::string> name;
   int number = 0;
@@ -29,9 +29,9 @@ struct World {
   std::recursive_mutex mutex;
   std::condition_variable_any changed;
   stand_in::Keychain keychain;
-  // Those that were given back stay in memory, so that a use after that is seen.
+  // Released references stay in memory, to detect a use after release.
   std::deque<Reference> references;
-  // By address.
+  // By address of the bytes.
   std::map<const void*, Buffer> buffers;
   int live_references = 0;
   int mistakes = 0;
@@ -56,10 +56,10 @@ bool IsMemoryOut() {
   return world.fail_from != 0 && world.allocations >= world.fail_from;
 }
 
-// nullptr as where memory ran out.
+// Returns nullptr if the allocation is to fail.
 void* NewBuffer(const std::string& text, bool is_secret) {
   if (IsMemoryOut()) return nullptr;
-  // Never without a byte, so that each has an address of its own.
+  // At least one byte, so that each buffer has a different address.
   Buffer buffer = {std::vector<char>(text.size() + 1), is_secret};
   std::copy(text.begin(), text.end(), buffer.bytes.begin());
   void* const data = buffer.bytes.data();
@@ -85,7 +85,8 @@ void FreeBuffer(void* data) {
 
 constexpr OSStatus kNoStatus = 1;
 
-// What every call begins with. kNoStatus: it goes on. The lock is free while on_call runs.
+// Start of every call. Returns kNoStatus if the call continues. The mutex is not held while on_call
+// runs.
 OSStatus Begin(const char* function, std::unique_lock<std::recursive_mutex>* lock) {
   stand_in::Keychain& keychain = TheWorld().keychain;
   const auto on_call = keychain.on_call;
@@ -101,7 +102,7 @@ OSStatus Begin(const char* function, std::unique_lock<std::recursive_mutex>* loc
   return code;
 }
 
-// The item that a reference means; nullptr if it is gone.
+// Returns the item of a reference, or nullptr if it was deleted.
 stand_in::Item* ItemOf(const Reference* reference) {
   World& world = TheWorld();
   if (!reference->is_live) ++world.mistakes;
@@ -112,7 +113,7 @@ stand_in::Item* ItemOf(const Reference* reference) {
   return &found->second;
 }
 
-// Asks the user, where that is wanted. The lock is free meanwhile.
+// Asks the user if the item requires it. The mutex is not held meanwhile.
 OSStatus Ask(const Reference* reference, std::unique_lock<std::recursive_mutex>* lock) {
   World& world = TheWorld();
   stand_in::Item* item = ItemOf(reference);
@@ -137,7 +138,7 @@ std::pair<std::string, std::string> NameOf(UInt32 service_size, const char* serv
   return {std::string(service, service_size), std::string(account, account_size)};
 }
 
-// The next second.
+// Returns the date one second later.
 std::string Later(std::string time) {
   for (size_t i = time.size() - 1; i-- > 0;) {
     if (time[i] != '9') {
@@ -172,7 +173,8 @@ OSStatus SecKeychainFindGenericPassword(CFTypeRef /*keychains*/, UInt32 service_
   std::unique_lock<std::recursive_mutex> lock(world.mutex);
   const OSStatus status = Begin("SecKeychainFindGenericPassword", &lock);
   if (status != kNoStatus) return status;
-  // The value is wanted from SecKeychainItemCopyContent, which gives it with its dates.
+  // The store must read the value with SecKeychainItemCopyContent, which returns the dates of the
+  // same moment.
   if (size != nullptr || data != nullptr) ++world.mistakes;
   const auto found =
       world.keychain.items.find(NameOf(service_size, service, account_size, account));
@@ -226,7 +228,7 @@ OSStatus SecKeychainItemCopyContent(SecKeychainItemRef reference, SecItemClass* 
     attribute.length = 0;
     attribute.data = nullptr;
     if (!world.keychain.has_dates) continue;
-    // With the NUL at the end, which counts.
+    // Includes the terminating NUL, as macOS does.
     const std::string date = (is_created ? item->created : item->modified) + '\0';
     attribute.data = NewBuffer(date, false);
     if (attribute.data != nullptr) {
@@ -268,7 +270,7 @@ OSStatus SecKeychainItemModifyAttributesAndData(SecKeychainItemRef reference,
   stand_in::Item* const item = ItemOf(reference);
   if (item == nullptr) return errSecInvalidItemRef;
   if (IsMemoryOut()) return errSecAllocate;
-  // Attributes stay as they are.
+  // The store must not change attributes.
   if (attributes != nullptr) ++world.mistakes;
   item->value.assign(static_cast<const char*>(data), size);
   item->modified = Later(item->modified);

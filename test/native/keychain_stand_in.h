@@ -1,7 +1,7 @@
-// A stand-in for the parts of CoreFoundation and Security that the Keychain store uses, for systems
-// that have none. Written from Apple's documentation: it shows what the store does with the calls,
-// not what macOS does. References and buffers are counted as CoreFoundation and Security count
-// them, and each mistake with them is counted, too.
+// A stand-in for the functions of CoreFoundation and Security that the Keychain store uses, for
+// other systems. Written from Apple's documentation: it shows which calls the store makes, not how
+// macOS reacts. It counts references and buffers as Apple's frameworks do, and every mistake with
+// them.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_TEST_NATIVE_KEYCHAIN_STAND_IN_H_
 #define AZURE_SHARED_TOKEN_CACHE_TEST_NATIVE_KEYCHAIN_STAND_IN_H_
@@ -16,25 +16,25 @@ namespace stand_in {
 
 struct Item {
   std::string value;
-  // As the keychain tells times: to the second, in UTC.
+  // UTC, with a resolution of 1 s, as in the keychain.
   std::string created = "20260131235901Z";
   std::string modified = "20260131235901Z";
-  // Whoever reads the value has to be let in by the user first.
+  // Reading the value requires the user's permission.
   bool asks = false;
-  // The user's answer counts for all later calls.
+  // The user's permission also applies to later calls.
   bool remembers = false;
-  // A reference to an item that was deleted means no other one, of the same name or not.
+  // Identifies the item: a reference to a deleted item does not match a new one of the same name.
   int number = 0;
 };
 
 struct Keychain {
   // By service and account.
   std::map<std::pair<std::string, std::string>, Item> items;
-  // What the next call of a function ends with, whatever it is asked for; by the function's name.
+  // By function name: the status that the next call of it returns, regardless of its arguments.
   std::map<std::string, int32_t> next_status;
-  // Called at the beginning of each call, with the function's name.
+  // Called at the start of each call, with the function's name.
   std::function<void(const std::string&)> on_call;
-  // What a call ends with that would have to ask, and may not.
+  // Status of a call that would have to ask while questions are off.
   int32_t status_without_questions = -25308;
   bool interaction_allowed = true;
   bool has_dates = true;
@@ -44,28 +44,30 @@ struct Keychain {
   int additions = 0;
 };
 
-// Everything as at the beginning. Questions that are open are answered with "no".
+// Restores the initial state. Answers open questions with "no".
 void Reset();
 
-// Makes an item, or exchanges the one of that name for a new one.
+// Creates an item, or replaces the one with this name.
 Item& Put(const std::pair<std::string, std::string>& name, const std::string& value);
 
-// To be used by one thread at a time, or within on_call.
+// Use it from one thread at a time, or within on_call.
 Keychain& TheKeychain();
 
-// Answers the question that is on the screen.
+// Answers the open question.
 void Answer(bool is_allowed);
-// Whether a question is on the screen.
+// Whether a question is open.
 bool IsAsking();
 
-// References and buffers that were handed out and not given back.
+// Number of references and buffers that are not yet released.
 int LiveObjects();
-// Given back twice, used after that, or given back without having been wiped.
+// Number of mistakes: released twice, used after release, or a secret that was released without
+// being wiped.
 int Mistakes();
 
-// Lets the making of references and buffers fail from the given one on, counted from now; 0: none.
+// Makes allocations of references and buffers fail, from the given one on, counted from now. 0:
+// none fails.
 void FailAllocation(int number);
-// How many were asked for since FailAllocation or Reset.
+// Number of allocations since FailAllocation or Reset.
 int Allocations();
 
 }  // namespace stand_in

@@ -1,5 +1,6 @@
-// The Keychain store against a stand-in for macOS's frameworks: see keychain_stand_in.h. What macOS
-// itself does (its questions, access lists, which keychain it looks into) is not shown by this.
+// Tests the Keychain store against a stand-in for Apple's frameworks, see keychain_stand_in.h. It
+// does not show what macOS itself does: its questions, its access lists, which keychain it
+// searches.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,10 +26,10 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr char kCache[] = R"({"Account":{"a":{"home_account_id":"u.t"}},"Other":{"kept":[1]}})";
-// Longer than anything here takes, even on a machine that is busy.
+// Longer than any step takes, even on a busy machine.
 constexpr milliseconds kLong{60000};
 
-// Of the item. Another one in each test: the store remembers what a user said no to.
+// Name of the item. Each test uses another one, because the store remembers refusals per item.
 std::pair<std::string, std::string> the_name;
 
 const stc::SecretStore& Store() {
@@ -57,7 +58,7 @@ void WaitFor(Condition condition) {
   while (!condition() && steady_clock::now() < end) std::this_thread::sleep_for(milliseconds(1));
 }
 
-// At the beginning and at the end of each test.
+// Sets up the stand-in for a test, and checks for leaks and mistakes at the end.
 class Scene {
  public:
   explicit Scene(bool has_item = true) : mistakes_(stand_in::Mistakes()) {
@@ -68,7 +69,7 @@ class Scene {
   }
   ~Scene() {
     stand_in::Reset();
-    // A call that was left alone ends in its own time.
+    // Calls that passed their deadline may still be running.
     WaitFor([] { return stand_in::LiveObjects() == 0; });
     EXPECT_WITH(stand_in::LiveObjects() == 0, std::to_string(stand_in::LiveObjects()));
     EXPECT_WITH(stand_in::Mistakes() == mistakes_, std::to_string(stand_in::Mistakes()));
@@ -124,7 +125,7 @@ stc::Status Commit(const stc::CommitRequest& request, stc::CommitResult* result,
 
 bool HasOurs() { return TheItem().value.find("FAKE-new") != std::string::npos; }
 
-TEST(Reads, "an item is read whole, with its stamp and its time") {
+TEST(Reads, "an item is read completely, with its stamp and its modification time") {
   const Scene scene;
   std::string text;
   std::string stamp;
@@ -139,7 +140,7 @@ TEST(Reads, "an item is read whole, with its stamp and its time") {
   EXPECT_WITH(source->modified_ms() == 1769903941000, std::to_string(source->modified_ms()));
 }
 
-TEST(Names, "an item is found by the bytes of its whole name") {
+TEST(Names, "an item is found by its exact name, byte by byte") {
   const Scene scene(false);
   the_name = {
       "Gr\xC3\xBC\xC3\x9F"
@@ -151,7 +152,7 @@ TEST(Names, "an item is found by the bytes of its whole name") {
   EXPECT(Open(&text).ok() && text == "{}");
 }
 
-TEST(StampReadsNoSecret, "the stamp is had without the value, and without a question") {
+TEST(StampReadsNoSecret, "the stamp is read without the value and without a question") {
   const Scene scene;
   TheItem().asks = true;
   std::string stamp;
@@ -163,7 +164,7 @@ TEST(StampReadsNoSecret, "the stamp is had without the value, and without a ques
   EXPECT(later != stamp);
 }
 
-TEST(NoDates, "an item that has no dates can be read") {
+TEST(NoDates, "an item without dates can be read") {
   const Scene scene;
   TheKeychain().has_dates = false;
   std::string text;
@@ -171,7 +172,7 @@ TEST(NoDates, "an item that has no dates can be read") {
   EXPECT(Open(&text, &stamp).ok() && text == kCache && stamp == ":");
 }
 
-TEST(Absent, "an item that is not there is no error; an empty one is an empty cache") {
+TEST(Absent, "a missing item is not an error; an empty item is an empty cache") {
   const Scene scene(false);
   std::string text = "x";
   std::string stamp;
@@ -179,14 +180,14 @@ TEST(Absent, "an item that is not there is no error; an empty one is an empty ca
   EXPECT(StampOf(&stamp).code() == StatusCode::kNotFound);
   stand_in::Put(the_name, "");
   EXPECT(Open(&text).ok() && text.empty());
-  // It vanishes between being found and being read.
+  // The item is deleted between being found and being read.
   TheKeychain().on_call = [](const std::string& function) {
     if (function == "SecKeychainItemCopyContent") TheKeychain().items.erase(the_name);
   };
   EXPECT(Open(&text).code() == StatusCode::kNotFound);
 }
 
-TEST(Errors, "each status has its code and one line that says what to do") {
+TEST(Errors, "each status has its error code and a one-line message with advice") {
   const struct {
     int32_t status;
     StatusCode code;
@@ -222,7 +223,7 @@ TEST(Errors, "each status has its code and one line that says what to do") {
   }
 }
 
-TEST(InPlace, "a commit changes the item in place, and leaves what is not ours") {
+TEST(InPlace, "a commit changes the item in place and keeps everything else in it") {
   const Scene scene;
   TheItem().created = "20200101000000Z";
   stc::CommitResult result;
@@ -236,12 +237,12 @@ TEST(InPlace, "a commit changes the item in place, and leaves what is not ours")
   EXPECT(Open(&text, &stamp).ok());
   EXPECT_WITH(stamp == result.stamp, stamp);
   EXPECT(result.base_stamp.has_value() && *result.base_stamp != result.stamp);
-  // Once more there is nothing to change.
+  // A second commit has nothing to change.
   EXPECT(Commit(Request(), &result).ok());
   EXPECT(result.outcome == CommitOutcome::kUnchanged && TheKeychain().updates == 1);
 }
 
-TEST(Creates, "an item is made only where that is asked for") {
+TEST(Creates, "an item is created only if the request says so") {
   const Scene scene(false);
   stc::CommitResult result;
   EXPECT(Commit(Request(), &result).ok());
@@ -251,7 +252,7 @@ TEST(Creates, "an item is made only where that is asked for") {
   EXPECT(TheKeychain().additions == 1 && HasOurs());
 }
 
-TEST(Expected, "a stamp that is no longer the item's: changed") {
+TEST(Expected, "an outdated expected stamp: kChanged") {
   const Scene scene;
   stc::CommitRequest request = Request();
   request.expected_stamp.emplace("1:2");
@@ -260,12 +261,12 @@ TEST(Expected, "a stamp that is no longer the item's: changed") {
   EXPECT(result.outcome == CommitOutcome::kChanged && TheKeychain().updates == 0);
 }
 
-TEST(Races, "what others do between the reading and the writing is kept") {
+TEST(Races, "changes by other programs between the read and the write are kept") {
   const auto write = [] {
     TheItem().value = "{\"theirs\":{}}";
     TheItem().modified = "20260131235902Z";
   };
-  // Within one second, so that its stamp stays.
+  // Within the same second, so that the stamp stays the same.
   const auto write_at_once = [] { TheItem().value = "{\"theirs\":{}}"; };
   const auto remove = [] { TheKeychain().items.erase(the_name); };
   const auto remake = [] { stand_in::Put(the_name, "{}"); };
@@ -281,7 +282,7 @@ TEST(Races, "what others do between the reading and the writing is kept") {
       {"SecKeychainItemCopyContent", 2, write_at_once, true},
       {"SecKeychainItemCopyContent", 2, remove, true},
       {"SecKeychainFindGenericPassword", 2, remake, false},
-      // The last look at the stamp alone.
+      // The check of the stamp before the write.
       {"SecKeychainItemCopyContent", 3, write, true},
       {"SecKeychainItemCopyContent", 3, remove, true},
       {"SecKeychainFindGenericPassword", 3, remove, true},
@@ -289,7 +290,7 @@ TEST(Races, "what others do between the reading and the writing is kept") {
       {"SecKeychainItemModifyAttributesAndData", 1, remake, true},
       {"SecKeychainItemModifyAttributesAndData", 1, fail, true},
       {"SecKeychainAddGenericPassword", 1, remake, false},
-      // The stamp after the write.
+      // The read of the stamp after the write.
       {"SecKeychainFindGenericPassword", 4, remove, true},
   };
   int number = 0;
@@ -308,7 +309,8 @@ TEST(Races, "what others do between the reading and the writing is kept") {
   }
 }
 
-TEST(Questions, "a question that nobody answers ends at the deadline, and harms nobody later") {
+TEST(Questions,
+     "an unanswered question: the call ends at the deadline, and a late answer does no harm") {
   const Scene scene;
   TheItem().asks = true;
   std::string text;
@@ -323,14 +325,15 @@ TEST(Questions, "a question that nobody answers ends at the deadline, and harms 
   EXPECT(!stand_in::IsAsking());
 }
 
-TEST(OneQuestion, "while a question is open nobody asks another; its answer is for all who wait") {
+TEST(OneQuestion,
+     "while a question is open, no call asks another; all waiting calls share its answer") {
   const Scene scene;
   TheItem().asks = true;
   std::string text;
   for (int i = 0; i < 10; ++i) {
     EXPECT(Open(&text, nullptr, milliseconds(120)).code() == StatusCode::kStoreTimeout);
   }
-  // Of the rest, nobody asks either.
+  // Stamp and Commit do not ask either.
   std::string stamp;
   Limits short_limits(milliseconds(50));
   EXPECT(Store().Stamp(At(), short_limits.limits, &stamp).code() == StatusCode::kStoreTimeout);
@@ -351,7 +354,7 @@ TEST(OneQuestion, "while a question is open nobody asks another; its answer is f
   EXPECT_WITH(TheKeychain().questions == 1, std::to_string(TheKeychain().questions));
 }
 
-TEST(OtherItems, "the answer to a question about one item serves no other one") {
+TEST(OtherItems, "the answer to a question about one item is not used for another item") {
   const Scene scene;
   TheItem().asks = true;
   std::string text;
@@ -368,7 +371,7 @@ TEST(OtherItems, "the answer to a question about one item serves no other one") 
   the_name = asked_about;
 }
 
-TEST(Answers, "a question that is answered: yes gives the cache, no is an error") {
+TEST(Answers, "an answered question: yes returns the cache, no is an error") {
   for (const bool is_allowed : {true, false}) {
     const Scene scene;
     TheItem().asks = true;
@@ -383,7 +386,7 @@ TEST(Answers, "a question that is answered: yes gives the cache, no is an error"
   }
 }
 
-TEST(NoPrompts, "where nobody is to be asked, an item that would have to ask is an error") {
+TEST(NoPrompts, "no_prompts: an item that requires a question is an error") {
   for (const int32_t code : {-25308, -25293}) {
     const Scene scene;
     stc::StoreLocation at = At();
@@ -398,7 +401,8 @@ TEST(NoPrompts, "where nobody is to be asked, an item that would have to ask is 
   }
 }
 
-TEST(Refused, "who said no is not asked again at once, and may change their mind elsewhere") {
+TEST(Refused,
+     "after a refusal, the user is not asked again at once, and may allow access elsewhere") {
   for (const int32_t code : {-25308, -25293}) {
     const Scene scene;
     TheItem().asks = true;
@@ -417,7 +421,7 @@ TEST(Refused, "who said no is not asked again at once, and may change their mind
     EXPECT(TheKeychain().questions == 1 && TheKeychain().interaction_allowed);
     TheItem().asks = false;
     EXPECT(Open(&text).ok() && text == kCache);
-    // Which is all that counts from then on.
+    // The successful read has cleared the refusal, so that the user is asked again.
     TheItem().asks = true;
     std::thread friendly([] {
       WaitFor([] { return stand_in::IsAsking(); });
@@ -428,7 +432,7 @@ TEST(Refused, "who said no is not asked again at once, and may change their mind
   }
 }
 
-TEST(Cancelled, "a job that is cancelled ends at once, and one that was makes no call") {
+TEST(Cancelled, "a cancelled job ends at once; a job that is already cancelled makes no call") {
   const Scene scene;
   TheItem().asks = true;
   Limits limits;
@@ -440,7 +444,7 @@ TEST(Cancelled, "a job that is cancelled ends at once, and one that was makes no
   const auto start = steady_clock::now();
   EXPECT(Store().Open(At(), limits.limits, &source).code() == StatusCode::kStoreTimeout);
   ending.join();
-  // As does one that waits for its turn.
+  // Cancellation also ends a call that waits for its turn.
   Limits waiting;
   std::thread other([&] {
     std::this_thread::sleep_for(milliseconds(50));
@@ -456,12 +460,12 @@ TEST(Cancelled, "a job that is cancelled ends at once, and one that was makes no
   EXPECT(Store().Open(At(), limits.limits, &source).code() == StatusCode::kStoreTimeout);
   Limits over(milliseconds(0));
   EXPECT(Store().Open(At(), over.limits, &source).code() == StatusCode::kStoreTimeout);
-  // One call after the other: nothing is under way any more.
+  // Calls run one at a time, so that none is running after this one.
   EXPECT(StampOf(&stamp).ok());
   EXPECT(TheKeychain().reads_of_values == 1);
 }
 
-TEST(NoQuestions, "a commit asks nobody, and leaves the switch as it was") {
+TEST(NoQuestions, "a commit asks no question and restores the process-wide switch") {
   for (const bool before : {true, false}) {
     for (const int32_t code : {-25308, -25293}) {
       const Scene scene;
@@ -482,7 +486,7 @@ TEST(NoQuestions, "a commit asks nobody, and leaves the switch as it was") {
   EXPECT(TheKeychain().interaction_allowed);
 }
 
-TEST(SwitchForOne, "a commit does not switch questions off for who is reading just then") {
+TEST(SwitchForOne, "a commit does not turn questions off for a concurrent read") {
   const Scene scene;
   TheItem().asks = true;
   std::atomic<bool> is_over{false};
@@ -510,12 +514,13 @@ TEST(SwitchForOne, "a commit does not switch questions off for who is reading ju
   EXPECT_WITH(TheKeychain().questions == 200, std::to_string(TheKeychain().questions));
 }
 
-TEST(LateWrite, "a write whose deadline is over before it began does not happen later") {
+TEST(LateWrite, "a write whose deadline passes before it starts does not happen later") {
   for (const bool has_item : {true, false}) {
     const Scene scene(has_item);
     std::atomic<int> calls{0};
     std::atomic<bool> goes_on{false};
-    // The reading, the second look, and then the write's own first step.
+    // The third such call is part of the write; the first two are the read and the check before the
+    // write.
     const std::string held =
         has_item ? "SecKeychainFindGenericPassword" : "SecKeychainGetUserInteractionAllowed";
     TheKeychain().on_call = [&](const std::string& function) {
@@ -526,7 +531,7 @@ TEST(LateWrite, "a write whose deadline is over before it began does not happen 
     EXPECT(status.code() == StatusCode::kStoreTimeout && calls == 3);
     goes_on = true;
     WaitFor([] { return stand_in::LiveObjects() == 0; });
-    // Comes when the lane is free: the write has ended.
+    // Waits for its turn, so that the write has ended when it returns.
     std::string stamp;
     EXPECT(StampOf(&stamp).code() == (has_item ? StatusCode::kOk : StatusCode::kNotFound));
     EXPECT(TheKeychain().updates == 0 && TheKeychain().additions == 0);
@@ -534,7 +539,7 @@ TEST(LateWrite, "a write whose deadline is over before it began does not happen 
   }
 }
 
-TEST(WriteFails, "a write that fails leaves the item") {
+TEST(WriteFails, "a failed write leaves the item unchanged") {
   const Scene scene;
   TheKeychain().next_status["SecKeychainItemModifyAttributesAndData"] = -25292;
   stc::CommitResult result;
@@ -542,7 +547,7 @@ TEST(WriteFails, "a write that fails leaves the item") {
   EXPECT(TheItem().value == kCache);
 }
 
-TEST(Signal, "the signal file is made and touched after a write, and not otherwise") {
+TEST(Signal, "the signal file is created and touched after a successful write only") {
   const Scene scene;
   const std::string path = "keychain-test-" + std::to_string(getpid()) + ".signal";
   stc::CommitRequest request = Request();
@@ -557,7 +562,7 @@ TEST(Signal, "the signal file is made and touched after a write, and not otherwi
   unlink(path.c_str());
 }
 
-TEST(Garbage, "what is no cache is not overwritten") {
+TEST(Garbage, "an item that is not a cache is not overwritten") {
   const Scene scene;
   TheItem().value = "eyJhbGciOiJkaXIi.a.b";
   stc::CommitResult result;
@@ -575,8 +580,8 @@ TEST(Large, "an item of 5 MB") {
   EXPECT(TheItem().value.size() > large.size());
 }
 
-// Whatever cannot be made: no crash, nothing leaks, and the item is the old or the new one.
-TEST(NoMemory, "memory that runs out at any object") {
+// Whichever allocation fails: no crash, no leak, and the item has either the old or the new value.
+TEST(NoMemory, "an out-of-memory error at any allocation") {
   for (const bool has_item : {true, false}) {
     int objects = 0;
     {
@@ -593,7 +598,8 @@ TEST(NoMemory, "memory that runs out at any object") {
       stc::CommitResult result;
       const stc::Status status = Commit(Request(!has_item), &result);
       if (TheKeychain().updates + TheKeychain().additions > 0 && HasOurs()) {
-        // It failed after the write, which so did not fail, but is to be looked after.
+        // The failure came after the write. The commit succeeded, but the caller has to check the
+        // cache again.
         EXPECT_WITH(status.ok() && result.outcome == CommitOutcome::kWritten && result.lock_lost,
                     std::to_string(number));
       } else {

@@ -1,5 +1,5 @@
-// The addon's jobs over and over, without Node, for a checker of memory: reading and scanning,
-// writing, failing at it, locks that are taken and locks that are not.
+// Repeats the addon's jobs without Node, for memory checkers: scans, commits, failing reads and
+// writes, locks that are taken and locks that are held by another owner.
 //
 // Usage: leak_rounds <cache file> <rounds>
 
@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "cache/cache_scanner.h"
 #include "base/cancellation.h"
+#include "cache/cache_scanner.h"
 #include "stores/commit.h"
 #include "stores/secret_store.h"
 
@@ -79,7 +79,7 @@ CommitResult Commit(const std::string& path, const CallLimits& limits, int round
     Fail("the second lock", status);
   }
   CommitResult result;
-  // A cache that is damaged cannot be written; that is part of the round.
+  // Fails in rounds with a damaged cache.
   (void)Plaintext().Commit(at, request, limits, &locks, &result);
   return result;
 }
@@ -94,7 +94,7 @@ void Run(const std::string& path, int rounds) {
     const CallLimits limits{std::chrono::steady_clock::now() + std::chrono::seconds(60),
                             &cancellation};
     if (round % 7 == 6) {
-      // Cut, and with an escape that is none.
+      // Truncated, with an invalid escape.
       Write(path, "{\"Account\":{\"a\":{\"home_account_id\":\"\\u00e9\\x\"");
       written += Commit(path, limits, round).outcome == CommitOutcome::kWritten;
       CacheSlice slice;

@@ -1,8 +1,9 @@
-// Where the released addon finds the functions of Node-API, in a program that is not Node. Beside
-// it are the addon and a libnode.dll, which has them all: see scripts/test-windows.mjs.
+// Tests where the released addon finds the functions of Node-API in a program that is not node.exe.
+// The addon and a libnode.dll that exports all of them are in the same directory: see
+// scripts/test-windows.mjs.
 
-#include "tap.h"
 #include "base/windows_api.h"
+#include "tap.h"
 
 namespace {
 
@@ -15,7 +16,7 @@ std::wstring Beside(const wchar_t* name) {
 
 }  // namespace
 
-TEST(Nowhere, "where a function of Node-API is missing, the addon does not load") {
+TEST(Nowhere, "the addon does not load if a function of Node-API is missing") {
   const HMODULE addon = LoadLibraryW(Beside(L"addon.node").c_str());
   const DWORD error = GetLastError();
   EXPECT(addon == nullptr);
@@ -23,7 +24,7 @@ TEST(Nowhere, "where a function of Node-API is missing, the addon does not load"
   if (addon != nullptr) FreeLibrary(addon);
 }
 
-TEST(Library, "where Node is a library, they are that library's") {
+TEST(Library, "if Node is a library, the functions come from that library") {
   const HMODULE library = LoadLibraryW(Beside(L"libnode.dll").c_str());
   EXPECT(library != nullptr);
   const HMODULE addon = LoadLibraryW(Beside(L"addon.node").c_str());

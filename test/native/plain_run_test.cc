@@ -1,9 +1,5 @@
-// SkipPlain against a loop over bytes: every length, place and kind of end, then random text.
-// Compiled once for each kernel that this processor runs.
-
-#include "json/skip_string.h"
-
-#include "base/cpu_features.h"
+// Compares SkipPlain with a loop over bytes: all lengths, positions and kinds of end, then random
+// text. Compiled once for each vector instruction set of this processor.
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +7,9 @@
 #include <memory>
 #include <random>
 #include <string>
+
+#include "base/cpu_features.h"
+#include "json/skip_string.h"
 
 namespace {
 
@@ -30,7 +29,7 @@ STC_AVX2 const char* Skip(const char* begin, const char* end) {
 const char* Skip(const char* begin, const char* end) { return stc::SkipPlain(begin, end); }
 #endif
 
-// In memory that ends with the text, so that a checker sees whoever reads on.
+// The buffer ends with the text, so that a memory checker reports reads behind the end.
 void Check(const std::string& text) {
   const std::unique_ptr<char[]> copy(new char[text.size()]);
   std::memcpy(copy.get(), text.data(), text.size());
@@ -55,7 +54,7 @@ int main() {
   }
 #endif
   long checked = 0;
-  // Every byte there is, at every place of texts that need each of the loops.
+  // Every byte value at every position, in texts whose sizes reach each of the loops.
   for (const size_t size : {1, 15, 16, 17, 63, 64, 65, 79, 127, 128, 129, 200, 321}) {
     Check(std::string(size, 'x'));
     for (size_t at = 0; at < size; ++at) {

@@ -1,5 +1,5 @@
-// A few lines of test harness for programs that run outside Node: TAP on standard output, and an
-// exit code. The plan comes last, so that a program that ends early has none.
+// A small test harness for programs without Node: prints TAP and sets the exit code. The plan is
+// printed last, so that the output of a program that ends early has no plan.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_TEST_NATIVE_TAP_H_
 #define AZURE_SHARED_TOKEN_CACHE_TEST_NATIVE_TAP_H_
@@ -37,7 +37,7 @@ inline void Expect(bool is_true, const char* what, const std::string& detail, co
   std::printf("# %s:%d: %s%s%s\n", file, line, what, detail.empty() ? "" : ": ", detail.c_str());
 }
 
-// Runs every test. 0 if there are some and all passed.
+// Runs all tests. Returns 0 if there is at least one and all pass.
 inline int RunAll() {
   int failed = 0;
   int number = 0;

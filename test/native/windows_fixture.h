@@ -1,5 +1,5 @@
-// What the test programs for Windows share: a directory of their own, files in it, and this program
-// once more as a child process that is told what to do by its arguments and answers by lines.
+// Shared by the test programs for Windows: a temporary directory, files in it, and child processes.
+// A child is the same program, which gets its task by arguments and answers in lines.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_TEST_NATIVE_WINDOWS_FIXTURE_H_
 #define AZURE_SHARED_TOKEN_CACHE_TEST_NATIVE_WINDOWS_FIXTURE_H_
@@ -38,7 +38,7 @@ inline std::vector<std::string> List(const std::string& directory) {
   return names;
 }
 
-// An empty directory, removed with what is in it at the end.
+// An empty directory. The destructor deletes it with its content.
 class Directory {
  public:
   Directory() {
@@ -94,7 +94,7 @@ inline void WriteText(HANDLE file, const std::string& text) {
   WriteFile(file, text.data(), static_cast<DWORD>(text.size()), &written, nullptr);
 }
 
-// Writes a file whose last change was `age_sec` ago.
+// Writes a file whose modification time is `age_sec` ago.
 inline void Leave(const std::string& path, const std::string& text, double age_sec = 0) {
   const stc::UniqueHandle file = Open(path, GENERIC_WRITE, stc::kShareAll, CREATE_ALWAYS);
   WriteText(file.get(), text);
@@ -109,7 +109,7 @@ inline int64_t ModifiedAt(const std::string& path) {
   return stc::Ticks(data.ftLastWriteTime);
 }
 
-// This program as a child. Ended with its owner.
+// This program as a child process. The destructor ends it.
 class Child {
  public:
   explicit Child(const std::vector<std::string>& arguments) {
@@ -154,7 +154,7 @@ class Child {
 
   DWORD pid() const { return pid_; }
 
-  // Its next line; what it said so far if it ended.
+  // Returns its next line, or its incomplete output if it has ended.
   std::string Line() {
     std::string line;
     char c = 0;
@@ -165,7 +165,7 @@ class Child {
     return line;
   }
 
-  // Tells it to end, and waits for that. Its exit code.
+  // Tells it to end and waits for that. Returns its exit code.
   DWORD Finish() {
     input_.Close();
     WaitForSingleObject(process_.get(), INFINITE);
@@ -175,7 +175,7 @@ class Child {
     return code;
   }
 
-  // At once, whatever it is doing.
+  // Ends it at once.
   void Kill() {
     TerminateProcess(process_.get(), 1);
     WaitForSingleObject(process_.get(), INFINITE);
@@ -197,7 +197,7 @@ class Child {
   DWORD pid_ = 0;
 };
 
-// For the child: a line to its parent, and waiting for the parent to be done with it.
+// In the child: sends a line to the parent, and waits until the parent is done.
 inline void Say(const std::string& line) {
   std::printf("%s\n", line.c_str());
   std::fflush(stdout);
@@ -208,7 +208,7 @@ inline void WaitForParent() {
   }
 }
 
-// The arguments of this program as UTF-8, without its name.
+// Returns the program's arguments as UTF-8, without its name.
 inline std::vector<std::string> Arguments(int count, wchar_t** values) {
   std::vector<std::string> arguments;
   for (int index = 1; index < count; ++index) arguments.push_back(stc::Narrow(values[index]));
