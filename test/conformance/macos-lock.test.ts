@@ -18,7 +18,7 @@ testWhere(test, [missingObjects()], 'flock alone: whoever creates exclusively or
 		rmSync(directory, {recursive: true, force: true});
 	});
 	const name = 'flock_alone_test';
-	const program = buildProgram(name, directory, [], ['file_lock_posix.o']);
+	const program = buildProgram(name, directory, [], ['io/file_lock_posix.o']);
 	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 60_000});
 	for (const line of stdout.split('\n').filter(each => /^(?:not ok|ok|#)/.test(each))) {
 		t.log(line);

@@ -11,21 +11,22 @@ const objects = join(root, 'build', 'Release', 'obj.target', 'azure_shared_token
 
 /** Why none can be made; `undefined` if one can. */
 export function missingObjects(): string | undefined {
-	return process.platform === 'linux' && existsSync(join(objects, 'commit.o')) ? undefined : 'the addon\'s object files are missing: npm run build, on Linux';
+	return process.platform === 'linux' && existsSync(join(objects, 'stores', 'commit.o')) ? undefined : 'the addon\'s object files are missing: npm run build, on Linux';
 }
 
 /**
  * @param name Of the source, without `.cc`.
  * @param directory Gets the program.
  * @param others Sources besides, relative to the package.
- * @param without Objects that the program has its own variant of, such as `commit.o`.
+ * @param without Objects that the program has its own variant of, relative to `native/`, such as `stores/commit.o`.
  * @returns its path.
  */
 export function buildProgram(name: string, directory: string, others: readonly string[] = [], without: readonly string[] = []): string {
 	const target = join(directory, name);
-	const linked = [objects, join(objects, 'stores')].flatMap(folder => readdirSync(folder)
-		.filter(file => file.endsWith('.o') && file !== 'addon.o' && !without.includes(file) && existsSync(join(root, 'native', folder === objects ? '' : 'stores', file.replace(/\.o$/, '.cc'))))
-		.map(file => join(folder, file)));
+	// Objects whose source is gone may be left from an earlier build. Only the objects of `addon/` need Node.
+	const linked = readdirSync(objects, {recursive: true, encoding: 'utf8'})
+		.filter(file => file.endsWith('.o') && !file.startsWith('addon/') && !without.includes(file) && existsSync(join(root, 'native', file.replace(/\.o$/, '.cc'))))
+		.map(file => join(objects, file));
 	execFileSync(process.env['CXX'] ?? 'g++', [
 		'-std=c++17', '-O1', '-Wall', '-Wextra', '-Wshadow', '-Werror', '-I', join(root, 'native'), '-I', join(root, 'test', 'native'), join(root, 'test', 'native', `${name}.cc`), ...others.map(file => join(root, file)), ...linked, '-o', target, '-ldl', '-pthread',
 	], {stdio: ['ignore', 'ignore', 'inherit']});
