@@ -1,6 +1,6 @@
 /**
- * A home directory of its own for one test, with caches in it, and credentials that live there. No keyring: the session bus is
- * taken out of the environment, so that what runs on a desktop and what runs headless is the same.
+ * A temporary home directory for one test, with caches and credentials that use it. Removes the session bus from the
+ * environment, so that tests on a desktop and without one use no keyring.
  */
 
 import {
@@ -57,7 +57,7 @@ export function refreshTokenRecord(user: EntraUser, secret: string, rest: Cached
 	};
 }
 
-/** @param lifeSec How long it still lives. */
+/** @param lifeSec Seconds until the token expires. */
 export function accessTokenRecord(user: EntraUser, secret: string, lifeSec: number, rest: CachedRecord = {}): CachedRecord {
 	return {
 		credential_type: 'AccessToken',
@@ -75,7 +75,7 @@ export function accessTokenRecord(user: EntraUser, secret: string, lifeSec: numb
 	};
 }
 
-/** Numbers the records of each section: keys mean nothing to a reader. */
+/** Numbers the records of each section. Readers ignore the keys. */
 export function cacheOf(sections: {accounts?: CachedRecord[]; refreshTokens?: CachedRecord[]; accessTokens?: CachedRecord[]}): CacheSections {
 	const keyed = (records: CachedRecord[] = []) => Object.fromEntries(records.map((record, index) => [`key-${index}`, record]));
 	return {
@@ -94,14 +94,14 @@ export class TestHome {
 		t.teardown(async () => {
 			await Promise.all(this.#credentials.map(async credential => credential.close()));
 			await Promise.all(this.#dispatchers.map(async dispatcher => dispatcher.destroy()));
-			// A write in the background may be ending just now.
+			// A background write may still be finishing.
 			rmSync(this.path, {
 				recursive: true, force: true, maxRetries: 10, retryDelay: 20,
 			});
 		});
 	}
 
-	/** @param file Below the home directory. Default: the plaintext cache for requests without CAE. */
+	/** @param file Relative to the home directory. Default: the plaintext cache for requests without CAE. */
 	write(cache: CacheSections | string | Uint8Array, file = '.IdentityService/msal.cache.nocae'): string {
 		const path = join(this.path, file);
 		mkdirSync(dirname(path), {recursive: true, mode: 0o700});
@@ -109,24 +109,29 @@ export class TestHome {
 		return path;
 	}
 
-	/** The plaintext cache for requests without CAE, as it is now. */
+	/** Reads the plaintext cache for requests without CAE. */
 	read(): CacheSections {
 		return JSON.parse(readFileSync(join(this.path, '.IdentityService', 'msal.cache.nocae'), 'utf8')) as CacheSections;
 	}
 
-	/** As {@link write}, last changed a minute ago: a reader does not take it for a file in the middle of a write. */
+	/**
+	 * Like {@link write}, with a modification time a minute ago, so that readers do not suspect a write in progress.
+	 */
 	writeSettled(cache: CacheSections | string | Uint8Array, file?: string): string {
 		const path = this.write(cache, file);
 		utimesSync(path, nowSec() - 60, nowSec() - 60);
 		return path;
 	}
 
-	/** One cached account with one refresh token. */
+	/** Writes a cache with one account and one refresh token. */
 	writeAccount(user: EntraUser, refreshToken: string): string {
 		return this.write(cacheOf({accounts: [accountRecord(user)], refreshTokens: [refreshTokenRecord(user, refreshToken)]}));
 	}
 
-	/** A credential of this home; its requests to whatever host reach `server`, verified TLS included. */
+	/**
+	 * Creates a credential that uses this home directory. All its requests go to `server`, with verified TLS, whatever
+	 * host they name.
+	 */
 	credential(options: SharedTokenCacheCredentialOptions = {}, server?: EntraServer): SharedTokenCacheCredential {
 		const before = process.env['HOME'];
 		process.env['HOME'] = this.path;

@@ -1,4 +1,5 @@
-// A library to preload: every program that is started, and every attempt at the network, is a line in the file that STC_CALLS names.
+// A library to preload that writes a line to the file named by STC_CALLS for every started program
+// and every network call.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -18,9 +19,9 @@ static void record(const char* call, const char* what) {
   if (path == NULL) return;
   const int length = snprintf(line, sizeof line, "%s %s\n", call, what);
   const size_t size = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
-  // One write to the end of the file: lines of several processes do not mix.
+  // A single append, so that lines of several processes do not mix.
   const int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  // What cannot be recorded must not go unnoticed.
+  // An event that cannot be recorded must not go unnoticed.
   if (file < 0 || write(file, line, size) != (ssize_t)size) abort();
   close(file);
 }

@@ -1,6 +1,6 @@
 /**
- * Holds a lock file as MSAL's extensions for Node do: with their own lock. Argument: the lock file. Commands and answers are those of
- * `hold_lock.py`.
+ * Holds a lock file with the lock of MSAL's extensions for Node. Argument: the lock file. Commands and answers are
+ * those of `hold_lock.py`.
  */
 
 import {existsSync} from 'node:fs';
@@ -8,7 +8,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
-// Not exported by the package; its index would load keytar besides.
+// The package does not export it, and its index would also load keytar.
 import {CrossPlatformLock} from './node_modules/@azure/msal-node-extensions/dist/lock/CrossPlatformLock.mjs';
 
 const silent = () => undefined;

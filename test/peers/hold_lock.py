@@ -1,11 +1,12 @@
-"""Holds a lock file as a peer does, and waits for one as a peer does.
+"""Takes and holds a lock file as another library does.
 
-Arguments: the kind of peer and the lock file. Standard input: `lock`, `unlock`, or `count` with the path of a counter, which is
-incremented under the lock until a file of that name with `.stop` is there. Each command is answered by one line: `locked` or
-`refused`, `unlocked`, `counted <number>`; or `starved <number>`, as its last one, where it went on without the lock, as Python does.
+Arguments: the kind of lock and the lock file. Standard input: `lock`, `unlock`, or `count` with
+the path of a counter, which is incremented under the lock until a file with that name and
+`.stop` exists. Each command is answered by one line: `locked` or `refused`, `unlocked`, `counted
+<number>`; or finally `starved <number>` if it continued without the lock, as Python does.
 
-`python` is the real lock of msal_extensions. The others do what theirs does on POSIX systems, call by call; what each of them does
-is named at its class.
+`python` is the real lock of msal_extensions. The others make the same system calls as the
+library on POSIX systems; the class comments name them.
 """
 
 import errno
@@ -45,7 +46,9 @@ class PythonLock:
 
 
 class Starvation(logging.Handler):
-    """After 5 s without its turn it opens whatever file is there, and takes the kernel's lock on that one, deleted or not."""
+    """Opens any existing file after 5 s without the lock and takes the kernel's lock on it, even if
+    it is deleted.
+    """
 
     def __init__(self, lock):
         super().__init__()
@@ -56,7 +59,7 @@ class Starvation(logging.Handler):
 
 
 class PythonFileLock:
-    """msal_extensions 1.3 without portalocker (`filelock.py`): exclusive creation for 5 s, and nothing else."""
+    """msal_extensions 1.3 without portalocker (`filelock.py`): exclusive creation for 5 s only."""
 
     def __init__(self, path):
         self._path = path
@@ -81,8 +84,9 @@ class PythonFileLock:
 
 
 class GoLock:
-    """microsoft-authentication-extensions-for-go (`cache/lock`, over gofrs/flock): flock, tried each 10 ms for 5 s; no look at the
-    inode. Deletes by name after unlocking."""
+    """microsoft-authentication-extensions-for-go (`cache/lock`, over gofrs/flock): tries flock
+    every 10 ms for 5 s. Does not check the inode. Deletes by name after unlocking.
+    """
 
     def __init__(self, path):
         self._path = path
@@ -107,8 +111,10 @@ class GoLock:
 
 
 class DotnetLock:
-    """MSAL.NET's CrossPlatLock over .NET 7's FileStream (FileShare.None, DeleteOnClose): flock, tried each 100 ms for 60 s, then a
-    look whether the name still is this inode's. Deletes before unlocking."""
+    """MSAL.NET's CrossPlatLock over .NET 7's FileStream (FileShare.None, DeleteOnClose): tries
+    flock every 100 ms for 60 s, then checks that the name still refers to this inode. Deletes
+    before unlocking.
+    """
 
     def __init__(self, path):
         self._path = path
@@ -140,8 +146,10 @@ class DotnetLock:
 
 
 class JavaLock:
-    """msal4j-persistence-extension's CrossProcessCacheFileLock: createNewFile 60 times each 100 ms, then, whether or not that
-    succeeded, 60 times createNewFile and FileChannel.tryLock, which is fcntl on the whole file. Deletes by name after unlocking."""
+    """msal4j-persistence-extension's CrossProcessCacheFileLock: tries createNewFile 60 times, every
+    100 ms. Then, whether or not that succeeded, tries createNewFile and FileChannel.tryLock
+    (fcntl on the whole file) 60 times. Deletes by name after unlocking.
+    """
 
     def __init__(self, path):
         self._path = path
@@ -182,7 +190,9 @@ class JavaLock:
 
 
 class FlockLock:
-    """Whoever knows flock alone, as util-linux's `flock` does: waits in it, writes nothing and deletes nothing."""
+    """A program that only uses flock, such as util-linux's `flock`: blocks until it has the lock,
+    writes nothing and deletes nothing.
+    """
 
     def __init__(self, path):
         self._path = path
@@ -227,7 +237,7 @@ def count(lock, counter):
     while not os.path.exists(counter + ".stop"):
         is_held = lock.lock()
         if getattr(lock, "is_starved", False):
-            # Nothing is undone: that would delete the lock file of whoever has it now.
+            # No clean-up: it would delete the lock file of the current holder.
             print("starved %d" % counted, flush=True)
             os._exit(0)
         if not is_held:

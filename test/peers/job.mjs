@@ -1,4 +1,4 @@
-/** What the writers are told, on standard input, so that no token stands in a process list. */
+/** Reads the writers' job from standard input, so that no token appears in a process list. */
 
 import {text} from 'node:stream/consumers';
 import process from 'node:process';

@@ -1,7 +1,7 @@
-"""Puts a key into the kernel's user keyring as Go's azidentity does, and takes it out again.
+"""Adds a key to the kernel's user keyring as Go's azidentity does, or removes it.
 
-Arguments: `add`, a description and the payload in hexadecimal digits; or `remove` and a description. Ends with 1 where the kernel has no
-keyrings for this process.
+Arguments: `add`, a description and the payload in hexadecimal; or `remove` and a description.
+Exits with 1 if the kernel has no keyrings for this process.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ def text(value):
 
 
 action, description = sys.argv[1:3]
-# Whoever possesses the keyring may look for its keys.
+# Only a process that possesses the keyring may search its keys.
 call(keyctl, KEYCTL_LINK, USER_KEYRING, PROCESS_KEYRING, 0, 0)
 if action == "add":
     payload = bytes.fromhex(sys.argv[3])

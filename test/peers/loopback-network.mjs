@@ -1,4 +1,7 @@
-/** MSAL's network interface over TLS to the endpoint on loopback, under the server name of the URL and with its certificate verified. */
+/**
+ * MSAL's network interface over TLS to the endpoint on loopback. Uses the URL's server name and verifies the
+ * certificate.
+ */
 
 import {Agent, buildConnector, request} from 'undici';
 

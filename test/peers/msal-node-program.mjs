@@ -1,6 +1,6 @@
 /**
- * An application of MSAL for Node with a cache plugin, in a process of its own. Its first line on standard input is a job, each
- * further one a command; each is answered by one line. All lines are JSON.
+ * A program: an application of MSAL for Node with a cache plugin. The first line of standard input is a job, each
+ * further line a command. It answers each line with one line. All lines are JSON.
  */
 
 import {createInterface} from 'node:readline';
@@ -44,7 +44,7 @@ const actions = {
 		return accounts.map(({username}) => username);
 	},
 	deviceCode: async ({scopes}) => tokenOf(await app.acquireTokenByDeviceCode({scopes, deviceCodeCallback: () => undefined})),
-	/** Several, one after the other: the users of these refresh tokens are signed in. */
+	/** Signs in the users of these refresh tokens, one after another. */
 	async signIn({refreshTokens, scopes}) {
 		const results = [];
 		for (const refreshToken of refreshTokens) {

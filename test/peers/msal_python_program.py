@@ -1,7 +1,7 @@
-"""An application of MSAL for Python with its extensions, in a process of its own.
+"""A program: an application of MSAL for Python with its extensions.
 
-Its first line on standard input is a job, each further one a command; each is answered by one line. All lines are JSON.
-test/helpers/peers/python-process.ts says what they are.
+The first line of standard input is a job, each further line a command. It answers each line with
+one line. All lines are JSON. test/helpers/peers/python-process.ts describes them.
 """
 
 import json
@@ -55,7 +55,7 @@ def main():
         command = json.loads(line)
         try:
             answer = {"value": actions[command["do"]](command)}
-        except Exception as error:  # Whatever it is, the test has to hear of it.
+        except Exception as error:  # Report every error to the test.
             answer = {"error": "%s: %s" % (type(error).__name__, error)}
         print(json.dumps(answer), flush=True)
 

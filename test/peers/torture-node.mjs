@@ -1,7 +1,8 @@
 /**
- * A peer under torture: MSAL's real extensions for Node (file, lock and cache plugin) doing hits and writes on one cache. The token cache
- * that the plugin serves is a stand-in with msal-node's way of merging: what is read is added to what is known, and all of it is written.
- * Arguments: cache file, name, what it knows from the start as JSON, whether it writes, too. Prints "ready", runs until a line comes on standard input, then prints how much it did as JSON.
+ * A peer for the torture test: MSAL's real extensions for Node (file, lock and cache plugin) read and write one cache.
+ * A stand-in replaces msal-node's token cache and merges like it: it adds what it reads to what it knows, and writes
+ * all of it. Arguments: cache file, name, initial content as JSON, whether it writes. Prints "ready", runs until it
+ * reads a line from standard input, and prints its counts as JSON.
  */
 
 import process from 'node:process';
@@ -10,7 +11,7 @@ import {FilePersistence, PersistenceCachePlugin} from '@azure/msal-node-extensio
 
 const [path, name, knownText, writes] = process.argv.slice(2);
 const plugin = new PersistenceCachePlugin(await FilePersistence.create(path));
-// The user of these tokens is the one that all writers know, as with any application that has tokens to write.
+// All writers know the user of these tokens, like an application that has tokens to write.
 const known = JSON.parse(knownText);
 const tokenCache = {
 	deserialize(text) {
@@ -32,7 +33,7 @@ async function access(cacheHasChanged, change) {
 		await plugin.afterCacheAccess(context);
 		return true;
 	} catch {
-		// Torn files that its like wrote, and locks that its like left behind: both are known of it.
+		// Known failures of these libraries: files torn by another writer of their kind, and locks that it left behind.
 		report.failures++;
 		return false;
 	}

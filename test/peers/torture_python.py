@@ -1,6 +1,8 @@
-"""A peer under torture: MSAL's real token cache and extensions for Python (file and lock), writing to one cache.
+"""A peer for the torture test: MSAL's real token cache and extensions for Python (file and lock)
+write to one cache.
 
-Arguments: cache file, name. Prints "ready", writes until a line comes on standard input, then prints which tokens it wrote as JSON.
+Arguments: cache file, name. Prints "ready", writes until it reads a line from standard input,
+and prints the tokens it wrote as JSON.
 """
 
 import base64
@@ -23,7 +25,9 @@ starved = 0
 
 
 class Counter(logging.Handler):
-    """Counts how often the lock file could not be made in 5 s: whatever file is there is locked then, deleted or not."""
+    """Counts how often the lock file could not be created within 5 s. Then it locks any existing
+    file, even a deleted one.
+    """
 
     def emit(self, record):
         global starved
@@ -48,13 +52,14 @@ while not is_over.is_set():
             "client_id": NAME,
             "scope": [f"scope-{number}"],
             "token_endpoint": "https://login.microsoftonline.com/organizations/oauth2/v2.0/token",
-            # With whom the token is for, so that the account is written each time, too, as after any token request.
+            # Includes the user, so that the account is written each time, as after any token
+            # request.
             "response": {
                 "access_token": secret, "expires_in": 3600, "token_type": "Bearer", "client_info": CLIENT_INFO,
             },
         })
         written.append(secret)
-    except Exception:  # A lock that was not to be had in its 5 s, a file that a peer was writing.
+    except Exception:  # The lock was not available within 5 s, or another process was writing the file.
         failures += 1
     time.sleep(0.01 + random.random() * 0.05)
 

@@ -1,6 +1,6 @@
 /**
- * Signs a user in with MSAL for Node and its extensions, which write the cache: to a plaintext file or, through keytar, to a
- * keyring. Prints the account's home account id.
+ * Signs a user in with MSAL for Node and its extensions, which write the cache to a plaintext file or, through keytar,
+ * to a keyring. Prints the home account ID.
  */
 
 import {PublicClientApplication} from '@azure/msal-node';
@@ -8,7 +8,10 @@ import {FilePersistence, LibSecretPersistence, PersistenceCachePlugin} from '@az
 import {readJob} from './job.mjs';
 import {loopbackNetwork} from './loopback-network.mjs';
 
-/** Where `@azure/identity` keeps the item. Source: `@azure/identity-cache-persistence` 1.2.0, `provider.ts` and `platforms.ts`. */
+/**
+ * The location where `@azure/identity` stores the item. Source: `@azure/identity-cache-persistence` 1.2.0,
+ * `provider.ts` and `platforms.ts`.
+ */
 const itemService = 'Microsoft.Developer.IdentityService';
 const itemAccount = 'MSALCache';
 

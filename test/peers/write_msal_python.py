@@ -1,7 +1,8 @@
-"""Signs a user in with MSAL for Python and its extensions, which write the cache: to a plaintext file or to a keyring.
+"""Signs a user in with MSAL for Python and its extensions, which write the cache to a plaintext
+file or a keyring.
 
-The persistence is set up as azure-identity for Python does. Prints the account's home account id. The job on standard input is
-the one of job.mjs.
+Sets the persistence up as azure-identity for Python does. Prints the home account ID. Standard
+input is the job that job.mjs describes.
 """
 
 import http.client
@@ -20,7 +21,7 @@ LABEL = "MSALCache"
 
 
 class Response:
-    """What MSAL's HttpClient interface wants of an answer."""
+    """A response with the fields of MSAL's HttpClient interface."""
 
     def __init__(self, answer):
         self.status_code = answer.status
@@ -46,7 +47,8 @@ class LoopbackConnection(http.client.HTTPSConnection):
 
 
 class LoopbackClient:
-    """MSAL's HttpClient interface over TLS to the endpoint on loopback, whatever host a URL names."""
+    """MSAL's HttpClient interface over TLS to the endpoint on loopback, whatever host a URL names.
+    """
 
     def __init__(self, port, ca):
         self._port = port
@@ -59,7 +61,7 @@ class LoopbackClient:
         return self._send("POST", url, params, data, headers)
 
     def close(self):
-        """Part of the interface; connections here live for one request."""
+        """Required by the interface. Connections here last for one request."""
 
     def _send(self, method, url, params, data, headers):
         parts = urllib.parse.urlsplit(url)

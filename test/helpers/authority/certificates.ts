@@ -1,17 +1,17 @@
 /**
- * A certificate authority and a server certificate made for one run of one server, so that TLS in tests and in the demo is
- * verified TLS. Nothing is stored; the authority's private key is dropped once it has signed.
+ * Makes a certificate authority and a server certificate for one run of one server, so that tests and the demo use
+ * verified TLS. Nothing is stored. The authority's private key is dropped after it signs the server certificate.
  */
 
 import {webcrypto} from 'node:crypto';
 import {isIP} from 'node:net';
-// @peculiar/x509 wants the polyfill to be there when it is loaded.
+// @peculiar/x509 needs this polyfill before it is imported.
 // eslint-disable-next-line import-x/no-unassigned-import
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
 export type ServerCertificate = {
-	/** The authority's certificate, PEM: what a client has to trust. */
+	/** The authority's certificate (PEM), which clients must trust. */
 	ca: string;
 	/** The server's certificate, PEM. */
 	cert: string;
@@ -22,10 +22,13 @@ export type ServerCertificate = {
 const algorithm = {name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256'};
 const defaultNames = ['localhost', '127.0.0.1', '::1', 'login.microsoftonline.com', 'login.microsoftonline.us'];
 const lifetimeMs = 24 * 3_600_000;
-/** Covers clocks that were set back, and tests that pretend an earlier time. */
+/** Covers clocks that were set back and tests that pretend an earlier time. */
 const backdatedMs = 24 * 3_600_000;
 
-/** @param extraNames Host names and IP addresses that the server answers for, besides loopback and Entra's public and US hosts. */
+/**
+ * @param extraNames Host names and IP addresses to add to the certificate, besides loopback and Entra's public and US
+ * hosts.
+ */
 export async function makeServerCertificate(extraNames: readonly string[] = []): Promise<ServerCertificate> {
 	const crypto = webcrypto as unknown as Crypto;
 	const generateKeys = async () => crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);

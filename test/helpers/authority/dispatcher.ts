@@ -1,20 +1,20 @@
-/** Leads the connections of an undici client to servers on loopback, whatever host its URLs name. */
+/** Routes the connections of an undici client to servers on loopback, whatever host its URLs name. */
 
 import {Agent, buildConnector} from 'undici';
 
-/** Where to connect, and whom to trust there. */
+/** The port to connect to and the authority to trust there. */
 export type LoopbackTarget = {
 	readonly port: number;
-	/** PEM. */
+	/** The certificate authority, PEM. */
 	readonly ca: string;
 };
 
 /**
- * An undici dispatcher that connects to `target` over TLS under the server name of the URL, and verifies that the certificate is
- * for that name and from the target's authority: `https://login.microsoftonline.com/...` is answered by the fixture, and
- * by nothing else. Yours to close.
+ * Returns an undici dispatcher that connects to `target` over TLS with the URL's server name. It verifies that the
+ * certificate is for that name and from the target's authority, so only the test server can answer
+ * `https://login.microsoftonline.com/...`. The caller closes the dispatcher.
  *
- * @param others Targets of their own for some hosts.
+ * @param others Targets for single hosts, by host name.
  */
 export function loopbackDispatcher(target: LoopbackTarget, others: Readonly<Record<string, LoopbackTarget>> = {}, options: Agent.Options = {}): Agent {
 	const connectors = new Map<LoopbackTarget, buildConnector.connector>();
@@ -28,7 +28,7 @@ export function loopbackDispatcher(target: LoopbackTarget, others: Readonly<Reco
 				connectors.set(to, connector);
 			}
 
-			// `host` keeps the URL's host, which becomes the server name.
+			// `host` keeps the URL's host, which becomes the TLS server name.
 			connector({
 				...connection, protocol: 'https:', hostname: '127.0.0.1', port: String(to.port),
 			}, callback);

@@ -1,15 +1,18 @@
-/** What Entra's token endpoint says: answers and errors as JSON objects. Every token is unsigned, worthless and says FAKE. */
+/**
+ * The responses of Entra's token endpoint, successes and errors, as JSON objects. All tokens are unsigned and contain
+ * "FAKE".
+ */
 
 import {randomUUID} from 'node:crypto';
 
-/** An account that a refresh token stands for. */
+/** The account that a refresh token belongs to. */
 export type EntraUser = {
-	/** Object id in the home tenant. */
+	/** Object ID in the home tenant. */
 	uid: string;
 	/** Home tenant. */
 	utid: string;
 	username: string;
-	/** Tenant that `organizations` and `common` lead to. Default: the home tenant. */
+	/** Tenant that `organizations` and `common` resolve to. Default: the home tenant. */
 	tenant?: string;
 };
 
@@ -18,7 +21,7 @@ export type JsonObject = Record<string, unknown>;
 export type GrantDetails = {
 	user: EntraUser;
 	clientId: string;
-	/** Tenant of the request's path. */
+	/** Tenant in the request's path. */
 	pathTenant: string;
 	/** As requested. */
 	scopes: readonly string[];
@@ -26,21 +29,22 @@ export type GrantDetails = {
 	nowSec: number;
 	expiresInSec: number;
 	refreshInSec: number | undefined;
-	/** Makes this grant's tokens differ from every other's. */
+	/** Makes this grant's tokens differ from those of every other grant. */
 	serial: string;
 	refreshToken: string | undefined;
 	isFamilyClient: boolean;
-	/** `client_info=1` was sent. */
+	/** Whether the request contained `client_info=1`. */
 	wantsClientInfo: boolean;
 };
 
 const openIdScopes = new Set(['openid', 'profile', 'email', 'offline_access']);
-/** First segments of a path that name no tenant. */
+/** First path segments that do not name a tenant. */
 const tenantlessPaths = new Set(['organizations', 'common', 'consumers', 'adfs']);
 
 /**
- * The body of a 200. Source for the fields: Microsoft identity platform, "OAuth 2.0 authorization code flow", "Refresh the access
- * token"; `client_info`, `foci` and `refresh_in`: MSAL for Python, `token_cache.py`; `ext_expires_in`: MSAL for Node.
+ * Returns the body of a 200 response. Source for the fields: Microsoft identity platform, "OAuth 2.0 authorization code
+ * flow", "Refresh the access token"; `client_info`, `foci` and `refresh_in`: MSAL for Python, `token_cache.py`;
+ * `ext_expires_in`: MSAL for Node.
  */
 export function tokenAnswer(details: GrantDetails): JsonObject {
 	const {user, clientId, scopes, nowSec, expiresInSec, refreshInSec, serial, refreshToken} = details;
@@ -68,7 +72,7 @@ export function tokenAnswer(details: GrantDetails): JsonObject {
 			ver: '1.0',
 		}, `FAKE-access-token-${serial}`),
 	};
-	// The endpoint gives each of these only to who asks for it.
+	// Entra returns each of these only if the request contains the matching scope.
 	if (refreshToken !== undefined && scopes.includes('offline_access')) {
 		answer['refresh_token'] = refreshToken;
 		if (details.isFamilyClient) {
@@ -100,18 +104,18 @@ export function clientInfo({uid, utid}: {uid: string; utid: string}): string {
 }
 
 export type EntraErrorDetails = {
-	/** OAuth's code, such as `invalid_grant`. */
+	/** OAuth error code, such as `invalid_grant`. */
 	error: string;
 	/** AADSTS number. */
 	code: number;
 	/** First line of the description, without the AADSTS prefix. */
 	text: string;
 	suberror?: string;
-	/** A claims challenge, JSON. */
+	/** A claims challenge as JSON. */
 	claims?: string;
 };
 
-/** The body of an error: the JSON that the endpoint sends with a 400 or 401, the description in its four lines. */
+/** Returns the JSON body that Entra sends with a 400 or 401. The description has four lines. */
 export function errorAnswer({error, code, text, suberror, claims}: EntraErrorDetails, correlationId: string, now = new Date()): JsonObject {
 	const traceId = randomUUID();
 	const timestamp = now.toISOString().replace('T', ' ').replace(/\.\d+Z$/, 'Z');
@@ -128,7 +132,10 @@ export function errorAnswer({error, code, text, suberror, claims}: EntraErrorDet
 	};
 }
 
-/** A JWT with the algorithm `none` and a third part that is no signature: readable by whoever does not check one, useless else. */
+/**
+ * Returns a JWT with the algorithm `none` and an invalid signature: readable by code that does not verify, useless
+ * otherwise.
+ */
 function unsignedJwt(payload: JsonObject, mark: string): string {
 	return `${encodeJson({typ: 'JWT', alg: 'none'})}.${encodeJson(payload)}.${mark}`;
 }
@@ -137,7 +144,10 @@ function encodeJson(value: JsonObject): string {
 	return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-/** The resource is the scope without its last part; one slash alone separates them. Source: Microsoft identity platform, "The .default scope", trailing slash. */
+/**
+ * Removes the last segment of a scope to get the resource. Exactly one slash separates them. Source: Microsoft identity
+ * platform, "The .default scope", trailing slash.
+ */
 function audienceOf(scope: string | undefined): string {
 	const end = scope?.lastIndexOf('/') ?? -1;
 	return scope !== undefined && end > 'https://'.length ? scope.slice(0, end) : 'https://graph.microsoft.com';

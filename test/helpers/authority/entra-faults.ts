@@ -1,4 +1,7 @@
-/** What an authority, a proxy or the network can do to a token request: behaviours to script an Entra-shaped server with. */
+/**
+ * Scripted responses for the embedded Entra server: everything that an authority, a proxy or the network can do to a
+ * token request.
+ */
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {clientInfo} from './entra-answers.js';
@@ -6,7 +9,7 @@ import {
 	type Behaviour, type Exchange, type JsonObject, refusal, sendJson,
 } from './entra-server.js';
 
-/** A grant whose JSON is changed before it is sent. What `change` returns is sent, whatever it is. */
+/** Sends a grant whose JSON `change` has replaced. The return value of `change` is sent without checks. */
 export function changedGrant(change: (json: JsonObject) => unknown): Behaviour {
 	return exchange => {
 		const {status, json} = exchange.answer();
@@ -14,36 +17,39 @@ export function changedGrant(change: (json: JsonObject) => unknown): Behaviour {
 	};
 }
 
-/** A grant without these fields. */
+/** Sends a grant without these fields. */
 export function grantWithout(...names: string[]): Behaviour {
 	return changedGrant(json => Object.fromEntries(Object.entries(json).filter(([name]) => !names.includes(name))));
 }
 
-/** A grant that says it is for another account. */
+/** Sends a grant for another account. */
 export function grantForAnotherAccount(uid = '99999999-0000-4000-8000-000000000009', utid = '99999999-0000-4000-8000-00000000000a'): Behaviour {
 	return changedGrant(json => ({...json, client_info: clientInfo({uid, utid})}));
 }
 
-/** A grant with `expires_on` (Unix seconds, a decimal string) in the place of `expires_in`, as version 1 endpoints answer. */
+/**
+ * Sends a grant with `expires_on` (Unix seconds as a decimal string) instead of `expires_in`, as version 1 endpoints
+ * do.
+ */
 export function grantWithExpiresOn(): Behaviour {
 	return changedGrant(({expires_in: expiresIn, ...rest}) => ({...rest, expires_on: String(Math.floor(Date.now() / 1000) + Number(expiresIn))}));
 }
 
-/** A grant whose numbers are decimal strings. */
+/** Sends a grant whose numbers are decimal strings. */
 export function grantWithStringNumbers(): Behaviour {
 	return changedGrant(json => Object.fromEntries(Object.entries(json).map(([name, value]) => [name, typeof value === 'number' ? String(value) : value])));
 }
 
 const revoked = 'The provided grant has expired due to it being revoked, a fresh auth token is needed.';
 
-/** `invalid_grant`. By default as for a refresh token that was revoked. */
+/** Sends `invalid_grant`, by default the error for a revoked refresh token. */
 export function invalidGrant({code = 50_173, suberror, text = revoked}: {code?: number; suberror?: string; text?: string} = {}): Behaviour {
 	return oauthError({
 		error: 'invalid_grant', code, text, ...(suberror !== undefined && {suberror}),
 	});
 }
 
-/** More proof is wanted: a second factor, with a claims challenge. */
+/** Sends `interaction_required` with a claims challenge for a second factor. */
 export function interactionRequired(claims = '{"access_token":{"capolids":{"essential":true,"values":["FAKE-policy"]}}}'): Behaviour {
 	return oauthError({
 		error: 'interaction_required',
@@ -60,14 +66,14 @@ export function consentRequired(): Behaviour {
 	});
 }
 
-/** Any error in the authority's shape. */
+/** Sends an OAuth error in Entra's format. */
 export function oauthError(details: Parameters<typeof refusal>[1], status = 400): Behaviour {
 	return exchange => {
 		sendJson(exchange, status, refusal(exchange.request, details).json);
 	};
 }
 
-/** 429 with an OAuth body. A number is sent as seconds, a date in HTTP's form. */
+/** Sends a 429 with an OAuth body. `Retry-After` is seconds for a number and an HTTP date for a date. */
 export function throttled(retryAfter?: number | Date): Behaviour {
 	return exchange => {
 		const headers = retryAfter === undefined ? undefined : {'retry-after': typeof retryAfter === 'number' ? String(retryAfter) : retryAfter.toUTCString()};
@@ -76,7 +82,7 @@ export function throttled(retryAfter?: number | Date): Behaviour {
 	};
 }
 
-/** A status without a body that means anything, as gateways send it. */
+/** Sends a status with a meaningless body, as gateways do. */
 export function bareStatus(status: number, headers: Readonly<Record<string, string>> = {}): Behaviour {
 	return ({response}) => {
 		response.writeHead(status, {'content-length': '0', ...headers});
@@ -84,14 +90,14 @@ export function bareStatus(status: number, headers: Readonly<Record<string, stri
 	};
 }
 
-/** Anything as the body. */
+/** Sends `text` as the body. */
 export function body(text: string | Buffer, {status = 200, contentType = 'application/json'}: {status?: number; contentType?: string} = {}): Behaviour {
 	return exchange => {
 		sendBody(exchange, text, status, contentType);
 	};
 }
 
-/** A page for people, as captive portals and gateways send it. */
+/** Sends an HTML page, as captive portals and gateways do. */
 export function html(status = 200): Behaviour {
 	return body('<!DOCTYPE html>\n<html><head><title>Sign in to the network</title></head><body><h1>Welcome</h1></body></html>\n', {status, contentType: 'text/html'});
 }
@@ -100,7 +106,7 @@ export function emptyBody(status = 200): Behaviour {
 	return body('', {status});
 }
 
-/** A grant that is cut in the middle, though the transfer is complete. */
+/** Sends a grant whose JSON is cut in half, in a complete transfer. */
 export function invalidJson(): Behaviour {
 	return exchange => {
 		const text = JSON.stringify(exchange.answer().json);
@@ -112,17 +118,17 @@ export function jsonArray(): Behaviour {
 	return changedGrant(json => [json]);
 }
 
-/** A grant with one more field, so long that the body has this many bytes and more. */
+/** Sends a grant with one extra field that makes the body at least this long. */
 export function oversizedBody(sizeBytes = 2 * 1024 * 1024): Behaviour {
 	return changedGrant(json => ({...json, padding: 'x'.repeat(sizeBytes)}));
 }
 
-/** 301, 302, 303, 307 or 308. */
+/** @param status 301, 302, 303, 307 or 308. */
 export function redirect(status: number, location: string): Behaviour {
 	return bareStatus(status, {location});
 }
 
-/** The grant comes, but the headers come late. */
+/** Sends the grant, but delays the headers. */
 export function slowHeaders(delayMs: number): Behaviour {
 	return async exchange => {
 		await sleep(delayMs, undefined, {signal: exchange.signal});
@@ -131,7 +137,7 @@ export function slowHeaders(delayMs: number): Behaviour {
 	};
 }
 
-/** Headers at once, the body in pieces, one each `intervalMs`. */
+/** Sends the headers at once and the body in pieces, one every `intervalMs`. */
 export function slowBody(intervalMs: number, pieceBytes = 16): Behaviour {
 	return async exchange => {
 		const bytes = startAnswer(exchange);
@@ -144,19 +150,19 @@ export function slowBody(intervalMs: number, pieceBytes = 16): Behaviour {
 	};
 }
 
-/** Takes the request and never answers. */
+/** Reads the request and never answers. */
 export function noAnswer(): Behaviour {
 	return () => undefined;
 }
 
-/** Hangs up, with a TCP reset, once the request is read. */
+/** Resets the TCP connection after it has read the request. */
 export function resetBeforeHeaders(): Behaviour {
 	return ({reset}) => {
 		reset();
 	};
 }
 
-/** Hangs up after the headers, before the first byte of the body. */
+/** Resets the TCP connection after the headers, before the first byte of the body. */
 export function resetAfterHeaders(): Behaviour {
 	return async exchange => {
 		startAnswer(exchange);
@@ -166,7 +172,7 @@ export function resetAfterHeaders(): Behaviour {
 	};
 }
 
-/** Hangs up in the middle of the body. */
+/** Resets the TCP connection in the middle of the body. */
 export function resetInBody(): Behaviour {
 	return async exchange => {
 		const bytes = startAnswer(exchange);
@@ -176,7 +182,7 @@ export function resetInBody(): Behaviour {
 	};
 }
 
-/** Ends the connection in the ordinary way in the middle of a body whose length was announced. */
+/** Closes the connection normally in the middle of a body whose length was announced. */
 export function truncatedBody(): Behaviour {
 	return exchange => {
 		const bytes = startAnswer(exchange);
@@ -186,7 +192,10 @@ export function truncatedBody(): Behaviour {
 	};
 }
 
-/** An answer that is no HTTP at one point, with the grant, or the request, where a parser's error quotes it. */
+/**
+ * Sends a grant that is invalid HTTP in one place. The grant or the request stands where a parser's error message
+ * quotes it.
+ */
 export function brokenHttp(how: keyof typeof brokenAnswers): Behaviour {
 	return ({response, request, answer}) => {
 		const {json} = answer();
@@ -202,7 +211,7 @@ const brokenAnswers = {
 	'a header that holds the grant': (grant: string) => `HTTP/1.1 200 OK\r\n${grant}\r\n\r\n`,
 };
 
-/** Each way in which {@link brokenHttp} breaks. */
+/** The ways in which {@link brokenHttp} can break a response. */
 export const httpBreaks = Object.keys(brokenAnswers) as Array<keyof typeof brokenAnswers>;
 
 function sendBody({response}: Exchange, text: string | Buffer, status: number, contentType: string): void {
@@ -217,7 +226,7 @@ function startAnswer({response, answer}: Exchange): Buffer {
 	return bytes;
 }
 
-/** A reset discards what the kernel has not delivered yet, so the client is given time to receive it. */
+/** Waits until the client has received the data: a reset discards what the kernel has not delivered yet. */
 async function flushed({signal}: Exchange): Promise<void> {
 	await sleep(50, undefined, {signal});
 }

@@ -1,16 +1,17 @@
 /**
- * An embedded token endpoint in the shape of Microsoft Entra's, on loopback TLS. It is not Entra, and nothing it issues is
- * accepted anywhere.
+ * An embedded token endpoint that behaves like Microsoft Entra's, on loopback TLS. No other server accepts the tokens
+ * that it issues.
  *
- * Imitated, from Entra's public documentation and the MSAL libraries: the routes and the fields of the token endpoint for the
- * refresh grant and the device code flow, which of those fields depend on which scope, rotation of refresh tokens, the JSON of
- * AADSTS errors, instance discovery, and the OpenID configuration. Anything else that a client may meet is scripted: see
- * `entra-faults.ts`.
+ * Imitated, from Entra's public documentation and the MSAL libraries: the routes and fields of the token endpoint for
+ * the refresh grant and the device code flow, which fields depend on which scope, rotation of refresh tokens, the JSON
+ * of AADSTS errors, instance discovery, and the OpenID configuration. Tests script everything else that a client may
+ * meet: see `entra-faults.ts`.
  *
- * Not imitated: users, consent, policies, client authentication, signatures, keys, throttling of its own, and the lifetime of
- * refresh tokens. Every tenant exists, every client may ask for every scope, and the device code flow signs in at once.
+ * Not imitated: users, consent, policies, client authentication, signatures, keys, throttling by load, and the lifetime
+ * of refresh tokens. Every tenant exists, every client may request every scope, and the device code flow signs in at
+ * once.
  *
- * Needs no test framework.
+ * Does not depend on a test framework.
  */
 
 import {createServer, type Server} from 'node:https';
@@ -27,72 +28,75 @@ import {
 
 export type {EntraUser, JsonObject} from './entra-answers.js';
 
-/** A request as it came over the wire. */
+/** A request as received. */
 export type RecordedRequest = {
 	method: string;
 	/** Path and query. */
 	path: string;
-	/** Names and values in turn, as sent and in the order sent. */
+	/** Alternating names and values, in the order and spelling sent. */
 	rawHeaders: string[];
-	/** Lower-case names. */
+	/** Names are in lower case. */
 	headers: Readonly<Record<string, string | undefined>>;
 	body: Buffer;
-	/** The body read as a form; empty for another content type. */
+	/** The body parsed as a form. Empty for another content type. */
 	form: URLSearchParams;
-	/** Server name of the TLS handshake. */
+	/** Server name from the TLS handshake. */
 	serverName: string | undefined;
-	/** Counts from 1: requests with the same number came over the same connection. */
+	/** Number of the connection, counted from 1. Requests on one connection share it. */
 	connection: number;
 	/** Unix milliseconds. */
 	receivedMs: number;
 };
 
-/** A grant that was given. */
+/** A grant that the server issued. */
 export type Grant = {
 	accessToken: string;
-	/** The one that was redeemed. */
+	/** The refresh token or device code that the client redeemed. */
 	redeemed: string;
-	/** The one that was given in exchange. */
+	/** The new refresh token. */
 	refreshToken: string | undefined;
 	user: EntraUser;
 	request: RecordedRequest;
 };
 
-/** One scripted answer. */
+/** Sends one scripted response. */
 export type Behaviour = (exchange: Exchange) => void | Promise<void>;
 
-/** What a scripted answer may use. */
+/** What a scripted response can use. */
 export type Exchange = {
 	request: RecordedRequest;
 	response: ServerResponse;
 	/** Aborts when the server closes. */
 	signal: AbortSignal;
-	/** What the server would answer of itself; a 200 counts as a grant. */
+	/** Returns the regular response. A 200 counts as a grant. */
 	answer(): {status: number; json: JsonObject};
-	/** Ends the connection with a TCP reset. */
+	/** Resets the TCP connection. */
 	reset(): void;
 };
 
 export type EntraServerOptions = {
-	/** The refresh tokens that it knows, and whose they are. */
+	/** The refresh tokens that the server accepts, and the user of each. */
 	refreshTokens?: Readonly<Record<string, EntraUser>>;
-	/** What the device code flow signs in. Default: that flow is refused. */
+	/** The user that the device code flow signs in. Default: the server refuses this flow. */
 	deviceCodeUser?: EntraUser;
-	/** Whether a grant gives a new refresh token, and whether the one redeemed lives on. Default `keep-old`, as Entra does. */
+	/**
+	 * `off`: a grant contains no new refresh token. `keep-old`: the redeemed token stays valid, as at Entra.
+	 * `revoke-old`: the redeemed token becomes invalid. Default `keep-old`.
+	 */
 	rotation?: 'off' | 'keep-old' | 'revoke-old';
 	/** Default 3600. */
 	expiresInSec?: number;
-	/** Default: the answer has no `refresh_in`. */
+	/** Default: the response has no `refresh_in`. */
 	refreshInSec?: number;
-	/** Clients of the family "1". Default: Azure CLI's. */
+	/** Clients of family "1". Default: Azure CLI. */
 	familyClients?: readonly string[];
-	/** Hosts that instance discovery vouches for, besides Microsoft's public ones. */
+	/** Hosts that instance discovery accepts, besides Microsoft's public ones. */
 	knownAuthorities?: readonly string[];
-	/** How long each token request takes, milliseconds. Default 0. */
+	/** Delay of each token request in milliseconds. Default 0. */
 	delayMs?: number;
-	/** Further names for the certificate. */
+	/** Additional names in the certificate. */
 	extraNames?: readonly string[];
-	/** Default: one is made. */
+	/** Default: a new one. */
 	certificate?: ServerCertificate;
 };
 
@@ -100,31 +104,31 @@ export type EntraServer = {
 	readonly port: number;
 	/** `https://localhost:<port>` */
 	readonly origin: string;
-	/** The authority that a client has to trust, PEM. */
+	/** The certificate authority that a client must trust, PEM. */
 	readonly ca: string;
-	/** Every request, in the order in which they were complete. */
+	/** All requests, in the order in which they were received completely. */
 	readonly requests: RecordedRequest[];
 	readonly grants: Grant[];
 	/** The requests to a token endpoint. */
 	readonly tokenRequests: RecordedRequest[];
-	/** Refresh tokens that are good now. Tests may add and remove. */
+	/** Refresh tokens that are valid now. Tests may add and remove entries. */
 	readonly refreshTokens: Map<string, EntraUser>;
-	/** How many TLS connections were made. */
+	/** Number of TLS connections so far. */
 	readonly connectionCount: number;
-	/** Scripts the next token requests, one each; those after them are answered as usual. */
+	/** Scripts the next token requests, one response each. Later requests get the regular response. */
 	script(...behaviours: Behaviour[]): void;
 	/** Scripts the next requests for instance discovery. */
 	scriptDiscovery(...behaviours: Behaviour[]): void;
-	/** Scripts every token request that has no script of its own; without an argument, ends that. */
+	/** Scripts every token request that has no response from `script`. Without an argument, ends that. */
 	scriptAll(behaviour?: Behaviour): void;
-	/** Ends every connection and every behaviour. */
+	/** Closes every connection and aborts every scripted response. */
 	close(): Promise<void>;
 };
 
 /** Azure CLI. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
 const azureCliClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 const publicAuthorities = ['login.microsoftonline.com', 'login.windows.net', 'login.microsoft.com', 'sts.windows.net', 'login.microsoftonline.us'];
-/** Longer than any test: an idle connection ends when the client or {@link EntraServer.close} ends it. */
+/** Longer than any test: only the client or {@link EntraServer.close} closes an idle connection. */
 const keepAliveTimeoutMs = 120_000;
 const tokenPath = /^\/(?<tenant>[^/]+)\/oauth2\/(?:v2\.0\/)?token$/;
 const discoveryPath = '/common/discovery/instance';
@@ -147,12 +151,12 @@ class EmbeddedEntra implements EntraServer {
 	readonly #options: EntraServerOptions;
 	readonly #server: Server;
 	readonly #connections = new WeakMap<object, number>();
-	/** TCP sockets by the client's port: TLS sockets cannot be reset, and do not tell what is below them. */
+	/** TCP sockets by client port. TLS sockets cannot be reset and do not expose their TCP socket. */
 	readonly #transports = new Map<number, Socket>();
 	readonly #closing = new AbortController();
-	/** Device codes that wait, and the scope that each was asked with. */
+	/** Pending device codes, with the scope of each. */
 	readonly #deviceCodes = new Map<string, string>();
-	/** Keeps the tokens of one server apart from another's in the same test. */
+	/** Makes the tokens of this server differ from those of another server in the same test. */
 	readonly #mark = randomUUID().slice(0, 8);
 	#issued = 0;
 	readonly #script: Behaviour[] = [];
@@ -162,7 +166,7 @@ class EmbeddedEntra implements EntraServer {
 	constructor(options: EntraServerOptions, {ca, cert, key}: ServerCertificate) {
 		this.#options = options;
 		this.ca = ca;
-		// As many as requests are being answered.
+		// One listener per request in progress, without a limit.
 		setMaxListeners(0, this.#closing.signal);
 		this.refreshTokens = new Map(Object.entries(options.refreshTokens ?? {}));
 		this.#server = createServer({cert, key, keepAliveTimeout: keepAliveTimeoutMs}, (request, response) => {
@@ -181,7 +185,8 @@ class EmbeddedEntra implements EntraServer {
 			this.connectionCount++;
 			this.#connections.set(socket, this.connectionCount);
 		});
-		// A client that distrusts the certificate, or hangs up early, is the client's affair: tests see it there.
+		// A client that distrusts the certificate or hangs up early is not an error here. Tests check for it in the
+		// client.
 		this.#server.on('tlsClientError', () => undefined);
 	}
 
@@ -227,7 +232,7 @@ class EmbeddedEntra implements EntraServer {
 	}
 
 	async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-		// Clients hang up when they please, also while an answer is written.
+		// Clients may hang up at any time, also during a response.
 		response.on('error', () => undefined);
 		const request = await this.#record(incoming);
 		if (!request) {
@@ -237,14 +242,15 @@ class EmbeddedEntra implements EntraServer {
 		try {
 			await this.#answer(request, response);
 		} catch (error) {
-			// A mistake in a behaviour must not pass for an answer: it ends the process as an unhandled rejection.
+			// An error in a scripted response ends the process as an unhandled rejection. Otherwise the client would
+			// see it as a network failure.
 			if (!this.#closing.signal.aborted) {
 				throw error;
 			}
 		}
 	}
 
-	/** @returns `undefined` where the client hung up before the request was complete. */
+	/** @returns `undefined` if the client hung up before the request was complete. */
 	async #record(incoming: IncomingMessage): Promise<RecordedRequest | undefined> {
 		const chunks: Buffer[] = [];
 		try {
@@ -322,7 +328,7 @@ class EmbeddedEntra implements EntraServer {
 				return this.#redeemRefreshToken(request);
 			}
 
-			// MSAL for Node sends the short name, which Entra takes too.
+			// MSAL for Node sends the short name, which Entra also accepts.
 			case 'device_code':
 			case 'urn:ietf:params:oauth:grant-type:device_code': {
 				return this.#redeemDeviceCode(request);
@@ -454,13 +460,13 @@ class EmbeddedEntra implements EntraServer {
 	}
 }
 
-/** The answer without a script. */
+/** Sends the regular response. */
 export const answerAsUsual: Behaviour = ({request, response, answer}) => {
 	const {status, json} = answer();
 	sendJson({request, response}, status, json);
 };
 
-/** Sends JSON with the headers that a client may look at. */
+/** Sends JSON with the headers that clients evaluate. */
 export function sendJson({request, response}: Pick<Exchange, 'request' | 'response'>, status: number, json: unknown, headers: Readonly<Record<string, string>> = {}): void {
 	const body = Buffer.from(JSON.stringify(json));
 	response.writeHead(status, {
@@ -473,7 +479,7 @@ export function sendJson({request, response}: Pick<Exchange, 'request' | 'respon
 	response.end(body);
 }
 
-/** An error of the authority about this request. */
+/** Returns an error response in Entra's format for this request. */
 export function refusal(request: RecordedRequest, details: EntraErrorDetails): {status: number; json: JsonObject} {
 	return {status: 400, json: errorAnswer(details, request.headers['client-request-id'] ?? randomUUID())};
 }

@@ -1,4 +1,4 @@
-/** The backends under test, and their answers in the oracle's form. */
+/** The backends under test, and a conversion of their results to the oracle's format. */
 
 import type {CacheBackend, CacheQuery, CacheSlice} from '../../../dist/backend/backend.js';
 import type {StoreError} from '../../../dist/errors.js';
@@ -8,7 +8,7 @@ import {type OracleAnswer, sorted} from './oracle.js';
 
 const {backend: nativeBackend, error} = loadNativeBackend();
 if (!nativeBackend) {
-	throw error ?? new Error('The native addon did not load.');
+	throw error ?? new Error('The native addon is not loaded.');
 }
 
 export const native: CacheBackend = nativeBackend;
@@ -20,7 +20,7 @@ export function toAnswer({sizeBytes, accounts, refreshTokens, accessTokens, appM
 	};
 }
 
-/** What a backend says of these bytes. */
+/** Returns what a backend finds in these bytes, or its error code. */
 export function scan(backend: CacheBackend, bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 	try {
 		return toAnswer(backend.scan(bytes, query));

@@ -1,8 +1,9 @@
 /**
- * Caches in the layout of each MSAL, of any size and from a seed: the same seed gives the same bytes. Secrets say FAKE and have the
- * length of real ones.
+ * Builds caches of any size in the layout of each MSAL. The same seed gives the same bytes. Secrets contain "FAKE" and
+ * have the length of real ones.
  *
- * Sources for keys and fields: MSAL for Node 7, `CacheHelpers`; MSAL for Python 1.39, `token_cache.py`; MSAL for .NET 4.86, `MsalAccessTokenCacheItem`.
+ * Sources for keys and fields: MSAL for Node 7, `CacheHelpers`; MSAL for Python 1.39, `token_cache.py`; MSAL for .NET
+ * 4.86, `MsalAccessTokenCacheItem`.
  */
 
 export type CacheStyle = 'node' | 'python' | 'dotnet';
@@ -14,7 +15,7 @@ export type CacheOptions = {
 	seed?: number;
 	/** Unix seconds. Default: now. */
 	nowSec?: number;
-	/** User names that are not ASCII for every other account. Default false. */
+	/** Gives every second account a user name with non-ASCII characters. Default false. */
 	unicodeNames?: boolean;
 };
 
@@ -25,14 +26,17 @@ export type BuiltCache = {text: string; accounts: BuiltAccount[]};
 export const builtClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 export const builtEnvironment = 'login.microsoftonline.com';
 
-/** 1 account with 6 tokens, 20 KB; 10 with 50 each, 1.4 MB; 100 with 100 each, 27 MB. */
+/**
+ * S: 1 account with 6 tokens, 20 KB. M: 10 accounts with 50 tokens each, 1.4 MB. L: 100 accounts with 100 tokens each,
+ * 27 MB.
+ */
 export const cacheSizes = {
 	S: {accounts: 1, tokensPerAccount: 6},
 	M: {accounts: 10, tokensPerAccount: 50},
 	L: {accounts: 100, tokensPerAccount: 100},
 } as const;
 
-/** Mulberry32: small, seeded, good enough to make test data. */
+/** Mulberry32, a small seeded pseudo-random generator. */
 export function randomNumbers(seed: number): () => number {
 	let state = seed >>> 0;
 	return () => {
@@ -49,7 +53,7 @@ export function buildCache(options: CacheOptions): BuiltCache {
 	const {accounts: accountCount, tokensPerAccount, style = 'node', seed = 1, nowSec = Math.floor(Date.now() / 1000), unicodeNames = false} = options;
 	const random = randomNumbers(seed);
 	const text = (length: number) => {
-		// Character by character into a string took ten times as long, which counts at 27 MB.
+		// Appending single characters to a string is about ten times slower, which matters at 27 MB.
 		const made = Buffer.allocUnsafe(length);
 		for (let index = 0; index < length; index++) {
 			made[index] = base64Url.codePointAt(Math.floor(random() * 64))!;
@@ -83,7 +87,7 @@ export function buildCache(options: CacheOptions): BuiltCache {
 			authority_type: 'MSSTS',
 			...(style === 'node' && {
 				client_info: text(120),
-				// An array of JSON texts: nested, and full of escapes.
+				// An array of JSON texts: nested values with many escapes.
 				tenantProfiles: [JSON.stringify({
 					tenantId, localAccountId: uid, name: `Name "${username}"`, username, isHomeTenant: true,
 				})],
@@ -130,7 +134,7 @@ function serialize(sections: Record<string, object>, style: CacheStyle): string 
 		}
 
 		case 'python': {
-			// As json.dumps(indent=4): ASCII alone. Sections in the order in which Python first fills them.
+			// Like json.dumps(indent=4): ASCII only, sections in the order in which MSAL for Python fills them.
 			const {AccessToken, Account, IdToken, RefreshToken, AppMetadata} = sections;
 			return JSON.stringify({
 				AccessToken, Account, IdToken, RefreshToken, AppMetadata,

@@ -1,13 +1,14 @@
 /**
- * Random caches and changes, small and from a small stock of names and values, so that edits meet records, and all that JSON allows
- * occurs: white space, escapes, names that come twice, and values of any kind. The same numbers give the same case.
+ * Generates random small caches and changes. The few names and values make edits hit existing records. The texts cover
+ * all of JSON: white space, escapes, duplicate names and every kind of value. The same random numbers give the same
+ * case.
  */
 
 import type {CacheChange, MatchField, RecordEdit} from '../../../dist/backend/backend.js';
 
 export type RandomCase = {
 	text: string;
-	/** Of each record: its section, its key and its text, with the key. */
+	/** Each record with its section, its key and its text, which includes the key. */
 	records: Array<{section: string; key: string; text: string}>;
 	change: CacheChange;
 };
@@ -28,7 +29,7 @@ const stock: Readonly<Record<string, readonly string[]>> = {
 	requestedClaimsHash: ['x', ''],
 	userAssertionHash: ['x', ''],
 };
-/** Not the prototype's of `__proto__`. */
+/** Ignores inherited properties, so that `__proto__` has no values. */
 const stockOf = (name: string) => Object.hasOwn(stock, name) ? stock[name] : undefined;
 const matchFields = Object.keys(stock) as MatchField[];
 const times = ['expires_on', 'last_modification_time'] as const;
@@ -133,7 +134,7 @@ export function randomCase(random: () => number): RandomCase {
 	};
 }
 
-/** Whether a change that was made comes to nothing when it is made again: no edit works on what another one, or itself, wrote. */
+/** Whether applying the change a second time changes nothing: no edit depends on what it or another edit writes. */
 export function isRepeatable({edits}: CacheChange): boolean {
 	return new Set(edits.map(({section}) => section)).size === edits.length && edits.every(({set = {}, fill = {}, unset = [], match = {}, unlessNewer}) => {
 		const written = new Set([...Object.keys(set), ...unset]);

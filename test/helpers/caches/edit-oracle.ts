@@ -1,7 +1,7 @@
 /**
- * What a change has to come to, said a third time and as plainly as possible: on objects, as `JSON.parse` makes them, by the rules of
- * `RecordEdit`. It shares no code with the editors, so that they can be held against it. What stands in the text besides values is
- * beyond it.
+ * The expected result of a change: a third, simple implementation of the rules of `RecordEdit`, on the objects of
+ * `JSON.parse`. It shares no code with the two editors, so tests can compare them with it. It does not check white
+ * space, escapes or the order of fields.
  */
 
 import type {CacheChange, RecordEdit} from '../../../dist/backend/backend.js';
@@ -14,11 +14,11 @@ export type EditedRoot =
 	| {
 		outcome: 'edited';
 		root: Fields;
-		/** By section: keys of records that an edit may have written to or taken out. */
+		/** By section: keys of records that an edit may have written or removed. */
 		touched: Map<string, Set<string>>;
 	};
 
-/** @param parsed What `JSON.parse` made of a cache; `{}` for an empty one. It is not changed. */
+/** @param parsed The cache from `JSON.parse`, `{}` if it is empty. Not modified. */
 export function applyChange(parsed: unknown, {edits, requiredAccount}: CacheChange): EditedRoot {
 	if (!isFields(parsed)) {
 		return {code: 'STC_CACHE_CORRUPT'};
@@ -120,9 +120,10 @@ function fits(record: Fields, {match = {}}: RecordEdit): boolean {
 }
 
 /**
- * Where two parsed texts differ, in names alone: values hold tokens, and what a test prints must not.
+ * Describes the first difference of two parsed texts by names only. Values are tokens, which test output must not
+ * contain.
  *
- * @returns `undefined` where they are equal.
+ * @returns `undefined` if they are equal.
  */
 export function differenceOfJson(a: unknown, b: unknown, path = '$'): string | undefined {
 	if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) {
@@ -152,7 +153,7 @@ function isFields(value: unknown): value is Fields {
 	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Without a prototype: a field called __proto__ is a field, and there is none but those that are there. */
+/** Copies into an object without a prototype, so that `__proto__` is an ordinary field and no field is inherited. */
 function copy(fields: Fields): Fields {
 	return Object.assign(Object.create(null) as Fields, fields);
 }

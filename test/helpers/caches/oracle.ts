@@ -1,11 +1,11 @@
 /**
- * What a reader of caches has to answer, said a third time and as plainly as possible: fatal UTF-8, `JSON.parse`, and the rules of
- * `CacheQuery`. It shares no code with the readers, so that they can be held against it.
+ * The expected result of a query: a third, simple implementation of the rules of `CacheQuery`, with fatal UTF-8
+ * decoding and `JSON.parse`. It shares no code with the two readers, so tests can compare them with it.
  */
 
 import type {CacheQuery} from '../../../dist/backend/backend.js';
 
-/** A slice without its stamp, or the code of the refusal. Entries are sorted, for order is not part of the answer. */
+/** A slice without its stamp, or the error code. Entries are sorted because their order is not specified. */
 export type OracleAnswer = {code: string} | {sizeBytes: number; accounts: unknown[]; refreshTokens: unknown[]; accessTokens: unknown[]; appMetadata: unknown[]};
 
 type Fields = Record<string, unknown>;
@@ -114,20 +114,21 @@ function objectsIn(root: Fields, section: string): Fields[] {
 
 	return (Object.values(found) as unknown[])
 		.filter(record => typeof record === 'object' && record !== null && !Array.isArray(record))
-		// A field called __proto__ is a field.
+		// Without a prototype, so that `__proto__` is an ordinary field.
 		.map(record => Object.assign(Object.create(null) as Fields, record));
 }
 
-/** Sorts what has no order; answers of the readers go through it too. */
+/** Sorts entries whose order is not specified. Also used for the readers' results. */
 export function sorted(entries: readonly unknown[]): unknown[] {
 	const text = (entry: unknown) => JSON.stringify(Object.entries(entry as object).toSorted(([a], [b]) => a < b ? -1 : 1));
 	return entries.toSorted((a, b) => text(a) < text(b) ? -1 : 1);
 }
 
 /**
- * Where two answers differ, in the names of sections and fields alone: answers hold tokens, and what a test prints must not.
+ * Describes the first difference of two results by names of sections and fields only. Values are tokens, which test
+ * output must not contain.
  *
- * @returns `undefined` where they are equal.
+ * @returns `undefined` if they are equal.
  */
 export function differenceOf(answer: OracleAnswer, expected: OracleAnswer): string | undefined {
 	const kind = (one: OracleAnswer) => 'code' in one ? one.code : 'a slice';
@@ -147,7 +148,7 @@ export function differenceOf(answer: OracleAnswer, expected: OracleAnswer): stri
 		for (const [index, entry] of (answer[section] as Fields[]).entries()) {
 			const other = expected[section][index] as Fields;
 			for (const name of new Set([...Object.keys(entry), ...Object.keys(other)])) {
-				// A field that is there and undefined is a difference, too.
+				// A present field with the value undefined differs from an absent one.
 				if (!Object.is(entry[name], other[name]) || Object.hasOwn(entry, name) !== Object.hasOwn(other, name)) {
 					return `${section}[${index}].${name} differs`;
 				}

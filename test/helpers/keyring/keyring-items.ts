@@ -1,7 +1,7 @@
 /**
- * The keyring items of each language: their attributes, as the library stores them, and their encoding. The writers of .NET and Java
- * do not run here, so these items are written with libsecret's own tool; Python's and keytar's are written by the real ones in
- * `test/interop`.
+ * The keyring items of each language: their attributes, as the library stores them, and their encoding. The .NET and
+ * Java libraries do not run in these tests, so libsecret writes their items. The real libraries write Python's and
+ * keytar's items in `test/interop`.
  */
 
 import type {StoreLocation} from '../../../dist/backend/backend.js';
@@ -20,17 +20,17 @@ export const itemAttributes: Readonly<Record<ItemKind, ItemAttributes>> = {
 };
 
 /**
- * In this order none replaces another: libsecret replaces every item whose attributes include the new one's, and Java's are a
- * part of .NET's.
+ * libsecret replaces every item whose attributes include those of the new item, and .NET's attributes include Java's.
+ * In this order no item replaces another.
  */
 export const itemKinds: readonly ItemKind[] = ['java', 'dotnet', 'python', 'keytar'];
 
-/** The secret as that library stores a cache. */
+/** Encodes a cache as the library of that kind stores it. */
 export function encodeItem(kind: ItemKind, cache: string): string {
 	return kind === 'dotnet' || kind === 'java' ? Buffer.from(cache).toString('base64') : cache;
 }
 
-/** Where the package itself looks for that item. */
+/** Returns the location where this package looks for that item. */
 export function locationOf(kind: ItemKind): StoreLocation {
 	const {primary, extra} = cacheSources('nocae', {
 		platform: 'linux', home: '/h', dataHome: '/d', cacheHome: '/c', cacheName: 'msal.cache',

@@ -1,6 +1,7 @@
 /**
- * A real keyring for one test: a private session bus with a real gnome-keyring-daemon, unlocked with a made-up password, in a
- * directory of its own. The bus has no service directory: on a stock session bus any call would start a new daemon, with a prompt.
+ * A real keyring for one test: a private session bus and a gnome-keyring-daemon with a known password, in a temporary
+ * directory. The bus has no service directory: on a regular session bus, any call would start another daemon, which
+ * asks for a password.
  */
 
 import {
@@ -21,24 +22,24 @@ const run = promisify(execFile);
 export type ItemAttributes = Readonly<Record<string, string>>;
 
 export type Keyring = {
-	/** What a process has to have in its environment to use this keyring. */
+	/** The environment that a process needs to use this keyring. */
 	readonly environment: Readonly<Record<string, string>>;
-	/** A home directory beside the keyring. */
+	/** A home directory for those processes. */
 	readonly home: string;
-	/** Stores an item. It replaces those whose attributes include all of its own, as libsecret does. */
+	/** Stores an item. As in libsecret, it replaces items whose attributes include all attributes of the new one. */
 	store(attributes: ItemAttributes, secret: string): Promise<void>;
 	lock(): Promise<void>;
-	/** Stops the daemon (SIGSTOP): it accepts calls and does not answer. */
+	/** Stops the daemon (SIGSTOP), so that it does not answer calls. */
 	freeze(): void;
 	thaw(): void;
-	/** Ends the daemon (SIGKILL) and leaves the bus. */
+	/** Ends the daemon (SIGKILL). The bus keeps running. */
 	killDaemon(): Promise<void>;
-	/** Starts a daemon on the same data. Without a password nothing is unlocked. */
+	/** Starts a daemon on the same data. Without a password, the keyring stays locked. */
 	startDaemon(password?: string): Promise<void>;
 	close(): Promise<void>;
 };
 
-/** Why no keyring can be started here, with the command that helps; `undefined` if one can. */
+/** The reason why no keyring can be started here, with the command to fix it. `undefined` if one can. */
 export function missingKeyring(): string | undefined {
 	const {packages} = (JSON.parse(readFileSync(new URL('debian-packages.json', import.meta.url), 'utf8')) as Record<string, {packages: string[]}>)['keyring']!;
 	const missing = ['dbus-daemon', 'dbus-send', 'gnome-keyring-daemon'].filter(program => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0);
@@ -99,7 +100,7 @@ class PrivateKeyring implements Keyring {
 </busconfig>
 `);
 		this.#bus = this.#spawn('dbus-daemon', [`--config-file=${configuration}`, '--nofork', '--nopidfile']);
-		// The socket's file is there a moment before anybody listens.
+		// The socket file exists shortly before the bus accepts connections.
 		await waitFor('the session bus', async () => isListening(socket));
 	}
 
@@ -170,14 +171,14 @@ async function waitFor(what: string, condition: () => boolean | Promise<boolean>
 	const endMs = Date.now() + startTimeoutMs;
 	while (!await condition()) {
 		if (Date.now() > endMs) {
-			throw new Error(`No sign of ${what} for ${startTimeoutMs / 1000} s.`);
+			throw new Error(`Timed out after ${startTimeoutMs / 1000} s while waiting for ${what}.`);
 		}
 
 		await sleep(20);
 	}
 }
 
-/** Ends one of our own processes, stopped or not. */
+/** Ends a child process, also a stopped one. */
 async function end(child: ChildProcess | undefined): Promise<void> {
 	if (child?.exitCode !== null || child.signalCode !== null) {
 		return;

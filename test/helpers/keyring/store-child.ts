@@ -1,4 +1,4 @@
-/** Runs `store-program.mjs`: the native backend in a process with another environment. */
+/** Runs `store-program.mjs`: the native backend in a child process with its own environment. */
 
 import {execFile} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
@@ -10,7 +10,7 @@ import type {
 export type StoreJob = {
 	call: 'probe' | 'query' | 'stamp' | 'commit';
 	at: StoreLocation;
-	/** For `commit`. */
+	/** Required for `commit`. */
 	request?: CommitRequest;
 	timeoutMs: number;
 	times?: number;
@@ -24,7 +24,7 @@ export type StoreOutcome = {
 	osDomain?: string;
 	osCode?: number;
 	message?: string;
-	/** The error's stack leads to the caller. */
+	/** Whether the stack of the error contains the caller. */
 	hasFrames?: boolean;
 	elapsedMs: number;
 };
@@ -41,7 +41,7 @@ export async function askStore(environment: Readonly<Record<string, string>>, jo
 	return JSON.parse(stdout) as StoreReport;
 }
 
-/** The first outcome. */
+/** Like {@link askStore}, for the first outcome only. */
 export async function askStoreOnce(environment: Readonly<Record<string, string>>, job: StoreJob, wrapper?: readonly string[]): Promise<StoreOutcome & {longestBlockMs: number}> {
 	const {outcomes, longestBlockMs} = await askStore(environment, job, wrapper);
 	return {...outcomes[0]!, longestBlockMs};

@@ -1,6 +1,7 @@
-"""Stores a keyring item with libsecret: the attributes as JSON in the argument, "xdg:schema" among them; the secret on standard input.
+"""Stores a keyring item with libsecret.
 
-secret-tool cuts secrets at 8 KiB.
+The argument is the attributes as JSON, including "xdg:schema". Standard input is the secret.
+secret-tool is not used because it truncates secrets at 8 KiB.
 """
 
 import json

@@ -1,7 +1,7 @@
-// Asks the native backend for one thing in a process of its own, because libsecret keeps its connection, and the environment is
-// that of the process. Argument: {call: 'probe' | 'query' | 'stamp' | 'commit', at, request?, timeoutMs, times?, together?, pauseMs?}. Prints an array of outcomes as JSON:
-// what came back, or the error's code, osDomain, osCode and message; how long it took, and the longest time that the event loop
-// stood still meanwhile.
+// Calls the native backend in a separate process, because libsecret keeps its connection and reads the environment of
+// the process. Argument: {call: 'probe' | 'query' | 'stamp' | 'commit', at, request?, timeoutMs, times?, together?,
+// pauseMs?}. Prints JSON: an array of outcomes, each with the result or the error's code, osDomain, osCode and message,
+// and with the elapsed time; and the longest time that the event loop was blocked.
 
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';

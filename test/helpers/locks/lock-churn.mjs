@@ -1,6 +1,6 @@
 /**
- * A program: threads that increment one number under one lock file. Arguments: `native` or `pure`, the lock file, the number's file,
- * how many threads, and how often each of them does it.
+ * A program: several threads increment one number under one lock file. Arguments: `native` or `pure`, the lock file,
+ * the number's file, the number of threads, and the number of increments per thread.
  */
 
 import {readFile, writeFile} from 'node:fs/promises';

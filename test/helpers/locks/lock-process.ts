@@ -1,4 +1,4 @@
-/** Child processes that hold lock files: peers, and ourselves. */
+/** Child processes that hold lock files, with the locks of other libraries or with ours. */
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -13,27 +13,30 @@ import type {ExecutionContext} from 'ava';
 import type {CacheBackend, HeldLock} from '../../../dist/backend/backend.js';
 import {debianPython, peersFolder} from '../peers/peers.js';
 
-/** Those whose lock is real, or done call by call in `test/peers/hold_lock.py`, which says what each is. */
+/**
+ * The implementations in `test/peers`: the library's own lock, or the same system calls (`hold_lock.py` describes
+ * each).
+ */
 export type PeerLock = 'node' | 'python' | 'python-file' | 'go' | 'dotnet' | 'java' | 'flock';
 
 export type LockProcessOptions = {
-	/** The user to run as, as soon as its code is loaded. Root alone can say so. */
+	/** The user to switch to after the code is loaded. Requires root. */
 	uid?: number | undefined;
-	/** Default: ours. */
+	/** Default: the environment of this process. */
 	environment?: NodeJS.ProcessEnv;
 };
 
 const program = fileURLToPath(new URL('lock-program.mjs', import.meta.url));
 
 export class LockProcess {
-	/** A peer that locks `path`. */
+	/** Starts a process that locks `path` like that library. */
 	static async startPeer(t: ExecutionContext, kind: PeerLock, path: string): Promise<LockProcess> {
 		return LockProcess.#start(t, kind === 'node'
 			? [process.execPath, `${peersFolder}hold-lock.mjs`, path]
 			: [debianPython, `${peersFolder}hold_lock.py`, kind, path]);
 	}
 
-	/** The code under test in another process. */
+	/** Starts a process that locks `path` with the code under test. */
 	static async start(t: ExecutionContext, kind: CacheBackend['kind'], path: string, {uid, environment}: LockProcessOptions = {}): Promise<LockProcess> {
 		return LockProcess.#start(t, [process.execPath, program, kind, path, ...(uid === undefined ? [] : [String(uid)])], environment);
 	}
@@ -44,7 +47,7 @@ export class LockProcess {
 		t.teardown(async () => started.kill());
 		const answer = await started.#next();
 		if (answer !== 'ready') {
-			throw new Error(`It answered ${answer}.`);
+			throw new Error(`The lock process answered "${answer}" instead of "ready".`);
 		}
 
 		return started;
@@ -60,20 +63,20 @@ export class LockProcess {
 		this.pid = child.pid ?? 0;
 		this.#stderr = text(child.stderr);
 		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
-		// A program that ended says why on standard error.
+		// If the process has ended, standard error contains the reason.
 		child.stdin.on('error', () => undefined);
 	}
 
-	/** @returns Its answer, as soon as there is one. */
+	/** Sends a command. @returns the answer. */
 	async ask(command: string): Promise<string> {
 		this.#child.stdin.write(`${command}\n`);
 		const answer = this.#next();
-		// Nobody may be waiting for it any more when the process is ended.
+		// The caller may not await the answer any more when the process is killed.
 		answer.catch(() => undefined);
 		return answer;
 	}
 
-	/** Ends it without giving it a chance to do anything more, and waits until the system has forgotten it. */
+	/** Kills the process (SIGKILL) and waits until it has exited. */
 	async kill(): Promise<void> {
 		if (this.#child.exitCode === null && this.#child.signalCode === null) {
 			this.#child.kill('SIGKILL');
@@ -84,14 +87,14 @@ export class LockProcess {
 	async #next(): Promise<string> {
 		const line: IteratorResult<string, undefined> = await this.#lines.next();
 		if (line.done) {
-			throw new Error(`It ended:\n${await this.#stderr}`);
+			throw new Error(`The lock process ended:\n${await this.#stderr}`);
 		}
 
 		return line.value;
 	}
 }
 
-/** What a promise has come to within some time. */
+/** Returns the promise's result, or `still waiting` after the time-out. */
 export async function within<Result>(promise: Promise<Result>, timeoutMs: number): Promise<Result | 'still waiting'> {
 	const timer = new AbortController();
 	try {
@@ -101,7 +104,7 @@ export async function within<Result>(promise: Promise<Result>, timeoutMs: number
 	}
 }
 
-/** Tries again and again until it gets the lock, as `src/cache/lock-wait.ts` does. `undefined`: it did not, in that time. */
+/** Retries until it holds the lock, as `src/cache/lock-wait.ts` does. @returns `undefined` after the time-out. */
 export async function lockWithin(backend: CacheBackend, path: string, timeoutMs: number): Promise<HeldLock | undefined> {
 	const startMs = performance.now();
 	for (;;) {
@@ -118,7 +121,7 @@ export async function lockWithin(backend: CacheBackend, path: string, timeoutMs:
 	}
 }
 
-/** A directory of its own for one test, and the path of a lock file in it. */
+/** Creates a temporary directory for one test and returns the path of a lock file in it. */
 export function lockDirectory(t: ExecutionContext): {directory: string; path: string} {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-lock-'));
 	t.teardown(() => {

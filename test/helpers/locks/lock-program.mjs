@@ -1,8 +1,8 @@
 /**
- * A program: holds lock files with the code under test, in a process of its own. Arguments: `native` or `pure`, and the lock file; a
- * third one is the user id to run as from there on. Commands and answers are those of `test/peers/hold_lock.py`; besides them `try`
- * (`locked`, `held` or the code of the error) and `check` (`true` or `false`). `count` takes how often instead, and says how often the
- * lock was lost meanwhile: `counted <number> <lost>`.
+ * A program: holds lock files with the code under test. Arguments: `native` or `pure`, the lock file, and optionally
+ * the user ID to switch to after loading. Commands and answers are those of `test/peers/hold_lock.py`, and two more:
+ * `try` (answers `locked`, `held` or the error code) and `check` (answers `true` or `false`). `count` takes the number
+ * of increments and answers `counted <number> <lost>`, where <lost> is how often the lock was lost.
  */
 
 import {readFile, writeFile} from 'node:fs/promises';
@@ -95,7 +95,7 @@ async function count(times, counter) {
 		}
 
 		await held.release();
-		// Long enough for those who look four times a second to get their turns.
+		// Long enough for other processes, which retry four times a second, to get the lock.
 		await sleep(Math.random() * 20);
 	}
 

@@ -1,4 +1,4 @@
-/** An application of the real MSAL for Node in this process, whose requests reach the embedded endpoint. */
+/** An application of the real MSAL for Node in this process. Its requests go to the embedded endpoint. */
 
 import {createRequire} from 'node:module';
 import type {ExecutionContext} from 'ava';
@@ -13,7 +13,7 @@ export class MsalApp {
 	readonly app: msal.PublicClientApplication;
 
 	constructor(t: ExecutionContext, cachePlugin: CachePlugin, entra: EntraServer) {
-		// Loaded late: it is not there where its tests are skipped.
+		// Loaded lazily: the package is missing if these tests are skipped.
 		const {PublicClientApplication} = createRequire(peersFolder)('@azure/msal-node') as typeof msal;
 		const network = loopbackNetwork({port: entra.port, ca: entra.ca});
 		t.teardown(async () => network.close());
@@ -27,7 +27,7 @@ export class MsalApp {
 	async signIn(refreshToken: string, scope: string): Promise<msal.AuthenticationResult> {
 		const result = await this.app.acquireTokenByRefreshToken({refreshToken, scopes: [scope], forceCache: true});
 		if (!result) {
-			throw new Error('There is no result.');
+			throw new Error('MSAL returned no result.');
 		}
 
 		return result;

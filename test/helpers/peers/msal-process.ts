@@ -1,4 +1,4 @@
-/** Applications of MSAL for Node in processes of their own, with our cache plugin or with that of its extensions. */
+/** Applications of MSAL for Node in child processes, with our cache plugin or the one of its extensions. */
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -12,11 +12,11 @@ import {peersFolder} from './peers.js';
 
 export type MsalJob = {
 	plugin: 'ours' | 'extensions';
-	/** Of the extensions' plugin. */
+	/** For the plugin of the extensions. */
 	cachePath?: string;
-	/** Of our plugin. */
+	/** For our plugin. */
 	options?: CachePluginOptions;
-	/** The endpoint that plays the authority. */
+	/** The embedded endpoint, used as the authority. */
 	server: {port: number; ca: string};
 	clientId?: string;
 	authority?: string;
@@ -45,7 +45,7 @@ export class MsalProcess {
 		});
 		const answer = await started.#next();
 		if (answer !== 'ready') {
-			throw new Error('It did not say that it is ready.');
+			throw new Error('The MSAL process did not answer "ready".');
 		}
 
 		return started;
@@ -59,7 +59,7 @@ export class MsalProcess {
 		this.#child = child;
 		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
 		this.#stderr = text(child.stderr);
-		// A program that ends early leaves the rest of its input: its exit tells why.
+		// A program that ends early does not read the rest of its input. Its exit code tells why.
 		child.stdin.on('error', () => undefined);
 	}
 
@@ -73,7 +73,7 @@ export class MsalProcess {
 		});
 	}
 
-	/** @throws what the program met. */
+	/** @throws the error that the program reports. */
 	async ask<Value>(command: MsalCommand): Promise<Value> {
 		this.#send(command);
 		const answer = await this.#next() as Answer;
@@ -85,7 +85,7 @@ export class MsalProcess {
 		return answer.value as Value;
 	}
 
-	/** Ends it in good order. @returns its exit code. */
+	/** Closes the standard input and waits for the exit. @returns the exit code. */
 	async end(): Promise<number | null> {
 		const exit = once(this.#child, 'exit');
 		this.#child.stdin.end();
@@ -108,7 +108,7 @@ export class MsalProcess {
 	async #next(): Promise<unknown> {
 		const {value, done} = await this.#lines.next() as IteratorResult<string, undefined>;
 		if (done) {
-			throw new Error(`It ended:\n${await this.#stderr}`);
+			throw new Error(`The MSAL process ended:\n${await this.#stderr}`);
 		}
 
 		return JSON.parse(value);

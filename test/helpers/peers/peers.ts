@@ -1,17 +1,24 @@
-/** Which peers are here: the real libraries that `test/interop` writes caches with. A test without its peer says why it is skipped. */
+/**
+ * Checks which peers are installed: the real libraries that share caches with this package. A test whose peer is
+ * missing is skipped with the reason.
+ */
 
 import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
 import type {ImplementationFn, TestFn} from 'ava';
 
-/** `msal-node`: MSAL for Node with its extensions, which load keytar whatever they store. */
+/** `msal-node` includes its extensions, which load keytar in any case. */
 export type PeerName = 'identity' | 'msal-node' | 'msal-python' | 'msal-python-keyring';
 
-/** Why something that a test needs is not here, with the command that changes it; `undefined`: it is here. */
+/**
+ * The reason why something that a test needs is missing, with the command to install it. `undefined` if it is present.
+ */
 export type Lack = string | undefined;
 
-/** Debian's interpreter: the one that Debian's packages are for, whatever comes first on the path. */
+/**
+ * The interpreter for which Debian's Python packages are installed. The first `python3` on the path may be another one.
+ */
 export const debianPython = '/usr/bin/python3';
 
 export const peersFolder = fileURLToPath(new URL('../../peers/', import.meta.url));
@@ -41,7 +48,7 @@ const checks: Readonly<Record<PeerName, () => Lack>> = {
 };
 const found = new Map<PeerName, Lack>();
 
-/** Looks once for each peer. */
+/** Checks each peer once. */
 export function lackOf(peer: PeerName): Lack {
 	if (!found.has(peer)) {
 		found.set(peer, checks[peer]());
@@ -50,26 +57,26 @@ export function lackOf(peer: PeerName): Lack {
 	return found.get(peer);
 }
 
-/** Whether a package manager, or a runtime that is not Node, is here. @param name Its package in `test/package-managers`. */
+/** Checks for a package manager, or a runtime other than Node. @param name The package in `test/package-managers`. */
 export function lackOfPackageManager(name: string): Lack {
 	return lackOfPackage('package-managers', name);
 }
 
-/** @param folder Below `test`, with a package.json of its own, which `name` is in. */
+/** @param folder The folder below `test` whose package.json contains `name`. */
 export function lackOfPackage(folder: string, name: string): Lack {
 	const manifest = fileURLToPath(new URL(`../../${folder}/node_modules/${name}/package.json`, import.meta.url));
 	return lackUnless(existsSync(manifest), `${name} is not installed in test/${folder}`, installCommand);
 }
 
-/** Whether the addon was built. */
+/** Checks whether the addon was built. */
 export function lackOfAddon(): Lack {
 	const addon = fileURLToPath(new URL('../../../build/Release/azure_shared_token_cache.node', import.meta.url));
 	return lackUnless(existsSync(addon), 'the native addon is not built', 'npm run build');
 }
 
 /**
- * Declares a test that runs where nothing is lacking. Elsewhere it is skipped, with the reason and the cure in its title; where
- * `CI` is `true`, it fails with them, so that a build server never passes by not looking.
+ * Declares a test that needs something. If anything is missing, the test is skipped, with the reason and the remedy in
+ * its title. With `CI=true` it fails instead, so that a build server cannot pass by skipping tests.
  */
 export function testWhere(declare: TestFn['serial'], lacks: readonly Lack[], title: string, implementation: ImplementationFn<[]>): void {
 	const lack = lacks.find(each => each !== undefined);

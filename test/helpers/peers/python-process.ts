@@ -1,4 +1,4 @@
-/** Applications of MSAL for Python with its extensions, in processes of their own. */
+/** Applications of MSAL for Python with its extensions, in child processes. */
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -11,23 +11,23 @@ import {debianPython, peersFolder} from './peers.js';
 
 export type PythonJob = {
 	store: 'plaintext' | 'keyring';
-	/** The cache file; for a keyring, its signal file. */
+	/** The cache file. For a keyring, its signal file. */
 	cachePath: string;
-	/** The endpoint that plays the authority. */
+	/** The embedded endpoint, used as the authority. */
 	server: {port: number; ca: string};
-	/** Whose tokens are asked for: MSAL for Python finds those alone that are kept under this name. */
+	/** The tenant to request tokens for. MSAL for Python finds only tokens that are cached under this tenant name. */
 	tenant: string;
 };
 
 export type PythonCommand =
 	| {do: 'accounts'}
-	/** The device code flow. */
+	/** Signs in with the device code flow. */
 	| {do: 'signIn'; scopes: string[]}
 	| {do: 'silent'; username: string; scopes: string[]; forceRefresh?: boolean}
 	| {do: 'signOut'; username: string};
 
 export class PythonProcess {
-	/** @param environment The whole environment of the process. */
+	/** @param environment The complete environment of the process. */
 	static async start(t: ExecutionContext, {server: {port, ca}, tenant, ...job}: PythonJob, environment: Readonly<Record<string, string | undefined>>): Promise<PythonProcess> {
 		const child = spawn(debianPython, ['-B', join(peersFolder, 'msal_python_program.py')], {stdio: ['pipe', 'pipe', 'pipe'], env: {...environment}});
 		const started = new PythonProcess(child);
@@ -37,7 +37,7 @@ export class PythonProcess {
 		});
 		const answer = await started.#next();
 		if (answer !== 'ready') {
-			throw new Error('It did not say that it is ready.');
+			throw new Error('The Python process did not answer "ready".');
 		}
 
 		return started;
@@ -51,11 +51,11 @@ export class PythonProcess {
 		this.#child = child;
 		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
 		this.#stderr = text(child.stderr);
-		// A program that ends early leaves the rest of its input: its exit tells why.
+		// A program that ends early does not read the rest of its input. Its exit code tells why.
 		child.stdin.on('error', () => undefined);
 	}
 
-	/** @throws what the program met. */
+	/** @throws the error that the program reports. */
 	async ask<Value = string>(command: PythonCommand): Promise<Value> {
 		this.#send(command);
 		const answer = await this.#next() as {value: Value} | {error: string};
@@ -66,7 +66,7 @@ export class PythonProcess {
 		return answer.value;
 	}
 
-	/** An access token, from its cache or by a refresh token. */
+	/** Returns an access token from the cache or from a refresh grant. */
 	async silent(username: string, scope: string, forceRefresh = false): Promise<string> {
 		return this.ask({
 			do: 'silent', username, scopes: [scope], forceRefresh,
@@ -80,7 +80,7 @@ export class PythonProcess {
 	async #next(): Promise<unknown> {
 		const line = await this.#lines.next();
 		if (line.done) {
-			throw new Error(`It ended:\n${await this.#stderr}`);
+			throw new Error(`The Python process ended:\n${await this.#stderr}`);
 		}
 
 		return JSON.parse(line.value) as unknown;

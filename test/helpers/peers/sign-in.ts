@@ -1,4 +1,4 @@
-/** Has a real library sign a user in at the embedded endpoint and write its cache. */
+/** Lets a real library sign a user in at the embedded endpoint and write its cache. */
 
 import {join} from 'node:path';
 import {clientId, publicCloud} from '../home.js';
@@ -7,12 +7,12 @@ import {debianPython, peersFolder} from './peers.js';
 
 export type Writer = 'msal-node' | 'msal-python';
 
-/** Shape of `SignInJob` in `test/peers/job.mjs`. */
+/** `SignInJob` in `test/peers/job.mjs` has the same shape. */
 export type SignInJob = {
 	store: 'plaintext' | 'keyring';
-	/** The cache file; for a keyring, the file that its writers touch. */
+	/** The cache file. For a keyring, the signal file that its writers touch. */
 	cachePath: string;
-	/** One sign-in for each. */
+	/** The scopes of each sign-in. */
 	scopes: string[][];
 	server: {port: number; ca: string};
 };
@@ -23,8 +23,8 @@ const commands: Readonly<Record<Writer, readonly [string, ...string[]]>> = {
 };
 
 /**
- * @param environment The whole environment of the writer.
- * @returns The home account id, as the library tells it.
+ * @param environment The complete environment of the writer.
+ * @returns The home account ID that the library reports.
  */
 export async function signIn(writer: Writer, {server: {port, ca}, ...job}: SignInJob, environment: Readonly<Record<string, string | undefined>>): Promise<string> {
 	const [command, ...args] = commands[writer];

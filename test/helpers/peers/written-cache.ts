@@ -1,4 +1,4 @@
-/** What the interoperability tests have in common: a real library writes a cache, and the code under test reads it. */
+/** Shared code of the interoperability tests: a real library writes a cache, and the code under test reads it. */
 
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -11,14 +11,14 @@ import {
 import {type ReaderJob, type ReaderReport, readInProcess} from '../processes/reader.js';
 import {signIn, type Writer} from './sign-in.js';
 
-/** How the libraries differ in what they write. */
+/** What differs between the caches of the libraries. */
 export type Customs = {
 	writer: Writer;
-	/** Which of a public authority's names stands in the records. */
+	/** The authority host in the records. */
 	environment: string;
-	/** What stands for the tenant where the sign-in named none. */
+	/** The tenant in the records if the sign-in did not name one. */
 	realm: string;
-	/** How many refresh tokens two sign-ins leave. */
+	/** Number of refresh tokens in the cache after two sign-ins. */
 	refreshTokenCount: number;
 	keyringLabel: string;
 };
@@ -47,7 +47,7 @@ export const query: ReaderJob['query'] = {environments: ['login.microsoftonline.
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Nothing of the caller's but where programs are. */
+/** An environment that takes only PATH from this process. */
 export function environmentOf(home: TestHome, rest: Environment = {}): Environment {
 	return {...rest, PATH: process.env['PATH'], HOME: home.path};
 }
@@ -58,7 +58,7 @@ export async function startServer(t: ExecutionContext): Promise<EntraServer> {
 	return entra;
 }
 
-/** Names tokens by the grant that gave them, so that a test that fails prints no token. */
+/** Returns a function that names a token by its grant, so that a failing test does not print tokens. */
 export function namer({grants}: EntraServer): (secret: string | undefined) => string {
 	const names = new Map<string | undefined, string>();
 	for (const [index, {accessToken, refreshToken}] of grants.entries()) {
@@ -69,12 +69,12 @@ export function namer({grants}: EntraServer): (secret: string | undefined) => st
 	return secret => names.get(secret) ?? 'a token that was never given';
 }
 
-/** What the credential gave for each request: the name of a token, or the error. */
+/** Returns the token's name or the error for each request to the credential. */
 export function nameTokens({tokens}: ReaderReport, name: ReturnType<typeof namer>): string[] {
 	return tokens.map(token => 'token' in token ? name(token.token) : `${token.name}: ${token.message}`);
 }
 
-/** Two sign-ins by the library, then three tokens by the credential: two that the cache holds, one that it does not. */
+/** Signs in twice with the library, then requests three tokens from the credential: two are cached, one is not. */
 export async function writeAndRead(
 	t: ExecutionContext,
 	{customs, store, variant, home, environment}: {customs: Customs; store: 'plaintext' | 'keyring'; variant: 'native' | 'pure'; home: TestHome; environment: Environment},
@@ -113,9 +113,9 @@ export async function writeAndRead(
 	t.deepEqual(slice.refreshTokens.map(({secret}) => name(secret)).toSorted(), refreshTokens);
 
 	t.deepEqual(nameTokens(report, name), ['access token 1', 'access token 2', 'access token 3']);
-	t.is(entra.requests.length, requestsBefore + 1, 'the cached tokens were had without a request');
+	t.is(entra.requests.length, requestsBefore + 1, 'the cached tokens needed no request');
 	const redeemed = entra.grants[2];
-	t.true(refreshTokens.includes(name(redeemed?.redeemed)), 'the refresh token that was sent is one that the library stored');
+	t.true(refreshTokens.includes(name(redeemed?.redeemed)), 'the redeemed refresh token is one that the library stored');
 	t.is(redeemed?.request.serverName, 'login.microsoftonline.com');
 	t.is(redeemed?.request.form.get('client_id'), clientId);
 	t.deepEqual(report.accounts, [{
@@ -127,7 +127,7 @@ export async function writeAndRead(
 		usable: true,
 		source: label,
 	}]);
-	t.true(readFileSync(cachePath).equals(written), 'reading leaves the file as it was');
+	t.true(readFileSync(cachePath).equals(written), 'reading does not change the file');
 	return {slice, cachePath};
 }
 

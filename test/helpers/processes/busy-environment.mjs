@@ -1,8 +1,9 @@
 /**
- * A program, or a worker thread, that works until something ends it: jobs of one kind, several at once, each followed by the next.
- * Argument: JSON of {kind, path, location?, counters?, end?}, in `workerData` or after the file's name. `location` is that of a keyring
- * item. `counters`: shared memory for the number of jobs that were started and of those that ended. `end`: {how, afterMs}, for a process
- * that ends itself; `fall` means that it does nothing more once the first jobs are started.
+ * A program or worker thread that runs jobs of one kind, four at a time, until something ends it. Argument: JSON of
+ * {kind, path, location?, counters?, end?}, in `workerData` or on the command line. `location` is the location of a
+ * keyring item. `counters` is shared memory with the numbers of started and finished jobs. `end` is {how, afterMs} for
+ * a process that ends itself; with how = `fall`, it starts no more jobs after the first ones and ends when the event
+ * loop is empty.
  */
 
 import {readFileSync} from 'node:fs';
@@ -43,7 +44,7 @@ const jobs = {
 		await lock?.check();
 		await lock?.release();
 	},
-	/** Kept until whoever holds it ends. */
+	/** Held until the process or thread ends. */
 	async hold() {
 		held.push(await backend.tryLock([`${path}.${threadId}-${count++}.held`]));
 	},
@@ -55,7 +56,7 @@ async function work() {
 	try {
 		await jobs[what]();
 	} catch (error_) {
-		// A refusal is as good as an answer: others are at work here, too.
+		// Errors of the store are fine: other threads use it at the same time.
 		if (error_.name !== 'StoreError') {
 			throw error_;
 		}
@@ -69,13 +70,13 @@ async function work() {
 }
 
 for (let chain = 0; chain < 4; chain++) {
-	// Nobody waits for it: that it goes on is the point.
+	// Deliberately not awaited: the jobs run until something ends the program.
 	// eslint-disable-next-line unicorn/prefer-top-level-await
 	work();
 }
 
 if (end?.how !== 'fall') {
-	// Calls to the keyring do not keep a process alive.
+	// Keyring calls do not keep a process alive.
 	setInterval(() => undefined, 1000);
 	setTimeout(() => {
 		switch (end?.how) {

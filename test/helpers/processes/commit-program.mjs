@@ -1,6 +1,6 @@
 /**
- * A program: one commit with the code under test, in a process of its own. Argument: JSON of {variant, path, uid?}; `uid` is the user to
- * run as once the code is loaded. Prints the outcome, or the error's code, op and osCode, as JSON.
+ * A program: makes one commit with the code under test. Argument: JSON of {variant, path, uid?}; `uid` is the user to
+ * switch to after the code is loaded. Prints the outcome, or the error's code, op and osCode, as JSON.
  */
 
 import path from 'node:path';

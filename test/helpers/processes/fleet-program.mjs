@@ -1,6 +1,6 @@
 /**
- * A program: a service with a credential, in a process of its own. Its first line on standard input is a {@link FleetJob}, each further
- * one a command; each is answered by one line. All lines are JSON. `fleet.ts` starts it.
+ * A program: a service with a credential. The first line of standard input is a {@link FleetJob}, each further line a
+ * command. It answers each line with one line. All lines are JSON. `fleet.ts` starts it.
  */
 
 import process from 'node:process';
@@ -9,7 +9,7 @@ import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {SharedTokenCacheCredential} from '../../../dist/index.js';
 
-// What a grant needs is loaded when it is needed: here before the race, so that none of them is late.
+// Loads the lazily loaded modules before the race starts, so that loading delays no process.
 await Promise.all(['token-endpoint', 'machine-lease', 'write-back'].map(async name => import(`../../../dist/grant/${name}.js`)));
 
 const lines = createInterface({input: process.stdin})[Symbol.asyncIterator]();
@@ -43,9 +43,9 @@ const getToken = async (scope, {abortAfterMs, ...rest} = {}) => {
 };
 
 const actions = {
-	/** Many at once. */
+	/** Makes `calls` concurrent requests. */
 	tokens: async ({scope, calls, options: getTokenOptions}) => Promise.all(Array.from({length: calls}, async () => getToken(scope, getTokenOptions))),
-	/** Asks again and again until another token is given. */
+	/** Repeats the request until it returns another token. */
 	async newToken({scope, withinMs}) {
 		const endMs = performance.now() + withinMs;
 		const first = await getToken(scope);

@@ -1,4 +1,4 @@
-/** Services that share a machine and a cache: processes with a credential each, which do what they are told. */
+/** Services that share a machine and a cache: child processes with one credential each, which the test controls. */
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -18,7 +18,7 @@ import {namer} from '../peers/written-cache.js';
 
 export type FleetJob = {
 	options: SharedTokenCacheCredentialOptions;
-	/** The user to run as, once the code is loaded. Root alone can say so. */
+	/** The user to switch to after the code is loaded. Requires root. */
 	uid?: number;
 };
 
@@ -27,7 +27,7 @@ export type FleetCommand =
 	| {do: 'newToken'; scope: string; withinMs: number}
 	| {do: 'watchLoop' | 'longestBlockMs' | 'close'};
 
-/** What a call of `getToken` came to. */
+/** The result of one call of `getToken`. */
 export type FleetToken = {token?: string; expiresOnMs?: number; error?: string; tookMs: number};
 
 export type FleetOptions = {
@@ -35,19 +35,19 @@ export type FleetOptions = {
 	server: EntraServer;
 	options?: SharedTokenCacheCredentialOptions;
 	uid?: number | undefined;
-	/** Besides the home directory and where programs are. */
+	/** Variables besides HOME, PATH and NODE_EXTRA_CA_CERTS. */
 	environment?: Readonly<Record<string, string>>;
 };
 
 const program = fileURLToPath(new URL('fleet-program.mjs', import.meta.url));
 
-/** The server speaks for itself, as an authority on loopback: the records of its users name it. */
+/** The server is itself the authority, on loopback, so the records of its users contain its host name. */
 export function environmentOfServer({port}: EntraServer): {environment: string} {
 	return {environment: `localhost:${port}`};
 }
 
 export class FleetProcess {
-	/** @returns as soon as its code is loaded. */
+	/** @returns when the process has loaded its code. */
 	static async start(t: ExecutionContext, {home, server, options = {}, uid, environment}: FleetOptions): Promise<FleetProcess> {
 		const authority = join(home.path, 'authority.pem');
 		if (!existsSync(authority)) {
@@ -65,13 +65,13 @@ export class FleetProcess {
 		started.#send({options: {authorityHost: server.origin, retryOptions: {retryDelayInMs: 50}, ...options}, ...(uid !== undefined && {uid})});
 		const answer = await started.#next();
 		if (answer !== 'ready') {
-			throw new Error('It did not say that it is ready.');
+			throw new Error('The service process did not answer "ready".');
 		}
 
 		return started;
 	}
 
-	/** Several alike, which start side by side. */
+	/** Starts several equal processes in parallel. */
 	static async startMany(t: ExecutionContext, count: number, options: FleetOptions): Promise<FleetProcess[]> {
 		return Promise.all(Array.from({length: count}, async () => FleetProcess.start(t, options)));
 	}
@@ -88,38 +88,41 @@ export class FleetProcess {
 		this.pid = child.pid ?? 0;
 		this.#stderr = text(child.stderr);
 		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
-		// A program that ended says why on standard error.
+		// If the process has ended, standard error contains the reason.
 		child.stdin.on('error', () => undefined);
 	}
 
-	/** @returns Its answer, as soon as there is one. */
+	/** Sends a command. @returns the answer. */
 	async ask<Value>(command: FleetCommand): Promise<Value> {
 		this.#send(command);
 		const answer = this.#next();
-		// Nobody may be waiting for it any more when the process is ended.
+		// The caller may not await the answer any more when the process is killed.
 		answer.catch(() => undefined);
 		return answer as Promise<Value>;
 	}
 
-	/** Calls `getToken` that often at once. */
+	/** Calls `getToken` `calls` times concurrently. */
 	async tokens(scope: string, calls = 1, options: Extract<FleetCommand, {do: 'tokens'}>['options'] = {}): Promise<FleetToken[]> {
 		return this.ask<FleetToken[]>({
 			do: 'tokens', scope, calls, options,
 		});
 	}
 
-	/** As {@link tokens}: the grant's name for each token, or the error. So that a test that fails prints no token. */
+	/**
+	 * Like {@link tokens}, but returns the grant's name for each token, or the error, so that a failing test does not
+	 * print tokens.
+	 */
 	async names(scope: string, calls = 1): Promise<string[]> {
 		return nameTokens(await this.tokens(scope, calls), this.#server);
 	}
 
-	/** Ends its input. @returns what it said on standard error. */
+	/** Closes the standard input. @returns the text on standard error. */
 	async errors(): Promise<string> {
 		await this.end();
 		return this.#stderr;
 	}
 
-	/** A live process that does nothing any more. */
+	/** Suspends the process (SIGSTOP). */
 	stop(): void {
 		this.#child.kill('SIGSTOP');
 	}
@@ -128,7 +131,10 @@ export class FleetProcess {
 		this.#child.kill('SIGCONT');
 	}
 
-	/** Ends its input, so that it ends when nothing else holds it. @returns its exit code or signal. */
+	/**
+	 * Closes the standard input, so that the process ends when nothing else keeps it alive. @returns its exit code or
+	 * signal.
+	 */
 	async end(): Promise<number | string> {
 		const exit = once(this.#child, 'exit');
 		this.#child.stdin.end();
@@ -136,7 +142,7 @@ export class FleetProcess {
 		return code ?? signal ?? '';
 	}
 
-	/** Ends it without giving it a chance to do anything more. */
+	/** Kills the process (SIGKILL). */
 	async kill(): Promise<void> {
 		if (this.#child.exitCode === null && this.#child.signalCode === null) {
 			const exit = once(this.#child, 'exit');
@@ -152,7 +158,7 @@ export class FleetProcess {
 	async #next(): Promise<unknown> {
 		const line = await this.#lines.next();
 		if (line.done) {
-			throw new Error(`It ended:\n${await this.#stderr}`);
+			throw new Error(`The service process ended:\n${await this.#stderr}`);
 		}
 
 		return JSON.parse(line.value) as unknown;
@@ -164,11 +170,11 @@ export function nameTokens(tokens: readonly FleetToken[], server: EntraServer): 
 	return tokens.map(({token, error}) => error ?? name(token));
 }
 
-/** An answer that is held back until it is let go. */
+/** A response that the server delays until the test releases it. */
 export type HeldAnswer = {
-	/** When the request is there. */
+	/** Resolves when the request has arrived. */
 	arrived: Promise<void>;
-	/** Answers as usual once it is let go. */
+	/** Sends the regular response after the release. */
 	behaviour: Behaviour;
 	letGo: () => void;
 };
@@ -187,7 +193,7 @@ export function holdAnswer(): HeldAnswer {
 		async behaviour(exchange) {
 			arrive();
 			await free;
-			// Whoever hung up meanwhile gets no grant.
+			// A client that has hung up in the meantime gets no grant.
 			if (exchange.response.socket?.destroyed === false) {
 				const {status, json} = exchange.answer();
 				sendJson(exchange, status, json);
@@ -201,20 +207,20 @@ export function holdAnswer(): HeldAnswer {
 
 const leasePattern = /^\.[\da-f]{32}\.lease$/;
 
-/** Who holds the lease of a token request in this directory: the process ids in the lease files. */
+/** The process IDs in the lease files of this directory: the holders of the leases for token requests. */
 export function leaseHolders(directory: string): number[] {
 	return readdirSync(directory).filter(name => leasePattern.test(name)).map(name => Number.parseInt(readFileSync(join(directory, name), 'utf8'), 10));
 }
 
 const faketimeLibrary = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(name => `/usr/lib/${name}/faketime/libfaketime.so.1`).find(path => existsSync(path));
 
-/** Why no process can be given a wrong clock here. */
+/** The reason why processes cannot be started with a wrong clock. */
 export function lackOfWrongClocks(): Lack {
 	return faketimeLibrary === undefined ? 'libfaketime is not installed; run: apt-get install --no-install-recommends libfaketime' : undefined;
 }
 
 /**
- * The environment of a process whose clock is wrong, for all of its code. The files' times are still the machine's.
+ * The environment of a process with a wrong clock. Time stamps of files still use the machine's clock.
  *
  * @param specification As in faketime(1): `+600s`, or `+0 x20` for a clock that runs too fast.
  */

@@ -1,4 +1,4 @@
-// A million hits between two system calls that nothing else makes. Argument: the scope.
+// A program: makes a million cache hits between two system calls that nothing else makes. Argument: the scope.
 
 import {existsSync} from 'node:fs';
 import {createRequire} from 'node:module';
@@ -7,10 +7,10 @@ import process from 'node:process';
 const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../../dist/index.js');
 const [scope] = process.argv.slice(2);
 
-// The look at the cache, once a second by default, is no part of a hit, and would fall into some runs and not into others.
+// The check of the cache file, once a second by default, is not part of a hit. It would occur in some runs only.
 const credential = new SharedTokenCacheCredential({cacheCheckIntervalInMs: 3_600_000});
 const {token} = await credential.getToken(scope);
-// Compiled and settled, so that the engine has nothing left to set up.
+// Warms up, so that the engine has compiled everything before the measurement.
 for (let index = 0; index < 200_000; index++) {
 	await credential.getToken(scope);
 }

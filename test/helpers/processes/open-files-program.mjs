@@ -1,13 +1,14 @@
 /**
- * A process that has as many files open as it may, and then fewer. Argument: JSON of {options, scopes, warmUp}: what is asked for beforehand, and
- * then. Prints JSON: the outcomes while no file could be opened, and after.
+ * A program: uses the package with all file descriptors in use, and again after some are closed. Argument: JSON of
+ * {options, scopes, warmUp}: `warmUp` are the requests made before. Prints JSON: the outcomes without free file
+ * descriptors, and those afterwards.
  */
 
 import {closeSync, openSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import process from 'node:process';
 
-// A copy for CommonJS loads its parts when they are needed, as an application's does.
+// The CommonJS build loads its modules lazily, as in an application.
 const {SharedTokenCache, SharedTokenCacheCredential} = createRequire(import.meta.url)('../../../dist/index.js');
 const {options, scopes, warmUp} = JSON.parse(process.argv[2]);
 const files = [];
@@ -18,7 +19,7 @@ function openAll() {
 			files.push(openSync('/dev/null'));
 		}
 	} catch {
-		// No more can be had.
+		// No file descriptor is left.
 	}
 }
 

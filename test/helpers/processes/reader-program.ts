@@ -1,6 +1,6 @@
 /**
- * A program: reads shared caches with the code under test, in a process of its own, whose home directory and session bus are
- * what its environment says. Takes a {@link ReaderJob} on standard input and prints a {@link ReaderReport}. `reader.ts` starts it.
+ * A program: reads shared caches with the code under test. Its environment determines the home directory and the
+ * session bus. Reads a {@link ReaderJob} from standard input and prints a {@link ReaderReport}. `reader.ts` starts it.
  */
 
 import {text} from 'node:stream/consumers';
@@ -31,7 +31,7 @@ await credential.close();
 await dispatcher.close();
 console.log(JSON.stringify(report));
 
-/** Each place where a cache may be, read by the backend itself. */
+/** Reads every possible cache location through the backend. */
 async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]> {
 	const backend = variant === 'native' ? nativeBackend() : pureBackend;
 	const home = homedir();
@@ -43,7 +43,7 @@ async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]>
 		cacheName: 'msal.cache',
 	});
 	const reports: SourceReport[] = [];
-	// A backend leaves it to its caller to stay alive for the answer.
+	// The backend does not keep the event loop alive during a keyring call. The caller must.
 	const hold = setInterval(() => undefined, keyringTimeoutMs);
 	for (const {store, at, label} of [...primary, ...extra].filter(source => backend.stores.includes(source.store))) {
 		try {
@@ -70,7 +70,7 @@ async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]>
 function nativeBackend(): CacheBackend {
 	const {backend, error} = loadNativeBackend();
 	if (!backend) {
-		throw error ?? new Error('The native addon did not load.');
+		throw error ?? new Error('The native addon is not loaded.');
 	}
 
 	return backend;

@@ -1,4 +1,4 @@
-/** Starts the code under test in a process of its own. */
+/** Runs the code under test in a child process. */
 
 import {fileURLToPath} from 'node:url';
 import type {CacheQuery, CacheSlice} from '../../../dist/backend/backend.js';
@@ -7,13 +7,13 @@ import {runProgram} from './run-program.js';
 
 export type ReaderJob = {
 	variant: 'native' | 'pure';
-	/** Asked of each source; the time is the process's own. */
+	/** The query for each source. The process adds the time. */
 	query: Omit<CacheQuery, 'nowSec'>;
-	/** The endpoint that plays the authority. */
+	/** The embedded endpoint, used as the authority. */
 	server: {port: number; ca: string};
-	/** Of the credential. */
+	/** Options of the credential. */
 	options: SharedTokenCacheCredentialOptions;
-	/** Tokens to ask of the credential, one after the other. */
+	/** Token requests to the credential, made one after another. */
 	requests: Array<{scope: string; options?: Pick<GetTokenOptions, 'enableCae' | 'tenantId' | 'claims'>}>;
 };
 
@@ -21,7 +21,7 @@ export type SourceReport = {
 	label: string;
 	slice: CacheSlice | null;
 	stamp: string | null;
-	/** The code of the `StoreError`, where the source could not be read. */
+	/** The code of the `StoreError` if the source could not be read. */
 	errorCode?: string;
 };
 
@@ -30,7 +30,7 @@ export type TokenReport =
 	| {name: string; message: string; code?: string};
 
 export type ReaderReport = {
-	/** Each source that the variant can read. */
+	/** All sources that the variant supports. */
 	sources: SourceReport[];
 	accounts: SharedTokenCacheAccount[];
 	tokens: TokenReport[];
@@ -38,7 +38,7 @@ export type ReaderReport = {
 
 const program = fileURLToPath(new URL('reader-program.ts', import.meta.url));
 
-/** @param environment The whole environment of the process. */
+/** @param environment The complete environment of the process. */
 export async function readInProcess(job: ReaderJob, environment: Readonly<Record<string, string | undefined>>): Promise<ReaderReport> {
 	return JSON.parse(await runProgram(process.execPath, ['--import=tsx', program], {input: JSON.stringify(job), environment})) as ReaderReport;
 }

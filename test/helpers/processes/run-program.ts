@@ -1,18 +1,18 @@
-/** Child processes that have to succeed. */
+/** Child processes that must succeed. */
 
 import {spawn} from 'node:child_process';
 import {text} from 'node:stream/consumers';
 
 export type ProgramOptions = {
-	/** What it reads on standard input. */
+	/** The text for its standard input. */
 	input?: string;
-	/** Its whole environment. */
+	/** Its complete environment. */
 	environment?: Readonly<Record<string, string | undefined>>;
 };
 
 /**
- * @returns What it printed on standard output.
- * @throws with what it printed on standard error, if it does not exit with 0.
+ * @returns The text on standard output.
+ * @throws with the text on standard error, if the exit code is not 0.
  */
 export async function runProgram(command: string, args: readonly string[], {input = '', environment = process.env}: ProgramOptions = {}): Promise<string> {
 	const child = spawn(command, args, {env: {...environment}, stdio: ['pipe', 'pipe', 'pipe']});
@@ -22,7 +22,7 @@ export async function runProgram(command: string, args: readonly string[], {inpu
 			resolve(String(code ?? signal));
 		});
 	});
-	// A program that ends early leaves the rest of its input: its exit tells why.
+	// A program that ends early does not read the rest of its input. Its exit code tells why.
 	child.stdin.on('error', () => undefined);
 	child.stdin.end(input);
 	const [stdout, stderr, how] = await Promise.all([text(child.stdout), text(child.stderr), exit]);

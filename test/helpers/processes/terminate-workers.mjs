@@ -1,8 +1,8 @@
 /**
- * A program: terminates 40 worker threads, eight at a time, each with jobs under way, and then does a job of its own. Argument: JSON of
- * {kinds, path, location?}, for `busy-environment.mjs`. Prints JSON of {inFlight, jobs, left, final}: how many threads of each kind were
- * terminated with a job under way, how many jobs were started, what else is in the cache's folder then, and what
- * came of the last.
+ * A program: terminates 40 worker threads, eight at a time, while each runs jobs, and then makes a commit itself.
+ * Argument: JSON of {kinds, path, location?}, for `busy-environment.mjs`. Prints JSON of {inFlight, jobs, left, final}:
+ * the number of threads of each kind that had a job in progress when terminated, the number of jobs started, the other
+ * files in the cache's folder afterwards, and the outcome of the final commit.
  */
 
 import {readdirSync} from 'node:fs';
@@ -45,10 +45,10 @@ for (let group = 0; group < 5; group++) {
 	await Promise.all(Array.from({length: 8}, (_, index) => terminateOne(kinds[((group * 8) + index) % kinds.length], index * 5)));
 }
 
-// What belonged to the threads is gone with them, while this process lives.
+// The files of the threads must be gone while this process is still running.
 const left = readdirSync(path.dirname(cachePath)).filter(name => name !== path.basename(cachePath));
 
-/** The environment that stays still works. A call to the keyring that nobody waits for any more may hold the lock for a moment. */
+/** The remaining environment must still work. An abandoned keyring call may hold the lock for a moment. */
 async function commit() {
 	const giveUpAtMs = Date.now() + 10_000;
 	for (;;) {

@@ -1,5 +1,5 @@
-// Reads each of the files that it is given, one after the other, and prints for each how many threads that started, and how many bytes it found
-// (null: no cache), as JSON. `stamp` in front of them: asks for their state alone.
+// A program: reads the given files one after another. Prints JSON: for each, the number of threads started and the size
+// found (null: no cache). With `stamp` as the first argument it only gets their stamps.
 
 import {readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';

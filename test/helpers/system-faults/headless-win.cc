@@ -1,6 +1,6 @@
-// A program that starts itself once more and waits for that one's end, which it prints: 0, as
-// WaitForSingleObject has it. The other's first thread ends behind the back of Wine, by the system
-// call of Linux, while another thread sleeps.
+// Starts itself a second time, waits for that child, and prints the result of WaitForSingleObject
+// (0 on success). The child's first thread ends through Linux' exit system call, without Wine's
+// knowledge, while another thread sleeps.
 
 #include <windows.h>
 
@@ -11,7 +11,7 @@
 int main(int count, char** values) {
   if (count > 1) {
     std::thread other([] { Sleep(INFINITE); });
-    // exit, of this thread alone. Source: Linux, arch/x86/entry/syscalls/syscall_64.tbl.
+    // exit, which ends this thread only. Source: Linux, arch/x86/entry/syscalls/syscall_64.tbl.
     asm volatile("syscall" : : "a"(60), "D"(0) : "rcx", "r11", "memory");
     return 1;
   }

@@ -1,7 +1,8 @@
 /*
- * Preloaded: a disk that fails. STC_FAULT is "<call> <errno>": that call fails with it for files whose name ends in ".tmp" (the new
- * cache), for "read" in ".nocae" (the old one), and for "link" with whatever. A write fails after half of its bytes, as on a disk that
- * fills up.
+ * A library to preload that simulates a failing disk. STC_FAULT is "<call> <errno>": that call
+ * fails with that error for files whose name ends in ".tmp" (the new cache); "read" fails for
+ * ".nocae" (the old cache), and "link" for every file. A write fails after half of its bytes, as on
+ * a full disk.
  */
 
 #define _GNU_SOURCE
@@ -88,7 +89,7 @@ ssize_t read(int fd, void* data, size_t size) {
   return REAL(read)(fd, data, size);
 }
 
-/* Programs with large files call the second one. */
+/* Programs that are compiled for large files call the second function. */
 ssize_t pread(int fd, void* data, size_t size, off_t offset) {
   FAIL_IF("read", is_open_on(fd, ".nocae"));
   return REAL(pread)(fd, data, size, offset);

@@ -1,5 +1,8 @@
-/* Preloaded: a process whose other thread starts a program while a lock file is being judged, which is renamed to take it away. Until the
-   child executes its program, here for three seconds, it has all files open that its parent had. */
+/*
+ * A library to preload that simulates a thread which starts a program while another thread takes
+ * over a stale lock file by renaming it. Until the child calls exec, after three seconds here, it
+ * has inherited all open files of its parent.
+ */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

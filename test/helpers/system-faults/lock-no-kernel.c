@@ -1,4 +1,7 @@
-/* Preloaded: a file system without flock and fcntl locks, such as Lustre unless it was mounted with them, or NFS 3 without its daemon. */
+/*
+ * A library to preload that simulates a file system without flock and fcntl locks, such as Lustre
+ * without the mount option or NFS 3 without its lock daemon.
+ */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -22,7 +25,7 @@ static int other_command(const char* name, int fd, int command, void* argument) 
   return real(fd, command, argument);
 }
 
-/* Programs with large files call the second one. */
+/* Programs that are compiled for large files call the second function. */
 #define WITHOUT_LOCKS(name)                       \
   int name(int fd, int command, ...) {            \
     va_list rest;                                 \

@@ -1,4 +1,4 @@
-/* Preloaded: a file system without hard links, such as FAT. */
+/* A library to preload that simulates a file system without hard links, such as FAT. */
 
 #include <errno.h>
 

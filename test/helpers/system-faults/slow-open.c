@@ -1,4 +1,4 @@
-// Makes looking up a file take 20 ms, as where a virus scanner is asked first. Preloaded.
+// A library to preload that delays each file lookup by 20 ms, as a virus scanner may.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>

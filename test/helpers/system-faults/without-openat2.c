@@ -1,5 +1,5 @@
-// Runs a program in a sandbox that ends whoever calls openat2, as one may that was made before
-// there was such a call. Arguments: the program and its own.
+// Runs a program in a sandbox that kills any process calling openat2, as sandboxes older than this
+// system call may. Arguments: the program and its arguments.
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
