@@ -10,8 +10,7 @@ import {loopbackDispatcher} from './loopback.mjs';
 
 const load = createRequire(import.meta.url);
 const {TokenClient} = load('../../dist/grant/token-endpoint.js');
-const {parseAuthority} = load('../../dist/settings/authority.js');
-const {defaultAuthorityHost} = load('../../dist/settings/public-cloud.js');
+const {defaultAuthorityHost, parseAuthority} = load('../../dist/settings/authority.js');
 const {SharedTokenCacheCredential} = load('../../dist/index.js');
 
 function check(token) {

@@ -63,7 +63,7 @@ export const mutants = [
 		...accounts, what: 'the first of several accounts is taken', from: 'return left.length === 1 ?', to: 'return left.length >= 1 ?',
 	},
 	{
-		...aliases, file: 'src/settings/public-cloud.ts', what: 'a host of the public cloud is missing', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
+		...aliases, what: 'a host of the public cloud is missing', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
 	},
 	{
 		...aliases, what: 'a host of the US government cloud is missing', from: '[\'login.microsoftonline.us\', \'login.usgovcloudapi.net\']', to: '[\'login.microsoftonline.us\']',
@@ -78,7 +78,7 @@ export const mutants = [
 		...aliases, what: 'an unknown host has aliases', from: '...new Set([host, hostname])', to: '...new Set([host, hostname, ...aliasGroups[0]!])',
 	},
 	{
-		...aliases, what: 'every host is trusted with refresh tokens', from: 'isWellKnown: group !== undefined || otherWellKnownHosts.has(host),', to: 'isWellKnown: true,',
+		...aliases, what: 'every host is trusted with refresh tokens', from: 'isWellKnown: group !== undefined || otherWellKnownHosts.includes(host),', to: 'isWellKnown: true,',
 	},
 	{
 		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '(environments.has(environment) || environments.has(foldAscii(environment)))', to: 'environments.has(environment)',

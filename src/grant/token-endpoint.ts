@@ -2,7 +2,7 @@
 
 import {createHash, randomUUID} from 'node:crypto';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {Authority} from '../settings/authority.js';
+import {type Authority, defaultAuthorityHost} from '../settings/authority.js';
 import {
 	AuthenticationError, cureOfTooManyFiles, type ErrorResponse, isOutOfFiles,
 } from '../errors.js';
@@ -20,7 +20,6 @@ import {
 	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
 } from './http-client.js';
 import {log} from '../runtime/log.js';
-import {defaultAuthorityHost} from '../settings/public-cloud.js';
 import {packageName, packageVersion} from '../runtime/version.js';
 
 export type RedeemRequest = {

@@ -1,44 +1,53 @@
-/**
- * Authorities: which host is asked, and under which names its entries stand in a cache. Loaded where one is named: most programs leave it
- * at {@link publicCloud}.
- */
+/** Authorities: the host that issues tokens, and the host names under which its records are cached. */
 
 import {invalidArgument} from '../errors.js';
-import {defaultAuthorityHost, publicCloud} from './public-cloud.js';
 
 export type Authority = {
 	/** Scheme, host and port, no trailing slash: `https://login.microsoftonline.com`. */
 	origin: string;
-	/** Host with port where it is not 443, lower case. */
+	/** Lower-case host, with the port unless it is 443. */
 	host: string;
-	/** Lower-case hosts under which this authority's entries may be cached; the authority's own first. */
+	/** Lower-case hosts under which this authority's records may be cached; the authority's own first. */
 	environments: readonly string[];
 	/** AD FS has no tenants and no `/v2.0`. */
 	isAdfs: boolean;
-	/** One of Microsoft's own hosts: needs no instance discovery. */
+	/** One of Microsoft's own hosts, which needs no instance discovery. */
 	isWellKnown: boolean;
 	isLoopback: boolean;
 };
 
-/** Hosts that answer for one another. Source: azure-identity for Python 1.26, `shared_token_cache.py`, KNOWN_ALIASES. */
+export const defaultAuthorityHost = 'login.microsoftonline.com';
+
+/** The authority of the public cloud, which is the default. A literal, so that the default needs no URL parser: that costs start-up time. */
+export const publicCloud: Authority = Object.freeze({
+	origin: `https://${defaultAuthorityHost}`,
+	host: defaultAuthorityHost,
+	// Source: azure-identity for Python 1.26, `shared_token_cache.py`, KNOWN_ALIASES.
+	environments: [defaultAuthorityHost, 'login.windows.net', 'login.microsoft.com', 'sts.windows.net'],
+	isAdfs: false,
+	isWellKnown: true,
+	isLoopback: false,
+});
+
+/** Groups of hosts that are aliases of one authority. Source: azure-identity for Python 1.26, `shared_token_cache.py`, KNOWN_ALIASES. */
 const aliasGroups: ReadonlyArray<readonly string[]> = [
 	publicCloud.environments,
 	['login.partner.microsoftonline.cn', 'login.chinacloudapi.cn'],
 	['login.microsoftonline.us', 'login.usgovcloudapi.net'],
 ];
 
-/** Authorities without listed aliases. Source: MSAL for Python 1.39, `authority.py`, WELL_KNOWN_AUTHORITY_HOSTS. */
-const otherWellKnownHosts: ReadonlySet<string> = new Set([
+/** Well-known authorities without listed aliases. Source: MSAL for Python 1.39, `authority.py`, WELL_KNOWN_AUTHORITY_HOSTS. */
+const otherWellKnownHosts: readonly string[] = [
 	'login.microsoftonline.de',
 	'login-us.microsoftonline.com',
 	'login.sovcloud-identity.fr',
 	'login.sovcloud-identity.de',
 	'login.sovcloud-identity.sg',
-]);
+];
 
 /**
- * @param text Host or URL; `https://` is added where there is no scheme.
- * @param optionName Where it comes from, for the error text.
+ * @param text A host or URL; `https://` is added if there is no scheme.
+ * @param optionName Names the option or variable in the error text.
  * @throws `STC_INVALID_ARGUMENT` for anything but an https authority (http for a loopback address).
  */
 export function parseAuthority(text: string, optionName: string): Authority {
@@ -69,10 +78,10 @@ export function parseAuthority(text: string, optionName: string): Authority {
 	return {
 		origin: url.origin,
 		host,
-		// MSAL libraries differ in whether they store the port of an authority that has one.
+		// Some MSAL libraries store an authority with its port, others without.
 		environments: group ? [host, ...group.filter(alias => alias !== host)] : [...new Set([host, hostname])],
 		isAdfs: path === '/adfs',
-		isWellKnown: group !== undefined || otherWellKnownHosts.has(host),
+		isWellKnown: group !== undefined || otherWellKnownHosts.includes(host),
 		isLoopback,
 	};
 }

@@ -1,14 +1,13 @@
 /** Reads options and environment once, at construction, and refuses what cannot be right. */
 
 import {isAbsolute, sep} from 'node:path';
-import type {Authority} from './authority.js';
 import {invalidArgument} from '../errors.js';
 import {localAppData} from '../backend/native-backend.js';
 import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
 import {part} from '../runtime/lazy.js';
-import {publicCloud} from './public-cloud.js';
+import {type Authority, parseAuthority, publicCloud} from './authority.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 import type {
 	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
@@ -175,11 +174,6 @@ function readAuthority(
 
 	const variable = environment['AZURE_AUTHORITY_HOST'];
 	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : publicCloud;
-}
-
-function parseAuthority(text: string, optionName: string): Authority {
-	const {parseAuthority: parse} = part(() => require('./authority.js') as typeof import('./authority.js'));
-	return parse(text, optionName);
 }
 
 /** A record says more about the account than the environment, as with the authority. */
