@@ -1,16 +1,8 @@
-/**
- * The native addon as a {@link CacheBackend}: finds its binary, loads it once, and turns its flat answers into entries and its
- * failures into `StoreError`s. The one file that touches the `.node`.
- */
+/** The native addon as a {@link CacheBackend}: turns its failures into `StoreError`s, and calls a keyring once at a time. */
 
+import type {NativeAddon, NativeFailure, NativeLock} from './addon-interface.js';
+import {loadAddon} from './addon-loader.js';
 import {
-	closeSync, existsSync, openSync, readSync,
-} from 'node:fs';
-import {join, sep} from 'node:path';
-import {
-	type AccessTokenEntry,
-	type AccountEntry,
-	type AppMetadataEntry,
 	type CacheBackend,
 	type CacheChange,
 	type CacheQuery,
@@ -21,95 +13,14 @@ import {
 	type EditResult,
 	fileStores,
 	type HeldLock,
-	type RefreshTokenEntry,
 	type StoreLocation,
 	type StoreName,
 } from './backend.js';
-import {
-	cureOfTooManyFiles, type ErrorCode, isOutOfFiles, oneLine, StoreError,
-} from '../errors.js';
+import {entryMakers} from './entry-makers.js';
+import {StoreError} from '../errors.js';
 import {part} from '../runtime/lazy.js';
 
-/** The addon's version of the interface below. */
-const apiVersion = 1;
-
-type NativeFailure = {code: ErrorCode; message: string; op: string; osDomain?: string; osCode?: number};
-
-type NativeAddon = {
-	readonly apiVersion: number;
-	readonly stores: readonly StoreName[];
-	/** Has to be called once, before the rest: with what makes entries of their fields, for the addon to call. */
-	setEntryMakers(...makers: typeof entryMakers): void;
-	probe(store: StoreName): NativeFailure | undefined;
-	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
-	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
-	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
-	read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
-	tryLock(paths: readonly string[]): Promise<NativeLock | null>;
-	checkLock(lock: NativeLock): Promise<boolean>;
-	touchLock(lock: NativeLock): Promise<void>;
-	releaseLock(lock: NativeLock): Promise<void>;
-	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
-	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
-	/** The payload of a key of the kernel. Linux alone has it. */
-	readKey?(description: string): Uint8Array | NativeFailure | null;
-	/** The user's local application data, as the system knows it. Windows alone has it. */
-	localAppData?(): string | NativeFailure;
-};
-
-/** Opaque. Garbage collection releases it as a last resort. */
-type NativeLock = {readonly nativeLock: unique symbol};
-
-/**
- * Make entries of their fields, in the order in which `ToJs(CacheSlice)` of the addon gives them. Fields that are missing are left
- * out, as the pure-JS variant does.
- */
-const entryMakers = [
-	// eslint-disable-next-line max-params
-	(homeAccountId: string, environment: string, realm?: string, localAccountId?: string, username?: string, authorityType?: string): AccountEntry => ({
-		homeAccountId,
-		environment,
-		...(realm !== undefined && {realm}),
-		...(localAccountId !== undefined && {localAccountId}),
-		...(username !== undefined && {username}),
-		...(authorityType !== undefined && {authorityType}),
-	}),
-	// eslint-disable-next-line max-params
-	(homeAccountId: string, environment: string, clientId?: string, familyId?: string, target?: string, lastModificationTime?: number, secret?: string): RefreshTokenEntry => ({
-		homeAccountId,
-		environment,
-		...(clientId !== undefined && {clientId}),
-		...(familyId !== undefined && {familyId}),
-		...(target !== undefined && {target}),
-		...(lastModificationTime !== undefined && {lastModificationTime}),
-		...(secret !== undefined && {secret}),
-	}),
-	(
-		homeAccountId: string,
-		environment: string,
-		clientId: string,
-		realm: string | undefined,
-		target: string,
-		secret: string,
-		cachedAt: number | undefined,
-		expiresOn: number,
-		refreshOn?: number,
-		// eslint-disable-next-line max-params
-	): AccessTokenEntry => ({
-		homeAccountId,
-		environment,
-		clientId,
-		...(realm !== undefined && {realm}),
-		target,
-		secret,
-		...(cachedAt !== undefined && {cachedAt}),
-		expiresOn,
-		...(refreshOn !== undefined && {refreshOn}),
-	}),
-	(environment: string, clientId: string, familyId?: string): AppMetadataEntry => ({environment, clientId, ...(familyId !== undefined && {familyId})}),
-] as const;
-
-class NativeBackend implements CacheBackend {
+export class NativeBackend implements CacheBackend {
 	readonly kind = 'native';
 	readonly stores: readonly StoreName[];
 	readonly #addon: NativeAddon;
@@ -314,195 +225,14 @@ function toStoreError(failure: unknown, store: StoreName, at: StoreLocation, sit
 	return error;
 }
 
-/**
- * Loads the addon; each later call gives the same answer.
- *
- * @returns `backend`, or an `error` with code `STC_ADDON_MISSING` that names what was looked for and what to do.
- * @throws {StoreError} `STC_IO`, where the process may open no more files just now: whether there is an addon cannot be said.
- */
+let loaded: {backend?: CacheBackend; error?: StoreError} | undefined;
+
+/** As {@link loadAddon}, with the addon as a `backend`. */
 export function loadNativeBackend(): {backend?: CacheBackend; error?: StoreError} {
-	loaded ??= load(candidates());
+	if (!loaded) {
+		const {addon, error} = loadAddon();
+		loaded = {...(addon && {backend: new NativeBackend(addon)}), ...(error && {error})};
+	}
+
 	return loaded;
-}
-
-let loaded: Loaded | undefined;
-
-type Loaded = {backend?: CacheBackend; addon?: NativeAddon; error?: StoreError};
-
-/** Where Windows keeps the user's local application data whatever the environment says; `undefined` where nobody tells. */
-export function localAppData(): string | undefined {
-	try {
-		loaded ??= load(candidates());
-	} catch {
-		// It cannot be said just now.
-		return undefined;
-	}
-
-	const found = loaded.addon?.localAppData?.();
-	return typeof found === 'string' ? found : undefined;
-}
-
-/**
- * Loads the first of `paths` that is an addon of the right kind. `open` gives what a file exports, and throws if it cannot.
- *
- * @throws {StoreError} As {@link loadNativeBackend}.
- */
-export function load(paths: Iterable<string>, open: (path: string) => unknown = openAddon): Loaded {
-	const failures: string[] = [];
-	for (const path of paths) {
-		if (!existsSync(path)) {
-			failures.push(`${path} is missing`);
-			continue;
-		}
-
-		try {
-			const addon = open(path) as NativeAddon;
-			if (addon.apiVersion === apiVersion) {
-				return {backend: new NativeBackend(addon), addon};
-			}
-
-			failures.push(`${path} is of another version of this package`);
-		} catch (error) {
-			failures.push(`${path} does not load: ${oneLine((error as Error).message)}`);
-		}
-	}
-
-	const lack = lackOfFiles();
-	if (lack !== undefined) {
-		throw new StoreError('STC_IO', `The native addon could not be loaded: ${lack}. ${cureOfTooManyFiles}`, {op: 'load'});
-	}
-
-	if (failures.length === 0) {
-		failures.push('this bundle is an ES module and has no __dirname, so there is nowhere to look');
-	}
-
-	return {
-		error: new StoreError(
-			'STC_ADDON_MISSING',
-			`No native addon for ${targetName()}: ${failures.join('; ')}. ${advice()}`,
-			{op: 'load'},
-		),
-	};
-}
-
-/** The error's code if no file can be opened just now: a loader's own words for that depend on the C library. */
-function lackOfFiles(): string | undefined {
-	try {
-		closeSync(openSync(process.execPath, 'r'));
-	} catch (error) {
-		const {code} = error as NodeJS.ErrnoException;
-		return isOutOfFiles(code) ? code : undefined;
-	}
-
-	return undefined;
-}
-
-/**
- * By `dlopen` and not by `require`: bundlers would take the latter for a module of theirs, and a single executable's loads nothing but
- * Node's own modules.
- */
-function openAddon(path: string): unknown {
-	const holder = {exports: {}};
-	process.dlopen(holder, path);
-	return holder.exports;
-}
-
-/** What there are binaries for, with their names in `prebuilds/`, which are prebuildify's. */
-const binaries: Readonly<Record<string, string>> = {
-	'darwin-arm64': 'azure-shared-token-cache.node',
-	'darwin-x64': 'azure-shared-token-cache.node',
-	'linux-arm64 (glibc)': 'azure-shared-token-cache.glibc.node',
-	'linux-arm64 (musl)': 'azure-shared-token-cache.musl.node',
-	'linux-x64 (glibc)': 'azure-shared-token-cache.glibc.node',
-	'linux-x64 (musl)': 'azure-shared-token-cache.musl.node',
-	'win32-arm64': 'azure-shared-token-cache.node',
-	'win32-x64': 'azure-shared-token-cache.node',
-};
-
-/** This machine, as {@link binaries} names it. */
-function targetName(): string {
-	return `${process.platform}-${process.arch}${process.platform === 'linux' ? ` (${libc()})` : ''}`;
-}
-
-/**
- * Every place that a binary for this machine can be at, best first. No environment variable has a say in it. One at a time: which machine
- * this is takes up to 0.4 ms to find out, and the first place may do without.
- */
-function * candidates(): Generator<string, void> {
-	if (typeof __dirname === 'undefined') {
-		return;
-	}
-
-	const root = join(__dirname, '..');
-	// A build of a clone, which no installed package has. It is younger than whatever else is there.
-	const build = join(root, 'build', 'Release', 'azure_shared_token_cache.node');
-	const isBuilt = existsSync(build);
-	if (isBuilt) {
-		yield build;
-	}
-
-	const binary = binaries[targetName()];
-	if (binary !== undefined) {
-		const directory = `${process.platform}-${process.arch}`;
-		const installed = join(root, 'prebuilds', directory, binary);
-		// Electron cannot load from within its archives, and puts binaries beside them.
-		const unpacked = installed.replace(`.asar${sep}`, `.asar.unpacked${sep}`);
-		if (unpacked !== installed) {
-			yield unpacked;
-		}
-
-		// The last is for bundles: `__dirname` is then the bundle's folder, and `prebuilds/` was copied there.
-		yield installed;
-		yield join(__dirname, 'prebuilds', directory, binary);
-	}
-
-	if (!isBuilt) {
-		yield build;
-	}
-}
-
-function advice(): string {
-	return binaries[targetName()] === undefined
-		? 'The package has no binary for this platform. Build one in a clone with npm run build; until then, only plaintext caches can be read.'
-		: 'Reinstall the package. If the program was bundled, leave this package out of the bundle, or copy its folder prebuilds beside it. In a clone: npm run build.';
-}
-
-/** Of musl and of glibc. Source: musl, `Makefile` and `configure`, `LDSO_PATHNAME`; the psABI supplements of x86-64 and AArch64. */
-const loaders = {
-	arm64: ['/lib/ld-musl-aarch64.so.1', '/lib/ld-linux-aarch64.so.1'],
-	x64: ['/lib/ld-musl-x86_64.so.1', '/lib64/ld-linux-x86-64.so.2'],
-} as const;
-
-/** The C library that Node was linked for, on Linux. */
-function libc(): 'glibc' | 'musl' {
-	// Where one of the two loaders is missing, as on nearly every machine, that settles it in 0.02 ms; process.report would take 4 ms.
-	// A machine may have both, and then the loader that Node itself was linked for is what counts, which takes 0.3 ms to find out.
-	const [loader, other] = process.arch === 'arm64' ? loaders.arm64 : loaders.x64;
-	if (!existsSync(loader)) {
-		return 'glibc';
-	}
-
-	if (!existsSync(other)) {
-		return 'musl';
-	}
-
-	try {
-		return beginningOf(process.execPath).includes(loader) ? 'musl' : 'glibc';
-	} catch {
-		// A binary that may be run and not read: of what is left, the likelier.
-		return 'musl';
-	}
-}
-
-/** Enough of a binary to hold the name of its loader, which stands right behind the headers. */
-function beginningOf(path: string): Buffer {
-	const bytes = Buffer.alloc(4096);
-	const file = openSync(path, 'r');
-	try {
-		readSync(file, bytes);
-	} finally {
-		closeSync(file);
-	}
-
-	return bytes;
 }

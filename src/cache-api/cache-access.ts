@@ -3,12 +3,13 @@
 import {listAccounts} from '../lookup/list-accounts.js';
 import {parseAuthority} from '../settings/authority.js';
 import type {AccountEntry, CacheQuery} from '../backend/backend.js';
-import {SharedCache, type SourceReading} from '../cache/shared-cache.js';
+import {SharedCache} from '../cache/shared-cache.js';
+import {editsOfSignOut} from '../cache/sign-out-edits.js';
+import type {SourceReading} from '../cache/source-reading.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {invalidArgument, StoreError} from '../errors.js';
-import {editsOfSignOut} from '../grant/grant-edits.js';
 import {holding} from '../runtime/keep-alive.js';
-import type {CacheSource} from '../cache/locations/index.js';
+import type {CacheSource} from '../cache/cache-source.js';
 import {waitForLock} from '../cache/lock-wait.js';
 import {cacheChangesOf, diffRecords} from './record-diff.js';
 import type {

@@ -2,9 +2,8 @@
 
 import {basename, isAbsolute} from 'node:path';
 import {invalidArgument} from '../errors.js';
-import {
-	type CacheKind, type CacheSource, cacheSources, plaintextFile,
-} from '../cache/locations/index.js';
+import {type CacheKind, type CacheSource, plaintextFile} from '../cache/cache-source.js';
+import {sourcesOf} from '../cache/locations/index.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 
@@ -54,9 +53,8 @@ export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice 
 		};
 	}
 
-	const byKind = (each: CacheKind) => cacheSources(each, {...settings, platform: process.platform});
-	const cae = byKind('cae');
-	const nocae = byKind('nocae');
+	const cae = sourcesOf(settings, 'cae');
+	const nocae = sourcesOf(settings, 'nocae');
 	const own = new Set([...cae.primary, ...nocae.primary].map(({label}) => label));
 	const extra = new Map([...nocae.extra, ...cae.extra].filter(({label}) => !own.has(label)).map(source => [source.label, source]));
 	return {

@@ -11,7 +11,7 @@ import {SharedCache} from '../cache/shared-cache.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {StoreError} from '../errors.js';
 import {holding} from '../runtime/keep-alive.js';
-import type {CacheSource} from '../cache/locations/index.js';
+import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import {
 	applyChanges, cacheChangesOf, diffRecords, isEndedBy, joinChanges, type RecordChange, subjectOf, undoneChanges,

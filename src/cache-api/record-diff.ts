@@ -4,7 +4,7 @@
  */
 
 import type {CacheChange, MatchField, RecordEdit} from '../backend/backend.js';
-import {editsOfSignOut} from '../grant/grant-edits.js';
+import {editsOfSignOut} from '../cache/sign-out-edits.js';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 

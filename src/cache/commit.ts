@@ -8,9 +8,8 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {
 	type CacheBackend, type CacheChange, type CommitResult, fileStores, type StoreName,
 } from '../backend/backend.js';
-import type {CommitOptions, CommitOutcome} from './shared-cache.js';
 import {StoreError} from '../errors.js';
-import type {CacheSource} from './locations/index.js';
+import type {CacheSource} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
 import {absent, joinStamps, signalStamp} from './stamps.js';
 import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
@@ -23,6 +22,21 @@ const signalFileSize = 2;
 
 /** Source: ERROR_PATH_NOT_FOUND of winerror.h, Windows SDK. */
 const pathNotFound = 3;
+
+/** The outcome of a commit that got the lock. Stamps are those of `SharedCache.stamp`. */
+export type CommitOutcome = Exclude<CommitResult, {outcome: 'locked'}>;
+
+export type CommitOptions = {
+	/** Make the cache if there is none. Default false: the outcome is `absent`. */
+	create?: boolean;
+	/** The change from the second attempt on: other programs may have written while this one waited for the lock. Default: the same change. */
+	lateChange?: CacheChange;
+	/** Commit only if nothing was written since; otherwise the outcome is `changed`. A value of `SharedCache.stamp`. */
+	expectedStamp?: string;
+	signal?: AbortSignal;
+	/** Whether waiting keeps the event loop alive. Default true. */
+	ref?: boolean;
+};
 
 export type WritingMeans = {
 	/** @throws {StoreError} `STC_ADDON_MISSING` where the store needs the addon and there is none. */

@@ -1,7 +1,7 @@
 /** Waiting for a lock. The backends only try; patience is decided here. */
 
-import {setTimeout as sleep} from 'node:timers/promises';
 import {StoreError} from '../errors.js';
+import {sleep} from '../runtime/sleep.js';
 
 /** The first tries come quickly, because nobody holds the lock longer than it takes to write a file. */
 const quickTries = 50;
@@ -47,10 +47,7 @@ export async function waitForLock<Result>(attempt: () => Promise<Result | undefi
 			);
 		}
 
-		await sleep(Math.min(pauseMs(tries), leftMs), undefined, {ref, ...(signal && {signal})}).catch((error: unknown) => {
-			signal?.throwIfAborted();
-			throw error;
-		});
+		await sleep(Math.min(pauseMs(tries), leftMs), {ref, signal});
 	}
 }
 

@@ -5,41 +5,17 @@
  */
 
 import {
-	type CacheBackend, type CacheChange, type CacheQuery, type CacheSlice, type CacheText, type CommitResult, fileStores, type HeldLock, type StoreName,
+	type CacheBackend, type CacheChange, type CacheQuery, type CacheText, fileStores, type HeldLock, type StoreName,
 } from '../backend/backend.js';
 import {StoreError} from '../errors.js';
-import type {CacheSource} from './locations/index.js';
+import type {CacheSource} from './cache-source.js';
+import type {CommitOptions, CommitOutcome} from './commit.js';
 import {log} from '../runtime/log.js';
 import {loadNativeBackend} from '../backend/native-backend.js';
 import {part} from '../runtime/lazy.js';
+import type {SourceReading, SourceStamp} from './source-reading.js';
 import {joinStamps, signalStamp} from './stamps.js';
-
-/** A reading of one source. Exactly one of `slice` and `error` tells what was found; `null` means there is no such cache. */
-export type SourceReading = {
-	source: CacheSource;
-	slice: CacheSlice | null;
-	error: StoreError | undefined;
-	/** What {@link SharedCache.stamp} would have said just before. */
-	stamp: SourceStamp;
-};
-
-/** Equal for two looks at an unchanged source. `readable: false`: the look itself failed, so that nothing can be concluded. */
-export type SourceStamp = {value: string; readable: boolean};
-
-/** What a commit came to, once the lock was had. Stamps as {@link SharedCache.stamp} gives them. */
-export type CommitOutcome = Exclude<CommitResult, {outcome: 'locked'}>;
-
-export type CommitOptions = {
-	/** Make the cache if there is none. Default false: the outcome is `absent`. */
-	create?: boolean;
-	/** What to commit instead, once the lock was not to be had at the first try: others may have written meanwhile. */
-	lateChange?: CacheChange;
-	/** Commit only if nothing was written since; otherwise the outcome is `changed`. A value of {@link SharedCache.stamp}. */
-	expectedStamp?: string;
-	signal?: AbortSignal;
-	/** Whether waiting holds the event loop. Default true. */
-	ref?: boolean;
-};
+import {settle} from './torn-read.js';
 
 export class SharedCache {
 	readonly #keyringTimeoutMs: number;
@@ -157,7 +133,6 @@ export class SharedCache {
 			}
 		}
 
-		const {settle} = part(() => require('./torn-read.js') as typeof import('./torn-read.js'));
 		return settle({
 			source, first, read, lockTimeoutMs: this.#lockTimeoutMs, tryLock: async paths => this.tryLock(paths),
 		});

@@ -1,7 +1,7 @@
 /** Stamps of a source: its store's own, and that of the file which signals that a keyring item changed. */
 
 import {stat} from 'node:fs';
-import type {CacheSource} from './locations/index.js';
+import type {CacheSource} from './cache-source.js';
 
 /** In place of the own stamp where there is no cache. */
 export const absent = 'absent';

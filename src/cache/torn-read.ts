@@ -1,16 +1,12 @@
 /** Readings that may have met a writer which goes by no lock: looked at again, until they can be believed. */
 
-import {stat as statWithCallback} from 'node:fs';
-import {setTimeout as sleep} from 'node:timers/promises';
-import {promisify} from 'node:util';
+import {stat} from 'node:fs';
 import {fileStores, type HeldLock} from '../backend/backend.js';
 import {StoreError} from '../errors.js';
-import type {CacheSource} from './locations/index.js';
+import type {CacheSource} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
 import {log} from '../runtime/log.js';
-
-// Loading `node:fs/promises` would add most of a millisecond to a first token that is read while a peer writes.
-const stat = promisify(statWithCallback);
+import {sleep} from '../runtime/sleep.js';
 
 /**
  * Pauses between looks at a file that seems to be in the middle of a write, milliseconds. Peers that write in place leave such
@@ -110,11 +106,12 @@ function isRecent(ms: number): boolean {
 }
 
 async function modifiedMs(path: string): Promise<number> {
-	try {
-		const {mtimeMs} = await stat(path);
-		return mtimeMs;
-	} catch {
-		// It vanished: the next look tells.
-		return Date.now();
-	}
+	return new Promise(resolve => {
+		// The callback form, because loading `node:fs/promises` costs start-up time.
+		// eslint-disable-next-line n/prefer-promises/fs
+		stat(path, (error, stats) => {
+			// If the file vanished, it changed just now: the next look shows what replaced it.
+			resolve(error ? Date.now() : stats.mtimeMs);
+		});
+	});
 }

@@ -4,8 +4,9 @@
  */
 
 import type {AccessTokenEntry} from '../backend/backend.js';
-import type {CacheSource} from '../cache/locations/index.js';
-import {SharedCache, type SourceReading} from '../cache/shared-cache.js';
+import type {CacheSource} from '../cache/cache-source.js';
+import {SharedCache} from '../cache/shared-cache.js';
+import type {SourceReading} from '../cache/source-reading.js';
 import {AuthenticationError} from '../errors.js';
 import type {GrantedToken} from '../grant/granted-tokens.js';
 import type {Redemption} from '../grant/refresh-grant.js';

@@ -8,7 +8,7 @@ import {TokenAcquirer} from './token-acquirer.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {Flight, type WaitOptions} from '../runtime/single-flight.js';
 import {log} from '../runtime/log.js';
-import type {CacheKind} from '../cache/locations/index.js';
+import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
 import type {AccessToken, HttpDispatcher} from '../types.js';
 

@@ -75,19 +75,6 @@ export function editsOfEviction({homeAccountId}: AccountEntry, refreshToken: str
 	return {edits: [{section: 'RefreshToken', action: 'remove', match: {home_account_id: [homeAccountId], secret: [refreshToken]}}]};
 }
 
-/**
- * Takes an account and all that belongs to it out, as MSAL's removeAccount does.
- *
- * @param environments Default: all.
- */
-export function editsOfSignOut(homeAccountId: string, environments?: readonly string[]): CacheChange {
-	return {
-		edits: ['Account', 'AccessToken', 'RefreshToken', 'IdToken'].map(section => ({
-			section, action: 'remove', match: {home_account_id: [homeAccountId], ...(environments && {environment: environments})},
-		})),
-	};
-}
-
 function accessTokenEdit({response, account, environment, environments, clientId, scopes, realm, nowSec}: Grant, isLate: boolean): RecordEdit {
 	const target = targetOf(response.scope, scopes);
 	const {accessToken, expiresOnSec, refreshOnSec, extendedExpiresOnSec = expiresOnSec} = response;

@@ -1,7 +1,7 @@
 /** What the grants of this process brought, kept in memory: served although the cache could not be written, or not yet. */
 
 import type {AccessTokenEntry} from '../backend/backend.js';
-import type {CacheKind} from '../cache/locations/index.js';
+import type {CacheKind} from '../cache/cache-source.js';
 import {findAccessToken, type TokenCriteria} from '../lookup/select-token.js';
 
 /** When a token was asked for. */

@@ -12,7 +12,7 @@ import type {Grant} from './grant-edits.js';
 import type {TokenResponse} from './token-response.js';
 import {type GrantedToken, GrantedTokens, type Moment} from './granted-tokens.js';
 import {type Lease, leasePath, takeLease} from './machine-lease.js';
-import type {CacheSource} from '../cache/locations/index.js';
+import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import type {Settings} from '../settings/settings.js';
 import {part} from '../runtime/lazy.js';

@@ -6,12 +6,13 @@
 import {setMaxListeners} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {AccountEntry, CacheChange} from '../backend/backend.js';
-import type {CommitOptions, CommitOutcome, SharedCache} from '../cache/shared-cache.js';
+import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
+import type {SharedCache} from '../cache/shared-cache.js';
 import {StoreError} from '../errors.js';
 import {
 	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
 } from './grant-edits.js';
-import type {CacheSource} from '../cache/locations/index.js';
+import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 
 /** A caller waits no longer than this for its token to be written, milliseconds. */

@@ -2,7 +2,7 @@
 
 import type {AccountCriteria, Selection} from './select-account.js';
 import type {AccountEntry} from '../backend/backend.js';
-import type {SourceReading} from '../cache/shared-cache.js';
+import type {SourceReading} from '../cache/source-reading.js';
 import {CredentialUnavailableError, detailsOf, type ErrorCode} from '../errors.js';
 import {homeTenantOf} from '../settings/tenants.js';
 

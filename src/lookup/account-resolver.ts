@@ -4,8 +4,10 @@
  */
 
 import type {AccessTokenEntry, CacheQuery} from '../backend/backend.js';
-import {type CacheKind, type CacheSource, cacheSources} from '../cache/locations/index.js';
-import type {SharedCache, SourceReading, SourceStamp} from '../cache/shared-cache.js';
+import type {CacheKind, CacheSource} from '../cache/cache-source.js';
+import {sourcesOf} from '../cache/locations/index.js';
+import type {SharedCache} from '../cache/shared-cache.js';
+import type {SourceReading, SourceStamp} from '../cache/source-reading.js';
 import {CredentialUnavailableError, type ErrorCode, type StoreError} from '../errors.js';
 import {log} from '../runtime/log.js';
 import {part} from '../runtime/lazy.js';
@@ -173,7 +175,7 @@ export class AccountResolver {
 	}
 
 	#sources(kind: CacheKind) {
-		return cacheSources(kind, {...this.#settings, platform: process.platform});
+		return sourcesOf(this.#settings, kind);
 	}
 
 	#query(homeAccountId = this.#settings.record?.homeAccountId): CacheQuery {

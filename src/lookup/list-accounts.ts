@@ -1,7 +1,7 @@
 /** The accounts of the caches, as programs see them. */
 
 import {findCandidates} from './select-account.js';
-import type {SourceReading} from '../cache/shared-cache.js';
+import type {SourceReading} from '../cache/source-reading.js';
 import {CredentialUnavailableError} from '../errors.js';
 import {homeTenantOf} from '../settings/tenants.js';
 import type {SharedTokenCacheAccount} from '../types.js';

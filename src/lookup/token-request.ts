@@ -1,6 +1,6 @@
 /** What is asked for when a token is acquired, and what comes back. */
 
-import type {CacheKind} from '../cache/locations/index.js';
+import type {CacheKind} from '../cache/cache-source.js';
 
 /** A token that a caller wants. Arguments are checked already. */
 export type TokenRequest = {

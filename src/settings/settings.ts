@@ -2,15 +2,13 @@
 
 import {isAbsolute, sep} from 'node:path';
 import {invalidArgument} from '../errors.js';
-import {localAppData} from '../backend/native-backend.js';
 import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
-import {part} from '../runtime/lazy.js';
 import {type Authority, parseAuthority, publicCloud} from './authority.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 import type {
-	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
+	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
 } from '../types.js';
 
 /** Azure CLI's client id, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
@@ -32,10 +30,12 @@ export type Settings = {
 	readonly unsafeAllowUnencryptedStorage: boolean;
 	/** The user's home directory, absolute. */
 	readonly home: string;
-	/** `$XDG_DATA_HOME`, on Windows `%LOCALAPPDATA%` or the known folder, or its default. .NET keeps its caches there; on Windows, every library does. */
+	/** `$XDG_DATA_HOME` or its default. .NET keeps its caches there, except on Windows. */
 	readonly dataHome: string;
-	/** `$XDG_CACHE_HOME`, or its default. Go keeps its caches there. */
+	/** `$XDG_CACHE_HOME` or its default. Go keeps its caches there on Linux. */
 	readonly cacheHome: string;
+	/** `%LOCALAPPDATA%`, if it is set and absolute; `undefined` on other systems than Windows. Every library keeps its caches there on Windows. */
+	readonly localAppData: string | undefined;
 	readonly cacheCheckIntervalMs: number;
 	readonly lockTimeoutMs: number;
 	readonly keyringTimeoutMs: number;
@@ -99,7 +99,7 @@ export function readSettings(
 	}
 
 	// What is not given is not read: of a process's first token, each function that runs for the first time takes 0.03 ms.
-	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : rareOptions().readRecord(options.authenticationRecord);
+	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : readRecord(options.authenticationRecord);
 	const named = readAuthority(options, record, environment);
 	const tenantId = readTenant(options, record, environment);
 	// `@azure/identity` takes AD FS for a tenant, so that its records name a host alone.
@@ -130,32 +130,28 @@ export function readSettings(
 		authority,
 		tenantRules: {
 			configured: tenantId ?? record?.tenantId,
-			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : rareOptions().readAllowedTenants(options.additionallyAllowedTenants),
+			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : readAllowedTenants(options.additionallyAllowedTenants),
 			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
-		...(persistence === undefined ? defaultPersistence : rareOptions().readPersistence(persistence, defaultPersistence)),
+		...(persistence === undefined ? defaultPersistence : readPersistence(persistence, defaultPersistence)),
 		home,
-		dataHome: readDataHome(home, environment),
+		dataHome: absoluteOr(environment['XDG_DATA_HOME'], below(home, '.local', 'share')),
 		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], below(home, '.cache')),
+		localAppData: process.platform === 'win32' ? absoluteOr(environment['LOCALAPPDATA'], undefined) : undefined,
 		cacheCheckIntervalMs: milliseconds(options.cacheCheckIntervalInMs, 'cacheCheckIntervalInMs', 1000, 0),
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
 		disableKeychainPrompts: optionalBoolean(options.disableKeychainPrompts, 'disableKeychainPrompts') ?? false,
-		retry: retry === undefined ? defaultRetry : rareOptions().readRetry(retry, defaultRetry),
-		proxy: options.proxyOptions === undefined ? undefined : rareOptions().readProxy(options),
-		dispatcher: options.dispatcher === undefined ? undefined : rareOptions().readDispatcher(options.dispatcher),
+		retry: retry === undefined ? defaultRetry : readRetry(retry, defaultRetry),
+		proxy: options.proxyOptions === undefined ? undefined : readProxy(options),
+		dispatcher: options.dispatcher === undefined ? undefined : readDispatcher(options.dispatcher),
 		allowLoggingAccountIdentifiers: optionalBoolean(
 			logging.allowLoggingAccountIdentifiers,
 			'loggingOptions.allowLoggingAccountIdentifiers',
 		) ?? false,
 		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
 	});
-}
-
-/** Loaded when one of them is given: 5 KB that the others' first token would pay 0.1 ms for. */
-function rareOptions() {
-	return part(() => require('./rare-options.js') as typeof import('./rare-options.js'));
 }
 
 function readAuthority(
@@ -169,7 +165,7 @@ function readAuthority(
 	}
 
 	if (record) {
-		return parseAuthority(rareOptions().withoutTenant(record.authority), 'authenticationRecord.authority');
+		return parseAuthority(withoutTenant(record.authority), 'authenticationRecord.authority');
 	}
 
 	const variable = environment['AZURE_AUTHORITY_HOST'];
@@ -202,13 +198,6 @@ function homeDirectory(environment: Readonly<Record<string, string | undefined>>
 	return variable ?? (require('node:os') as typeof import('node:os')).homedir();
 }
 
-/** Python and MSAL for Node go by the variable, .NET by what the system knows. The two differ only where somebody changed the variable. */
-function readDataHome(home: string, environment: Readonly<Record<string, string | undefined>>): string {
-	return process.platform === 'win32'
-		? absoluteOr(environment['LOCALAPPDATA'], undefined) ?? localAppData() ?? below(home, 'AppData', 'Local')
-		: absoluteOr(environment['XDG_DATA_HOME'], below(home, '.local', 'share'));
-}
-
 /** As `join`, which would take 4 us for what the paths of caches go through once more anyway (npm run bench -- --only many). */
 function below(...names: string[]): string {
 	return names.join(sep);
@@ -217,4 +206,114 @@ function below(...names: string[]): string {
 /** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */
 function absoluteOr<Fallback extends string | undefined>(path: string | undefined, fallback: Fallback): string | Fallback {
 	return path && isAbsolute(path) ? path : fallback;
+}
+
+export function readPersistence(persistence: TokenCachePersistenceOptions, byDefault: Pick<Settings, 'cacheName'>) {
+	checkIsObject(persistence, 'tokenCachePersistenceOptions');
+	if (optionalBoolean(persistence.enabled, 'tokenCachePersistenceOptions.enabled') === false) {
+		throw invalidArgument('tokenCachePersistenceOptions.enabled must not be false: this credential has no other source of tokens. Leave it out.');
+	}
+
+	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? byDefault.cacheName;
+	// On Windows a colon would name a stream of another file.
+	// eslint-disable-next-line no-control-regex
+	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
+		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
+	}
+
+	return {
+		cacheName,
+		readOnly: optionalBoolean(persistence.readOnly, 'tokenCachePersistenceOptions.readOnly') ?? false,
+		unsafeAllowUnencryptedStorage: optionalBoolean(
+			persistence.unsafeAllowUnencryptedStorage,
+			'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
+		) ?? false,
+	};
+}
+
+export function readRetry(retry: RetryOptions, byDefault: Settings['retry']): Settings['retry'] {
+	checkIsObject(retry, 'retryOptions');
+	return {
+		maxRetries: wholeNumber(retry.maxRetries, 'retryOptions.maxRetries', byDefault.maxRetries, 0, 100),
+		retryDelayMs: milliseconds(retry.retryDelayInMs, 'retryOptions.retryDelayInMs', byDefault.retryDelayMs, 0),
+		maxRetryDelayMs: milliseconds(retry.maxRetryDelayInMs, 'retryOptions.maxRetryDelayInMs', byDefault.maxRetryDelayMs, 0),
+	};
+}
+
+export function readRecord(record: AuthenticationRecord): AuthenticationRecord {
+	checkIsObject(record, 'authenticationRecord');
+	for (const field of ['authority', 'homeAccountId', 'clientId', 'tenantId'] as const) {
+		if (typeof record[field] !== 'string' || record[field] === '') {
+			throw invalidArgument(`authenticationRecord.${field} is missing: use the record that authenticate() of @azure/identity gave.`);
+		}
+	}
+
+	checkTenantId(record.tenantId, 'authenticationRecord.tenantId');
+	const {authority, homeAccountId, clientId, tenantId} = record;
+	return {
+		authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : '',
+	};
+}
+
+export function readAllowedTenants(tenants: unknown): readonly string[] {
+	if (!Array.isArray(tenants)) {
+		throw invalidArgument('additionallyAllowedTenants must be an array of tenant ids, or ["*"].');
+	}
+
+	for (const tenant of tenants as unknown[]) {
+		if (tenant !== '*') {
+			checkTenantId(tenant, 'additionallyAllowedTenants');
+		}
+	}
+
+	return [...tenants as string[]];
+}
+
+export function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | undefined {
+	const proxy = options.proxyOptions;
+	if (proxy === undefined) {
+		return undefined;
+	}
+
+	checkIsObject(proxy, 'proxyOptions');
+	if (options.dispatcher) {
+		throw invalidArgument('proxyOptions and dispatcher exclude each other: give the dispatcher the proxy.');
+	}
+
+	if (typeof proxy.host !== 'string' || !/^https?:\/\/(?:\[[^\]]+\]|[^\s:/?#@\\[]+)$/i.test(proxy.host) || !URL.canParse(proxy.host)) {
+		throw invalidArgument('proxyOptions.host must be a scheme and a host alone, such as "http://proxy.example": port, username and password have fields of their own.');
+	}
+
+	// By name, because they decide which credentials share their memory, and a stranger's field may be anything.
+	const username = optionalString(proxy.username, 'proxyOptions.username');
+	const password = optionalString(proxy.password, 'proxyOptions.password');
+	return {
+		host: proxy.host,
+		port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535),
+		...(username !== undefined && {username}),
+		...(password !== undefined && {password}),
+	};
+}
+
+export function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {
+	if (dispatcher !== undefined && typeof (dispatcher as Partial<HttpDispatcher> | null)?.dispatch !== 'function') {
+		throw invalidArgument('dispatcher must be an undici Dispatcher, such as new Agent().');
+	}
+
+	return dispatcher;
+}
+
+/** Some writers of records name the whole authority, with the tenant that the record names besides. Only AD FS's path is more than a tenant. */
+export function withoutTenant(authority: string): string {
+	const [, host, path] = /^((?:[a-z][a-z\d+.-]*:\/\/)?[^/?#]*[^/?#:])\/([^/?#]*)/i.exec(authority) ?? [];
+	return host === undefined ? authority : `${host}${path?.toLowerCase() === adfsTenant ? '/adfs' : ''}`;
+}
+
+function wholeNumber(value: unknown, name: string, byDefault: number, least: number, most: number): number {
+	const number = value === undefined ? byDefault : value;
+	if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most) {
+		throw invalidArgument(`${name} must be a whole number from ${least} to ${most}.`);
+	}
+
+	return number;
 }

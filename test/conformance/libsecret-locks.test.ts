@@ -7,7 +7,7 @@ import process from 'node:process';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import type {CacheSource} from '../../dist/cache/locations/index.js';
+import type {CacheSource} from '../../dist/cache/cache-source.js';
 import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
 import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
 import {testWhere} from '../helpers/peers/peers.js';

@@ -8,7 +8,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import {type CacheSource, plaintextFile} from '../../dist/cache/locations/index.js';
+import {type CacheSource, plaintextFile} from '../../dist/cache/cache-source.js';
 import {backends} from '../helpers/caches/backends.js';
 
 const change = {

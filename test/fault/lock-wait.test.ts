@@ -8,7 +8,7 @@ import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/cache/locations/index.js';
+import {plaintextFile} from '../../dist/cache/cache-source.js';
 import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
 import {environmentOfServer, FleetProcess, nameTokens} from '../helpers/processes/fleet.js';
 import {
@@ -69,7 +69,7 @@ async function program({home, server, cachePath}: Stage, code: string): Promise<
 	const {stdout, stderr} = await run(process.execPath, ['--eval', `
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
 		const {SharedCache} = require('./dist/cache/shared-cache.js');
-		const {plaintextFile} = require('./dist/cache/locations/index.js');
+		const {plaintextFile} = require('./dist/cache/cache-source.js');
 		const {setTimeout: sleep} = require('node:timers/promises');
 		const credential = new SharedTokenCacheCredential({authorityHost: '${server.origin}'});
 		const source = plaintextFile(${JSON.stringify(cachePath)});
@@ -238,7 +238,7 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'worker threads that are t
 	const worker = JSON.stringify(`
 		const path = require('node:path');
 		const {SharedCache} = require(path.resolve('dist/cache/shared-cache.js'));
-		const {plaintextFile} = require(path.resolve('dist/cache/locations/index.js'));
+		const {plaintextFile} = require(path.resolve('dist/cache/cache-source.js'));
 		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 30_000});
 		const {path: cachePath} = require('node:worker_threads').workerData;
 		(async () => {

@@ -15,7 +15,7 @@ import {fileURLToPath} from 'node:url';
 import type {CacheText} from '../../dist/backend/backend.js';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/cache/locations/index.js';
+import {plaintextFile} from '../../dist/cache/cache-source.js';
 import {debianPython, peersFolder} from '../helpers/peers/peers.js';
 
 export type MixedPlan = {

@@ -16,7 +16,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 const load = createRequire(import.meta.url);
 const {AzureLogger, setLogLevel} = load('@azure/logger');
 const {SharedCache} = load('../../dist/cache/shared-cache.js');
-const {plaintextFile} = load('../../dist/cache/locations/index.js');
+const {plaintextFile} = load('../../dist/cache/cache-source.js');
 const {WriteBack} = load('../../dist/grant/write-back.js');
 
 const {path, name, account, updates, pauseMs} = JSON.parse(process.argv[2]);

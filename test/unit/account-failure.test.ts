@@ -3,9 +3,9 @@
 import test from 'ava';
 import {explainFailure} from '../../dist/lookup/account-errors.js';
 import type {AccountEntry, CacheSlice} from '../../dist/backend/backend.js';
-import type {SourceReading} from '../../dist/cache/shared-cache.js';
+import type {SourceReading} from '../../dist/cache/source-reading.js';
 import {type ErrorCode, StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/cache/locations/index.js';
+import {plaintextFile} from '../../dist/cache/cache-source.js';
 
 const asked = {criteria: {tenantOnlyDisambiguates: false}, showUserNames: false};
 const stamp = {value: '', readable: true};

@@ -11,7 +11,7 @@ import {Worker} from 'node:worker_threads';
 import test from 'ava';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import {StoreError} from '../../dist/errors.js';
-import {plaintextFile} from '../../dist/cache/locations/index.js';
+import {plaintextFile} from '../../dist/cache/cache-source.js';
 import {type Reading, settle, tornReadPausesMs} from '../../dist/cache/torn-read.js';
 import {backends} from '../helpers/caches/backends.js';
 import {accountRecord, ann, cacheOf} from '../helpers/home.js';

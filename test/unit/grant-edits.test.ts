@@ -2,9 +2,8 @@
 
 import test from 'ava';
 import type {AccountEntry, CacheChange, RefreshTokenEntry} from '../../dist/backend/backend.js';
-import {
-	editsOfEviction, editsOfGrant, editsOfSignOut, type Grant,
-} from '../../dist/grant/grant-edits.js';
+import {editsOfSignOut} from '../../dist/cache/sign-out-edits.js';
+import {editsOfEviction, editsOfGrant, type Grant} from '../../dist/grant/grant-edits.js';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {
 	ann, type CacheSections, clientId, homeAccountId, publicCloud, scope,

@@ -11,7 +11,8 @@ import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {StoreError} from '../../dist/errors.js';
-import {load, loadNativeBackend} from '../../dist/backend/native-backend.js';
+import {load} from '../../dist/backend/addon-loader.js';
+import {loadNativeBackend, NativeBackend} from '../../dist/backend/native-backend.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -43,8 +44,8 @@ test('nothing fits: every file is named with its reason, and the cure', t => {
 	const other = join(directory, 'other.cjs');
 	writeFileSync(broken, 'not\na binary');
 	writeFileSync(other, 'module.exports = {apiVersion: 999};');
-	const {backend, error} = load([missing, broken, other], path => path === other ? require(path) : openBinary(path));
-	t.is(backend, undefined);
+	const {addon, error} = load([missing, broken, other], path => path === other ? require(path) : openBinary(path));
+	t.is(addon, undefined);
 	t.is(error?.code, 'STC_ADDON_MISSING');
 	t.regex(error?.message ?? '', new RegExp(`^No native addon for ${process.platform}-${process.arch}`));
 	t.true(error?.message.includes(`${missing} is missing`));
@@ -76,8 +77,9 @@ test('calls to a keyring are made one at a time, in order; whoever waits gives u
 			},
 		};
 	`);
-	const {backend, error} = load([path], require);
+	const {addon, error} = load([path], require);
 	t.is(error, undefined);
+	const backend = addon && new NativeBackend(addon);
 	const ended: string[] = [];
 	const ask = async (store: 'libsecret' | 'plaintext', delayMs: number, timeoutMs: number) => {
 		const startMs = performance.now();
@@ -208,7 +210,7 @@ for (const [title, modules, place] of [
 		mkdirSync(dirname(file), {recursive: true});
 		cpSync(binary, file);
 		const {stdout} = await run(process.execPath, ['--print', `
-			const {backend, error} = require('./${modules}/native.js').loadNativeBackend();
+			const {backend, error} = require('./${modules}/backend/native-backend.js').loadNativeBackend();
 			[backend?.kind, error?.message, Object.keys(require.cache).filter(name => name.endsWith('.node')), process.report.getReport().sharedObjects.filter(name => name.endsWith('.node'))].join();
 		`], {cwd: directory});
 		t.is(stdout.trim(), `native,,,${file}`);

@@ -12,7 +12,7 @@ import type {CacheChange} from '../../dist/backend/backend.js';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import {StoreError} from '../../dist/errors.js';
 import type {Grant} from '../../dist/grant/grant-edits.js';
-import {plaintextFile} from '../../dist/cache/locations/index.js';
+import {plaintextFile} from '../../dist/cache/cache-source.js';
 import {WriteBack} from '../../dist/grant/write-back.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {

@@ -12,7 +12,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {CacheChange, CacheQuery} from '../../dist/backend/backend.js';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
-import type {CacheSource} from '../../dist/cache/locations/index.js';
+import type {CacheSource} from '../../dist/cache/cache-source.js';
 import {stampOf} from '../../dist/backend/js/cache-file.js';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/caches/backends.js';

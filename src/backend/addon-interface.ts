@@ -1,0 +1,38 @@
+/** What `native/addon` exports. */
+
+import type {ErrorCode} from '../errors.js';
+import type {
+	CacheChange, CacheQuery, CacheSlice, CacheText, CommitRequest, CommitResult, EditResult, StoreLocation, StoreName,
+} from './backend.js';
+import type {entryMakers} from './entry-makers.js';
+
+/** The version of {@link NativeAddon}. A binary of another version is not used. */
+export const apiVersion = 1;
+
+/** A failure as the addon reports it. */
+export type NativeFailure = {code: ErrorCode; message: string; op: string; osDomain?: string; osCode?: number};
+
+export type NativeAddon = {
+	readonly apiVersion: number;
+	readonly stores: readonly StoreName[];
+	/** Must be called once, before the other functions. The addon builds entries with these functions. */
+	setEntryMakers(...makers: typeof entryMakers): void;
+	probe(store: StoreName): NativeFailure | undefined;
+	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
+	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
+	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
+	read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
+	tryLock(paths: readonly string[]): Promise<NativeLock | null>;
+	checkLock(lock: NativeLock): Promise<boolean>;
+	touchLock(lock: NativeLock): Promise<void>;
+	releaseLock(lock: NativeLock): Promise<void>;
+	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
+	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
+	/** The payload of a key in the kernel's key service. On Linux alone. */
+	readKey?(description: string): Uint8Array | NativeFailure | null;
+	/** The user's known folder for local application data. On Windows alone. */
+	localAppData?(): string | NativeFailure;
+};
+
+/** Opaque. Garbage collection releases the lock as a last resort. */
+export type NativeLock = {readonly nativeLock: unique symbol};

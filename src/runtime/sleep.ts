@@ -1,0 +1,28 @@
+/** Waiting. `node:timers/promises` would be one more module to load before a process's first token. */
+
+export type SleepOptions = {
+	signal?: AbortSignal | undefined;
+	/** Whether the timer keeps the event loop alive. Default true. */
+	ref?: boolean;
+};
+
+/** @throws the reason of `signal` as soon as it fires. */
+export async function sleep(delayMs: number, {signal, ref = true}: SleepOptions = {}): Promise<void> {
+	signal?.throwIfAborted();
+	await new Promise<void>((resolve, reject) => {
+		const onAbort = () => {
+			clearTimeout(timer);
+			reject(signal?.reason as Error);
+		};
+
+		const timer = setTimeout(() => {
+			signal?.removeEventListener('abort', onAbort);
+			resolve();
+		}, delayMs);
+		if (!ref) {
+			timer.unref();
+		}
+
+		signal?.addEventListener('abort', onAbort, {once: true});
+	});
+}
