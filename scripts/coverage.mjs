@@ -18,7 +18,7 @@ import {step} from './lib/steps.mjs';
 const {values, positionals} = parseArgs({options: {uncovered: {type: 'boolean', default: false}}, allowPositionals: true});
 /** What cannot run here: programs that link the addon's objects, and do not expect counters in them; what needs the bundle; what takes too long. */
 const leftOut = new Set([
-	'conformance/keychain', 'conformance/macos-lock', 'fault/kill', 'fault/native-leaks', 'fault/torture', 'fault/bundlers', 'fault/package', 'fault/package-managers', 'unit/readme',
+	'conformance/keychain', 'conformance/macos-lock', 'fault/kill', 'fault/native-leaks', 'fault/torture', 'fault/bundlers', 'fault/package', 'fault/package-managers', 'unit/docs', 'unit/readme',
 ].map(name => path.join('test', `${name}.test.ts`)));
 const tree = fromRoot('.cache', 'covered');
 const counts = path.join(tree, '.cache', 'v8');
