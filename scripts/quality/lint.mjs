@@ -54,7 +54,7 @@ export const lintChecks = [
 	},
 	{
 		name: 'lint: the packed package (publint)',
-		inputs: ['src', 'README.md', 'LICENSE', 'prebuilds'],
+		inputs: ['src', 'README.md', 'docs', 'LICENSE', 'prebuilds'],
 		check: checkPackage,
 	},
 ];

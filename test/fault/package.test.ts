@@ -81,6 +81,7 @@ test('the tarball holds what users need and nothing else', t => {
 	const files = packed.files.map(file => file.path);
 	const intended = [
 		/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|TROUBLESHOOTING\.md)$/,
+		/^docs\/[a-z-]+\.md$/,
 		/^dist\/[a-z\d-]+\.(?:js|d\.ts)$/,
 		/^dist\/index\.(?:mjs|d\.mts)$/,
 		/^prebuilds\/(?:SHA256SUMS|(?:darwin|linux|win32)-(?:x64|arm64)\/[^/]+\.node)$/,
