@@ -1,4 +1,4 @@
-/** The log says which account is used, and where it was found; whose it is in full only where that is allowed. */
+/** The log names the account in use and its cache. It contains the full user name only if the options allow that. */
 
 import {createRequire} from 'node:module';
 import test, {type ExecutionContext} from 'ava';
@@ -8,7 +8,7 @@ import {
 } from '../helpers/home.js';
 import {until} from '../helpers/until.js';
 
-// The copy that `require` gives, as dist/ is loaded here.
+// The CommonJS instance, which is the one that dist/ loads.
 const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
 const lines: string[] = [];
 AzureLogger.log = (...values: unknown[]) => {
@@ -31,18 +31,18 @@ async function linesOf(t: ExecutionContext, allowLoggingAccountIdentifiers: bool
 	return {found: lines.find(line => line.includes(path)), path};
 }
 
-test.serial('the account and its source, the user name masked', async t => {
+test.serial('the log names the account and its source with a masked user name', async t => {
 	const {found, path} = await linesOf(t, false);
 	t.true(found?.endsWith(`The account a***@contoso.com (home tenant ${ann.utid}) was found in ${path}.`), found);
 	t.notRegex(lines.join(' '), /ann@contoso/);
 });
 
-test.serial('the user name in full, where account identifiers may be logged', async t => {
+test.serial('the log contains the full user name if account identifiers may be logged', async t => {
 	const {found} = await linesOf(t, true);
 	t.true(found?.includes('The account ann@contoso.com (home tenant '), found);
 });
 
-test.serial('texts of errors go by the same option', async t => {
+test.serial('error messages follow the same logging option', async t => {
 	const home = new TestHome(t);
 	home.write(cache);
 	const messageWith = async (allowLoggingAccountIdentifiers: boolean) => {

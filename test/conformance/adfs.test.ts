@@ -1,4 +1,4 @@
-/** AD FS: one authority without tenants, whose accounts and tokens name none. */
+/** AD FS: a single authority without tenants. Its accounts and tokens name no tenant. */
 
 import test from 'ava';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
@@ -26,7 +26,7 @@ const cases: Case[] = [
 	['the tenant adfs', {...host, tenantId: 'adfs'}],
 	['the tenant ADFS, for a guest', {...host, tenantId: 'ADFS', enableGuestTenantAuthentication: true}],
 	['the tenant of the environment', host, {}, {AZURE_TENANT_ID: 'adfs'}],
-	['its URL and a tenant, which it has not', {...url, tenantId: tenant}],
+	['its URL and a tenant, which is ignored', {...url, tenantId: tenant}],
 	['its URL and a guest\'s tenant', {...url, tenantId: tenant, enableGuestTenantAuthentication: true}],
 	['its URL and a tenant of the environment', url, {}, {AZURE_TENANT_ID: tenant}],
 	['a record of @azure/identity, with a host', {authenticationRecord: record}],
@@ -38,10 +38,10 @@ const cases: Case[] = [
 ];
 
 for (const [name, options, rest, variables = {}] of cases) {
-	test.serial(`AD FS by ${name}: its own path, and another process finds the token`, async t => {
+	test.serial(`AD FS selected by ${name}: uses the AD FS path, and another process finds the token`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, extraNames: [environment]});
 		t.teardown(async () => entra.close());
-		// It tells neither a tenant nor client_info.
+		// AD FS returns neither a tenant nor client_info.
 		entra.scriptAll(faults.grantWithout('id_token', 'client_info'));
 		const home = new TestHome(t);
 		home.write(cacheOf({

@@ -1,4 +1,4 @@
-/** Reading caches from files: every backend, the same answers, and the same error for the same cause. */
+/** Reading caches from files: all backends give the same results, and the same error for the same cause. */
 
 import {constants as bufferConstants} from 'node:buffer';
 import {execFile, execFileSync, spawn} from 'node:child_process';
@@ -42,19 +42,19 @@ async function failure(t: ExecutionContext, backend: CacheBackend, path: string)
 const cache = buildCache({...cacheSizes.S, nowSec, unicodeNames: true});
 
 for (const backend of backends) {
-	test(`${backend.kind}: a cache, its stamp, size and time`, async t => {
+	test(`${backend.kind}: returns a cache with its stamp, size and time`, async t => {
 		const path = join(directory(t), 'msal.cache.nocae');
 		writeFileSync(path, cache.text);
 		const slice = await ask(backend, path);
 		t.is(differenceOf(toAnswer(slice!), askOracle(Buffer.from(cache.text), query)), undefined);
 		const {dev, ino, size, mtimeNs, ctimeNs, mtimeMs} = statSync(path, {bigint: true});
-		// Not every stat of Node for Windows gives a volume the same number.
+		// Some versions of Node for Windows report different volume numbers for one file.
 		t.is(slice?.stamp, [...(process.platform === 'win32' ? [] : [dev]), ino, size, mtimeNs, ctimeNs].join(':'));
 		t.is(await backend.stamp('plaintext', {path}, 1000), slice!.stamp);
 		t.true(Math.abs((slice?.modifiedMs ?? 0) - Number(mtimeMs)) < 2);
 	});
 
-	test(`${backend.kind}: what is not there is null`, async t => {
+	test(`${backend.kind}: a missing file gives null`, async t => {
 		const home = directory(t);
 		writeFileSync(join(home, 'file'), '');
 		symlinkSync('nowhere', join(home, 'dangling'));
@@ -64,7 +64,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: empty files, blanks and {} are empty caches`, async t => {
+	test(`${backend.kind}: empty files, white space and {} are empty caches`, async t => {
 		const path = join(directory(t), 'cache');
 		for (const text of ['', ' \n', '{}']) {
 			writeFileSync(path, text);
@@ -74,7 +74,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: symbolic links, and paths that are not ASCII`, async t => {
+	test(`${backend.kind}: follows symbolic links and accepts non-ASCII paths`, async t => {
 		const home = directory(t);
 		const path = join(home, 'Benützer 名前 😀', 'msal.cache');
 		mkdirSync(join(home, 'Benützer 名前 😀'));
@@ -84,7 +84,7 @@ for (const backend of backends) {
 		t.is((await ask(backend, join(home, 'link')))?.stamp, (await ask(backend, path))?.stamp);
 	});
 
-	test(`${backend.kind}: a directory, a FIFO and a device are refused at once`, async t => {
+	test(`${backend.kind}: refuses a directory, a FIFO and a device at once`, async t => {
 		const home = directory(t);
 		execFileSync('mkfifo', [join(home, 'fifo')]);
 		t.like(await failure(t, backend, home), {code: 'STC_IO', osDomain: 'errno', osCode: 21});
@@ -92,7 +92,7 @@ for (const backend of backends) {
 		t.like(await failure(t, backend, '/dev/zero'), {code: 'STC_IO', osDomain: 'errno', osCode: 22});
 	});
 
-	test(`${backend.kind}: a file that may not be read, and a directory that may not be searched`, async t => {
+	test(`${backend.kind}: reports a file or a directory without read permission`, async t => {
 		const home = directory(t);
 		const path = join(home, 'cache');
 		const closed = join(home, 'closed');
@@ -111,7 +111,7 @@ for (const backend of backends) {
 			Promise.allSettled([query(path), query(below), backend.stamp('plaintext', {path: below}, 1000)])
 				.then(outcomes => console.log(JSON.stringify(outcomes.map(({reason: {code, osDomain, osCode, op} = {}}) => ({code, osDomain, osCode, op})))));
 		`;
-		// Root may read anything, so a child without that right asks. It has loaded everything before it gives the right up.
+		// Root can read everything, so a child process drops its rights after it has loaded the code.
 		const dropRights = process.getuid?.() === 0 ? 'require("./dist/backend/native-backend.js").loadNativeBackend(); require("./dist/backend/js/js-backend.js"); process.setgid(65534); process.setuid(65534);' : '';
 		const {stdout} = await run(process.execPath, ['--eval', dropRights + code], {cwd: new URL('../../', import.meta.url)});
 		chmodSync(closed, 0o755);
@@ -119,7 +119,7 @@ for (const backend of backends) {
 		t.deepEqual(JSON.parse(stdout), [{...denied, op: 'open'}, {...denied, op: 'open'}, {...denied, op: 'stat'}]);
 	});
 
-	test(`${backend.kind}: other failures of the operating system`, async t => {
+	test(`${backend.kind}: reports other errors of the operating system`, async t => {
 		const home = directory(t);
 		symlinkSync('loop', join(home, 'loop'));
 		for (const [path, osCode] of [[join(home, 'loop'), osConstants.errno.ELOOP], [join(home, 'x'.repeat(300)), osConstants.errno.ENAMETOOLONG]] as const) {
@@ -130,14 +130,14 @@ for (const backend of backends) {
 		}
 	});
 
-	// Reading there fails, because nothing is mapped at address 0: a real fault of a real regular file.
-	(process.platform === 'linux' ? test : test.skip)(`${backend.kind}: a fault while reading (Linux alone: needs /proc)`, async t => {
+	// Reading /proc/self/mem fails because nothing is mapped at address 0: a real read error on a real file.
+	(process.platform === 'linux' ? test : test.skip)(`${backend.kind}: reports a read error (Linux only: needs /proc)`, async t => {
 		t.like(await failure(t, backend, '/proc/self/mem'), {
 			code: 'STC_IO', op: 'read', osDomain: 'errno', osCode: osConstants.errno.EIO,
 		});
 	});
 
-	test(`${backend.kind}: a path of a wrong kind is the caller's mistake`, async t => {
+	test(`${backend.kind}: a path of the wrong type is a TypeError`, async t => {
 		for (const path of ['/tmp\u0000/x', 5, {}] as string[]) {
 			await t.throwsAsync(ask(backend, path), {instanceOf: TypeError});
 			await t.throwsAsync(backend.stamp('plaintext', {path}, 1000), {instanceOf: TypeError});
@@ -146,10 +146,10 @@ for (const backend of backends) {
 		await t.throwsAsync(backend.query('plaintext', {path: directory(t)}, {} as CacheQuery, 1000));
 	});
 
-	test(`${backend.kind}: a file of more than 1 GiB is refused unread`, async t => {
+	test(`${backend.kind}: refuses a file of more than 1 GiB without reading it`, async t => {
 		const path = join(directory(t), 'cache');
 		writeFileSync(path, '');
-		// A hole, which takes no room.
+		// A sparse file, which takes no disk space.
 		truncateSync(path, (1024 ** 3) + 1);
 		const error = await failure(t, backend, path);
 		t.is(error.code, 'STC_CACHE_CORRUPT');
@@ -157,7 +157,7 @@ for (const backend of backends) {
 		t.is(typeof await backend.stamp('plaintext', {path}, 1000), 'string');
 	});
 
-	test(`${backend.kind}: no error quotes what is in the file`, async t => {
+	test(`${backend.kind}: no error message quotes the file's content`, async t => {
 		const path = join(directory(t), 'cache');
 		for (const text of ['FAKE-quoted', '{"secret":"FAKE-quoted"', '{"secret":"FAKE-quoted",}', '["FAKE-quoted"]', '"FAKE-quoted"', '{"FAKE-quoted":01}', 'eyJFAKE-quoted']) {
 			writeFileSync(path, text);
@@ -167,7 +167,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: corrupt and foreign files are refused by name`, async t => {
+	test(`${backend.kind}: names the format of corrupt and foreign files`, async t => {
 		const path = join(directory(t), 'cache');
 		for (const [text, code] of [['{', 'STC_CACHE_CORRUPT'], ['\u0000', 'STC_CACHE_CORRUPT'], ['eyJh.b.c.d.e', 'STC_CACHE_FORMAT']] as const) {
 			writeFileSync(path, text);
@@ -177,9 +177,10 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: records that straddle the reader's window, wherever it ends`, async t => {
+	test(`${backend.kind}: reads records that cross the end of the read buffer at any position`, async t => {
 		const path = join(directory(t), 'cache');
-		// Around each power of two, byte by byte, a record begins, and its strings, escapes and characters of several bytes are cut.
+		// Around each power of two, the boundary moves byte by byte through the start of a record, its strings, escapes
+		// and multi-byte characters.
 		for (const windowBytes of [65_536, 131_072, 262_144]) {
 			for (let shift = 0; shift < 340; shift += shift < 40 ? 1 : 7) {
 				const record = String.raw`"kéy\u0041":{"home_account_id":"u.t","environment":"${builtEnvironment}","username":"näme\n😀\ud83d\ude00","secret":"FAKE-${'s'.repeat(50)}","n":[1.5e3,true,null,{"a":"b"}]}`;
@@ -192,7 +193,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: records larger than the window`, async t => {
+	test(`${backend.kind}: reads records larger than the read buffer`, async t => {
 		const path = join(directory(t), 'cache');
 		for (const length of [130_000, 131_072, 300_000, 3_000_000]) {
 			const record = (name: string) => `{"home_account_id":"${name}.t","environment":"${builtEnvironment}","client_id":"${builtClientId}","target":"a","expires_on":"9999999999","secret":"FAKE-${name}${'s'.repeat(length)}"}`;
@@ -202,7 +203,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: one account's entries out of a cache of 1.4 MB, in every layout`, async t => {
+	test(`${backend.kind}: finds one account's entries in a cache of 1.4 MB, in every layout`, async t => {
 		const path = join(directory(t), 'cache');
 		for (const style of ['node', 'python', 'dotnet'] as const) {
 			const large = buildCache({
@@ -211,17 +212,17 @@ for (const backend of backends) {
 			writeFileSync(path, large.text);
 			const wanted = large.accounts[7]!;
 			const slice = await ask(backend, path, {username: wanted.username.toUpperCase(), homeTenantId: wanted.tenantId});
-			t.true(isDeepStrictEqual(slice?.accessTokens.map(({secret}) => secret).toSorted(), wanted.accessTokens.toSorted()), 'the access tokens that were put in');
-			t.true(isDeepStrictEqual(slice?.refreshTokens.filter(({secret}) => secret).map(({secret}) => secret), [wanted.refreshToken]), 'the refresh token that was put in');
+			t.true(isDeepStrictEqual(slice?.accessTokens.map(({secret}) => secret).toSorted(), wanted.accessTokens.toSorted()), 'the access tokens of the generated cache');
+			t.true(isDeepStrictEqual(slice?.refreshTokens.filter(({secret}) => secret).map(({secret}) => secret), [wanted.refreshToken]), 'the refresh token of the generated cache');
 			t.is(differenceOf(toAnswer(slice!), askOracle(Buffer.from(large.text), {...query, username: wanted.username.toUpperCase(), homeTenantId: wanted.tenantId})), undefined, style);
 		}
 	});
 
-	test(`${backend.kind}: an account's records, however they are spread over a file`, async t => {
+	test(`${backend.kind}: finds an account's records however they are spread over the file`, async t => {
 		const path = join(directory(t), 'cache');
 		const random = randomNumbers(20_261_128);
 		for (let round = 0; round < 40; round++) {
-			// Gaps and lengths on both sides of what is fetched at once (4 and 64 KB), and of the reader's window.
+			// Gaps and lengths below and above the prefetch sizes (4 and 64 KB) and the size of the read buffer.
 			const sizes = [10, 500, 3000, 4000, 4200, 30_000, 64_000, 70_000];
 			const record = (name: string, index: number) => ({
 				home_account_id: `${name}.t`,
@@ -235,13 +236,13 @@ for (const backend of backends) {
 			const text = JSON.stringify({Account: {d: record('one', 0)}, RefreshToken: section(5), AccessToken: section(30)});
 			writeFileSync(path, text);
 			for (const asked of [{homeAccountId: 'ONE.t'}, {homeTenantId: 't'}]) {
-				// One read of each kind: by a known account, and by those that the file turns out to have.
+				// Two queries: one for a known account, one for the accounts that the file contains.
 				t.is(differenceOf(toAnswer((await ask(backend, path, asked))!), askOracle(Buffer.from(text), {...query, ...asked})), undefined, `round ${round}`);
 			}
 		}
 	});
 
-	test(`${backend.kind}: 40 queries at once`, async t => {
+	test(`${backend.kind}: 40 concurrent queries all succeed`, async t => {
 		const home = directory(t);
 		const paths = Array.from({length: 40}, (_, index) => join(home, `cache-${index}`));
 		for (const [index, path] of paths.entries()) {
@@ -254,7 +255,7 @@ for (const backend of backends) {
 		t.deepEqual(slices.map(slice => slice?.accessTokens.length), paths.map((_, index) => 1 + (index % 3)));
 	});
 
-	test(`${backend.kind}: a file that is replaced is seen whole, old or new`, async t => {
+	test(`${backend.kind}: reads a file that is being replaced as a whole, old or new`, async t => {
 		const path = join(directory(t), 'cache');
 		const texts = [1, 2].map(seed => buildCache({...cacheSizes.M, seed, nowSec}).text);
 		const answers = texts.map(text => askOracle(Buffer.from(text), query));
@@ -273,7 +274,7 @@ for (const backend of backends) {
 		t.is(seen.size, 2);
 	});
 
-	test(`${backend.kind}: a file that is written in place is never read half and half`, async t => {
+	test(`${backend.kind}: never mixes old and new content of a file that is written in place`, async t => {
 		const path = join(directory(t), 'cache');
 		const texts = [3, 4].map(seed => buildCache({
 			accounts: 2, tokensPerAccount: 12, seed, nowSec,
@@ -319,7 +320,7 @@ for (const backend of backends) {
 	});
 }
 
-test('native: a value that is longer than a JavaScript string can be', async t => {
+test('native: reports a value that is longer than a JavaScript string can be', async t => {
 	const path = join(directory(t), 'cache');
 	writeFileSync(path, `{"Account":{"k":{"home_account_id":"a.b","environment":"${builtEnvironment}","username":"`);
 	const piece = Buffer.alloc(16 * 1024 * 1024, 'x');
@@ -331,7 +332,7 @@ test('native: a value that is longer than a JavaScript string can be', async t =
 	t.is((await failure(t, backends.find(({kind}) => kind === 'native')!, path)).code, 'STC_CACHE_CORRUPT');
 });
 
-test('the pure-JS variant says what a keyring needs', async t => {
+test('the pure-JS backend says that a keyring needs the native addon', async t => {
 	const pure = backends.find(({kind}) => kind === 'pure')!;
 	await t.throwsAsync(pure.query('libsecret', {}, query, 1000), {message: /native addon/});
 	await t.throwsAsync(pure.stamp('libsecret', {}, 1000), {message: /native addon/});
@@ -344,7 +345,7 @@ test('an error of the native addon has the caller\'s stack', async t => {
 	t.true(error.stack?.startsWith(`StoreError: ${error.message}`));
 });
 
-test('the native addon refuses arguments of a wrong kind, and a path with a NUL', async t => {
+test('the native addon refuses arguments of the wrong type and a path with a NUL', async t => {
 	const native = backends.find(({kind}) => kind === 'native')!;
 	await t.throwsAsync(native.query('nothing' as 'plaintext', {path: '/x'}, query, 1000), {instanceOf: TypeError});
 	await t.throwsAsync(native.query('plaintext', {path: 5} as unknown as {path: string}, query, 1000), {instanceOf: TypeError});

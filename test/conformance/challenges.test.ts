@@ -1,4 +1,4 @@
-/** Claims challenges and refusals: what they make of tokens that are cached already, and for how long they are remembered. */
+/** Claims challenges and refusals: their effect on cached tokens, and how long the credential remembers them. */
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import {mock} from 'node:test';
@@ -23,12 +23,12 @@ async function server(t: ExecutionContext, options: EntraServerOptions = {}) {
 	return entra;
 }
 
-test('a token that a challenge made worthless does not come back, however long it lives and however it is asked for', async t => {
+test('a token that a claims challenge invalidated is never served again, however long it lives and however it is requested', async t => {
 	const entra = await server(t, {expiresInSec: 3600});
 	const home = new TestHome(t);
 	const revoked = cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')], accessTokens: [accessTokenRecord(ann, 'FAKE-revoked', 28 * 3600)]});
 	home.writeSettled(revoked, caeFile);
-	// As where the cache cannot be written, or by another library's key: the old record stays.
+	// The old record stays in the cache, as if the cache were read-only or the record had another library's key.
 	const credential = home.credential({tokenCachePersistenceOptions: {readOnly: true}, cacheCheckIntervalInMs: 20}, entra);
 	t.is((await credential.getToken(scope, {enableCae: true})).token, 'FAKE-revoked');
 	t.is((await credential.getToken([scope, scope], {enableCae: true})).token, 'FAKE-revoked');
@@ -39,7 +39,7 @@ test('a token that a challenge made worthless does not come back, however long i
 		t.is((await credential.getToken(wanted, {enableCae: true, tenantId: ann.utid})).token, token);
 	}
 
-	// Somebody writes the cache, so that it is read anew.
+	// Another program writes the cache, so that it is read again.
 	home.write({...revoked, Touched: {}}, caeFile);
 	await sleep(50);
 	await credential.getToken(scope, {enableCae: true});
@@ -48,7 +48,7 @@ test('a token that a challenge made worthless does not come back, however long i
 	t.is(entra.grants.length, 1);
 });
 
-test('a token that was asked for before a challenge, and came after it, is served to those who waited for it alone', async t => {
+test('a grant that started before a challenge and ended after it is served only to the callers that waited for it', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	home.writeAccount(ann, 'FAKE-refresh-ann');
@@ -69,7 +69,7 @@ test('a token that was asked for before a challenge, and came after it, is serve
 	answerSlow!();
 	t.is((await waiting).token, entra.grants[0]!.accessToken);
 	t.is((await credential.getToken(scope)).token, challenged.token);
-	// Read anew from what was written, by this credential and another.
+	// Read from the cache by this credential, and then by another one.
 	t.is((await home.credential({cacheCheckIntervalInMs: 999}, entra).getToken(scope)).token, challenged.token);
 	t.is(entra.grants.length, 2);
 });
@@ -77,7 +77,7 @@ test('a token that was asked for before a challenge, and came after it, is serve
 const refusals: Record<string, Behaviour> = {
 	'blocked by conditional access': faults.invalidGrant({code: 53_003, suberror: 'message_only', text: 'Access has been blocked by Conditional Access policies.'}),
 	'consent is missing': faults.consentRequired(),
-	'the user is not assigned, and there is no suberror': faults.invalidGrant({code: 50_105, text: 'The signed in user is not assigned to a role for the application.'}),
+	'the user is not assigned, without a suberror': faults.invalidGrant({code: 50_105, text: 'The signed in user is not assigned to a role for the application.'}),
 };
 
 async function outcome(credential: SharedTokenCacheCredential, wanted: string): Promise<string> {
@@ -90,11 +90,11 @@ async function outcome(credential: SharedTokenCacheCredential, wanted: string): 
 }
 
 for (const [name, refusal] of Object.entries(refusals)) {
-	test.serial(`refused for one resource (${name}): others are had, and after two minutes it is asked for again`, async t => {
+	test.serial(`a refusal for one resource (${name}) does not affect other resources, and the request is retried after two minutes`, async t => {
 		const entra = await server(t);
 		const home = new TestHome(t);
 		home.writeAccount(ann, 'FAKE-refresh-ann');
-		// By which the time of a refusal is told.
+		// Refusals are timed with this clock.
 		const realNow = performance.now.bind(performance);
 		let aheadMs = 0;
 		const clock = mock.method(performance, 'now', () => realNow() + aheadMs);
@@ -106,14 +106,14 @@ for (const [name, refusal] of Object.entries(refusals)) {
 		t.is(await outcome(credential, scope), 'STC_INTERACTION_REQUIRED');
 		t.is(await outcome(credential, 'https://other.example/.default'), 'token');
 		t.is(await outcome(credential, scope), 'STC_INTERACTION_REQUIRED');
-		t.is(entra.tokenRequests.length, 2, 'what was refused just now is not asked for again');
+		t.is(entra.tokenRequests.length, 2, 'a refused request is not repeated at once');
 		aheadMs = 121_000;
 		t.is(await outcome(credential, scope), 'token');
 		t.is(entra.tokenRequests.length, 3);
 	});
 }
 
-test('a refresh token that is dead is not sent again, for whatever resource', async t => {
+test('a dead refresh token is not sent again for any resource', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	home.writeAccount(ann, 'FAKE-refresh-ann');
@@ -124,7 +124,7 @@ test('a refresh token that is dead is not sent again, for whatever resource', as
 	t.is(entra.tokenRequests.length, 1);
 });
 
-test('a token that lives four minutes, and one that is to be refreshed at once, cost one grant and few more', async t => {
+test('a short-lived token, or one with refresh_in 0, costs at most two grants for many calls', async t => {
 	for (const [life, options] of Object.entries<EntraServerOptions>({short: {expiresInSec: 240}, 'refreshed at once': {expiresInSec: 3600, refreshInSec: 0}, 'half a minute': {expiresInSec: 40}})) {
 		const entra = await server(t, options);
 		const home = new TestHome(t);

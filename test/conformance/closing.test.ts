@@ -1,4 +1,4 @@
-/** close(): once it has resolved, nothing is started, asked for or written any more. */
+/** After close() has resolved, the credential starts, requests and writes nothing. */
 
 import {readFileSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -17,7 +17,7 @@ async function server(t: ExecutionContext) {
 	return entra;
 }
 
-test('a refresh that a hit wants in the same turn is not begun', async t => {
+test('close() in the same turn prevents the refresh that a hit would start', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	const path = home.write(cacheOf({
@@ -37,13 +37,13 @@ test('a refresh that a hit wants in the same turn is not begun', async t => {
 	t.is(readFileSync(path, 'utf8'), before);
 });
 
-test.serial('a grant that has just come when the credential is closed is not written behind its back', async t => {
+test.serial('a grant that arrives while the credential is closed is not written to the cache', async t => {
 	const home = new TestHome(t);
 	const path = home.writeAccount(ann, 'FAKE-refresh-ann');
 	const before = readFileSync(path, 'utf8');
 	const credential = home.credential();
 	let closing: Promise<void> | undefined;
-	// In the very turn in which the answer has been read.
+	// Closes in the same turn in which the response has been read.
 	const redeem = mock.method(TokenClient.prototype, 'redeem', async () => {
 		closing = credential.close();
 		return {accessToken: 'FAKE-granted', expiresOnSec: nowSec() + 3600, tenantId: ann.utid};
@@ -58,7 +58,7 @@ test.serial('a grant that has just come when the credential is closed is not wri
 	t.is(readFileSync(path, 'utf8'), before);
 });
 
-test('every close() waits for what is being written', async t => {
+test('every call of close() waits for the write in progress', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	const path = home.writeAccount(ann, 'FAKE-refresh-ann');

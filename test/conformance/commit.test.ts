@@ -1,4 +1,7 @@
-/** Commits to a plaintext cache: what both backends owe to `CacheBackend.commit`. The merge itself is in `edit.test.ts`, failing disks in `test/fault`. */
+/**
+ * Commits to a plaintext cache: what both backends must do in `CacheBackend.commit`. `edit.test.ts` covers the merge,
+ * `test/fault` covers failing disks.
+ */
 
 import {execFileSync} from 'node:child_process';
 import {
@@ -18,7 +21,7 @@ import {until} from '../helpers/until.js';
 
 const {errno} = constants;
 
-/** In a directory of its own; not made. */
+/** In a temporary directory. The file is not created. */
 function cachePath(t: ExecutionContext): string {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-commit-'));
 	t.teardown(() => {
@@ -27,7 +30,7 @@ function cachePath(t: ExecutionContext): string {
 	return join(directory, 'msal.cache.nocae');
 }
 
-/** As if nobody had written it for a minute: an empty file that is younger may be a peer's that is about to be written. */
+/** With a modification time a minute ago: a newer empty file may be one that another program is about to fill. */
 function writeSettled(path: string, content: string | Uint8Array, mode = 0o600): void {
 	writeFileSync(path, content);
 	chmodSync(path, mode);
@@ -51,14 +54,14 @@ async function commit(backend: CacheBackend, path: string, change: CacheChange, 
 
 function written(t: ExecutionContext, result: CommitResult): Extract<CommitResult, {outcome: 'written'}> {
 	if (result.outcome !== 'written') {
-		return t.fail(`It came to ${result.outcome}.`);
+		return t.fail(`The outcome is ${result.outcome}.`);
 	}
 
 	t.false(result.lockLost);
 	return result;
 }
 
-/** Everything by which a write would show. */
+/** Everything that a write would change. */
 function stateOf(path: string): unknown {
 	const {ino, mode, mtimeNs, ctimeNs} = statSync(path, {bigint: true});
 	return {
@@ -66,7 +69,7 @@ function stateOf(path: string): unknown {
 	};
 }
 
-/** Where a link leads; nowhere if it is gone. */
+/** The target of a link, or an empty string if the link no longer exists. */
 function targetOf(link: string): string {
 	try {
 		return readlinkSync(link);
@@ -84,7 +87,7 @@ async function errorOf(t: ExecutionContext, action: () => Promise<unknown>): Pro
 	return error as StoreError;
 }
 
-(process.platform === 'linux' ? test : test.skip)('native: files that were replaced are closed, if not at once (Linux alone: needs /proc)', async t => {
+(process.platform === 'linux' ? test : test.skip)('native: replaced files are closed after a while (Linux only: needs /proc)', async t => {
 	const path = cachePath(t);
 	writeSettled(path, '{}');
 	for (let round = 0; round < 50; round++) {
@@ -94,8 +97,8 @@ async function errorOf(t: ExecutionContext, action: () => Promise<unknown>): Pro
 	await until(() => !readdirSync('/proc/self/fd').some(fd => targetOf(`/proc/self/fd/${fd}`).startsWith(path)));
 });
 
-// It is read while another thread takes the locks already.
-test('native: a change that cannot be read changes nothing and frees the locks', async t => {
+// The main thread reads the change while another thread already takes the locks.
+test('native: an invalid change changes nothing and releases the locks', async t => {
 	const path = cachePath(t);
 	writeSettled(path, '{}');
 	const before = stateOf(path);
@@ -114,7 +117,7 @@ test('native: a change that cannot be read changes nothing and frees the locks',
 	}
 
 	t.deepEqual(stateOf(path), before);
-	// Those threads may be about to take the locks still.
+	// Those threads may still be about to take the locks.
 	await until(async () => (await commit(native, path, put('k'))).outcome === 'written');
 	await until(() => readdirSync(dirname(path)).length === 1);
 	checkAlone(t, path);
@@ -123,7 +126,7 @@ test('native: a change that cannot be read changes nothing and frees the locks',
 for (const backend of backends) {
 	const {kind} = backend;
 
-	test(`${kind}: a cache is made only where that is asked for`, async t => {
+	test(`${kind}: creates a cache only on request`, async t => {
 		const path = cachePath(t);
 		t.deepEqual(await commit(backend, path, put('k')), {outcome: 'absent'});
 		checkAlone(t, path);
@@ -132,7 +135,7 @@ for (const backend of backends) {
 				section: 'Mine', action: 'update', match: {client_id: ['x']}, set: {a: '1'},
 			}],
 		};
-		t.deepEqual(await commit(backend, path, update, {create: true}), {outcome: 'absent'}, 'nothing is no reason to make one');
+		t.deepEqual(await commit(backend, path, update, {create: true}), {outcome: 'absent'}, 'an empty change does not create a cache');
 		checkAlone(t, path);
 		const {baseStamp, stamp} = written(t, await commit(backend, path, put('k'), {create: true}));
 		t.is(baseStamp, null);
@@ -142,14 +145,14 @@ for (const backend of backends) {
 		checkAlone(t, path);
 	});
 
-	test(`${kind}: an account that has to be there and is nowhere makes no cache`, async t => {
+	test(`${kind}: does not create a cache if the required account does not exist`, async t => {
 		const path = cachePath(t);
 		const change = {...put('k'), requiredAccount: {homeAccountId: 'u.t', environments: ['login.microsoftonline.com']}};
 		t.deepEqual(await commit(backend, path, change, {create: true}), {outcome: 'no-account'});
 		checkAlone(t, path);
 	});
 
-	test(`${kind}: what changes nothing writes nothing`, async t => {
+	test(`${kind}: a change without effect writes nothing`, async t => {
 		const path = cachePath(t);
 		writeSettled(path, '{ "Mine": {"k": {"value":"new"} } }', 0o644);
 		const before = stateOf(path);
@@ -159,7 +162,7 @@ for (const backend of backends) {
 		checkAlone(t, path);
 	});
 
-	test(`${kind}: an account that was signed out stays out`, async t => {
+	test(`${kind}: does not restore an account that was signed out`, async t => {
 		const path = cachePath(t);
 		writeSettled(path, JSON.stringify({Account: {a: {home_account_id: 'U.T', environment: 'Login.MicrosoftOnline.com'}}, Mine: {}}));
 		const before = stateOf(path);
@@ -171,7 +174,7 @@ for (const backend of backends) {
 		written(t, await commit(backend, path, require('u.t', 'login.microsoftonline.com')));
 	});
 
-	test(`${kind}: a stamp that is not the expected one`, async t => {
+	test(`${kind}: does not write if the stamp differs from the expected one`, async t => {
 		const path = cachePath(t);
 		t.deepEqual(await commit(backend, path, put('k'), {create: true, expectedStamp: '1:2:3:4:5'}), {outcome: 'changed'});
 		checkAlone(t, path);
@@ -182,11 +185,11 @@ for (const backend of backends) {
 		const {stamp: second} = written(t, await commit(backend, path, put('l'), {expectedStamp: first}));
 		t.deepEqual(await commit(backend, path, put('m'), {expectedStamp: first}), {outcome: 'changed'});
 		t.is((await backend.stamp('plaintext', {path}, 1000))!, second);
-		t.deepEqual(await commit(backend, path, put('l'), {expectedStamp: first}), {outcome: 'changed'}, 'though it would change nothing');
+		t.deepEqual(await commit(backend, path, put('l'), {expectedStamp: first}), {outcome: 'changed'}, 'even if the change would have no effect');
 		checkAlone(t, path);
 	});
 
-	test(`${kind}: stamps are those of just before and of what was written, the same for both backends`, async t => {
+	test(`${kind}: returns the stamps before and after the write, the same in both backends`, async t => {
 		const path = cachePath(t);
 		writeSettled(path, '{}');
 		for (let count = 0; count < 20; count++) {
@@ -200,7 +203,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${kind}: while somebody holds either lock file`, async t => {
+	test(`${kind}: does not write while another process holds either lock file`, async t => {
 		const path = cachePath(t);
 		writeSettled(path, '{}');
 		const before = stateOf(path);
@@ -209,7 +212,7 @@ for (const backend of backends) {
 				const lock = await holder.tryLock([lockPath]);
 				const names = readdirSync(dirname(path));
 				t.deepEqual(await commit(backend, path, put('k')), {outcome: 'locked'});
-				t.deepEqual(readdirSync(dirname(path)), names, 'the one that was free is free again');
+				t.deepEqual(readdirSync(dirname(path)), names, 'the lock file that was free is free again');
 				t.true(await lock?.check());
 				await lock?.release();
 			}
@@ -220,7 +223,7 @@ for (const backend of backends) {
 		written(t, await commit(backend, path, put('k')));
 	});
 
-	test(`${kind}: the cache becomes the owner's alone`, async t => {
+	test(`${kind}: a written cache is accessible to its owner only`, async t => {
 		const path = cachePath(t);
 		const old = process.umask(0);
 		try {
@@ -234,7 +237,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${kind}: a symbolic link stays, and what it leads to is replaced`, async t => {
+	test(`${kind}: keeps a symbolic link and replaces its target`, async t => {
 		const path = cachePath(t);
 		const elsewhere = join(dirname(path), 'else', 'where');
 		mkdirSync(elsewhere, {recursive: true});
@@ -255,7 +258,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(dirname(path)).toSorted(), ['else', 'hop', basename(path)]);
 	});
 
-	test(`${kind}: a symbolic link that leads nowhere is not replaced`, async t => {
+	test(`${kind}: does not replace a dangling symbolic link`, async t => {
 		const path = cachePath(t);
 		symlinkSync('nowhere', path);
 		const {code, osCode} = await errorOf(t, async () => commit(backend, path, put('k'), {create: true}));
@@ -264,7 +267,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
 	});
 
-	test(`${kind}: caches with nothing in them`, async t => {
+	test(`${kind}: writes into caches without content`, async t => {
 		const path = cachePath(t);
 		for (const content of ['', ' ', '\r\n\t \n', '{}', ' { } ', '{"Mine":{}}', '{"Mine":null}']) {
 			writeSettled(path, content);
@@ -275,12 +278,12 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${kind}: an empty file is not believed while a peer may be about to fill it`, async t => {
+	test(`${kind}: does not write to a new empty file, which another program may be about to fill`, async t => {
 		const path = cachePath(t);
 		writeFileSync(path, '');
 		const startMs = performance.now();
 		const outcomes = [await commit(backend, path, put('k')), await commit(backend, path, put('k'), {create: true})];
-		// On a machine so busy that the file has settled meanwhile this shows nothing.
+		// If the machine is so busy that the file has aged in the meantime, this check proves nothing.
 		if (performance.now() - startMs < 1500) {
 			t.deepEqual(outcomes, [{outcome: 'changed'}, {outcome: 'changed'}]);
 			t.is(readFileSync(path, 'utf8'), '');
@@ -288,7 +291,7 @@ for (const backend of backends) {
 
 		checkAlone(t, path);
 		const nowSec = Math.floor(Date.now() / 1000);
-		// On such a machine it has been filled.
+		// The file has been filled in that case.
 		writeFileSync(path, '');
 		utimesSync(path, nowSec - 10, nowSec - 10);
 		written(t, await commit(backend, path, put('k')));
@@ -297,7 +300,7 @@ for (const backend of backends) {
 		written(t, await commit(backend, path, put('k')));
 	});
 
-	test(`${kind}: every byte that is not changed survives, as the merge alone has it`, async t => {
+	test(`${kind}: keeps every unchanged byte, exactly as the merge alone does`, async t => {
 		const path = cachePath(t);
 		const contents = [
 			'{"Theirs" : {"a": 1.50, "a": -0e5, "é": "\\u00e9\\ud83d"},\r\n\t"Mine":{"k":{"other":[1 ,2]},"l":7} } \n',
@@ -316,17 +319,17 @@ for (const backend of backends) {
 	const dpapi = Buffer.concat([Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'), Buffer.from('FAKE-secret')]);
 	const jwe = 'eyJhbGciOiJkaXIifQ..FAKE-secret.x.y';
 	for (const [what, content, code] of [
-		['what DPAPI encrypted', dpapi, 'STC_CACHE_FORMAT'],
+		['a DPAPI blob', dpapi, 'STC_CACHE_FORMAT'],
 		['a JWE', jwe, 'STC_CACHE_FORMAT'],
-		['JSON that was cut', '{"AccessToken":{"k":{"secret":"FAKE-secret"', 'STC_CACHE_CORRUPT'],
-		['text behind the JSON', '{"a":{}}FAKE-secret', 'STC_CACHE_CORRUPT'],
+		['truncated JSON', '{"AccessToken":{"k":{"secret":"FAKE-secret"', 'STC_CACHE_CORRUPT'],
+		['text after the JSON', '{"a":{}}FAKE-secret', 'STC_CACHE_CORRUPT'],
 		['a list', '["FAKE-secret"]', 'STC_CACHE_CORRUPT'],
 		['a text', '"FAKE-secret"', 'STC_CACHE_CORRUPT'],
 		['null', 'null', 'STC_CACHE_CORRUPT'],
 		['zeros', Buffer.alloc(4096), 'STC_CACHE_CORRUPT'],
-		['what is no UTF-8', Buffer.from('{"a":"\u00FF"}', 'latin1'), 'STC_CACHE_CORRUPT'],
+		['invalid UTF-8', Buffer.from('{"a":"\u00FF"}', 'latin1'), 'STC_CACHE_CORRUPT'],
 	] as const) {
-		test(`${kind}: not overwritten: ${what}`, async t => {
+		test(`${kind}: does not overwrite ${what}`, async t => {
 			const path = cachePath(t);
 			for (const rest of [{}, {create: true}]) {
 				writeSettled(path, content, 0o644);
@@ -341,7 +344,7 @@ for (const backend of backends) {
 		});
 	}
 
-	test(`${kind}: what is no file is refused and left alone`, async t => {
+	test(`${kind}: refuses anything but a regular file and leaves it unchanged`, async t => {
 		const path = cachePath(t);
 		mkdirSync(path);
 		t.like(await errorOf(t, async () => commit(backend, path, put('k'), {create: true})), {code: 'STC_IO', osDomain: 'errno', osCode: errno.EISDIR});
@@ -353,7 +356,7 @@ for (const backend of backends) {
 		checkAlone(t, path);
 	});
 
-	test(`${kind}: a directory that is gone is not made again`, async t => {
+	test(`${kind}: does not recreate a deleted directory`, async t => {
 		const path = cachePath(t);
 		rmSync(dirname(path), {recursive: true});
 		for (const create of [false, true]) {
@@ -367,7 +370,7 @@ for (const backend of backends) {
 		t.false(existsSync(dirname(path)));
 	});
 
-	test(`${kind}: the time stamp is new for every peer`, async t => {
+	test(`${kind}: every other library sees a new modification time`, async t => {
 		const path = cachePath(t);
 		const mtimeOf = () => statSync(path, {bigint: true}).mtimeNs;
 		writeSettled(path, '{}');
@@ -377,12 +380,12 @@ for (const backend of backends) {
 			written(t, await commit(backend, path, put(`k${count}`)));
 			const mtime = mtimeOf();
 			t.true(mtime > last);
-			// A peer that loaded the cache just before compares whole milliseconds.
+			// A library that loaded the cache just before compares whole milliseconds.
 			t.true(mtime / 1_000_000n > BigInt(nowMs));
 			last = mtime;
 		}
 
-		// A clock that was set back.
+		// The clock was set back.
 		const futureSec = Math.floor(Date.now() / 1000) + 3600;
 		utimesSync(path, futureSec, futureSec);
 		written(t, await commit(backend, path, put('after')));
@@ -390,7 +393,7 @@ for (const backend of backends) {
 		t.true(mtimeOf() / 1_000_000n < BigInt((futureSec * 1000) + 1000));
 	});
 
-	test(`${kind}: what writers left that died is swept, and nothing else`, async t => {
+	test(`${kind}: removes temporary files of dead writers, and no other files`, async t => {
 		const path = cachePath(t);
 		writeSettled(path, '{}');
 		const orphans = [`${path}.99999999.1234567890123456789.tmp`, `${path}.1.2.tmp`];
@@ -403,18 +406,18 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(dirname(path)).toSorted(), [path, ...others].map(each => basename(each)).toSorted());
 	});
 
-	for (const [what, isLockTaken, outcome] of [['who thinks we are dead', false, 'changed'], ['who has taken the lock from us', true, 'locked']] as const) {
-		// One at a time: it has to see the new cache while that is being written.
-		test.serial(`${kind}: another writer, ${what}, sweeps the new cache before it is in place: another try`, async t => {
+	for (const [what, isLockTaken, outcome] of [['which takes us for dead', false, 'changed'], ['which has taken over our lock', true, 'locked']] as const) {
+		// Serial: the other writer must see the new cache while it is being written.
+		test.serial(`${kind}: another writer, ${what}, deletes the temporary file before the rename: the commit is retried`, async t => {
 			const path = cachePath(t);
-			// Until it is caught in the middle of a write: a busy machine may look too late.
+			// Repeated until the deletion hits a write in progress: a busy machine may be too late.
 			for (let attempt = 0; attempt < 20; attempt++) {
 				if (await isCaught(path)) {
 					return;
 				}
 			}
 
-			t.fail('The new cache was never seen.');
+			t.fail('The temporary file was never seen.');
 
 			async function isCaught(path: string): Promise<boolean> {
 				rmSync(`${path}.lockfile`, {force: true});
@@ -448,7 +451,8 @@ for (const backend of backends) {
 
 				t.deepEqual(stateOf(path), before);
 				if (isLockTaken && result.outcome === 'changed') {
-					// The lock was taken, and the new cache swept, after the last look at the lock.
+					// The other writer took the lock and deleted the temporary file after the commit last checked the
+					// lock.
 					return false;
 				}
 
@@ -459,7 +463,7 @@ for (const backend of backends) {
 		});
 	}
 
-	test(`${kind}: 20 commits at once in one process all arrive`, async t => {
+	test(`${kind}: 20 concurrent commits in one process are all written`, async t => {
 		const path = cachePath(t);
 		writeSettled(path, JSON.stringify({Theirs: {kept: 'é'.repeat(5000)}}));
 		const outcomes: Record<string, number> = {};
@@ -480,7 +484,7 @@ for (const backend of backends) {
 	});
 }
 
-test('both backends at once on one cache: everything arrives', async t => {
+test('concurrent commits of both backends to one cache are all written', async t => {
 	const path = cachePath(t);
 	writeSettled(path, '{"Theirs":{}}');
 	await Promise.all(Array.from({length: 20}, async (_, index) => {

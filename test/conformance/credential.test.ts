@@ -1,4 +1,7 @@
-/** The credential over real files: which cache, which account, which token, and how fresh. Runs with each backend that loads. */
+/**
+ * The credential with real files: selection of cache, account and token, and freshness. Runs with each backend that
+ * loads.
+ */
 
 import {
 	existsSync, readdirSync, rmSync, statSync,
@@ -35,14 +38,14 @@ for (const useNativeAddon of [true, false]) {
 	const credentialIn = (home: TestHome, options: SharedTokenCacheCredentialOptions = {}, server?: Parameters<TestHome['credential']>[1]) =>
 		home.credential({useNativeAddon, ...options}, server);
 
-	/** The code of the failure that a call ends with. */
+	/** The code of the error with which a call fails. */
 	const codeOf = async (t: ExecutionContext, credential: SharedTokenCacheCredential, options = {}) => {
 		const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope, options), {name: 'CredentialUnavailableError'});
 		t.notRegex(error.message, /\n|FAKE/);
 		return error.code;
 	};
 
-	test(`${variant}: a cached token, with nothing but a path given`, async t => {
+	test(`${variant}: finds a cached token without any option`, async t => {
 		const home = new TestHome(t);
 		home.write(annWithToken('FAKE-cached'));
 		const token = await credentialIn(home).getToken(scope);
@@ -52,7 +55,7 @@ for (const useNativeAddon of [true, false]) {
 		t.true(Object.isFrozen(token));
 	});
 
-	test(`${variant}: reading creates nothing and changes nothing`, async t => {
+	test(`${variant}: reading creates and changes no file`, async t => {
 		const home = new TestHome(t);
 		const path = home.write(annWithToken('FAKE-cached'));
 		const before = statSync(path, {bigint: true});
@@ -65,7 +68,7 @@ for (const useNativeAddon of [true, false]) {
 		t.false(existsSync(join(empty.path, '.IdentityService')));
 	});
 
-	test(`${variant}: a CAE request uses the .cae cache, and takes no access token from another`, async t => {
+	test(`${variant}: a CAE request uses the .cae cache and no access token of another cache`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 		t.teardown(async () => entra.close());
 		const home = new TestHome(t);
@@ -81,7 +84,7 @@ for (const useNativeAddon of [true, false]) {
 	});
 
 	for (const [source, tokenIsUsed] of [['bare', true], ['dotnet', true], ['gcm', true], ['cae', false]] as const) {
-		test(`${variant}: the other source ${files[source]} is read when the first has no account`, async t => {
+		test(`${variant}: reads the additional source ${files[source]} if the first has no account`, async t => {
 			const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 			t.teardown(async () => entra.close());
 			const home = new TestHome(t);
@@ -93,7 +96,7 @@ for (const useNativeAddon of [true, false]) {
 		});
 	}
 
-	test(`${variant}: the first source that has the account wins; another name has its own files`, async t => {
+	test(`${variant}: the first source that has the account wins; another cache name uses other files`, async t => {
 		const home = new TestHome(t);
 		home.write(annWithToken('FAKE-first'), files.nocae);
 		home.write(annWithToken('FAKE-second'), files.bare);
@@ -108,7 +111,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is((await credentialIn(home, {tokenCachePersistenceOptions: {name: 'mine'}}).getToken(scope)).token, 'FAKE-named');
 	});
 
-	test(`${variant}: XDG_DATA_HOME is where .NET's caches are`, async t => {
+	test(`${variant}: finds .NET's caches below XDG_DATA_HOME`, async t => {
 		const home = new TestHome(t);
 		home.write(annWithToken('FAKE-dotnet'), 'data/.IdentityService/msal.cache.nocae');
 		process.env['XDG_DATA_HOME'] = join(home.path, 'data');
@@ -117,7 +120,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is((await credential.getToken(scope)).token, 'FAKE-dotnet');
 	});
 
-	test(`${variant}: what cannot be read is told with its place and cure`, async t => {
+	test(`${variant}: an error names the unreadable cache and the remedy`, async t => {
 		const cases: Array<[string | Uint8Array, string, RegExp]> = [
 			['not json', 'STC_CACHE_CORRUPT', /msal\.cache\.nocae/],
 			['[]', 'STC_CACHE_CORRUPT', /msal\.cache\.nocae/],
@@ -133,7 +136,7 @@ for (const useNativeAddon of [true, false]) {
 		}
 	});
 
-	test(`${variant}: an empty cache, a signal file, and no cache at all`, async t => {
+	test(`${variant}: handles an empty cache, a signal file, and no cache`, async t => {
 		const home = new TestHome(t);
 		const missing = await codeOf(t, credentialIn(home, {cacheCheckIntervalInMs: 0}));
 		t.true(['STC_CACHE_NOT_FOUND', 'STC_STORE_UNAVAILABLE', 'STC_ADDON_MISSING'].includes(missing));
@@ -141,7 +144,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is(await codeOf(t, credentialIn(home, {cacheCheckIntervalInMs: 1})), 'STC_NO_ACCOUNT');
 	});
 
-	test(`${variant}: several accounts, selected by name, tenant, record`, async t => {
+	test(`${variant}: selects one of several accounts by user name, tenant or record`, async t => {
 		const home = new TestHome(t);
 		home.write(cacheOf({
 			accounts: [accountRecord(ann), accountRecord(bob)],
@@ -160,7 +163,7 @@ for (const useNativeAddon of [true, false]) {
 		}), 'FAKE-bob');
 	});
 
-	test(`${variant}: where no account fits, the sources that could not be read are named`, async t => {
+	test(`${variant}: if no account matches, the error names the sources that could not be read`, async t => {
 		const home = new TestHome(t);
 		home.write(annWithToken('FAKE-cached'), files.nocae);
 		home.writeSettled('{', files.gcm);
@@ -170,7 +173,7 @@ for (const useNativeAddon of [true, false]) {
 		t.true(error.message.endsWith(`Not readable: ${join(home.path, files.gcm)} (STC_CACHE_CORRUPT).`), error.message);
 	});
 
-	test(`${variant}: home account ids compare ignoring case, of few accounts and of many`, async t => {
+	test(`${variant}: compares home account IDs ignoring case, among few and many accounts`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 		t.teardown(async () => entra.close());
 		for (const others of [[], Array.from({length: 20}, (_, index) => ({uid: `uid-${index}`, utid: 'other', username: `user${index}@contoso.com`}))]) {
@@ -188,7 +191,7 @@ for (const useNativeAddon of [true, false]) {
 		}
 	});
 
-	test(`${variant}: one of twenty accounts, whose secrets a first reading leaves out`, async t => {
+	test(`${variant}: finds one of twenty accounts, although the first query returns no secrets`, async t => {
 		const home = new TestHome(t);
 		const users = Array.from({length: 20}, (_, index) => ({uid: `uid-${index}`, utid: `tenant-${index}`, username: `user${index}@contoso.com`}));
 		home.write(cacheOf({
@@ -199,7 +202,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is((await credentialIn(home).getToken(scope)).token, 'FAKE-uid-7');
 	});
 
-	test(`${variant}: 1,000 concurrent calls on an expired token make one grant`, async t => {
+	test(`${variant}: 1,000 concurrent calls with an expired token make one grant`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, delayMs: 100});
 		t.teardown(async () => entra.close());
 		const home = new TestHome(t);
@@ -211,7 +214,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is(entra.tokenRequests.length, 1);
 	});
 
-	test(`${variant}: one account's next scope needs no further reading, and a change of the cache is seen`, async t => {
+	test(`${variant}: another scope of the account needs no further read, and a changed cache is noticed`, async t => {
 		const home = new TestHome(t);
 		const both = (secret: string) => cacheOf({
 			accounts: [accountRecord(ann)],
@@ -222,7 +225,7 @@ for (const useNativeAddon of [true, false]) {
 		const credential = credentialIn(home, {cacheCheckIntervalInMs: 60_000});
 		t.is((await credential.getToken(scope)).token, 'FAKE-a-1');
 		rmSync(path);
-		t.is((await credential.getToken('other/.default')).token, 'FAKE-a-2', 'no look at the cache within the interval');
+		t.is((await credential.getToken('other/.default')).token, 'FAKE-a-2', 'the cache is not checked within the interval');
 		t.is((await credential.getToken(scope)).token, 'FAKE-a-1');
 
 		home.write(both('FAKE-b'));
@@ -233,7 +236,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is((await watching.getToken(scope)).token, 'FAKE-c-1');
 	});
 
-	test(`${variant}: a sign-out is seen, also for a token that a grant brought`, async t => {
+	test(`${variant}: a sign-out takes effect, also for a token from a grant`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 		t.teardown(async () => entra.close());
 		const home = new TestHome(t);
@@ -241,7 +244,7 @@ for (const useNativeAddon of [true, false]) {
 		const credential = credentialIn(home, {cacheCheckIntervalInMs: 20}, entra);
 		const {token} = await credential.getToken(scope);
 		t.is(token, entra.grants[0]!.accessToken);
-		// Another program writes something else: the token is kept, and no further grant is made.
+		// Another program changes something else: the token stays in memory, and no further grant is made.
 		home.write(cacheOf({accounts: [accountRecord(ann), accountRecord(bob)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')]}));
 		await sleep(50);
 		await credential.getToken(scope);
@@ -260,7 +263,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is(await codeOf(t, credential), 'STC_NO_ACCOUNT');
 	});
 
-	test(`${variant}: a cache that becomes unreadable is no sign-out`, async t => {
+	test(`${variant}: a cache that becomes unreadable does not count as a sign-out`, async t => {
 		const home = new TestHome(t);
 		home.write(annWithToken('FAKE-good'));
 		const credential = credentialIn(home, {cacheCheckIntervalInMs: 5});
@@ -276,14 +279,15 @@ for (const useNativeAddon of [true, false]) {
 		t.is((await credential.getToken(scope)).token, 'FAKE-better');
 	});
 
-	test(`${variant}: past refresh_on the token is served on, and one refresh runs behind it`, async t => {
+	test(`${variant}: after refresh_on, the cached token is served while one refresh runs in the background`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, delayMs: 30});
 		t.teardown(async () => entra.close());
 		const home = new TestHome(t);
 		home.write(cacheOf({
 			accounts: [accountRecord(ann)],
 			refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh-ann')],
-			// Nothing is left between refresh_on and expiry to spread the refresh over but a fraction of a second.
+			// Almost no time is left between refresh_on and expiry, so the random delay of the refresh is only a
+			// fraction of a second.
 			accessTokens: [accessTokenRecord(ann, 'FAKE-aging', 400, {refresh_on: String(nowSec() - 100)})],
 		}));
 		const credential = credentialIn(home, {}, entra);
@@ -295,7 +299,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is(entra.grants.length, 1);
 	});
 
-	test(`${variant}: a refresh behind it that fails is not repeated at once, and no caller sees it`, async t => {
+	test(`${variant}: a failed background refresh is not repeated at once and is not visible to callers`, async t => {
 		const entra = await startEntraServer();
 		t.teardown(async () => entra.close());
 		const home = new TestHome(t);
@@ -317,7 +321,7 @@ for (const useNativeAddon of [true, false]) {
 		t.is(entra.tokenRequests.length, 1);
 	});
 
-	test(`${variant}: listAccounts names the accounts of all caches, without secrets`, async t => {
+	test(`${variant}: listAccounts returns the accounts of all caches without secrets`, async t => {
 		const home = new TestHome(t);
 		home.write(annWithToken('FAKE-cached'), files.nocae);
 		home.write(cacheOf({accounts: [accountRecord(bob)]}), files.gcm);
@@ -331,7 +335,7 @@ for (const useNativeAddon of [true, false]) {
 	});
 }
 
-test('arguments of getToken are refused by name', async t => {
+test('invalid arguments of getToken are refused by name', async t => {
 	const home = new TestHome(t);
 	home.write(annWithToken('FAKE-cached'));
 	const credential = home.credential();
@@ -359,7 +363,7 @@ test('arguments of getToken are refused by name', async t => {
 	}
 });
 
-test('a tenant that is not allowed is unavailable; one that is gets its own token', async t => {
+test('a tenant that is not allowed is refused; an allowed one gets its own token', async t => {
 	const home = new TestHome(t);
 	home.write(cacheOf({
 		accounts: [accountRecord(ann)],
@@ -374,7 +378,7 @@ test('a tenant that is not allowed is unavailable; one that is gets its own toke
 	await t.throwsAsync(credential.getToken(scope, {tenantId: 'stranger'}), {name: 'CredentialUnavailableError', message: /not configured to acquire tokens for tenant stranger/});
 });
 
-test('both forms of the constructor, supported(), close() and await using', async t => {
+test('both forms of the constructor, supported(), close() and await using work', async t => {
 	const home = new TestHome(t);
 	home.write(annWithToken('FAKE-cached'));
 	process.env['HOME'] = home.path;
@@ -382,7 +386,7 @@ test('both forms of the constructor, supported(), close() and await using', asyn
 	t.is((await credential.getToken(scope)).token, 'FAKE-cached');
 	await t.throwsAsync(new SharedTokenCacheCredential('eve').getToken(scope), {name: 'CredentialUnavailableError'});
 	const unnamed = new SharedTokenCacheCredential('', {username: 'eve'});
-	await t.throwsAsync(unnamed.getToken(scope), {name: 'CredentialUnavailableError', message: /username: eve/}, 'an empty name is none');
+	await t.throwsAsync(unnamed.getToken(scope), {name: 'CredentialUnavailableError', message: /username: eve/}, 'an empty user name counts as absent');
 	t.is((await new SharedTokenCacheCredential('ann@contoso.com', {username: 'eve'}).getToken(scope)).token, 'FAKE-cached');
 	t.true(SharedTokenCacheCredential.supported());
 	await credential.close();
@@ -394,7 +398,7 @@ test('both forms of the constructor, supported(), close() and await using', asyn
 	await t.throwsAsync(disposed.getToken(scope), {message: /the credential is closed/});
 });
 
-test('arguments of the constructor that would be overlooked are refused', t => {
+test('constructor arguments of the wrong type are refused', t => {
 	for (const [first, second] of [['ann', 5], ['ann', 'x'], ['ann', []], [undefined, 'x'], [{}, {username: 'ann'}], [[], undefined], [5, undefined], [() => undefined, undefined], [0, undefined], [false, undefined]]) {
 		const error = t.throws(() => new SharedTokenCacheCredential(first as string, second as object), {instanceOf: TypeError}, inspect([first, second]));
 		t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
@@ -405,7 +409,7 @@ test('arguments of the constructor that would be overlooked are refused', t => {
 	t.notThrows(() => new SharedTokenCacheCredential('ann', null as unknown as undefined));
 });
 
-test('what a hit would not look at is refused all the same once the token is in memory', async t => {
+test('invalid arguments are refused also if the token is in memory', async t => {
 	const home = new TestHome(t);
 	home.write(cacheOf({
 		accounts: [accountRecord(ann)],
@@ -428,7 +432,7 @@ test('what a hit would not look at is refused all the same once the token is in 
 	];
 	for (const state of ['cold', 'warm']) {
 		for (const [scopes, options] of cases) {
-			// Rejects, and never throws in the caller's face.
+			// Rejects the promise instead of throwing synchronously.
 			const error = await t.throwsAsync(credential.getToken(scopes as string, options as object), {instanceOf: TypeError}, `${state}: ${inspect([scopes, options])}`);
 			t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
 		}
@@ -439,7 +443,7 @@ test('what a hit would not look at is refused all the same once the token is in 
 	}
 });
 
-test('a token of a tenant where the user is a guest does not pass for one of home', async t => {
+test('a token of a tenant where the user is a guest is not used for the home tenant', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 	t.teardown(async () => entra.close());
 	for (const tenantId of [ann.utid, undefined]) {
@@ -455,7 +459,7 @@ test('a token of a tenant where the user is a guest does not pass for one of hom
 	t.is(entra.grants.length, 2);
 });
 
-test('closing one credential leaves its twin alone', async t => {
+test('closing one credential does not affect another one on the same cache', async t => {
 	const home = new TestHome(t);
 	home.write(annWithToken('FAKE-cached'));
 	const [first, second] = [home.credential(), home.credential()];
@@ -464,7 +468,7 @@ test('closing one credential leaves its twin alone', async t => {
 	t.is((await second.getToken(scope)).token, 'FAKE-cached');
 });
 
-test('closing ends a request that is under way', async t => {
+test('close() aborts a request in progress', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, delayMs: 60_000});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);

@@ -1,4 +1,4 @@
-/** The rules of changing a cache: by examples with their exact bytes, and by random cases held against an oracle. */
+/** The rules for changing a cache: examples with exact bytes, and random cases compared with an oracle. */
 
 import {Buffer} from 'node:buffer';
 import {
@@ -31,7 +31,7 @@ function ask(backend: CacheBackend, bytes: Uint8Array, change: CacheChange): Ans
 	}
 }
 
-/** Where two answers differ. What a test prints must hold no token. */
+/** The first difference between two results. Test output must not contain tokens. */
 function differenceOfAnswers(a: Answer, b: Answer): string | undefined {
 	const kind = (answer: Answer) => 'code' in answer ? answer.code : answer.outcome;
 	if (kind(a) !== kind(b)) {
@@ -46,7 +46,7 @@ function differenceOfAnswers(a: Answer, b: Answer): string | undefined {
 	return `${one.length} bytes and ${other.length}, different from byte ${one.findIndex((byte, index) => byte !== other[index])} on`;
 }
 
-/** As `JSON.parse` has it, and as a cache is decoded. */
+/** Parsed by `JSON.parse` after the decoding that caches use. */
 function parsed(bytes: Uint8Array): unknown {
 	try {
 		const text = new TextDecoder('utf-8', {fatal: true, ignoreBOM: true}).decode(bytes);
@@ -57,13 +57,13 @@ function parsed(bytes: Uint8Array): unknown {
 }
 
 for (const backend of backends) {
-	/** The new text, or what came of it instead. */
+	/** The new text, or the outcome if there is none. */
 	const edited = (text: string | Uint8Array, change: CacheChange | RecordEdit): string => {
 		const answer = ask(backend, Buffer.from(text), 'edits' in change ? change : {edits: [change]});
 		return 'code' in answer ? answer.code : answer.bytes?.toString() ?? answer.outcome;
 	};
 
-	/** Edits the fields of the one record of a cache. */
+	/** Edits the fields of the only record of a cache. */
 	const record = (fields: string, change: Partial<RecordEdit>): string => {
 		const text = edited(`{"S":{"k":${fields}}}`, {
 			section: 'S', action: 'put', key: 'k', ...change,
@@ -78,7 +78,7 @@ for (const backend of backends) {
 		})),
 	});
 
-	test(`${backend.kind}: members that go, and the bytes that go with them`, t => {
+	test(`${backend.kind}: removes members and the bytes around them`, t => {
 		const text = '{ "S" : { "a" : 1 , "b" : {} ,\n"c" : [] } , "T" : 5 }';
 		t.is(edited(text, remove('a')), '{ "S" : { "b" : {} ,\n"c" : [] } , "T" : 5 }');
 		t.is(edited(text, remove('b')), '{ "S" : { "a" : 1 , "c" : [] } , "T" : 5 }');
@@ -92,7 +92,7 @@ for (const backend of backends) {
 		t.is(edited('{"T":{"a":{}}}', remove('a')), 'unchanged');
 	});
 
-	test(`${backend.kind}: members that come, and where`, t => {
+	test(`${backend.kind}: adds members in the right place`, t => {
 		t.is(edited('{"S":{}}', add('x')), '{"S":{"x":{"a":1}}}');
 		t.is(edited(' { "S" : { } } \n', add('x', 'y')), ' { "S" : {"x":{"a":1},"y":{"a":1} } } \n');
 		t.is(edited('{"S":{"k":{}\n}\n}', add('x', 'y')), '{"S":{"k":{},"x":{"a":1},"y":{"a":1}\n}\n}');
@@ -110,18 +110,18 @@ for (const backend of backends) {
 		t.is(edited('{"U":1}', {edits: [...edits, ...edits.map(edit => ({...edit, section: 'T'}))]}), '{"U":1,"S":{"x":{"a":1}},"T":{"x":{"a":1}}}');
 	});
 
-	test(`${backend.kind}: members that go and members that come in one change`, t => {
+	test(`${backend.kind}: removes and adds members in one change`, t => {
 		const change = (...removed: string[]): CacheChange => ({edits: [...remove(...removed).edits, ...add('x').edits]});
 		const text = '{"S":{ "a":1 , "b":2 , "c":3 }}';
 		t.is(edited(text, change('a')), '{"S":{ "b":2 , "c":3,"x":{"a":1} }}');
 		t.is(edited(text, change('c')), '{"S":{ "a":1 , "b":2,"x":{"a":1} }}');
 		t.is(edited(text, change('a', 'b', 'c')), '{"S":{ "x":{"a":1} }}');
 		t.is(edited(text, change('a', 'c')), '{"S":{ "b":2,"x":{"a":1} }}');
-		// A key that goes and comes again.
+		// Removes a key and adds it again.
 		t.is(edited('{"S":{"x":{"old":1},"y":{}}}', change('x')), '{"S":{"y":{},"x":{"a":1}}}');
 	});
 
-	test(`${backend.kind}: fields of a record`, t => {
+	test(`${backend.kind}: changes the fields of a record`, t => {
 		const set = {secret: '"new"', n: '1.50'};
 		t.is(record('{"secret":"old","n":0}', {set}), '{"secret":"new","n":1.50}');
 		t.is(record('{ "n" : 1.5 ,\n"o":[ ], "secret" : "old" }', {set}), '{ "n" : 1.50 ,\n"o":[ ], "secret" : "new" }');
@@ -132,11 +132,11 @@ for (const backend of backends) {
 		t.is(record('{ "a":1, "b":2, "c":3 }', {unset: ['a', 'b', 'c'], set: {d: '4'}}), '{ "d":4 }');
 		t.is(record('{ "a":1, "b":2, "c":3 }', {unset: ['c'], set: {b: '5', d: '4'}}), '{ "a":1, "b":5,"d":4 }');
 		t.is(record('{ "a":1, "b":2, "c":3 }', {unset: ['a', 'x'], set: {b: '5'}}), '{ "b":5, "c":3 }');
-		t.is(record('{"a":1,"b":2}', {unset: ['a'], set: {a: '3'}}), '{"a":3,"b":2}', 'what is set and unset is set');
-		t.is(record('{"a":1}', {fill: {b: '2'}, set: {a: '1'}}), 'unchanged', 'only a record that is added is filled');
+		t.is(record('{"a":1,"b":2}', {unset: ['a'], set: {a: '3'}}), '{"a":3,"b":2}', 'a field that is both set and unset is set');
+		t.is(record('{"a":1}', {fill: {b: '2'}, set: {a: '1'}}), 'unchanged', 'only a new record gets the `fill` fields');
 	});
 
-	test(`${backend.kind}: nothing to change is unchanged, and a value in another spelling is none`, t => {
+	test(`${backend.kind}: a change without effect changes nothing; a value in another spelling is rewritten`, t => {
 		const set = {a: '"x"', b: '1'};
 		t.is(record('{ "b" : 1 , "a" : "x" }', {set, unset: ['c']}), 'unchanged');
 		t.is(record(String.raw`{"a":"\u0078","b":1}`, {set}), '{"a":"x","b":1}');
@@ -152,7 +152,7 @@ for (const backend of backends) {
 		t.is(edited('{"S":{}}', {edits: []}), 'unchanged');
 	});
 
-	test(`${backend.kind}: a record that is added has what fills it in front`, t => {
+	test(`${backend.kind}: the fill fields come first in a new record`, t => {
 		const edit: RecordEdit = {
 			section: 'S', action: 'put', key: 'k', fill: {x: '1', y: '2'}, set: {a: '3', y: '4'}, unset: ['b'],
 		};
@@ -161,7 +161,7 @@ for (const backend of backends) {
 		t.is(edited('{}', {section: 'S', action: 'put', key: 'k'}), '{"S":{"k":{}}}');
 	});
 
-	test(`${backend.kind}: what is no object is found by its key alone, and replaced as a whole`, t => {
+	test(`${backend.kind}: a record that is not an object is found by its key only and replaced as a whole`, t => {
 		for (const odd of ['null', '5', '-1.5e3', 'true', '"x"', '[]', '[{"secret":"x"}]']) {
 			const text = `{"S":{"k": ${odd} ,"l":{"secret":"y"}}}`;
 			const change: RecordEdit = {
@@ -175,7 +175,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: a section that is named has to be an object or null`, t => {
+	test(`${backend.kind}: a section to change must be an object or null`, t => {
 		for (const odd of ['5', '"x"', '[]', 'true', '[{"k":{}}]']) {
 			for (const change of [add('k'), remove('k')]) {
 				t.is(edited(`{"S":${odd}}`, change), 'STC_CACHE_CORRUPT');
@@ -188,12 +188,12 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: of two under one name the later counts: fields, records, sections`, t => {
+	test(`${backend.kind}: the last of duplicate names counts: fields, records, sections`, t => {
 		t.is(record('{"a":1,"b":2,"a":1}', {set: {a: '3'}}), '{"a":1,"b":2,"a":3}');
 		t.is(record('{"a":3,"b":2,"a":1}', {set: {a: '3'}}), '{"a":3,"b":2,"a":3}');
 		t.is(record('{"a":1,"b":2,"a":3}', {set: {a: '3'}}), 'unchanged');
 		t.is(record(String.raw`{"a":1,"b":2,"\u0061":1}`, {set: {a: '3'}}), String.raw`{"a":1,"b":2,"\u0061":3}`);
-		t.is(record(String.raw`{"a":1,"b":2,"\u0061":1,"c":3}`, {unset: ['a']}), '{"b":2,"c":3}', 'all go, or the older one would come back');
+		t.is(record(String.raw`{"a":1,"b":2,"\u0061":1,"c":3}`, {unset: ['a']}), '{"b":2,"c":3}', 'all duplicates are removed, otherwise the older one would be valid again');
 
 		const match: RecordEdit = {
 			section: 'S', action: 'put', key: 'z', match: {realm: ['r']}, set: {x: '1'},
@@ -214,11 +214,11 @@ for (const backend of backends) {
 		t.is(edited(String.raw`{"S":{"k":{"realm":"r"}},"\u0053":{}}`, match), String.raw`{"S":{"k":{"realm":"r"}},"\u0053":{"z":{"x":1}}}`);
 	});
 
-	test(`${backend.kind}: fields by which records are found`, t => {
+	test(`${backend.kind}: finds records by their fields`, t => {
 		const finds = (fields: string, match: RecordEdit['match']) => edited(`{"S":{"k":${fields}}}`, {section: 'S', action: 'remove', ...(match && {match})}) === '{"S":{}}';
 		t.true(finds('{"realm":"Ab"}', {realm: ['x', 'aB']}));
 		t.false(finds('{"realm":"ab "}', {realm: ['ab']}) || finds('{"realm":"a"}', {realm: []}) || finds('{"Realm":"a"}', {realm: ['a']}));
-		t.false(finds('{"realm":"\u212A"}', {realm: ['k']}) || finds('{"realm":"Ü"}', {realm: ['ü']}), 'only the case of A-Z');
+		t.false(finds('{"realm":"\u212A"}', {realm: ['k']}) || finds('{"realm":"Ü"}', {realm: ['ü']}), 'only A-Z are compared ignoring case');
 		t.true(finds(String.raw`{"realm":"\u0041\ud83d"}`, {realm: ['a\uD83D']}));
 		for (const missing of ['{}', '{"realm":null}', '{"realm":5}', '{"realm":["a"]}', '{"realm":""}', '{"realm":"a","realm":{}}']) {
 			t.true(finds(missing, {realm: ['a', '']}));
@@ -227,7 +227,7 @@ for (const backend of backends) {
 
 		t.true(finds('{"realm":"a","client_id":"c"}', {realm: ['a'], client_id: ['c'], key_id: ['']}));
 		t.false(finds('{"realm":"a","client_id":"c"}', {realm: ['a'], client_id: ['d']}));
-		t.false(finds('{}', {}) || finds('{}', undefined), 'what names no field finds nothing');
+		t.false(finds('{}', {}) || finds('{}', undefined), 'a match without fields finds nothing');
 
 		t.true(finds('{"secret":"aB"}', {secret: ['x', 'aB']}) && finds(String.raw`{"secret":"a\u0042"}`, {secret: ['aB']}) && finds('{"secret":5}', {secret: ['']}));
 		t.false(finds('{"secret":"aB"}', {secret: ['ab']}) || finds('{"secret":"aB"}', {secret: ['a', 'aBc', '']}));
@@ -250,10 +250,10 @@ for (const backend of backends) {
 		}
 
 		t.true(finds('{"family_id":0}', {family_id: ['0']}) && finds('{"family_id":-0}', {family_id: ['0']}) && finds('{"family_id":1e15}', {family_id: ['1000000000000000']}));
-		t.false(finds('{"realm":1}', {realm: ['1']}), 'only of a family is a number an id');
+		t.false(finds('{"realm":1}', {realm: ['1']}), 'a number counts as an ID only in family_id');
 	});
 
-	test(`${backend.kind}: a record belongs to the first edit that finds it`, t => {
+	test(`${backend.kind}: a record belongs to the first edit that matches it`, t => {
 		const text = '{"S":{"k":{"realm":"r"},"l":{"realm":"r"}}}';
 		const first: RecordEdit = {
 			section: 'S', action: 'update', key: 'k', set: {x: '1'},
@@ -262,7 +262,7 @@ for (const backend of backends) {
 		t.is(edited(text, {edits: [first, second]}), '{"S":{"k":{"realm":"r","x":1}}}');
 		t.is(edited(text, {edits: [second, first]}), '{"S":{}}');
 		t.is(edited(text, {edits: [first, {...second, section: 'T'}]}), '{"S":{"k":{"realm":"r","x":1},"l":{"realm":"r"}}}');
-		// Every record that is found is written to.
+		// All matching records are changed.
 		t.is(edited(text, {
 			...second, action: 'put', key: 'm', set: {x: '1'},
 		}), '{"S":{"k":{"realm":"r","x":1},"l":{"realm":"r","x":1}}}');
@@ -271,7 +271,7 @@ for (const backend of backends) {
 		}), 'unchanged');
 	});
 
-	test(`${backend.kind}: no key comes twice`, t => {
+	test(`${backend.kind}: never writes a key twice`, t => {
 		const put = (x: string, key = 'k'): RecordEdit => ({
 			section: 'S', action: 'put', key, set: {x},
 		});
@@ -289,7 +289,7 @@ for (const backend of backends) {
 		}), 'unchanged');
 	});
 
-	test(`${backend.kind}: a record that is newer is left alone, and counts as found`, t => {
+	test(`${backend.kind}: leaves a newer record unchanged and counts it as found`, t => {
 		const edit: RecordEdit = {
 			section: 'S', action: 'put', key: 'z', match: {realm: ['r']}, set: {secret: '"new"'}, unlessNewer: {field: 'expires_on', value: 1000},
 		};
@@ -307,7 +307,7 @@ for (const backend of backends) {
 		t.is(edited('{"S":{"k":{"realm":"r","last_modification_time":"7"}}}', {...edit, unlessNewer: {field: 'last_modification_time', value: 7}}), 'unchanged');
 	});
 
-	test(`${backend.kind}: nothing is changed without the account that has to be there`, t => {
+	test(`${backend.kind}: changes nothing without the required account`, t => {
 		const change = (homeAccountId = 'U.T', environments = ['e1', 'E2']): CacheChange => ({...remove('k'), requiredAccount: {homeAccountId, environments}});
 		const cache = (account: string) => `{"S":{"k":{}},"Account":${account}}`;
 		const done = (account: string) => `{"S":{},"Account":${account}}`;
@@ -342,10 +342,10 @@ for (const backend of backends) {
 		t.is(edited('{"S":{}}', {edits: [], requiredAccount: {homeAccountId: 'u.t', environments: ['e1']}}), 'no-account');
 		t.is(edited(cache('{"a":{"home_account_id":"u.t","environment":"e1"},"a":{"home_account_id":"U.t","environment":"e1"}}'), {
 			edits: [{section: 'Account', action: 'remove', match: {home_account_id: ['u.t']}}], requiredAccount: {homeAccountId: 'u.t', environments: ['e1']},
-		}), '{"S":{"k":{}},"Account":{}}', 'as it was before');
+		}), '{"S":{"k":{}},"Account":{}}', 'as before the change');
 	});
 
-	test(`${backend.kind}: names are any texts, written as JSON.stringify writes them`, t => {
+	test(`${backend.kind}: accepts any text as a name and writes it like JSON.stringify`, t => {
 		const names = [
 			'', '"', '\\', '/', '\b\f\n\r\t', '\u0000\u001F', '\u007F\u0080\u07FF\u0800\uFFFF', '\u2028\u2029', '\u{1F600}\u{10FFFF}', '\uD83D', '\uDE00', '\uDE00\uD83D', 'a\uD83D\u00FC', '__proto__', 'toString',
 		];
@@ -368,7 +368,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: positions are right behind text that is not ASCII`, t => {
+	test(`${backend.kind}: byte positions are right after non-ASCII text`, t => {
 		t.is(edited('{"ü\u{1F600}":"名前","S":{"é":{"ü":"\u{1F600}","x":"ö"},"k":{"a":"名"},"z":"ä"}}', {
 			edits: [
 				{
@@ -380,7 +380,7 @@ for (const backend of backends) {
 		}), '{"ü\u{1F600}":"名前","S":{"k":{"a":"前","b":"ß"},"z":"ä","ñ":{"a":1}}}');
 	});
 
-	test(`${backend.kind}: what is no cache is refused, whatever the change`, t => {
+	test(`${backend.kind}: refuses anything but a cache, whatever the change`, t => {
 		const refused: Array<[string, string | Uint8Array]> = [
 			['STC_CACHE_FORMAT', Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex')],
 			['STC_CACHE_FORMAT', 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..aXY.Y3Q.dGFn'],
@@ -398,11 +398,11 @@ for (const backend of backends) {
 		t.is(error.code, 'STC_CACHE_CORRUPT');
 	});
 
-	test(`${backend.kind}: a file gives the same bytes as memory, whatever its size and that of its records`, async t => {
+	test(`${backend.kind}: a file gives the same bytes as memory, whatever the sizes of file and records`, async t => {
 		const directory = await mkdtemp(join(tmpdir(), 'stc-edit-'));
 		t.teardown(async () => rm(directory, {recursive: true}));
 		const path = join(directory, 'cache');
-		// Around the size of the addon's window, and some times that.
+		// Sizes around the addon's read buffer and multiples of it.
 		for (const size of [65_000, 65_400, 65_536, 66_000, 131_072, 400_000]) {
 			const filler = 'ü'.repeat(size / 2);
 			const text = `{"T":"${filler}","S":{"a":{"realm":"r","x":"${filler}"},"b":{"secret":"FAKE","realm":"r"},"c":"${filler}","d":{"y":"${filler}"}} , "U":[]}`;
@@ -425,7 +425,7 @@ for (const backend of backends) {
 	});
 }
 
-/** Compares the backends with each other and with the oracle; fails the test at the first difference. */
+/** Compares the backends with each other and with the oracle. Fails the test at the first difference. */
 function compare(t: ExecutionContext, bytes: Uint8Array, change: CacheChange, describe: () => string): {answer: Answer; expected: EditedRoot | undefined} {
 	const answer = ask(native, bytes, change);
 	for (const backend of backends) {
@@ -440,11 +440,11 @@ function compare(t: ExecutionContext, bytes: Uint8Array, change: CacheChange, de
 	const kind = 'code' in answer ? answer.code : answer.outcome;
 	if (expected === undefined || 'code' in expected) {
 		if (kind !== 'STC_CACHE_CORRUPT' && !(expected === undefined && kind === 'STC_CACHE_FORMAT')) {
-			t.fail(`${describe()}: ${kind} of what is corrupt`);
+			t.fail(`${describe()}: ${kind} for a corrupt cache`);
 		}
 	} else if (expected.outcome === 'no-account') {
 		if (kind !== 'no-account') {
-			t.fail(`${describe()}: ${kind} without the account`);
+			t.fail(`${describe()}: ${kind} without the required account`);
 		}
 	} else if ('code' in answer || answer.outcome === 'no-account') {
 		t.fail(`${describe()}: ${kind}`);
@@ -476,7 +476,7 @@ test('random changes of random caches: the backends and the oracle agree', t => 
 			if (!expected.touched.get(section)?.has(key)) {
 				counts['survivors']!++;
 				if (!after.includes(record)) {
-					t.fail(`seed ${seed}: a record that no edit names is not there as it was`);
+					t.fail(`seed ${seed}: a record that no edit names has changed`);
 				}
 			}
 		}
@@ -486,7 +486,7 @@ test('random changes of random caches: the backends and the oracle agree', t => 
 			for (const backend of backends) {
 				const again = ask(backend, answer.bytes, change);
 				if ('code' in again || again.outcome !== (change.requiredAccount && again.outcome === 'no-account' ? 'no-account' : 'unchanged')) {
-					t.fail(`${backend.kind}: seed ${seed}: made again, the change comes to ${'code' in again ? again.code : again.outcome}`);
+					t.fail(`${backend.kind}: seed ${seed}: a second application gives ${'code' in again ? again.code : again.outcome}`);
 				}
 			}
 		}
@@ -498,7 +498,7 @@ test('random changes of random caches: the backends and the oracle agree', t => 
 	}
 });
 
-test('an edit that only adds inserts one stretch, and nothing else moves', t => {
+test('a change that only adds inserts one range and moves nothing else', t => {
 	let added = 0;
 	for (let seed = 0; seed < 3000; seed++) {
 		const {text, change} = randomCase(randomNumbers(seed));
@@ -519,9 +519,9 @@ test('an edit that only adds inserts one stretch, and nothing else moves', t => 
 			back++;
 		}
 
-		// A section that was null is written over.
+		// The change replaces a section that was null.
 		if (front + back < before.length && before.subarray(front, before.length - back).toString() !== 'null') {
-			t.fail(`seed ${seed}: bytes ${front} to ${before.length - back} are not there any more`);
+			t.fail(`seed ${seed}: bytes ${front} to ${before.length - back} are missing`);
 		}
 
 		added++;
@@ -567,29 +567,29 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 	const bytes = Buffer.from(cache.text);
 	const change = builtChange(cache);
 
-	test(`a cache as MSAL writes it is changed as expected (${style})`, t => {
+	test(`a cache in MSAL's layout is changed as expected (${style})`, t => {
 		const {answer} = compare(t, bytes, change, () => style);
 		const after = 'code' in answer ? '' : answer.bytes?.toString() ?? '';
 		t.is(after.split('FAKE-new').length, 3);
 		t.false(after.includes('extended_expires_on') && after.split('extended_expires_on').length > 2);
 	});
 
-	test(`every truncation of a cache (${style})`, t => {
+	test(`every truncation of a cache is handled (${style})`, t => {
 		let refused = 0;
 		for (let length = 0; length < bytes.length; length++) {
 			const {answer} = compare(t, bytes.subarray(0, length), change, () => `cut at ${length}`);
 			refused += 'code' in answer ? 1 : 0;
 		}
 
-		t.is(refused, bytes.length - 1, 'only the empty file is a cache');
+		t.is(refused, bytes.length - 1, 'only the empty file is a valid cache');
 	});
 
-	test(`5,000 seeded byte flips (${style})`, t => {
+	test(`5,000 random byte changes are handled (${style})`, t => {
 		const random = randomNumbers(style.length);
 		const damaged = Buffer.from(bytes);
 		const counts: Record<string, number> = {};
 		for (let flip = 0; flip < 5000; flip++) {
-			// Most bytes are those of secrets, where little can happen.
+			// Most bytes belong to secrets, where few changes have an effect.
 			let position = Math.floor(random() * bytes.length);
 			for (let tries = 0; tries < 3 && !'{}[],:" '.includes(String.fromCharCode(bytes[position]!)); tries++) {
 				position = Math.floor(random() * bytes.length);

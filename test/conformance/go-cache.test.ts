@@ -1,4 +1,7 @@
-/** Go's encrypted cache on Linux, with a real key in the kernel. The file is made here by the rules that `src/backend/go-cache.ts` names. */
+/**
+ * Go's encrypted cache on Linux, with a real key in the kernel keyring. The test builds the file by the rules in
+ * `src/backend/go-cache.ts`.
+ */
 
 import {spawnSync} from 'node:child_process';
 import {createCipheriv, createHmac, randomBytes} from 'node:crypto';
@@ -35,10 +38,10 @@ function kernelKey(...parameters: string[]) {
 function lackOfKernelKeys(): Lack {
 	const name = `stc-probe-${process.pid}`;
 	const failure = kernelKey('add', name, '00') ?? kernelKey('remove', name);
-	return failure && `the kernel's keyrings are closed here: ${failure}`;
+	return failure && `kernel keyrings are not available: ${failure}`;
 }
 
-/** A cache name of its own, because keys belong to the user and not to a test's home. */
+/** Each test uses its own cache name, because kernel keys belong to the user, not to the test's home directory. */
 function putKey(t: ExecutionContext, key: Buffer): string {
 	const name = `stc-test-${process.pid}-${randomBytes(4).toString('hex')}`;
 	t.is(kernelKey('add', name, key.toString('hex')), undefined);
@@ -50,9 +53,9 @@ function putKey(t: ExecutionContext, key: Buffer): string {
 
 const lacks = [lackOfAddon(), lackOfKernelKeys()];
 
-testWhere(test, lacks, 'a cached token out of Go\'s cache; a damaged one is told of; without its key it counts as none', async t => {
+testWhere(test, lacks, 'a token is read from Go\'s cache; a damaged cache is reported; a cache without its key counts as absent', async t => {
 	const home = new TestHome(t);
-	// As Go stores it: a zero follows.
+	// As Go stores it, with a zero byte at the end.
 	const key = Buffer.concat([randomBytes(32), Buffer.alloc(1)]);
 	const name = putKey(t, key);
 	const path = home.writeSettled(encrypt(cache, key), `.cache/.IdentityService/${name}`);
@@ -80,7 +83,7 @@ testWhere(test, lacks, 'a cached token out of Go\'s cache; a damaged one is told
 	t.true(['STC_CACHE_NOT_FOUND', 'STC_STORE_UNAVAILABLE'].includes(code), code);
 });
 
-testWhere(test, lacks, 'a request with CAE uses Go\'s other file', async t => {
+testWhere(test, lacks, 'a request with CAE uses Go\'s CAE file', async t => {
 	const home = new TestHome(t);
 	const key = randomBytes(32);
 	const name = putKey(t, key);
@@ -93,7 +96,7 @@ testWhere(test, lacks, 'a request with CAE uses Go\'s other file', async t => {
 	t.is((await credential.getToken(scope, {enableCae: true})).token, 'FAKE-go');
 });
 
-test('what is no such object, cut at any place, or changed anywhere is refused', t => {
+test('a value that is not a JWE, truncated, or changed anywhere is refused', t => {
 	const key = randomBytes(32);
 	const text = encrypt('{"Account":{}}', key);
 	t.is(decrypt(text, key, '/c').toString(), '{"Account":{}}');

@@ -1,6 +1,6 @@
 /**
- * The Keychain store of macOS, compiled for this machine and linked with a stand-in for Apple's frameworks (`test/native/keychain_stand_in`):
- * its logic, not macOS. Each case is a line of TAP.
+ * The Keychain store of macOS, compiled for this machine and linked with a stand-in for Apple's frameworks
+ * (`test/native/keychain_stand_in`). It tests the store's logic, not macOS. Each case is a TAP line.
  */
 
 import {spawnSync} from 'node:child_process';
@@ -12,7 +12,7 @@ import {cacheSources} from '../../dist/cache/locations/index.js';
 import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
-testWhere(test, [missingObjects()], 'items: read, written in place, raced, asked about, out of memory; no object leaks', t => {
+testWhere(test, [missingObjects()], 'keychain items: read, write in place, races, questions, lack of memory; no object leaks', t => {
 	t.timeout(120_000);
 	const directory = mkdtempSync(join(tmpdir(), 'stc-keychain-'));
 	t.teardown(() => {
@@ -30,7 +30,7 @@ testWhere(test, [missingObjects()], 'items: read, written in place, raced, asked
 	t.notRegex(stdout, /^not ok/m);
 });
 
-test('where macOS keeps the caches of each language, in which order', t => {
+test('macOS: the caches of all languages are found in the right order', t => {
 	const settings = {
 		platform: 'darwin' as const, home: '/Users/ann', dataHome: '/Users/ann/.local/share', cacheHome: '/Users/ann/.cache', cacheName: 'msal.cache',
 	};
@@ -57,13 +57,13 @@ test('where macOS keeps the caches of each language, in which order', t => {
 	t.true([...primary, ...extra].every(({at}) => at.noPrompts === undefined));
 	const quiet = cacheSources('nocae', {...settings, disableKeychainPrompts: true});
 	t.true([...quiet.primary, ...quiet.extra].every(({store, at}) => (at.noPrompts === true) === (store === 'keychain')));
-	t.deepEqual((['nocae', 'cae'] as const).map(kind => cacheSources(kind, settings).primary[0]?.kind), ['nocae', 'cae'], 'tokens of both kinds are in it, and are taken for either');
-	// One item for all names: whoever writes it locks by a file of its own name, in a folder of its own.
+	t.deepEqual((['nocae', 'cae'] as const).map(kind => cacheSources(kind, settings).primary[0]?.kind), ['nocae', 'cae'], 'the item contains tokens of both kinds, and both requests use it');
+	// All cache names share one item. Each writer locks a file with its own name in its own folder.
 	const locksOf = (kind: 'cae' | 'nocae', cacheName: string) => cacheSources(kind, {...settings, cacheName}).primary[0]!.lockPaths.map(path => path.replace('/Users/ann/', '').replace('.IdentityService/', '').replace('.lockfile', ''));
 	const others = (...names: string[]) => ['.local/msal.cache', ...names.map(name => `.local/share/${name}`), ...names.map(name => `Library/Application Support/${name}`)];
 	t.deepEqual(locksOf('nocae', 'msal.cache'), ['msal.cache.nocae', 'msal.cache.cae', 'msal.cache', ...others('msal.cache')]);
-	t.deepEqual(locksOf('cae', 'msal.cache'), locksOf('nocae', 'msal.cache'), 'the same order for every kind, so that two writers do not wait for each other');
+	t.deepEqual(locksOf('cae', 'msal.cache'), locksOf('nocae', 'msal.cache'), 'the same order for both kinds, so that two writers cannot deadlock');
 	t.deepEqual(locksOf('nocae', 'own'), ['msal.cache.nocae', 'msal.cache.cae', 'msal.cache', 'own.nocae', 'own.cae', 'own', ...others('msal.cache', 'own')]);
 	t.is(primary[0]!.signalPath, '/Users/ann/.IdentityService/msal.cache.nocae');
-	t.true(extra.filter(({store}) => store === 'keychain').every(({lockPaths}) => lockPaths.length === 0), 'they are only read');
+	t.true(extra.filter(({store}) => store === 'keychain').every(({lockPaths}) => lockPaths.length === 0), 'these locations are only read');
 });

@@ -1,4 +1,7 @@
-/** Committing to an item of a real keyring: it is written in place, made like Python's, and takes the place of no other language's. */
+/**
+ * Commits to an item of a real keyring: the item is written in place or created like Python's, and never replaces
+ * another language's item.
+ */
 
 import {
 	existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync,
@@ -38,7 +41,7 @@ const cacheOf = (name: string) => JSON.stringify({
 	Unknown: {kept: [1.5, 'x']},
 });
 
-/** Renews the refresh token of an account, or adds it with its account. */
+/** Updates the refresh token of an account, or adds it with its account. */
 const requestFor = (keyring: Keyring, name: string, rest: Partial<CommitRequest> = {}): CommitRequest => ({
 	change: {
 		edits: [
@@ -62,7 +65,7 @@ const commit = async (keyring: Keyring, request: CommitRequest) => askStoreOnce(
 const slice = async (keyring: Keyring, kind: ItemKind) => (await askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000})).answer as CacheSlice | null;
 const secretsOf = (cache: CacheSlice | null) => cache?.refreshTokens.map(({secret}) => secret);
 
-keyringTest(title('an item is written in place: what it held besides is kept, and the signal file tells peers'), async t => {
+keyringTest(title('an item is written in place: its other content is kept, and the signal file notifies other processes'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const request = requestFor(keyring, 'ann');
@@ -76,14 +79,14 @@ keyringTest(title('an item is written in place: what it held besides is kept, an
 	const after = await slice(keyring, 'python');
 	t.deepEqual(secretsOf(after), ['FAKE-renewed']);
 	t.is(after?.accounts[0]?.username, 'ann@contoso.com');
-	t.is(after?.sizeBytes, cacheOf('ann').length + 'FAKE-renewed'.length - 'FAKE-ann'.length, 'every other byte is there');
+	t.is(after?.sizeBytes, cacheOf('ann').length + 'FAKE-renewed'.length - 'FAKE-ann'.length, 'all other bytes are kept');
 	t.is((answer as {stamp: string}).stamp, after?.stamp ?? '');
 	t.true(statSync(signal).mtimeMs > startMs);
-	t.is(statSync(signal).size, 2, 'a signal is touched, not written');
-	t.deepEqual(readdirSync(directoryOf(keyring)), ['msal.cache.nocae'], 'no lock file is left');
+	t.is(statSync(signal).size, 2, 'the signal file is touched, not written');
+	t.deepEqual(readdirSync(directoryOf(keyring)), ['msal.cache.nocae'], 'no lock file remains');
 });
 
-keyringTest(title('an item is made only when asked, like Python\'s, and beside all others'), async t => {
+keyringTest(title('an item is created only on request, like Python\'s, and replaces no other item'), async t => {
 	const keyring = await keyringFor(t);
 	for (const kind of itemKinds.filter(each => each !== 'python')) {
 		await keyring.store(itemAttributes[kind], encodeItem(kind, cacheOf(kind)));
@@ -97,24 +100,24 @@ keyringTest(title('an item is made only when asked, like Python\'s, and beside a
 	t.true(existsSync(requestFor(keyring, 'new').signalPath!));
 	t.is(statSync(requestFor(keyring, 'new').signalPath!).mode % 0o1000, 0o600);
 	for (const kind of itemKinds.filter(each => each !== 'python')) {
-		t.deepEqual(secretsOf(await slice(keyring, kind)), [`FAKE-${kind}`], `${kind}'s item is as it was`);
+		t.deepEqual(secretsOf(await slice(keyring, kind)), [`FAKE-${kind}`], `${kind}'s item is unchanged`);
 	}
 
-	// As Python's own store would: it has to find this item, and make no second one.
+	// Like Python's own store, which must find this item and not create a second one.
 	await keyring.store(itemAttributes.python, cacheOf('python'));
 	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-python']);
 });
 
-keyringTest(title('what was written stays written, whatever becomes of the signal file'), async t => {
+keyringTest(title('a failure to touch the signal file does not undo the write'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const {answer} = await commit(keyring, requestFor(keyring, 'ann', {signalPath: join(directoryOf(keyring), 'missing', 'signal')}));
-	// A reason to look again, because nobody was told.
+	// Tells the caller to check again, because other processes were not notified.
 	t.like(answer, {outcome: 'written', lockLost: true});
 	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-renewed']);
 });
 
-keyringTest(title('nothing is written: unchanged, another stamp, a lock that is held, an account that is gone'), async t => {
+keyringTest(title('nothing is written without a change, with another stamp, under a foreign lock, or without the account'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const {stamp = ''} = await slice(keyring, 'python') ?? {};
@@ -131,7 +134,7 @@ keyringTest(title('nothing is written: unchanged, another stamp, a lock that is 
 	t.like((await commit(keyring, request)).answer, {outcome: 'unchanged'});
 });
 
-keyringTest(title('what cannot be read is not overwritten'), async t => {
+keyringTest(title('an unreadable item is not overwritten'), async t => {
 	const keyring = await keyringFor(t);
 	for (const [secret, code] of [['garbage !', 'STC_CACHE_CORRUPT'], ['eyJhbGciOiJkaXIi.a.b.c.d', 'STC_CACHE_FORMAT'], ['{"Account":[]}', 'STC_CACHE_CORRUPT']] as const) {
 		await keyring.store(itemAttributes.python, secret);
@@ -140,7 +143,7 @@ keyringTest(title('what cannot be read is not overwritten'), async t => {
 	}
 });
 
-keyringTest(title('a locked keyring is never unlocked, for writing neither; a stalled one is given up'), async t => {
+keyringTest(title('a locked keyring is never unlocked, not even for a write; a call to a stalled one times out'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	await keyring.lock();
@@ -152,10 +155,10 @@ keyringTest(title('a locked keyring is never unlocked, for writing neither; a st
 	keyring.thaw();
 	t.is(code, 'STC_STORE_TIMEOUT');
 	t.true(elapsedMs < 5000);
-	t.deepEqual(readdirSync(directoryOf(keyring)), [], 'no lock file is left');
+	t.deepEqual(readdirSync(directoryOf(keyring)), [], 'no lock file remains');
 });
 
-keyringTest(title('a keyring without a default collection: none is made, and nobody is asked'), async t => {
+keyringTest(title('a keyring without a default collection: none is created, and the user is not asked'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.killDaemon();
 	await keyring.startDaemon();
@@ -164,7 +167,7 @@ keyringTest(title('a keyring without a default collection: none is made, and nob
 	t.true(elapsedMs < 5000);
 });
 
-keyringTest(title('many commits at once, in two processes, all arrive'), async t => {
+keyringTest(title('many concurrent commits of two processes are all written'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const request = (name: string): CommitRequest => ({
@@ -184,7 +187,7 @@ keyringTest(title('many commits at once, in two processes, all arrive'), async t
 			}
 		}
 
-		t.fail(`${name} never got the lock`);
+		t.fail(`${name} did not get the lock`);
 	};
 
 	await Promise.all(['one', 'two', 'three'].map(async name => tried(name)));

@@ -1,4 +1,4 @@
-/** The lock of a keyring's item whose writer locks elsewhere, or nowhere. */
+/** The lock of a keyring item whose other writers use another lock file or none. */
 
 import {execFile} from 'node:child_process';
 import {existsSync} from 'node:fs';
@@ -12,7 +12,7 @@ import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
 import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
 import {testWhere} from '../helpers/peers/peers.js';
 
-testWhere(test, [missingKeyring()], 'an item of a keyring is written, and its lock\'s directory made, if it is there; if not, nothing is made', async t => {
+testWhere(test, [missingKeyring()], 'a lock directory is created with an existing item only, which is then written', async t => {
 	const keyring = await startKeyring();
 	t.teardown(async () => keyring.close());
 	const directory = join(keyring.home, '.IdentityService');

@@ -1,4 +1,4 @@
-/** The store "libsecret" against a real keyring: each language's item is found, and none is taken for another. */
+/** The "libsecret" store with a real keyring: finds each language's item and never mistakes one for another. */
 
 import test, {type ExecutionContext} from 'ava';
 import type {CacheSlice} from '../../dist/backend/backend.js';
@@ -30,14 +30,14 @@ const cacheOf = (name: string) => JSON.stringify({
 const query = async (keyring: Keyring, kind: ItemKind) => askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000});
 const accountOf = (answer: unknown) => (answer as CacheSlice | null)?.accounts[0]?.homeAccountId;
 
-keyringTest(title('each kind alone is found as itself, and as no other'), async t => {
+keyringTest(title('a single item is found as its own kind only'), async t => {
 	for (const written of itemKinds) {
 		const keyring = await keyringFor(t);
 		await keyring.store(itemAttributes[written], encodeItem(written, cacheOf(written)));
 		for (const asked of itemKinds) {
 			const {answer, code} = await query(keyring, asked);
 			t.is(code, undefined);
-			t.is(accountOf(answer), asked === written ? `${written}.home` : undefined, `${asked} asked, ${written} written`);
+			t.is(accountOf(answer), asked === written ? `${written}.home` : undefined, `requested ${asked}, stored ${written}`);
 			if (asked !== written) {
 				t.is(answer, null);
 			}
@@ -45,7 +45,7 @@ keyringTest(title('each kind alone is found as itself, and as no other'), async 
 	}
 });
 
-keyringTest(title('all kinds side by side, secrets included'), async t => {
+keyringTest(title('all kinds are found side by side, with their secrets'), async t => {
 	const keyring = await keyringFor(t);
 	for (const kind of itemKinds) {
 		await keyring.store(itemAttributes[kind], encodeItem(kind, cacheOf(kind)));
@@ -69,7 +69,7 @@ keyringTest(title('Python\'s items for requests with and without CAE are two'), 
 	}
 });
 
-keyringTest(title('base64 with and without padding, plain text where base64 is usual, names that are not ASCII'), async t => {
+keyringTest(title('reads base64 with and without padding, plain text instead of base64, and non-ASCII names'), async t => {
 	const keyring = await keyringFor(t);
 	for (const name of ['a', 'ab', 'abc', 'ünïcode-名前-😀']) {
 		const encoded = Buffer.from(cacheOf(name)).toString('base64');
@@ -82,7 +82,7 @@ keyringTest(title('base64 with and without padding, plain text where base64 is u
 	}
 });
 
-keyringTest(title('secrets that are no cache'), async t => {
+keyringTest(title('reports secrets that are not a cache'), async t => {
 	const keyring = await keyringFor(t);
 	const cases: Array<[string, string | undefined]> = [
 		['{}', undefined],
@@ -104,7 +104,7 @@ keyringTest(title('secrets that are no cache'), async t => {
 	t.like(await query(keyring, 'python'), {answer: {sizeBytes: 0, accounts: []}});
 });
 
-keyringTest(title('a secret of 1.4 MB'), async t => {
+keyringTest(title('reads a secret of 1.4 MB'), async t => {
 	const keyring = await keyringFor(t);
 	const cache = JSON.stringify({...JSON.parse(cacheOf('large')) as object, Other: {padding: 'x'.repeat(1_400_000)}});
 	await keyring.store(itemAttributes.python, cache);
@@ -122,7 +122,7 @@ keyringTest(title('the stamp: as the query\'s, the same until a write, another a
 	t.is(typeof first, 'string');
 	t.is(((await query(keyring, 'python')).answer as CacheSlice).stamp, first as string);
 	t.is(await stamp(), first);
-	// The Secret Service tells time in whole seconds.
+	// The Secret Service stores times in whole seconds.
 	await new Promise(resolve => {
 		setTimeout(resolve, 1100);
 	});

@@ -1,4 +1,4 @@
-/** Lock files of one cache in several directories, some of which are not there. */
+/** Lock files of one cache in several directories, of which some may be missing. */
 
 import {
 	mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync,
@@ -18,7 +18,7 @@ const change = {
 };
 
 for (const backend of backends) {
-	test(`${backend.kind}: where a directory is missing, its lock is not; where it is there, its lock is waited for`, async t => {
+	test(`${backend.kind}: a lock in a missing directory is skipped; a lock in an existing directory is waited for`, async t => {
 		const directory = mkdtempSync(join(tmpdir(), 'stc-lock-directories-'));
 		t.teardown(() => {
 			rmSync(directory, {recursive: true, force: true});

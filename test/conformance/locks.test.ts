@@ -1,4 +1,4 @@
-/** Lock files: what both backends owe to `CacheBackend.tryLock`. What peers make of them is in `test/interop`. */
+/** Lock files: what both backends must do in `CacheBackend.tryLock`. `test/interop` covers other libraries. */
 
 import {execFileSync} from 'node:child_process';
 import {
@@ -14,7 +14,7 @@ import type {StoreError} from '../../dist/errors.js';
 import {backends} from '../helpers/caches/backends.js';
 import {lockDirectory, LockProcess} from '../helpers/locks/lock-process.js';
 
-/** A user who owns nothing here. */
+/** A user without files here. */
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
 
@@ -42,7 +42,7 @@ const ioError = (osCode: number) => ({
 for (const backend of backends) {
 	const {kind} = backend;
 
-	test(`${kind}: the lock file names the process and is the owner's alone; release leaves nothing, and may be called again`, async t => {
+	test(`${kind}: the lock file contains the process ID and is accessible to its owner only; release removes it and may be repeated`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const lock = await backend.tryLock([path]);
 		t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} msal-shared(?:-js)?\n$`));
@@ -54,7 +54,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: two tries in one process exclude each other, whichever backend makes them`, async t => {
+	test(`${kind}: two attempts in one process exclude each other, whichever backends make them`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const lock = await backend.tryLock([path]);
 		for (const other of backends) {
@@ -71,7 +71,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: of many tries at once one gets it`, async t => {
+	test(`${kind}: one of many concurrent attempts gets the lock`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const tries = await Promise.all(Array.from({length: 100}, async () => backend.tryLock([path])));
 		const held = tries.filter(each => each !== null);
@@ -81,7 +81,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: all paths or none`, async t => {
+	test(`${kind}: takes all paths or none`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const paths = [path, join(directory, '.lockfile'), join(directory, 'third')];
 		const all = await backend.tryLock(paths);
@@ -99,17 +99,17 @@ for (const backend of backends) {
 			await one?.release();
 		}
 
-		t.is(await backend.tryLock([path, path]), null, 'not even with oneself');
+		t.is(await backend.tryLock([path, path]), null, 'one call cannot take the same path twice');
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: an error at the last path lets the others go`, async t => {
+	test(`${kind}: an error at the last path releases the other locks`, async t => {
 		const {directory, path} = lockDirectory(t);
 		await t.throwsAsync(backend.tryLock([path, join(directory, 'missing', 'x')]), {code: 'STC_IO'});
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: a lock file that somebody deletes is put back, with the same inode`, async t => {
+	test(`${kind}: restores a lock file that another program deletes, with the same inode`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const paths = [path, join(directory, '.lockfile')];
 		const lock = await backend.tryLock(paths);
@@ -123,10 +123,10 @@ for (const backend of backends) {
 
 		unlinkSync(path);
 		await lock?.release();
-		t.deepEqual(readdirSync(directory), [], 'what is gone stays gone');
+		t.deepEqual(readdirSync(directory), [], 'a deleted lock file is not restored on release');
 	});
 
-	test(`${kind}: a lock file that somebody replaces is lost, and stays theirs`, async t => {
+	test(`${kind}: a lock file that another program replaces is lost and not deleted`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const second = join(directory, '.lockfile');
 		const lock = await backend.tryLock([path, second]);
@@ -150,7 +150,7 @@ for (const backend of backends) {
 		await lock?.touch();
 		for (const each of paths) {
 			const {mtimeMs} = statSync(each);
-			// File systems stamp by a clock that may be a tick behind.
+			// The clock of a file system may be slightly behind.
 			t.true(mtimeMs > before - 1000 && mtimeMs < Date.now() + 1000, `${mtimeMs - before} ms off`);
 		}
 
@@ -158,7 +158,7 @@ for (const backend of backends) {
 		await lock?.release();
 	});
 
-	test(`${kind}: names with spaces and letters of any script`, async t => {
+	test(`${kind}: accepts names with spaces and letters of any script`, async t => {
 		const {directory} = lockDirectory(t);
 		const path = join(directory, 'Ünïcode — 缓存 🔒.lockfile');
 		const lock = await backend.tryLock([path]);
@@ -168,14 +168,14 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: a directory that is missing, or no directory`, async t => {
+	test(`${kind}: reports a missing directory and a path below a file`, async t => {
 		const {directory, path} = lockDirectory(t);
 		t.deepEqual(await codeOf(backend, join(directory, 'missing', 'x')), ioError(constants.errno.ENOENT));
 		writeFileSync(path, '');
 		t.deepEqual(await codeOf(backend, join(path, 'x')), ioError(constants.errno.ENOTDIR));
 	});
 
-	test(`${kind}: the directory is deleted while we hold`, async t => {
+	test(`${kind}: handles the deletion of the directory while it holds the lock`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const lock = await backend.tryLock([path]);
 		rmSync(directory, {recursive: true});
@@ -188,7 +188,7 @@ for (const backend of backends) {
 		await again?.release();
 	});
 
-	test(`${kind}: what is no file is refused and left alone`, async t => {
+	test(`${kind}: refuses anything but a regular file and leaves it unchanged`, async t => {
 		const {directory, path} = lockDirectory(t);
 		mkdirSync(path);
 		t.deepEqual(await codeOf(backend, path), ioError(constants.errno.EISDIR));
@@ -203,13 +203,13 @@ for (const backend of backends) {
 		await promisify(server.close.bind(server))();
 	});
 
-	test(`${kind}: a symbolic link is not followed, wherever it leads`, async t => {
+	test(`${kind}: does not follow a symbolic link, wherever it leads`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const target = join(directory, 'target');
 		symlinkSync(target, path);
 		t.deepEqual(await codeOf(backend, path), ioError(constants.errno.ELOOP));
 		t.false(existsSync(target));
-		// As stale as a lock file can be.
+		// As old as a lock file can be.
 		writeFileSync(target, '');
 		utimesSync(target, 1000, 1000);
 		t.deepEqual(await codeOf(backend, path), ioError(constants.errno.ELOOP));
@@ -217,9 +217,9 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory).toSorted(), [path.slice(directory.length + 1), 'target'].toSorted());
 	});
 
-	test(`${kind}: a directory that must not be written to`, async t => {
+	test(`${kind}: reports a directory without write permission`, async t => {
 		const {directory, path} = lockDirectory(t);
-		// Root may write everywhere: as root, another user tries.
+		// Root can write everywhere, so another user tries.
 		chmodSync(directory, 0o555);
 		const trier = await LockProcess.start(t, kind, path, {uid: isRoot ? nobody : undefined});
 		t.is(await trier.ask('try'), 'STC_STORE_DENIED');
@@ -228,7 +228,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory).length, isRoot ? 0 : 2);
 	});
 
-	test(`${kind}: a directory that is closed to us while we hold: no error, and nobody waits long for what is left`, async t => {
+	test(`${kind}: if the directory becomes inaccessible while it holds the lock, there is no error, and nobody waits long for the remaining file`, async t => {
 		const {directory, path} = lockDirectory(t);
 		if (isRoot) {
 			chownSync(directory, nobody, nobody);

@@ -1,6 +1,6 @@
 /**
- * The lock file as macOS has it, by flock alone: the addon's own code, compiled for this machine without the other kernel lock
- * (`test/native/flock_alone_test.cc`). Each case is a line of TAP.
+ * The lock file as on macOS, with flock only: the addon's code, compiled for this machine without the second kernel
+ * lock (`test/native/flock_alone_test.cc`). Each case is a TAP line.
  */
 
 import {spawnSync} from 'node:child_process';
@@ -11,7 +11,7 @@ import test from 'ava';
 import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
-testWhere(test, [missingObjects()], 'flock alone: whoever creates exclusively or uses flock is kept out, the dead are not waited for', t => {
+testWhere(test, [missingObjects()], 'flock only: excludes programs that create exclusively or use flock, and does not wait for dead holders', t => {
 	t.timeout(120_000);
 	const directory = mkdtempSync(join(tmpdir(), 'stc-flock-alone-'));
 	t.teardown(() => {
@@ -28,5 +28,5 @@ testWhere(test, [missingObjects()], 'flock alone: whoever creates exclusively or
 	t.is(status, 0);
 	t.regex(stdout, /^1\.\.6$/m);
 	t.notRegex(stdout, /^not ok/m);
-	t.deepEqual(readdirSync(directory), [name], 'nothing is left behind');
+	t.deepEqual(readdirSync(directory), [name], 'no file remains');
 });

@@ -1,4 +1,7 @@
-/** The scanner's inner loop: each kernel that this processor runs does what a loop over bytes does, and reads nothing beyond the text. */
+/**
+ * The scanner's inner loop: each kernel that this processor supports gives the result of a simple byte loop and reads
+ * nothing beyond the text.
+ */
 
 import {execFileSync} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
@@ -19,14 +22,14 @@ const kernels: Array<{kernel: string; flags?: string; lack?: string | undefined}
 
 function lackOfAvx2(): string | undefined {
 	if (process.arch !== 'x64' || process.platform !== 'linux') {
-		return 'AVX2 is of x64, and only Linux says here whether it is there; run on such a machine';
+		return 'this check for AVX2 needs Linux on x64; run on such a machine';
 	}
 
 	return readFileSync('/proc/cpuinfo', 'utf8').includes(' avx2 ') ? undefined : 'this processor has no AVX2; run on one that does';
 }
 
 for (const {kernel, flags, lack} of kernels) {
-	testWhere(test, [missingObjects(), lack], `${kernel}: finds what ends a run of plain text, wherever it stands`, t => {
+	testWhere(test, [missingObjects(), lack], `${kernel}: finds the byte that ends a run of plain text at any position`, t => {
 		const directory = mkdtempSync(join(tmpdir(), 'stc-plain-run-'));
 		t.teardown(() => {
 			rmSync(directory, {recursive: true, force: true});

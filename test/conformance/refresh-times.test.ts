@@ -1,4 +1,7 @@
-/** When a token is refreshed ahead of time, and what a caller is told of it. Serial, because each test sets clock and chance of the whole process. */
+/**
+ * When a token is refreshed ahead of time, and which time the caller gets. Serial, because each test changes the clock
+ * and the random numbers of the whole process.
+ */
 
 import {mock} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -16,7 +19,7 @@ Date.now = () => realNow() + clock.aheadMs;
 for (const [expiresInSec, refreshInSec, expectedSec] of [
 	[3600, undefined, undefined], [7199, undefined, undefined], [7200, undefined, 3600], [86_400, undefined, 43_200], [86_400, 50_000, 50_000], [3600, 1800, 1800],
 ] as const) {
-	test.serial(`a grant of ${expiresInSec} s, refresh_in ${refreshInSec}: refreshAfterTimestamp, for the next process too`, async t => {
+	test.serial(`a grant of ${expiresInSec} s with refresh_in ${refreshInSec} has refreshAfterTimestamp, also for the next process`, async t => {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec, ...(refreshInSec && {refreshInSec})});
 		t.teardown(async () => entra.close());
 		const home = new TestHome(t);
@@ -47,7 +50,7 @@ test.serial('refreshAfterTimestamp of a cached token is its refresh_on', async t
 	t.is((await home.credential().getToken(scope)).refreshAfterTimestamp, refreshOnSec * 1000);
 });
 
-/** Seconds from now until a cached token is refreshed behind a hit, looked for at the given ones. */
+/** Returns the seconds from now at which a hit first starts a background refresh, out of the given ones. */
 async function refreshedAt(t: ExecutionContext, lifeSec: number, refreshInSec: number | undefined, looksSec: readonly number[]): Promise<number | undefined> {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 200_000});
 	t.teardown(async () => {
@@ -87,13 +90,13 @@ const cases: Array<[what: string, lifeSec: number, refreshInSec: number | undefi
 
 for (const [what, lifeSec, refreshInSec, fromSec, spreadSec] of cases) {
 	for (const chance of [0, 0.5, 0.999_999]) {
-		test.serial(`a token that lives ${what}: refreshed from ${fromSec} s on, and ${chance} of ${spreadSec} s later`, async t => {
+		test.serial(`a token that lives ${what} is refreshed after ${fromSec} s, plus ${chance} of ${spreadSec} s`, async t => {
 			const random = mock.method(Math, 'random', () => chance);
 			t.teardown(() => {
 				random.mock.restore();
 			});
 			const dueSec = fromSec + (chance * spreadSec);
-			// Two seconds to either side, for a record's times are whole seconds and tests take their time.
+			// Two seconds tolerance on both sides: the times of a record are whole seconds, and the test takes time.
 			t.is(await refreshedAt(t, lifeSec, refreshInSec, [dueSec - 4, dueSec + 2]), dueSec + 2);
 		});
 	}

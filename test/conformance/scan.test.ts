@@ -1,4 +1,4 @@
-/** The rules of reading a cache, by vectors: every backend gives the answer that stands beside its input. */
+/** The rules for reading a cache, as test vectors: every backend gives the result that stands beside the input. */
 
 import test, {type ExecutionContext} from 'ava';
 import {type CacheQuery, type CacheSlice, maxAccountsWithSecrets} from '../../dist/backend/backend.js';
@@ -35,11 +35,11 @@ function permutations<Item>(items: readonly Item[]): Item[][] {
 for (const backend of backends) {
 	const slice = (text: string | Uint8Array, rest: Partial<CacheQuery> = {}): CacheSlice => backend.scan(Buffer.from(text), {...query, ...rest});
 	const of = (sections: Sections, rest?: Partial<CacheQuery>) => slice(textOf(sections), rest);
-	/** Also held against the oracle, so that the vectors and it cannot drift apart. */
+	/** Also compared with the oracle, so that it cannot differ from the vectors. */
 	const code = (text: string | Uint8Array): string | undefined => {
 		const answer = scan(backend, Buffer.from(text), query);
 		const expected = askOracle(Buffer.from(text), query);
-		return 'code' in answer ? ('code' in expected && expected.code === answer.code ? answer.code : `${answer.code}, but the oracle says otherwise`) : undefined;
+		return 'code' in answer ? ('code' in expected && expected.code === answer.code ? answer.code : `${answer.code}, but the oracle gives another code`) : undefined;
 	};
 
 	const agrees = (t: ExecutionContext, text: string, rest: Partial<CacheQuery> = {}) => {
@@ -47,7 +47,7 @@ for (const backend of backends) {
 		t.is(differenceOf(scan(backend, bytes, {...query, ...rest}), askOracle(bytes, {...query, ...rest})), undefined, text.slice(0, 300));
 	};
 
-	test(`${backend.kind}: all fields of all entries`, t => {
+	test(`${backend.kind}: returns all fields of all entries`, t => {
 		const result = of({
 			accounts: [account({
 				realm: 'r', local_account_id: 'l', authority_type: 'MSSTS', other: {nested: [1]},
@@ -75,7 +75,7 @@ for (const backend of backends) {
 		});
 	});
 
-	test(`${backend.kind}: fields that may be missing are left out`, t => {
+	test(`${backend.kind}: leaves out missing optional fields`, t => {
 		const {accounts, refreshTokens, accessTokens} = of({
 			accounts: [{
 				home_account_id: 'uid.home', environment, realm: 5, username: null, local_account_id: ['x'],
@@ -92,7 +92,7 @@ for (const backend of backends) {
 		}]);
 	});
 
-	test(`${backend.kind}: a record without a required field is skipped, the others are not`, t => {
+	test(`${backend.kind}: skips only the records without a required field`, t => {
 		for (const broken of [undefined, '', 5, null, {}, []]) {
 			const result = of({
 				accounts: [account({home_account_id: broken}), account({environment: broken}), account()],
@@ -113,21 +113,21 @@ for (const backend of backends) {
 		t.is(of({accessTokens: [accessToken({target: ''}), accessToken({target: 5})]}).accessTokens.length, 1);
 	});
 
-	test(`${backend.kind}: sections and records that are no objects count as missing`, t => {
+	test(`${backend.kind}: sections and records that are not objects count as missing`, t => {
 		for (const odd of ['null', '5', '"x"', '[]', '[{"home_account_id":"a.b","environment":"login.microsoftonline.com"}]', 'true']) {
 			t.deepEqual(slice(`{"Account":${odd},"AccessToken":${odd}}`).accounts, [], odd);
 			t.deepEqual(slice(`{"Account":{"k":${odd}}}`).accounts, [], odd);
 		}
 	});
 
-	test(`${backend.kind}: environments and client ids compare ignoring ASCII case, and nothing else`, t => {
+	test(`${backend.kind}: compares environments and client IDs ignoring ASCII case only`, t => {
 		t.is(of({accounts: [account({environment: 'LOGIN.Windows.NET'}), account({environment: 'login.microsoftonline.us'}), account({environment: 'login.microsoftonline.com.'})]}).accounts.length, 1);
 		t.is(of({accessTokens: [accessToken({client_id: 'CLIENT-1'}), accessToken({client_id: 'client-2'})]}).accessTokens.length, 1);
 		// The Kelvin sign lower-cases to k, the long s upper-cases to S.
 		t.is(of({accounts: [account({environment: '\u212A'}), account({environment: '\u017F'})]}, {environments: ['k', 's', 'K', 'S']}).accounts.length, 0);
 	});
 
-	test(`${backend.kind}: times and family ids, as text and as numbers`, t => {
+	test(`${backend.kind}: accepts times and family IDs as text and as numbers`, t => {
 		const timeOf = (text: string) => slice(`{"Account":{"a":${JSON.stringify(account())}},"RefreshToken":{"r":{"home_account_id":"uid.home","environment":"${environment}","secret":"FAKE","last_modification_time":${text}}}}`).refreshTokens[0]?.lastModificationTime;
 		const good: Array<[string, number]> = [['"0"', 0], ['"1700000000"', 1_700_000_000], ['"999999999999999"', 999_999_999_999_999], ['1700000000', 1_700_000_000], ['1e3', 1000], ['1000.0', 1000], ['1E+3', 1000], ['0', 0], ['-0', 0], ['1e15', 1e15], ['"007"', 7], [String.raw`"\u0031"`, 1], ['1e-400', 0]];
 		for (const [text, expected] of good) {
@@ -142,7 +142,7 @@ for (const backend of backends) {
 		t.deepEqual([familyOf('1'), familyOf(7), familyOf('x'), familyOf(''), familyOf(null), familyOf(1.5), familyOf({})], ['1', '7', 'x', undefined, undefined, undefined, undefined]);
 	});
 
-	test(`${backend.kind}: access tokens that are over, of another type, or bound to something are left out`, t => {
+	test(`${backend.kind}: leaves out access tokens that have expired, have another type, or are bound to a key or user`, t => {
 		const kept = (rest: Fields) => of({accessTokens: [accessToken(rest)]}).accessTokens.length === 1;
 		t.true(kept({expires_on: '1001'}));
 		t.false(kept({expires_on: '1000'}));
@@ -154,7 +154,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: secrets are for the accounts that can still be chosen`, t => {
+	test(`${backend.kind}: returns secrets only for accounts that can still be selected`, t => {
 		const ids = ['a.home1', 'b.home2', 'c.home2'];
 		const sections: Sections = {
 			accounts: ids.map((id, index) => account({home_account_id: id, username: `USER${index}@contoso.com`})),
@@ -176,10 +176,10 @@ for (const backend of backends) {
 		t.is(whose({homeTenantId: 'HOME2'}), 'b.home2 c.home2');
 		t.is(whose({homeTenantId: 'home2', username: 'user2@contoso.com'}), 'c.home2');
 		t.is(whose({username: 'nobody'}), '');
-		t.is(whose({username: 'usér'}), 'a.home1 b.home2 c.home2', 'case of names that are not ASCII is not ours to fold');
+		t.is(whose({username: 'usér'}), 'a.home1 b.home2 c.home2', 'only ASCII letters compare ignoring case');
 	});
 
-	test(`${backend.kind}: home account ids of an account and of its tokens compare ignoring ASCII case, and nothing else`, t => {
+	test(`${backend.kind}: compares home account IDs of accounts and tokens ignoring ASCII case only`, t => {
 		const secretsOf = (accountId: string, tokenId: string, rest?: Partial<CacheQuery>) => {
 			const sections = {
 				accounts: [account({home_account_id: accountId})], refreshTokens: [refreshToken({home_account_id: tokenId})], accessTokens: [accessToken({home_account_id: tokenId})],
@@ -196,7 +196,8 @@ for (const backend of backends) {
 			t.deepEqual(secretsOf('UID.Home', 'uid.HOME', rest), both);
 			t.deepEqual(secretsOf('änn.Home', 'äNN.HOME', rest), both);
 			t.deepEqual(secretsOf(`${long}.home`, `${long.toUpperCase()}.home`, rest), both);
-			// Letters that only directories fold, and characters that one bit tells apart, as it does letters of both cases.
+			// Letters that only a directory compares ignoring case, and characters that differ in the same bit as upper
+			// and lower case.
 			for (const [one, other] of [['Änn.home', 'änn.home'], ['u@d.home', 'u`d.home'], ['u[d.home', 'u{d.home'], [`${long}a.home`, `${long}b.home`]] as const) {
 				t.deepEqual(secretsOf(one, other, rest), [undefined, undefined], `${one} ${other}`);
 			}
@@ -205,7 +206,7 @@ for (const backend of backends) {
 		t.deepEqual(secretsOf('other', 'uid.home', {homeAccountId: 'UID.home'}), both);
 	});
 
-	test(`${backend.kind}: a home tenant needs an id of two parts; a name hint needs a name`, t => {
+	test(`${backend.kind}: a home tenant needs an ID with two parts; a user name hint needs a user name`, t => {
 		const secretsOf = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) => {
 			const {refreshTokens} = of({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]}, rest);
 			return refreshTokens[0]?.secret;
@@ -218,7 +219,7 @@ for (const backend of backends) {
 		t.is(secretsOf('a.b', {username: 'ann@contoso.com'}, {username: 'änn'}), 'FAKE-rt');
 	});
 
-	test(`${backend.kind}: of more than ${maxAccountsWithSecrets} accounts nobody's secrets are handed out`, t => {
+	test(`${backend.kind}: returns no secrets if more than ${maxAccountsWithSecrets} accounts match`, t => {
 		const count = (accounts: number) => {
 			const ids = Array.from({length: accounts}, (_, index) => `u${index}.home`);
 			return of({accounts: ids.flatMap(id => [account({home_account_id: id}), account({home_account_id: id})]), refreshTokens: ids.map(id => refreshToken({home_account_id: id}))})
@@ -227,14 +228,14 @@ for (const backend of backends) {
 
 		t.is(count(maxAccountsWithSecrets), maxAccountsWithSecrets);
 		t.is(count(maxAccountsWithSecrets + 1), 0);
-		// One account, however its id is spelled.
+		// One account with many spellings of its ID.
 		const spellings = Array.from({length: maxAccountsWithSecrets + 1}, (_, index) => ({home_account_id: `${'U'.repeat(index)}${'u'.repeat(20 - index)}.home`}));
 		const one = {accounts: spellings.map(spelling => account(spelling)), refreshTokens: [refreshToken({home_account_id: `${'u'.repeat(20)}.home`})]};
 		agrees(t, textOf(one));
 		t.is(of(one).refreshTokens[0]?.secret, 'FAKE-rt');
 	});
 
-	test(`${backend.kind}: of two under one key the later counts: fields, records, sections`, t => {
+	test(`${backend.kind}: the last of duplicate keys counts: fields, records, sections`, t => {
 		const record = (rest: string) => `{"home_account_id":"uid.home","environment":"${environment}"${rest}}`;
 		const names = (text: string) => slice(text).accounts.map(({username}) => username);
 		t.deepEqual(names(`{"Account":{"k":${record(',"username":"one","username":"two"')}}}`), ['two']);
@@ -249,8 +250,9 @@ for (const backend of backends) {
 		t.deepEqual(names(`{"Account":{"k":${record('')}},"account":[]}`), [undefined]);
 	});
 
-	test(`${backend.kind}: keys that are not the same are not taken for each other`, t => {
-		// What a hash could mix up: the same bytes in another encoding, lengths, zeros at the end, and bits that cancel each other.
+	test(`${backend.kind}: does not confuse different keys`, t => {
+		// Keys that a weak hash could confuse: the same bytes in another encoding, lengths, trailing zeros, and bits
+		// that cancel each other.
 		const families = [
 			['AA', '\u4141', 'A\u0000A', 'A'],
 			['', '\u0000', '\u0000\u0000', '\u0000'.repeat(8), '\u0000'.repeat(16)],
@@ -266,14 +268,14 @@ for (const backend of backends) {
 			const text = JSON.stringify({Account: records});
 			t.is(slice(text).accounts.length, keys.length, text);
 			agrees(t, text);
-			// The same keys once more, so that each record is replaced by its own successor alone.
+			// Repeats all keys, so that each record is replaced by its own duplicate only.
 			const twice = `{"Account":{${text.slice(12, -2)},${keys.map((key, index) => `${JSON.stringify(key)}:${JSON.stringify(account({home_account_id: `v${index}.t`}))}`).join(',')}}}`;
 			t.deepEqual(slice(twice).accounts.map(({homeAccountId}) => homeAccountId).toSorted(), keys.map((_, index) => `v${index}.t`));
 			agrees(t, twice);
 		}
 	});
 
-	test(`${backend.kind}: sections come in any order`, t => {
+	test(`${backend.kind}: accepts sections in any order`, t => {
 		const sections = Object.entries(JSON.parse(textOf({
 			refreshTokens: [refreshToken()], accessTokens: [accessToken()], appMetadata: [{client_id: 'client-1', environment}],
 		})) as Fields);
@@ -286,7 +288,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: fields come in any order, spacing and spelling, in each record another`, t => {
+	test(`${backend.kind}: accepts fields in any order, spacing and spelling, different in each record`, t => {
 		const fields = Object.entries({
 			home_account_id: 'uid.home', environment, secret: 'FAKE', other: {secret: 'FAKE-other'}, client_id: 'client-1',
 		});
@@ -295,7 +297,7 @@ for (const backend of backends) {
 			name => ` \t${JSON.stringify(name)}\r\n: `,
 			name => String.raw`"\u00${name.charCodeAt(0).toString(16)}${name.slice(1)}":`,
 			name => `${JSON.stringify(name)} :`,
-			// Another field, whose name begins or ends as this one.
+			// Another field whose name begins or ends like this one.
 			name => `"${name}s":1,${JSON.stringify(name)}:`,
 			name => `"":1,"${'x'.repeat(70)}":2,${JSON.stringify(name)}:`,
 		];
@@ -312,21 +314,21 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: __proto__ and the like are names like others`, t => {
+	test(`${backend.kind}: treats __proto__ and similar names like any other`, t => {
 		const one = JSON.stringify(account());
 		t.is(slice(`{"__proto__":{"Account":{"k":${one}}},"constructor":1,"Account":{"__proto__":${one},"toString":${one}}}`).accounts.length, 2);
 		t.is(slice(`{"Account":{"k":{"__proto__":${one}}}}`).accounts.length, 0);
 		t.is(slice(`{"Account":{"k":{"__proto__":{"username":"x"},"home_account_id":"a.b","environment":"${environment}"}}}`).accounts[0]?.username, undefined);
 	});
 
-	test(`${backend.kind}: strings come as JSON.parse gives them`, t => {
+	test(`${backend.kind}: returns strings as JSON.parse does`, t => {
 		for (const text of [String.raw`"\ud83d\ude00"`, String.raw`"\ud83d"`, String.raw`"\ude00\ud83d x"`, '"😀"', '"é"', '"名前"', String.raw`"\u0000"`, String.raw`"\"\\\/\b\f\n\r\t"`, '"\u007F"', '"\u0080\u07FF\u0800\uFFFF\u{10000}\u{10FFFF}"', String.raw`"\u00e9\u00E9"`, '""', '"a\u2028b"']) {
 			const document = `{"Account":{"k":{"home_account_id":"a.b","environment":"${environment}","username":${text}}}}`;
 			t.is(slice(document).accounts[0]?.username, JSON.parse(text) as string, text);
 		}
 	});
 
-	test(`${backend.kind}: empty caches`, t => {
+	test(`${backend.kind}: accepts empty caches`, t => {
 		for (const text of ['', ' ', '\n\t\r ', '{}', ' { } ', '{"Account":{}}', '{"other":[1,{"a":null}]}']) {
 			const result = slice(text);
 			t.deepEqual(result.accounts, [], JSON.stringify(text));
@@ -334,7 +336,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: other formats are named, and anything else is corrupt`, t => {
+	test(`${backend.kind}: names other formats and reports anything else as corrupt`, t => {
 		t.is(code(Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex')), 'STC_CACHE_FORMAT');
 		t.is(code('eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4Q0JDLUhTMjU2In0..aXY.Y3Q.dGFn'), 'STC_CACHE_FORMAT');
 		for (const text of ['[]', 'null', '"x"', '5', 'true', '{', '{}}', '{} x', '{},', '{"a"}', '{"a":}', '{"a":1,}', '{,}', '{"a":01}', '{"a":1.}', '{"a":.5}', '{"a":1e}', '{"a":+1}', '{"a":-}', '{"a":NaN}', '{"a":Infinity}', '{\'a\':1}', '{a:1}', '{"a":"\n"}', '{"a":"\t"}', String.raw`{"a":"\x"}`, String.raw`{"a":"\u12g4"}`, String.raw`{"a":"\u123"}`, '{"a":"', '{"a":"\\', '{"a":[1,]}', '{"a":[1 2]}', '{"a":[}', '{"a":{]}', '{"a":tru}', '{"a":nulll}', '// x\n{}', '{"a":/*x*/1}', '\u000B{}', '\u00A0{}', '\uFEFF{}', '\uFEFF', '{"a":1}\u0000', '\u0000', 'garbage']) {
@@ -342,7 +344,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: bytes that are not UTF-8 are corrupt, wherever they are`, t => {
+	test(`${backend.kind}: reports invalid UTF-8 as corrupt, wherever it occurs`, t => {
 		for (const hex of ['80', 'bf', 'c0af', 'c1bf', 'c2', 'c241', 'e080af', 'e08080', 'eda080', 'edbfbf', 'e282', 'f08080af', 'f0828282', 'f4908080', 'f5808080', 'ff', 'fe', 'f09f98']) {
 			const bytes = Buffer.from(hex, 'hex');
 			for (const [before, after] of [['{"a":"', '"}'], ['{"', '":1}'], ['{"Account":{"', '":{}}}'], ['{"Account":{"k":{"secret":"', '"}}}'], ['{"a":1}', '']] as const) {
@@ -351,7 +353,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: nesting of 100,000 levels, and one of them not closed`, t => {
+	test(`${backend.kind}: handles nesting of 100,000 levels, closed and not closed`, t => {
 		const deep = (open: string, close: string, closed: number) => `{"x":${open.repeat(100_000)}1${close.repeat(closed)},"Account":{"k":${JSON.stringify(account())}}}`;
 		t.is(slice(deep('[', ']', 100_000)).accounts.length, 1);
 		t.is(slice(deep('{"a":', '}', 100_000)).accounts.length, 1);
@@ -359,18 +361,18 @@ for (const backend of backends) {
 		t.is(slice(`{"Account":{"k":{"nested":${'[{"a":'.repeat(50_000)}1${'}]'.repeat(50_000)},${JSON.stringify(account()).slice(1)}}}`).accounts.length, 1);
 	});
 
-	test(`${backend.kind}: a string of 40 MB, and a secret of 3 MB`, t => {
+	test(`${backend.kind}: handles a string of 40 MB and a secret of 3 MB`, t => {
 		t.is(slice(`{"x":"${'y'.repeat(40_000_000)}","Account":{"k":${JSON.stringify(account())}}}`).accounts.length, 1);
 		const secret = 'z'.repeat(3_000_000);
 		t.is(of({refreshTokens: [refreshToken({secret})]}).refreshTokens[0]?.secret, secret);
 	});
 
-	test(`${backend.kind}: 200,000 tiny records`, t => {
+	test(`${backend.kind}: handles 200,000 tiny records`, t => {
 		const tiny = Array.from({length: 200_000}, (_, index) => `"${index}":{}`).join(',');
 		agrees(t, `{"Account":{${tiny}},"RefreshToken":{${tiny}},"Other":{${tiny}}}`);
 	});
 
-	test(`${backend.kind}: bytes are read where they lie, and left as they are`, t => {
+	test(`${backend.kind}: reads the caller's bytes at any offset without changing them`, t => {
 		const text = textOf({refreshTokens: [refreshToken()]});
 		const room = Buffer.from(`}}{{${text}{}"`);
 		const before = Buffer.from(room);
@@ -380,7 +382,7 @@ for (const backend of backends) {
 		t.true(room.equals(before));
 	});
 
-	test(`${backend.kind}: arguments of a wrong kind are refused`, t => {
+	test(`${backend.kind}: refuses arguments of the wrong type`, t => {
 		t.throws(() => backend.scan('text' as unknown as Uint8Array, query));
 	});
 }

@@ -1,4 +1,4 @@
-/** `SharedTokenCache`: the cache layer for programs that do without the credential. */
+/** `SharedTokenCache`: the cache API for programs that do not use the credential. */
 
 import {
 	existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync,
@@ -36,7 +36,7 @@ const rejection = async (t: ExecutionContext, promise: Promise<unknown>) => (t.t
 for (const useNativeAddon of [true, false]) {
 	const name = useNativeAddon ? 'native' : 'pure';
 
-	test(`${name}: accounts are listed, of both kinds and other languages' places, without secrets`, async t => {
+	test(`${name}: lists the accounts of both kinds and of other languages' caches, without secrets`, async t => {
 		const home = new TestHome(t);
 		const path = home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE')]}));
 		const dotnet = home.write(cacheOf({accounts: [accountRecord(bob)]}), '.local/share/.IdentityService/msal.cache.cae');
@@ -48,7 +48,7 @@ for (const useNativeAddon of [true, false]) {
 		t.notRegex(JSON.stringify(accounts), /FAKE/);
 	});
 
-	test(`${name}: signing out takes the account and its tokens out of both kinds, and nothing else; what is not ours is named`, async t => {
+	test(`${name}: signing out removes the account and its tokens from both kinds, and nothing else; read-only caches are named`, async t => {
 		const home = new TestHome(t);
 		const paths = ['nocae', 'cae'].map(kind => home.write(both, `.IdentityService/msal.cache.${kind}`));
 		const foreign = home.write(both, '.local/.IdentityService/msal.cache');
@@ -85,11 +85,11 @@ for (const useNativeAddon of [true, false]) {
 		t.is(code, 'STC_NO_ACCOUNT');
 	});
 
-	test(`${name}: withCache writes what changed, keeps the rest byte for byte, and makes a cache where there is none`, async t => {
+	test(`${name}: withCache writes the changes, keeps the other bytes, and creates a missing cache`, async t => {
 		const home = new TestHome(t);
 		const cache = cacheIn(home, {useNativeAddon});
 		const path = join(home.path, '.IdentityService', 'msal.cache.nocae');
-		t.is(await cache.withCache(() => 'nothing changed'), 'nothing changed');
+		t.is(await cache.withCache(() => 'nothing changed'), 'nothing has changed');
 		t.false(existsSync(path));
 		await cache.withCache(records => {
 			records['Mine'] = {entry: {value: 1}};
@@ -106,7 +106,7 @@ for (const useNativeAddon of [true, false]) {
 		t.deepEqual(leftovers(home), []);
 	});
 
-	test(`${name}: withCache begins anew when somebody wrote meanwhile, and loses nothing of many at once`, async t => {
+	test(`${name}: withCache retries after a concurrent write and loses none of many concurrent changes`, async t => {
 		const home = new TestHome(t);
 		const path = home.write('{}');
 		const cache = cacheIn(home, {useNativeAddon});
@@ -129,7 +129,7 @@ for (const useNativeAddon of [true, false]) {
 		t.deepEqual(leftovers(home), []);
 	});
 
-	test(`${name}: failures are typed, and change nothing`, async t => {
+	test(`${name}: errors have their types and change nothing`, async t => {
 		const home = new TestHome(t);
 		const path = home.writeSettled('{"Account":');
 		const cache = cacheIn(home, {useNativeAddon, lockTimeoutInMs: 200});
@@ -148,7 +148,7 @@ for (const useNativeAddon of [true, false]) {
 		}), {message: 'the program\'s own'});
 	});
 
-	test(`${name}: a link that leads nowhere is an error, and stays`, async t => {
+	test(`${name}: a dangling link is an error and is not changed`, async t => {
 		const home = new TestHome(t);
 		const cachePath = join(home.path, 'link');
 		symlinkSync('nowhere', cachePath);
@@ -159,7 +159,7 @@ for (const useNativeAddon of [true, false]) {
 		t.deepEqual(readdirSync(home.path), ['link']);
 	});
 
-	test(`${name}: a file of one's own`, async t => {
+	test(`${name}: uses a file that the program names`, async t => {
 		const home = new TestHome(t);
 		const cachePath = join(home.path, 'my cache.json');
 		const cache = cacheIn(home, {useNativeAddon, cachePath});
@@ -174,7 +174,7 @@ for (const useNativeAddon of [true, false]) {
 	});
 }
 
-test('nothing plaintext is made unless that is allowed', async t => {
+test('a plaintext cache is created only if that is allowed', async t => {
 	const home = new TestHome(t);
 	const cache = cacheIn(home, {tokenCachePersistenceOptions: {}});
 	const error = await rejection(t, cache.withCache(records => {
@@ -185,7 +185,7 @@ test('nothing plaintext is made unless that is allowed', async t => {
 	t.deepEqual(readdirSync(home.path), []);
 });
 
-test('options are checked', t => {
+test('invalid options are refused', t => {
 	const refuses = (options: unknown, message: RegExp) => {
 		t.throws(() => new SharedTokenCache(options as SharedTokenCacheOptions), {instanceOf: TypeError, code: 'STC_INVALID_ARGUMENT', message});
 	};

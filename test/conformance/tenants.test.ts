@@ -1,4 +1,4 @@
-/** Which tenant a token is asked of and found under: options, record, environment, request. */
+/** The tenant for which a token is requested and cached: from options, record, environment or request. */
 
 import test, {type ExecutionContext} from 'ava';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
@@ -25,7 +25,7 @@ async function setUp(t: ExecutionContext) {
 	return {entra, home};
 }
 
-/** @param environment Set while the credential is made; credentials read it then. */
+/** @param environment Variables that are set while the credential is created, which is when it reads them. */
 function credentialWith(home: TestHome, entra: Awaited<ReturnType<typeof startEntraServer>>, options: SharedTokenCacheCredentialOptions, environment: Record<string, string> = {}) {
 	Object.assign(process.env, environment);
 	try {
@@ -43,33 +43,33 @@ const guest = {enableGuestTenantAuthentication: true};
 const environmentTenant = {AZURE_TENANT_ID: byEnvironment};
 const cases: Case[] = [
 	['the record\'s', byRecord, {authenticationRecord}],
-	['the record\'s, for a guest too', byRecord, {authenticationRecord, ...guest}],
+	['the record\'s, also for a guest', byRecord, {authenticationRecord, ...guest}],
 	['the record\'s before the environment\'s', byRecord, {authenticationRecord}, environmentTenant],
-	['the record\'s before the environment\'s, for a guest too', byRecord, {authenticationRecord, ...guest}, environmentTenant],
+	['the record\'s before the environment\'s, also for a guest', byRecord, {authenticationRecord, ...guest}, environmentTenant],
 	['the option\'s before the record\'s', byOption, {authenticationRecord, tenantId: byOption}, environmentTenant],
-	['the option\'s before the record\'s, for a guest too', byOption, {authenticationRecord, tenantId: byOption, ...guest}, environmentTenant],
+	['the option\'s before the record\'s, also for a guest', byOption, {authenticationRecord, tenantId: byOption, ...guest}, environmentTenant],
 	['the option\'s before the environment\'s', byOption, {tenantId: byOption, ...guest}, environmentTenant],
 	['the environment\'s', byEnvironment, guest, environmentTenant],
 	['the request\'s before all others', byRequest, {
 		authenticationRecord, tenantId: byOption, additionallyAllowedTenants: ['*'], ...guest,
 	}, environmentTenant, {tenantId: byRequest}],
-	['no tenant of a request, where the environment forbids it', byOption, {tenantId: byOption, ...guest}, {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: '1'}, {tenantId: byRequest}],
+	['the option\'s, if the environment disables tenants of requests', byOption, {tenantId: byOption, ...guest}, {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: '1'}, {tenantId: byRequest}],
 ];
 
 for (const [name, asked, options, environment, request] of cases) {
-	test.serial(`the tenant that is asked: ${name}`, async t => {
+	test.serial(`the requested tenant is ${name}`, async t => {
 		const {entra, home} = await setUp(t);
 		const credential = credentialWith(home, entra, options, environment);
 		const {token} = await credential.getToken(scope, request);
 		t.deepEqual(entra.tokenRequests.map(({path}) => path), [`/${asked}/oauth2/v2.0/token`]);
-		// Another process finds it under the same tenant.
+		// Another process finds the token under the same tenant.
 		const other = credentialWith(home, entra, {...options, cacheCheckIntervalInMs: 999}, environment);
 		t.is((await other.getToken(scope, request)).token, token);
 		t.is(entra.grants.length, 1);
 	});
 }
 
-test.serial('requests\' tenants that the environment forbids are not even refused', async t => {
+test.serial('a request\'s tenant that the environment disables is ignored, not refused', async t => {
 	const {entra, home} = await setUp(t);
 	const options = {tenantId: ann.utid};
 	await t.throwsAsync(credentialWith(home, entra, options).getToken(scope, {tenantId: byRequest}), {code: 'STC_TENANT_NOT_ALLOWED'});
@@ -77,7 +77,7 @@ test.serial('requests\' tenants that the environment forbids are not even refuse
 	t.deepEqual(entra.tokenRequests.map(({path}) => path), ['/organizations/oauth2/v2.0/token']);
 });
 
-test.serial('account and authority: option before record before environment', async t => {
+test.serial('account and authority come from the option, then the record, then the environment', async t => {
 	const {entra, home} = await setUp(t);
 	home.write(cacheOf({
 		accounts: [accountRecord(ann), accountRecord(bob)],
@@ -95,7 +95,7 @@ test.serial('account and authority: option before record before environment', as
 	t.deepEqual(await redeemed({authenticationRecord, authorityHost: 'sts.windows.net'}), [ann.username, 'sts.windows.net']);
 });
 
-test.serial('a token of a tenant that is named by domain, where the answer does not tell its id: in memory alone, and for that tenant', async t => {
+test.serial('a token for a tenant given by domain name stays in memory, for that tenant only, if the response contains no tenant ID', async t => {
 	const {entra, home} = await setUp(t);
 	entra.scriptAll(faults.grantWithout('id_token'));
 	const credential = credentialWith(home, entra, {});
@@ -110,7 +110,7 @@ test.serial('a token of a tenant that is named by domain, where the answer does 
 	}
 });
 
-test.serial('a token of a tenant that is named by domain is written under the id that the answer tells', async t => {
+test.serial('a token for a tenant given by domain name is cached under the tenant ID of the response', async t => {
 	const {entra, home} = await setUp(t);
 	const idToken = ['e30', Buffer.from(JSON.stringify({oid: ann.uid, tid: byRequest, preferred_username: ann.username})).toString('base64url'), 'FAKE'].join('.');
 	entra.scriptAll(faults.changedGrant(json => ({...json, id_token: idToken})));
@@ -129,7 +129,7 @@ for (const [word, user] of [['organizations', ann], ['common', ann], ['Organizat
 		['the options, with a record', {tenantId: word, authenticationRecord: {...authenticationRecord, homeAccountId: homeAccountId(user)}}, undefined],
 	];
 	for (const [place, options, request] of where) {
-		test.serial(`the tenant "${word}" of ${place} means the home tenant: its cached tokens are found, and its new ones too`, async t => {
+		test.serial(`the tenant "${word}" in ${place} means the home tenant: its cached and new tokens are found`, async t => {
 			const {entra, home} = await setUp(t);
 			entra.refreshTokens.set('FAKE-refresh', user);
 			const cache = {accounts: [accountRecord(user)], refreshTokens: [refreshTokenRecord(user, 'FAKE-refresh')]};
@@ -138,14 +138,14 @@ for (const [word, user] of [['organizations', ann], ['common', ann], ['Organizat
 			home.write(cacheOf(cache));
 			const granting = credentialWith(home, entra, {...options, cacheCheckIntervalInMs: 998});
 			const {token} = await granting.getToken(scope, request);
-			t.is((await granting.getToken([scope, scope], request)).token, token, 'in memory');
-			t.is((await credentialWith(home, entra, {...options, cacheCheckIntervalInMs: 999}).getToken(scope, request)).token, token, 'in the cache');
+			t.is((await granting.getToken([scope, scope], request)).token, token, 'from memory');
+			t.is((await credentialWith(home, entra, {...options, cacheCheckIntervalInMs: 999}).getToken(scope, request)).token, token, 'from the cache');
 			t.is(entra.grants.length, 1);
 		});
 	}
 }
 
-test.serial('a word for any tenant narrows no accounts; "consumers" narrows them to personal ones', async t => {
+test.serial('"organizations" and "common" do not narrow the accounts; "consumers" narrows them to personal accounts', async t => {
 	const {entra, home} = await setUp(t);
 	home.write(cacheOf({
 		accounts: [accountRecord(ann), accountRecord(personal)],

@@ -1,4 +1,4 @@
-// AVA's configuration inside Wine: the same as at the top, for tests that are compiled already.
+// AVA's configuration in Wine: like the top-level one, for tests that are already compiled.
 const config = {
 	files: ['test/**/*.test.js'],
 	nodeArguments: ['--import=./test/windows/wine-sockets.mjs'],

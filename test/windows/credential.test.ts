@@ -1,4 +1,4 @@
-/** The credential over the shared cache of Windows, with Microsoft's own library beside it. */
+/** The credential with the shared cache of Windows, next to Microsoft's own library. */
 
 import {Buffer} from 'node:buffer';
 import {
@@ -31,7 +31,7 @@ type Msal = {
 	};
 };
 
-// They load keytar, which is for other systems and not compiled here, whatever they store: an empty module in its place.
+// The library loads keytar in any case. keytar is not compiled here, so an empty module replaces it.
 const require = createRequire(import.meta.url);
 const keytar = require.resolve('keytar');
 require.cache[keytar] = {
@@ -40,7 +40,7 @@ require.cache[keytar] = {
 const extensions = require('@azure/msal-node-extensions') as Extensions;
 const msal = require('@azure/msal-node') as Msal;
 
-/** A user's local application data, of a user whose name is not ASCII, as this process's own. */
+/** Gives this process a local application data folder with a non-ASCII user name. */
 function localData(t: ExecutionContext): string {
 	const home = mkdtempSync(join(tmpdir(), 'stc-Zoë 名前 😀-'));
 	const before = process.env['LOCALAPPDATA'];
@@ -55,13 +55,13 @@ function localData(t: ExecutionContext): string {
 	return process.env['LOCALAPPDATA'];
 }
 
-test('without %LOCALAPPDATA%, what the system knows counts', async t => {
+test('without %LOCALAPPDATA%, the known folder of the system is used', async t => {
 	const before = process.env['LOCALAPPDATA']!;
 	t.teardown(() => {
 		process.env['LOCALAPPDATA'] = before;
 	});
 	delete process.env['LOCALAPPDATA'];
-	// Not from the profile, where other systems would look.
+	// Not from the profile, which other systems would use.
 	const profile = process.env['USERPROFILE'];
 	process.env['USERPROFILE'] = String.raw`C:\nobody`;
 	t.teardown(() => {
@@ -74,7 +74,7 @@ test('without %LOCALAPPDATA%, what the system knows counts', async t => {
 
 const cachePathIn = (data: string, suffix = '.nocae') => join(data, '.IdentityService', `msal.cache${suffix}`);
 
-/** The file as Microsoft's library keeps it. */
+/** The file as Microsoft's library stores it. */
 async function persistenceOf(path: string): Promise<Persistence> {
 	return extensions.FilePersistenceWithDataProtection.create(path, extensions.DataProtectionScope.CurrentUser);
 }
@@ -97,17 +97,17 @@ const cached = (secret: string) => cacheOf({
 	accessTokens: [accessTokenRecord(ann, secret, 3600)],
 });
 
-test.serial('a token that Microsoft\'s library cached, by the environment alone', async t => {
+test.serial('a token that Microsoft\'s library cached is found without options', async t => {
 	const path = cachePathIn(localData(t));
 	await saveWithPeer(path, cached('FAKE-access'));
 	t.false(readFileSync(path).includes('FAKE'));
 	const {token} = await credential(t).getToken(scope);
 	t.is(token, 'FAKE-access');
-	t.deepEqual(readdirSync(join(path, '..')), ['msal.cache.nocae'], 'reading makes no file');
+	t.deepEqual(readdirSync(join(path, '..')), ['msal.cache.nocae'], 'reading creates no file');
 });
 
-test.serial('each kind has its own cache, and the others are looked at after it', async t => {
-	// A place of its own for each: what was found at one stays in memory.
+test.serial('each kind has its own cache, and the other caches are read after it', async t => {
+	// A separate folder for each, because an entry that was found once stays in memory.
 	await saveWithPeer(cachePathIn(localData(t), ''), cached('FAKE-bare'));
 	t.is((await credential(t).getToken(scope)).token, 'FAKE-bare');
 	const data = localData(t);
@@ -118,7 +118,7 @@ test.serial('each kind has its own cache, and the others are looked at after it'
 	t.is((await credential(t).getToken(scope)).token, 'FAKE-nocae');
 });
 
-test.serial('without a cache, and with one that cannot be opened', async t => {
+test.serial('reports a missing cache and a cache that cannot be opened', async t => {
 	const nothing = localData(t);
 	await t.throwsAsync(credential(t).getToken(scope), {name: 'CredentialUnavailableError', code: 'STC_CACHE_NOT_FOUND'});
 	t.deepEqual(readdirSync(nothing), []);
@@ -136,7 +136,7 @@ test.serial('without a cache, and with one that cannot be opened', async t => {
 	await t.throwsAsync(credential(t, {useNativeAddon: false}).getToken(scope), {name: 'CredentialUnavailableError', code: 'STC_ADDON_MISSING'});
 });
 
-test.serial('a token is redeemed over TLS and written where Microsoft\'s library and MSAL find it', async t => {
+test.serial('a new token is written where Microsoft\'s library and MSAL find it', async t => {
 	const path = cachePathIn(localData(t));
 	const server = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
 	const dispatcher = loopbackDispatcher(server);
@@ -144,7 +144,7 @@ test.serial('a token is redeemed over TLS and written where Microsoft\'s library
 		await dispatcher.destroy();
 		await server.close();
 	});
-	// MSAL goes by keys.
+	// MSAL looks entries up by their keys.
 	await saveWithPeer(path, {
 		Account: {[`${homeAccountId(ann)}-${publicCloud}-${ann.utid}`]: accountRecord(ann)},
 		RefreshToken: {[`${homeAccountId(ann)}-${publicCloud}-refreshtoken-1--`]: refreshTokenRecord(ann, 'FAKE-refresh')},
@@ -171,16 +171,16 @@ test.serial('a token is redeemed over TLS and written where Microsoft\'s library
 	t.true(silent.fromCache);
 	t.is(silent.accessToken, token);
 
-	// A second credential, in a process that knows nothing, would find it, too: the cache has it.
+	// A query instead of a second credential, which would share this process's memory.
 	const slice = await native.query('dpapi', {path}, {environments: ['login.microsoftonline.com'], clientId, nowSec: 0}, 10_000);
 	t.true(slice?.accessTokens.some(({secret}) => secret === token));
 });
 
-test.serial('accounts are listed and signed out of', async t => {
+test.serial('accounts are listed and signed out', async t => {
 	const path = cachePathIn(localData(t));
 	const cache = new SharedTokenCache();
 	t.deepEqual(await cache.listAccounts(), []);
-	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [], remainsIn: []}, 'no directory, no cache');
+	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [], remainsIn: []}, 'no directory and no cache are created');
 	await saveWithPeer(path, cached('FAKE-access'));
 	t.deepEqual((await cache.listAccounts()).map(({username}) => username), [ann.username]);
 	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [path], remainsIn: []});
@@ -189,7 +189,7 @@ test.serial('accounts are listed and signed out of', async t => {
 	t.deepEqual(await cache.listAccounts(), []);
 });
 
-test.serial('a cache is made where there is none, for Microsoft\'s library to read', async t => {
+test.serial('a missing cache is created in the format of Microsoft\'s library', async t => {
 	const path = cachePathIn(localData(t));
 	const cache = new SharedTokenCache();
 	await cache.withCache(text => {
@@ -200,7 +200,7 @@ test.serial('a cache is made where there is none, for Microsoft\'s library to re
 });
 
 for (const useNativeAddon of [true, false]) {
-	test.serial(`${useNativeAddon ? 'native' : 'pure'}: a plaintext file that the program named`, async t => {
+	test.serial(`${useNativeAddon ? 'native' : 'pure'}: uses a plaintext file that the program names`, async t => {
 		const path = join(localData(t), 'named.json');
 		const cache = new SharedTokenCache({cachePath: path, useNativeAddon, tokenCachePersistenceOptions: {enabled: true, unsafeAllowUnencryptedStorage: true}});
 		await cache.withCache(text => {

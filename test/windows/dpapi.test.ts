@@ -21,7 +21,7 @@ import {
 } from '../helpers/caches/cache-builder.js';
 
 const nowSec = 1_800_000_000;
-/** What shares with nobody. Source: UV_FS_O_EXLOCK of libuv's uv/win.h. */
+/** Opens without sharing. Source: UV_FS_O_EXLOCK of libuv's uv/win.h. */
 const readWriteAlone = constants.O_RDWR + 0x10_00_00_00;
 const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
 const emptySlice = {
@@ -53,7 +53,7 @@ const settle = (path: string) => {
 	utimesSync(path, nowSec, nowSec);
 };
 
-/** What reading a file that holds `bytes` comes to: its text, or the code of the error. */
+/** The text that a read of a file with these bytes returns, or the code of the error. */
 async function outcomeOf(path: string, bytes: Uint8Array): Promise<{text?: string; code?: string; error?: StoreError}> {
 	writeFileSync(path, bytes);
 	try {
@@ -65,12 +65,12 @@ async function outcomeOf(path: string, bytes: Uint8Array): Promise<{text?: strin
 	}
 }
 
-test('the stores of Windows, the encrypted one first', t => {
+test('Windows has the encrypted store first', t => {
 	t.deepEqual(native.stores, ['dpapi', 'plaintext']);
 	t.deepEqual(pureBackend.stores, ['plaintext']);
 });
 
-test('a cache that is made, read, changed, and left as it is', async t => {
+test('a cache is created, read and changed, and kept if nothing changes', async t => {
 	const path = join(directory(t), 'msal.cache.nocae');
 	t.deepEqual(await commit(path, put('FAKE-one'), {create: false}), {outcome: 'absent'});
 	t.is(await read(path), null);
@@ -78,7 +78,7 @@ test('a cache that is made, read, changed, and left as it is', async t => {
 	const made = await commit(path, put('FAKE-one'));
 	t.like(made, {outcome: 'written', baseStamp: null, lockLost: false});
 	const bytes = readFileSync(path);
-	// Version 1, and then the provider.
+	// Version 1, followed by the provider.
 	t.deepEqual([...bytes.subarray(0, 4)], [1, 0, 0, 0]);
 	t.false(bytes.includes('FAKE-one') || bytes.includes('RefreshToken') || bytes.includes(Buffer.from('FAKE-one', 'utf16le')));
 	const first = await read(path);
@@ -96,7 +96,7 @@ test('a cache that is made, read, changed, and left as it is', async t => {
 });
 
 for (const store of ['dpapi', 'plaintext'] as const) {
-	test(`${store}: a stamp is what Node's stat makes it, after each commit`, async t => {
+	test(`${store}: a stamp equals the one from Node's stat, after each commit`, async t => {
 		const path = join(directory(t), 'cache');
 		for (let round = 0; round < 5; round++) {
 			const result = await native.commit(store, {path}, {change: put(`FAKE-${round}`), lockPaths: [`${path}.lockfile`], create: true}, 1000);
@@ -107,14 +107,14 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 
 			t.is((await native.query(store, {path}, query, 1000))?.stamp, stamp);
 
-			// Of Node 22 and 23, some give more bits of the volume's number by a path than by a handle.
+			// Some versions of Node 22 and 23 return more bits of the volume number for a path than for a handle.
 			const byHandle = statSync(path, {bigint: true});
 			byHandle.dev += 2n ** 32n;
 			t.is(stampOf(byHandle), stamp);
 		}
 	});
 
-	test(`${store}: a file that somebody has open alone is looked at again`, async t => {
+	test(`${store}: a file that another program opened without sharing is retried`, async t => {
 		const path = join(directory(t), 'cache');
 		const lockPaths = [`${path}.lockfile`];
 		const change = {change: put('FAKE'), lockPaths, create: true};
@@ -145,7 +145,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 		t.is((await cache.commit(source, put('FAKE-two'))).outcome, 'written');
 	});
 
-	test(`${store}: what is no file, and what is below none`, async t => {
+	test(`${store}: reports anything but a file, and a path below one`, async t => {
 		const home = directory(t);
 		const refusal = await t.throwsAsync<StoreError>(native.read(store, {path: home}, 1000));
 		t.like(refusal, {code: 'STC_IO', osDomain: 'win32', op: 'CreateFileW'});
@@ -161,7 +161,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 		t.false(existsSync(join(home, 'missing')));
 	});
 
-	test(`${store}: while a reader keeps the file from being replaced, another try; after many, it is written over`, async t => {
+	test(`${store}: retries while a reader blocks the replacement, then writes in place`, async t => {
 		const path = join(directory(t), 'cache');
 		const write = async (secret: string) => native.commit(store, {path}, {change: put(secret), lockPaths: [`${path}.lockfile`], create: true}, 1000);
 		await write('FAKE-old');
@@ -177,7 +177,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 
 		closeSync(reader);
 		t.is(outcome, 'written');
-		// Windows replaces a file that is shared as Node shares it at once.
+		// Windows immediately replaces a file that is shared as Node shares it.
 		t.true(tries === 1 || (tries > 20 && performance.now() - startMs >= 100), `${tries}`);
 		t.regex((await native.read(store, {path}, 1000))?.text ?? '', /FAKE-new/);
 		t.is((await write('FAKE-newer')).outcome, 'written');
@@ -185,7 +185,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 	});
 }
 
-test('a cache of 1.4 MB in a directory of any script, scanned', async t => {
+test('a cache of 1.4 MB in a directory with non-ASCII characters is scanned', async t => {
 	const home = join(directory(t), 'Zoë 名前 😀', '.IdentityService');
 	mkdirSync(home, {recursive: true});
 	const path = join(home, 'msal.cache.nocae');
@@ -203,16 +203,16 @@ test('a cache of 1.4 MB in a directory of any script, scanned', async t => {
 	t.true(slices.every(each => each?.accounts.length === large.accounts.length));
 });
 
-test('an empty file is an empty cache, once it is not new any longer', async t => {
+test('an empty file counts as an empty cache once it is old enough', async t => {
 	const path = join(directory(t), 'cache');
 	writeFileSync(path, '');
 	t.like(await native.query('dpapi', {path}, query, 1000), emptySlice);
-	t.deepEqual(await commit(path, put('FAKE')), {outcome: 'changed'}, 'somebody may be writing it');
+	t.deepEqual(await commit(path, put('FAKE')), {outcome: 'changed'}, 'another program may be writing it');
 	settle(path);
 	t.like(await commit(path, put('FAKE')), {outcome: 'written'});
 });
 
-test('what is no blob is another format, and is not overwritten', async t => {
+test('a file that is not a DPAPI blob is another format and is not overwritten', async t => {
 	const path = join(directory(t), 'cache');
 	for (const text of ['{}', '{"RefreshToken":{"key":{"secret":"FAKE-quoted"}}}', ' \r\n', 'eyJhbGciOiJkaXIifQ.FAKE-quoted']) {
 		const {code, error} = await outcomeOf(path, Buffer.from(text));
@@ -226,9 +226,9 @@ test('what is no blob is another format, and is not overwritten', async t => {
 	}
 });
 
-test('a blob where plaintext is expected is another format, in both variants', async t => {
+test('a blob in place of plaintext is another format, in both backends', async t => {
 	const path = join(directory(t), 'cache');
-	// The beginning of every blob of a real Windows.
+	// The beginning of every blob on real Windows.
 	writeFileSync(path, Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'));
 	for (const backend of [native, pureBackend]) {
 		await t.throwsAsync(backend.query('plaintext', {path}, query, 1000), {code: 'STC_CACHE_FORMAT', message: /DPAPI/});
@@ -237,7 +237,7 @@ test('a blob where plaintext is expected is another format, in both variants', a
 	await t.throwsAsync(pureBackend.query('dpapi', {path}, query, 1000), {code: 'STC_ADDON_MISSING', message: /native addon/});
 });
 
-test('a blob that was cut or tampered with gives an error with its cure, and never another text; it is not overwritten', async t => {
+test('a truncated or changed blob gives an error with a remedy, never another text, and is not overwritten', async t => {
 	const path = join(directory(t), 'cache');
 	await commit(path, put('FAKE-quoted'));
 	const whole = readFileSync(path);
@@ -258,7 +258,7 @@ test('a blob that was cut or tampered with gives an error with its cure, and nev
 	for (const bytes of damaged) {
 		const outcome = await outcomeOf(path, bytes);
 		if (outcome.text === text) {
-			// A byte of what is not covered, such as the description.
+			// A byte that the signature does not cover, such as the description.
 			continue;
 		}
 
@@ -280,13 +280,13 @@ test('a blob that was cut or tampered with gives an error with its cure, and nev
 test('a blob of another user gives an error that says so', async t => {
 	const path = join(directory(t), 'cache');
 	const {error} = await outcomeOf(path, readFileSync(process.env['STC_OTHER_USERS_BLOB']!));
-	// Windows tells it from a damaged one, Wine does not.
+	// Windows distinguishes it from a damaged blob. Wine does not.
 	t.true(error?.code === 'STC_STORE_DENIED' || error?.code === 'STC_CACHE_CORRUPT', String(error));
 	t.regex(error?.message ?? '', /another user.*Run as the user who signed in/);
 	t.notRegex(inspect(error, {depth: 5}), /FAKE/);
 });
 
-test('what a writer that was killed left beside the cache is swept by the next', async t => {
+test('the next writer removes the temporary file of a killed writer', async t => {
 	const path = join(directory(t), 'cache');
 	writeFileSync(`${path}.4.17.tmp`, 'FAKE');
 	writeFileSync(`${path}.mine.tmp`, 'mine');
@@ -294,7 +294,7 @@ test('what a writer that was killed left beside the cache is swept by the next',
 	t.deepEqual(readdirSync(join(path, '..')).toSorted(), ['cache', 'cache.mine.tmp']);
 });
 
-test('the home directory is that of Windows', t => {
+test('the home directory is the one of Windows', t => {
 	t.regex(homedir(), /^[A-Z]:\\/);
 	t.is(process.env['LOCALAPPDATA']?.toLowerCase(), join(homedir(), 'AppData', 'Local').toLowerCase());
 });

@@ -1,45 +1,48 @@
-/** Tests of the conformance suites that do not run on Windows, and why. A title that no file has any longer is an error. */
+/**
+ * Tests of the conformance suites that do not run on Windows, with the reason. A title that no longer exists is an
+ * error.
+ */
 
 const modes = 'Windows has no mode bits';
-const links = 'Wine has no symbolic links of Windows';
-const kinds = 'there are no FIFOs and devices to make, and Windows numbers its errors otherwise; test/windows asks for a directory';
-const numbers = 'Windows numbers its errors otherwise; test/windows asks for its own';
-const crowds = 'in Wine a lock file that is being deleted can be opened again, so that a crowd of waiting readers keeps it there; test/windows counts with two';
-const names = 'Wine takes the second name of a file that is open away when it is closed, and the stamp changes with that';
-const openFiles = 'its other writer deletes or replaces a file that is open, which Windows and Wine refuse';
+const links = 'Wine does not support symbolic links of Windows';
+const kinds = 'FIFOs and devices cannot be created, and Windows has other error numbers; test/windows tests a directory';
+const numbers = 'Windows has other error numbers; test/windows tests them';
+const crowds = 'in Wine a lock file that is being deleted can be opened again, so many waiting readers keep it alive; test/windows uses two';
+const names = 'Wine removes the second name of an open file when it is closed, which changes the stamp';
+const openFiles = 'its other writer deletes or replaces an open file, which Windows and Wine refuse';
 
 /** @type {Record<string, Record<string, string>>} Test file -> part of the title -> reason. */
 export const leftOut = {
 	'backend.test.ts': {
-		'a directory, a FIFO and a device are refused at once': kinds,
-		'a file that may not be read, and a directory that may not be searched': modes,
-		'other failures of the operating system': numbers,
-		'symbolic links, and paths that are not ASCII': links,
-		'a file that is replaced is seen whole, old or new': openFiles,
-		'a fault while reading (Linux alone: needs /proc)': 'it needs /proc',
+		'refuses a directory, a FIFO and a device at once': kinds,
+		'reports a file or a directory without read permission': modes,
+		'reports other errors of the operating system': numbers,
+		'follows symbolic links and accepts non-ASCII paths': links,
+		'reads a file that is being replaced as a whole, old or new': openFiles,
+		'reports a read error (Linux only: needs /proc)': 'it needs /proc',
 	},
 	'commit.test.ts': {
-		'files that were replaced are closed, if not at once (Linux alone: needs /proc)': 'it needs /proc',
-		'the cache becomes the owner\'s alone': modes,
-		'a cache is made only where that is asked for': modes,
-		'a symbolic link stays, and what it leads to is replaced': links,
-		'a symbolic link that leads nowhere is not replaced': links,
-		'what is no file is refused and left alone': kinds,
-		'a directory that is gone is not made again': numbers,
-		'sweeps the new cache before it is in place: another try': openFiles,
-		'pure: a stamp that is not the expected one': names,
-		'both backends at once on one cache: everything arrives': crowds,
-		'pure: 20 commits at once in one process all arrive': crowds,
+		'replaced files are closed after a while (Linux only: needs /proc)': 'it needs /proc',
+		'a written cache is accessible to its owner only': modes,
+		'creates a cache only on request': modes,
+		'keeps a symbolic link and replaces its target': links,
+		'does not replace a dangling symbolic link': links,
+		'refuses anything but a regular file and leaves it unchanged': kinds,
+		'does not recreate a deleted directory': numbers,
+		'deletes the temporary file before the rename: the commit is retried': openFiles,
+		'pure: does not write if the stamp differs from the expected one': names,
+		'concurrent commits of both backends to one cache are all written': crowds,
+		'pure: 20 concurrent commits in one process are all written': crowds,
 	},
 	'locks.test.ts': {
-		'the lock file names the process and is the owner\'s alone; release leaves nothing, and may be called again': modes,
-		'a lock file that somebody deletes is put back, with the same inode': openFiles,
-		'a lock file that somebody replaces is lost, and stays theirs': openFiles,
-		'the directory is deleted while we hold': openFiles,
-		'a directory that is missing, or no directory': numbers,
-		'what is no file is refused and left alone': kinds,
-		'a symbolic link is not followed, wherever it leads': links,
-		'a directory that must not be written to': modes,
-		'a directory that is closed to us while we hold: no error, and nobody waits long for what is left': modes,
+		'the lock file contains the process ID and is accessible to its owner only; release removes it and may be repeated': modes,
+		'restores a lock file that another program deletes, with the same inode': openFiles,
+		'a lock file that another program replaces is lost and not deleted': openFiles,
+		'handles the deletion of the directory while it holds the lock': openFiles,
+		'reports a missing directory and a path below a file': numbers,
+		'refuses anything but a regular file and leaves it unchanged': kinds,
+		'does not follow a symbolic link, wherever it leads': links,
+		'reports a directory without write permission': modes,
+		'if the directory becomes inaccessible while it holds the lock, there is no error, and nobody waits long for the remaining file': modes,
 	},
 };

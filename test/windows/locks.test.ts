@@ -1,4 +1,6 @@
-/** Lock files between processes on Windows: of the addon, of the pure-JS variant, and of Microsoft's library for Node. */
+/**
+ * Lock files between processes on Windows: of the addon, of the pure-JS backend, and of Microsoft's library for Node.
+ */
 
 import {
 	closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync,
@@ -23,7 +25,7 @@ function codeOf(attempt: () => unknown): string {
 for (const backend of backends) {
 	const {kind} = backend;
 
-	test(`${kind}: the lock file names the process; release leaves nothing`, async t => {
+	test(`${kind}: the lock file contains the process ID; release removes it`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const lock = await backend.tryLock([path]);
 		t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} msal-shared(?:-js)?\n$`));
@@ -32,7 +34,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: another process is kept out, and gets it at once when the holder is killed`, async t => {
+	test(`${kind}: excludes another process, which gets the lock at once when the holder is killed`, async t => {
 		for (const other of ['native', 'pure'] as const) {
 			const {directory, path} = lockDirectory(t);
 
@@ -47,22 +49,22 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${kind}: a lock that a Node peer holds by its file's existence is left to it while it is young`, async t => {
+	test(`${kind}: respects a young lock file of a Node library, whose existence is the lock`, async t => {
 		const {path} = lockDirectory(t);
 		const peer = openSync(path, 'wx+');
 		writeFileSync(peer, String(process.pid));
 		t.is(await backend.tryLock([path]), null);
 		closeSync(peer);
-		t.is(await backend.tryLock([path]), null, 'closed, and not deleted yet');
+		t.is(await backend.tryLock([path]), null, 'closed, but not yet deleted');
 		unlinkSync(path);
 		const lock = await backend.tryLock([path]);
 		t.truthy(lock);
 		await lock?.release();
 	});
 
-	test(`${kind}: what the dead left is taken over`, async t => {
+	test(`${kind}: takes over the lock files of dead processes`, async t => {
 		const {directory, path} = lockDirectory(t);
-		// Numbers of processes are multiples of 4 on Windows, so that nobody has this one.
+		// Process IDs are multiples of 4 on Windows, so no process has this one.
 		for (const text of ['', '999999999', '{999999999', '\uFEFF999999999']) {
 			writeFileSync(path, text);
 			utimesSync(path, 1000, 1000);
@@ -75,7 +77,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: a directory, and a directory that is missing, are errors`, async t => {
+	test(`${kind}: a directory in place of the file, and a missing directory, are errors`, async t => {
 		const {directory} = lockDirectory(t);
 		await t.throwsAsync(backend.tryLock([join(directory, 'missing', 'x')]), {code: 'STC_IO'});
 		await t.throwsAsync(backend.tryLock([directory]), {code: 'STC_IO'});
@@ -83,7 +85,7 @@ for (const backend of backends) {
 	});
 }
 
-test('native: nobody deletes a lock file that is held, nor creates it', async t => {
+test('native: other programs can neither delete nor create a held lock file', async t => {
 	const {path} = lockDirectory(t);
 	const lock = await native.tryLock([path]);
 	const codes = [() => {
@@ -98,7 +100,7 @@ test('native: nobody deletes a lock file that is held, nor creates it', async t 
 });
 
 for (const kinds of [['native', 'native'], ['pure', 'pure'], ['native', 'pure']] as const) {
-	test.serial(`two processes, ${kinds.join(' and ')}, count without losing a turn`, async t => {
+	test.serial(`two processes (${kinds.join(' and ')}) increment a counter without losing an update`, async t => {
 		const directory = mkdtempSync(join(tmpdir(), 'stc-count-'));
 		t.teardown(() => {
 			rmSync(directory, {

@@ -1,6 +1,6 @@
 /**
- * Loaded before the tests in each process: Wine 8 has no TCP_KEEPALIVE, and Node reports the failure of that option as a failure of the
- * connection. Windows has it, and so nothing is tested here that depends on it.
+ * Preloaded in each test process: Wine 8 lacks TCP_KEEPALIVE, and Node reports the failure to set it as a connection
+ * failure. Windows has it, so no test here depends on the option.
  */
 
 import net from 'node:net';

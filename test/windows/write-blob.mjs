@@ -1,4 +1,4 @@
-/** A program: writes a cache that DPAPI encrypts for whoever runs it. Argument: the file. */
+/** A program: writes a cache that DPAPI encrypts for the current user. Argument: the file. */
 
 import process from 'node:process';
 import {loadNativeBackend} from '../../dist/backend/native-backend.js';
