@@ -4,12 +4,11 @@
  */
 
 import type {AccessTokenEntry} from '../backend/backend.js';
-import type {CacheSource} from '../cache/cache-source.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading} from '../cache/source-reading.js';
 import {AuthenticationError} from '../errors.js';
 import type {GrantedToken} from '../grant/granted-tokens.js';
-import type {Redemption} from '../grant/refresh-grant.js';
+import type {RefreshGrant} from '../grant/refresh-grant.js';
 import {AccountResolver, type ResolvedAccount} from '../lookup/account-resolver.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
@@ -23,14 +22,14 @@ export class TokenAcquirer {
 	readonly #settings: Settings;
 	readonly #cache: SharedCache;
 	readonly #resolver: AccountResolver;
-	#redemption: Redemption | undefined;
+	#grant: RefreshGrant | undefined;
 
 	/** @param onChanged Called when the caches no longer hold what they held at the last reading. */
 	constructor(settings: Settings, onChanged: () => void) {
 		this.#settings = settings;
 		this.#cache = new SharedCache(settings);
 		this.#resolver = new AccountResolver({settings, cache: this.#cache}, () => {
-			this.#redemption?.forgetRefusals();
+			this.#grant?.forgetRefusals();
 			onChanged();
 		});
 	}
@@ -88,7 +87,7 @@ export class TokenAcquirer {
 	async check(): Promise<void> {
 		await Promise.all(this.#resolver.kinds.map(async kind => {
 			if (await this.#resolver.isOutdated(kind)) {
-				await Promise.all([this.#resolver.refresh(kind), this.#redemption?.repair()]);
+				await Promise.all([this.#resolver.refresh(kind), this.#grant?.repair()]);
 			}
 		}));
 	}
@@ -99,16 +98,16 @@ export class TokenAcquirer {
 	}
 
 	async close(): Promise<void> {
-		await this.#redemption?.close();
+		await this.#grant?.close();
 	}
 
 	/** Redeems a refresh token. If another process on this machine is doing so for the same token, waits and takes that token from the cache. */
 	async #acquireAlone(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal, replaced: ReplacedToken | undefined): Promise<AcquiredToken> {
-		const redemption = this.#redeemer();
-		const target = await redemption.target(account, this.#resolver.readablePrimarySources(request.kind));
+		const grant = this.#loadGrant();
+		const target = await grant.target(account, this.#resolver.readablePrimarySources(request.kind));
 		// A request with claims wants a new token, so it does not wait for another process's.
 		const lease = request.claims === undefined
-			? await redemption.takeLease(account, request, {primary: this.#resolver.primarySources(request.kind), target, signal})
+			? await grant.takeLease(account, request, {primary: this.#resolver.primarySources(request.kind), target, signal})
 			: undefined;
 		try {
 			const latest = await this.#resolver.latest(request.kind);
@@ -122,9 +121,10 @@ export class TokenAcquirer {
 				return toAcquired(cached, generation);
 			}
 
-			const granted = await redemption.redeem(latest, request, target, signal);
-			// Its own challenge is what made this grant's generation old.
-			return toAcquired(granted, request.claims !== undefined && this.generation === generation + 1 ? this.generation : generation);
+			const {token, challenged, written} = await grant.redeem(latest, request, target, signal);
+			const ownGeneration = challenged ? this.#resolver.startGeneration(generation) : generation;
+			await written;
+			return toAcquired(token, ownGeneration);
 		} finally {
 			await lease?.release();
 		}
@@ -148,30 +148,25 @@ export class TokenAcquirer {
 			nowSec: Math.floor(Date.now() / 1000),
 			lifetimeSec,
 		};
-		const granted = this.#redemption?.granted.ofKind(request.kind) ?? [];
+		const granted = this.#grant?.granted.ofKind(request.kind) ?? [];
 		const cached = fitsKind ? account.accessTokens : [];
 		// A token from before the challenge may expire later than the token that answered it.
-		const challenge = this.#redemption?.granted.lastChallenge(request.kind, criteria);
+		const challenge = this.#grant?.granted.lastChallenge(request.kind, criteria);
 		return challenge === undefined
 			? findAccessToken([...granted, ...cached], criteria)
 			: findAccessToken([...granted.filter(({order}) => order >= challenge.order), ...cached.filter(({cachedAt = 0}) => cachedAt * 1000 >= challenge.sentMs)], criteria);
 	}
 
 	/** Loaded when the first token is not in the cache: loading it costs many times the start-up of a hit. */
-	#redeemer(): Redemption {
-		if (!this.#redemption) {
-			const {Redemption: Redeemer} = part(() => require('../grant/refresh-grant.js') as typeof import('../grant/refresh-grant.js'));
-			this.#redemption = new Redeemer({settings: this.#settings, cache: this.#cache}, {
-				written: (source: CacheSource, baseStamp: string, stamp: string) => {
-					this.#resolver.acknowledge(source, baseStamp, stamp);
-				},
-				challenge: () => {
-					this.#resolver.startGeneration();
-				},
+	#loadGrant(): RefreshGrant {
+		if (!this.#grant) {
+			const {RefreshGrant: Grant} = part(() => require('../grant/refresh-grant.js') as typeof import('../grant/refresh-grant.js'));
+			this.#grant = new Grant({settings: this.#settings, cache: this.#cache}, (source, baseStamp, stamp) => {
+				this.#resolver.acknowledge(source, baseStamp, stamp);
 			});
 		}
 
-		return this.#redemption;
+		return this.#grant;
 	}
 }
 

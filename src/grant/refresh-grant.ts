@@ -20,7 +20,7 @@ import {
 	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, namedTenant, organizationsTenant, ownTenant,
 } from '../settings/tenants.js';
 import type {GrantRefusal, TokenClient} from './token-endpoint.js';
-import type {WriteBack} from './write-back.js';
+import type {WriteBack, WrittenListener} from './write-back.js';
 
 /** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
 const badToken = 'bad_token';
@@ -34,12 +34,13 @@ const requestRefusedMs = 120_000;
 /** Refusals remembered at the most: claims differ each time. */
 const maxRefused = 100;
 
-/** What the owner wants to know. */
-export type RedemptionEvents = {
-	/** A write of our own changed a source from the one stamp to the other. */
-	written: (source: CacheSource, baseStamp: string, stamp: string) => void;
-	/** A claims challenge was answered. */
-	challenge: () => void;
+/** What a grant brought. */
+export type GrantResult = {
+	token: GrantedToken;
+	/** Whether the token answers a claims challenge, so that tokens which were requested before it are worthless. */
+	challenged: boolean;
+	/** Settles when the grant is in the cache, could not be written, or takes too long to write. Never rejects. */
+	written: Promise<void> | undefined;
 };
 
 /** What is the same for all of an account's refresh tokens. */
@@ -51,21 +52,22 @@ type Attempt = {
 	signal: AbortSignal;
 };
 
-export class Redemption {
+export class RefreshGrant {
 	readonly granted = new GrantedTokens();
 	readonly #settings: Settings;
 	readonly #cache: SharedCache;
-	readonly #on: RedemptionEvents;
+	readonly #onWritten: WrittenListener;
 	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
 	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
 	#client: TokenClient | undefined;
 	#writeBack: WriteBack | undefined;
 	#isClosed = false;
 
-	constructor({settings, cache}: {settings: Settings; cache: SharedCache}, on: RedemptionEvents) {
+	/** @param onWritten Called after each write of ours, those in the background included. */
+	constructor({settings, cache}: {settings: Settings; cache: SharedCache}, onWritten: WrittenListener) {
 		this.#settings = settings;
 		this.#cache = cache;
-		this.#on = on;
+		this.#onWritten = onWritten;
 	}
 
 	/**
@@ -124,7 +126,7 @@ export class Redemption {
 	}
 
 	/** Tries the account's refresh tokens one after the other. */
-	async redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantedToken> {
+	async redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantResult> {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? ownTenant(this.#settings) ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
 		signal.throwIfAborted();
@@ -174,7 +176,7 @@ export class Redemption {
 	}
 
 	/** @param refreshToken The cached one of `entry`, or what it was rotated to. */
-	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantedToken | GrantRefusal> {
+	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantResult | GrantRefusal> {
 		const client = this.#tokenClient();
 		const {homeAccountId} = account.candidate.account;
 		const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
@@ -227,12 +229,12 @@ export class Redemption {
 		this.#refused.set(key, {refusal, untilMs: refusal.isTokenDead ? Number.POSITIVE_INFINITY : performance.now() + requestRefusedMs});
 	}
 
-	async #keep(
+	#keep(
 		response: TokenResponse,
 		account: ResolvedAccount,
 		request: TokenRequest,
 		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; moment: Moment},
-	): Promise<GrantedToken> {
+	): GrantResult {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
 		const asked = request.tenantId ?? ownTenant(this.#settings);
@@ -253,10 +255,9 @@ export class Redemption {
 			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
 		};
 		this.granted.keep(accessToken, sent.refreshToken, response.refreshToken);
-		if (request.claims !== undefined) {
+		const challenged = request.claims !== undefined;
+		if (challenged) {
 			this.granted.keepChallenge(accessToken);
-			// What was asked for before is served to those who wait for it, and to nobody else.
-			this.#on.challenge();
 		}
 
 		const realm = writtenRealm(account, authority.isAdfs, sent.tenant, response.tenantId);
@@ -274,17 +275,17 @@ export class Redemption {
 				isOwnCache: sent.target.label === account.source.label,
 				nowSec: issuedSec,
 			};
-			await this.#writer().write(sent.target, grant);
+			return {token: accessToken, challenged, written: this.#writer().write(sent.target, grant)};
 		}
 
-		return accessToken;
+		return {token: accessToken, challenged, written: undefined};
 	}
 
 	/** Loaded when there is something to write, because most processes never have. */
 	#writer(): WriteBack {
 		if (!this.#writeBack) {
 			const {WriteBack: Writer} = part(() => require('./write-back.js') as typeof import('./write-back.js'));
-			this.#writeBack = new Writer(this.#cache, this.#on.written);
+			this.#writeBack = new Writer(this.#cache, this.#onWritten);
 			if (this.#isClosed) {
 				// For a grant that came in the turn of the end.
 				void this.#writeBack.close();

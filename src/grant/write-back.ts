@@ -60,9 +60,12 @@ type Written = {
 	goneLooks: number;
 };
 
+/** Told that a write of this process changed a source from `baseStamp` to `stamp`. */
+export type WrittenListener = (source: CacheSource, baseStamp: string, stamp: string) => void;
+
 export class WriteBack {
 	readonly #cache: SharedCache;
-	readonly #onWritten: (source: CacheSource, baseStamp: string, stamp: string) => void;
+	readonly #onWritten: WrittenListener;
 	#pending: Write[] = [];
 	#recent: Written[] = [];
 	#retryTimer: NodeJS.Timeout | undefined;
@@ -79,7 +82,7 @@ export class WriteBack {
 	#isClosed = false;
 
 	/** @param onWritten Called with the source's stamps from before and after a write of ours. */
-	constructor(cache: SharedCache, onWritten: (source: CacheSource, baseStamp: string, stamp: string) => void) {
+	constructor(cache: SharedCache, onWritten: WrittenListener) {
 		this.#cache = cache;
 		this.#onWritten = onWritten;
 		// As many as wait for a lock.

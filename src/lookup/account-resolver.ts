@@ -147,9 +147,16 @@ export class AccountResolver {
 		}
 	}
 
-	/** A claims challenge was answered: tokens that were requested before it are served to the callers that wait for them, and to nobody else. */
-	startGeneration(): void {
+	/**
+	 * A claims challenge was answered: tokens that were requested before it go to the callers that wait for them, and to nobody else.
+	 *
+	 * @param base The generation of the view that the answer rests on.
+	 * @returns the generation of the answer: the one that begins, or `base` if the caches have changed since.
+	 */
+	startGeneration(base: number): number {
+		const isCurrent = this.#generation === base;
 		this.#generation++;
+		return isCurrent ? this.#generation : base;
 	}
 
 	/** Readings of all sources of both kinds. */
