@@ -73,15 +73,15 @@ export class GrantedTokens {
 	}
 
 	/** The newest descendant of a cached refresh token, as far as this process knows. */
-	currentRefreshToken(secret: string): string {
-		return this.#rotated.get(secret) ?? secret;
+	currentRefreshToken(refreshToken: string): string {
+		return this.#rotated.get(refreshToken) ?? refreshToken;
 	}
 
 	/**
-	 * @param sent The refresh token that was redeemed.
-	 * @param received The one that replaces it, where the authority rotated it.
+	 * @param refreshToken The refresh token that was redeemed.
+	 * @param newRefreshToken The refresh token that replaces it, if the authority rotated it.
 	 */
-	keep(accessToken: GrantedToken, sent: string, received: string | undefined): void {
+	keep(accessToken: GrantedToken, refreshToken: string, newRefreshToken: string | undefined): void {
 		const nowSec = Date.now() / 1000;
 		// Of two requests under way at once the older one may be answered last.
 		if (!this.#granted.some(token => replaces(accessToken, token) && token.order > accessToken.order)) {
@@ -91,11 +91,11 @@ export class GrantedTokens {
 			];
 		}
 
-		if (received && received !== sent) {
+		if (newRefreshToken && newRefreshToken !== refreshToken) {
 			// The cache may hold any of its ancestors, for not every one of them could be written.
-			for (const ancestor of [sent, ...[...this.#rotated].filter(([, current]) => current === sent).map(([cached]) => cached)]) {
+			for (const ancestor of [refreshToken, ...[...this.#rotated].filter(([, newest]) => newest === refreshToken).map(([cached]) => cached)]) {
 				this.#rotated.delete(ancestor);
-				this.#rotated.set(ancestor, received);
+				this.#rotated.set(ancestor, newRefreshToken);
 			}
 
 			for (const oldest of [...this.#rotated.keys()].slice(0, -maxRotatedTokens)) {

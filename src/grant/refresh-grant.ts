@@ -135,17 +135,17 @@ export class RefreshGrant {
 		};
 		let refusal: GrantRefusal | undefined;
 		for (const entry of account.candidate.refreshTokens) {
-			const {secret} = entry;
-			if (secret === undefined) {
+			const {secret: cachedRefreshToken} = entry;
+			if (cachedRefreshToken === undefined) {
 				continue;
 			}
 
-			const newest = this.granted.currentRefreshToken(secret);
+			const refreshToken = this.granted.currentRefreshToken(cachedRefreshToken);
 			// Each refusal decides whether the next refresh token is needed.
-			let outcome = await this.#redeemOne(entry, newest, attempt);
-			if (newest !== secret && isRefusal(outcome) && outcome.isTokenDead && target?.label !== account.source.label) {
-				// Where grants are not written, the cache goes on to hold the ancestor, which lives on its own.
-				outcome = await this.#redeemOne(entry, secret, attempt);
+			let outcome = await this.#redeemOne(entry, refreshToken, attempt);
+			if (refreshToken !== cachedRefreshToken && isRefusal(outcome) && outcome.isTokenDead && target?.label !== account.source.label) {
+				// If grants are not written to this cache, it keeps the ancestor, which may still be valid.
+				outcome = await this.#redeemOne(entry, cachedRefreshToken, attempt);
 			}
 
 			if (!isRefusal(outcome)) {

@@ -81,16 +81,17 @@ const discovered = new Map<string, Discovered>();
 const maxDiscovered = 100;
 const unknownMs = 3_600_000;
 
-/** Whom a request asks, and for what, in the words of error texts; and what it carries. */
-type Errand = {
+/** What throttling and error texts need to know about a request. */
+type RequestContext = {
 	/** Requests with the same key are throttled together. */
 	key: string;
 	host: string;
-	/** What the host did not do, such as "no token from <host>". */
+	/** What the caller does not get, for error texts: "no token from <host>". */
 	missing: string;
-	/** What the host refused to do. */
+	/** What the host refused, for error texts: "refused the token request". */
 	refused: string;
-	secret: string | undefined;
+	/** The refresh token that the request carries: error texts must not show it. */
+	refreshToken: string | undefined;
 	correlationId: string;
 };
 
@@ -118,12 +119,12 @@ export class TokenClient {
 
 		const correlationId = randomUUID();
 		const {host} = this.#settings.authority;
-		const errand: Errand = {
+		const context: RequestContext = {
 			key: `${request.tenant} ${request.scopes.join(' ')} ${request.homeAccountId}`,
 			host,
 			missing: `no token from ${host}`,
 			refused: 'refused the token request',
-			secret: request.refreshToken,
+			refreshToken: request.refreshToken,
 			correlationId,
 		};
 		const answer = await this.#sendWithRetries(
@@ -133,10 +134,10 @@ export class TokenClient {
 				headers: this.#headers(request, correlationId),
 				body: this.#form(request),
 			},
-			errand,
+			context,
 			signal,
 		);
-		return this.#readAnswer(answer, request, errand);
+		return this.#readAnswer(answer, request, context);
 	}
 
 	/** What a refusal is remembered by, so that no list of refresh tokens is kept. */
@@ -182,9 +183,9 @@ export class TokenClient {
 	}
 
 	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
-	async #sendWithRetries(request: HttpRequest, errand: Errand, signal: AbortSignal): Promise<HttpAnswer> {
+	async #sendWithRetries(request: HttpRequest, context: RequestContext, signal: AbortSignal): Promise<HttpAnswer> {
 		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
-		await this.#waitOutThrottle(errand, signal);
+		await this.#waitOutThrottle(context, signal);
 		for (let attempt = 0; ; attempt++) {
 			// Each try waits for the outcome of the one before.
 			const outcome = await this.#try(request, signal);
@@ -197,13 +198,13 @@ export class TokenClient {
 			const isLasting = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
 			if (isLasting || attempt >= maxRetries || (askedMs ?? 0) > maxRetryDelayMs) {
 				if (askedMs !== undefined && !(outcome instanceof HttpFailure)) {
-					this.#throttle(errand.key, askedMs, outcome.status);
+					this.#throttle(context.key, askedMs, outcome.status);
 				}
 
-				throw toError(outcome, errand, {attempts: attempt + 1, retryAfterMs: askedMs});
+				throw toError(outcome, context, {attempts: attempt + 1, retryAfterMs: askedMs});
 			}
 
-			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${errand.correlationId}.`);
+			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${context.correlationId}.`);
 			await sleep(pauseMs, undefined, {signal, ref: false}).catch((error: unknown) => {
 				signal.throwIfAborted();
 				throw error;
@@ -229,7 +230,7 @@ export class TokenClient {
 		this.#throttled.set(key, {untilMs: performance.now() + Math.min(askedMs, maxThrottleMs), status});
 	}
 
-	async #waitOutThrottle({key, host, correlationId}: Errand, signal: AbortSignal): Promise<void> {
+	async #waitOutThrottle({key, host, correlationId}: RequestContext, signal: AbortSignal): Promise<void> {
 		const throttled = this.#throttled.get(key);
 		if (!throttled) {
 			return;
@@ -254,8 +255,8 @@ export class TokenClient {
 		this.#throttled.delete(key);
 	}
 
-	#readAnswer(answer: HttpAnswer, request: RedeemRequest, errand: Errand): TokenResponse {
-		const {correlationId} = errand;
+	#readAnswer(answer: HttpAnswer, request: RedeemRequest, context: RequestContext): TokenResponse {
+		const {correlationId} = context;
 		const json = parseJsonObject(answer.body);
 		const errorResponse = json && readErrorResponse(json, request.refreshToken);
 		if (errorResponse && needsUser(errorResponse)) {
@@ -267,7 +268,7 @@ export class TokenClient {
 		}
 
 		if (!json || errorResponse || answer.status !== 200) {
-			throw toError(answer, errand, {attempts: 1, retryAfterMs: undefined});
+			throw toError(answer, context, {attempts: 1, retryAfterMs: undefined});
 		}
 
 		const response = readTokenResponse(json, Math.floor(answer.sentMs / 1000));
@@ -339,7 +340,7 @@ export class TokenClient {
 				host: defaultAuthorityHost,
 				missing: `no word from ${defaultAuthorityHost} on whether ${host} is an authority`,
 				refused: `refused to say whether ${host} is an authority`,
-				secret: undefined,
+				refreshToken: undefined,
 				correlationId,
 			},
 			// Shared by callers who come and go, so none of their signals ends it.
@@ -367,7 +368,7 @@ function remember(origin: string, answer: Discovered): Discovered {
 
 function toError(
 	outcome: HttpAnswer | HttpFailure,
-	{host, missing, refused, secret, correlationId}: Errand,
+	{host, missing, refused, refreshToken, correlationId}: RequestContext,
 	{attempts, retryAfterMs}: {attempts: number; retryAfterMs: number | undefined},
 ): AuthenticationError {
 	const tries = attempts > 1 ? ` after ${attempts} tries` : '';
@@ -388,7 +389,7 @@ function toError(
 	}
 
 	const json = parseJsonObject(outcome.body);
-	const errorResponse = json && readErrorResponse(json, secret);
+	const errorResponse = json && readErrorResponse(json, refreshToken);
 	const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined);
 	return new AuthenticationError(
 		'STC_TOKEN_REQUEST_FAILED',

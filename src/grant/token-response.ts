@@ -145,19 +145,19 @@ function readText(object: Readonly<Record<string, unknown>>, name: string): stri
 /**
  * Reads an OAuth error, with everything that might be a secret or end a line taken out.
  *
- * @param secret What the request carried.
+ * @param refreshToken What the request carried, if it carried one.
  */
-export function readErrorResponse(json: Readonly<Record<string, unknown>>, secret: string | undefined): ErrorResponse | undefined {
+export function readErrorResponse(json: Readonly<Record<string, unknown>>, refreshToken: string | undefined): ErrorResponse | undefined {
 	if (typeof json['error'] !== 'string') {
 		return undefined;
 	}
 
-	const text = (name: string) => typeof json[name] === 'string' ? sanitize(json[name], secret) : undefined;
+	const text = (name: string) => typeof json[name] === 'string' ? sanitize(json[name], refreshToken) : undefined;
 	const errorCodes = Array.isArray(json['error_codes'])
 		? json['error_codes'].filter((code): code is number => Number.isSafeInteger(code))
 		: undefined;
 	const response: ErrorResponse = {
-		error: sanitize(json['error'], secret),
+		error: sanitize(json['error'], refreshToken),
 		errorDescription: text('error_description') ?? '',
 	};
 	return Object.assign(response, definedOnly({
@@ -252,8 +252,8 @@ function decodeBase64UrlJson(text: string): Readonly<Record<string, unknown>> | 
 /** Anything without a space that is this long may be a token. */
 const longestHarmlessWord = 100;
 
-function sanitize(text: string, secret: string | undefined): string {
-	return (secret === undefined ? text : text.replaceAll(secret, '[hidden]'))
+function sanitize(text: string, refreshToken: string | undefined): string {
+	return (refreshToken === undefined ? text : text.replaceAll(refreshToken, '[hidden]'))
 		.replaceAll(new RegExp(String.raw`\S{${longestHarmlessWord},}`, 'g'), '[hidden]')
 		// eslint-disable-next-line no-control-regex
 		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')
