@@ -13,8 +13,10 @@ import path from 'node:path';
 import {pathToFileURL} from 'node:url';
 import test from 'ava';
 import ts from 'typescript';
-import {startEntraServer} from '../helpers/authority/entra-server.js';
-import {codeBlocks, markdownFiles, root} from '../helpers/docs/markdown.js';
+import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
+import {
+	codeBlocks, markdownFiles, readText, root,
+} from '../helpers/docs/markdown.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, homeAccountId, publicCloud, refreshTokenRecord, TestHome,
 } from '../helpers/home.js';
@@ -102,6 +104,23 @@ testWhere(test, [lackOf('identity')], 'the samples compile', t => {
 	t.deepEqual(ts.getPreEmitDiagnostics(program).map(({file, messageText}) => `${path.basename(file?.fileName ?? '')}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`), []);
 });
 
+/** @returns what it printed. @throws with what it printed on standard error, if it failed. */
+async function runSample(file: string, home: TestHome, entra: EntraServer): Promise<string> {
+	const authority = path.join(home.path, 'authority.pem');
+	writeFileSync(authority, entra.ca);
+	const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+	const redirect = new URL('../helpers/authority/redirect-tls.mjs', import.meta.url).href;
+	return runProgram(process.execPath, ['--import', redirect, '--import', tsx, file], {
+		environment: {
+			PATH: process.env['PATH'],
+			HOME: home.path,
+			DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent',
+			NODE_EXTRA_CA_CERTS: authority,
+			STC_LOOPBACK_PORT: String(entra.port),
+		},
+	});
+}
+
 for (const {name} of samples) {
 	testWhere(test, [lackOf('identity')], `runs: ${name}`, async t => {
 		const entra = await startEntraServer({refreshTokens: {[refreshToken]: user}, deviceCodeUser: user});
@@ -114,20 +133,7 @@ for (const {name} of samples) {
 		};
 		home.writeSettled(cache);
 		home.writeSettled(cache, '.IdentityService/msal.cache.cae');
-		const authority = path.join(home.path, 'authority.pem');
-		writeFileSync(authority, entra.ca);
-
-		const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-		const redirect = new URL('../helpers/authority/redirect-tls.mjs', import.meta.url).href;
-		const output = await runProgram(process.execPath, ['--import', redirect, '--import', tsx, fileOf(name)], {
-			environment: {
-				PATH: process.env['PATH'],
-				HOME: home.path,
-				DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent',
-				NODE_EXTRA_CA_CERTS: authority,
-				STC_LOOPBACK_PORT: String(entra.port),
-			},
-		});
+		const output = await runSample(fileOf(name), home, entra);
 		const {prints, fills} = outcomes[name]!;
 		t.regex(output, prints);
 		t.is(entra.grants.length, fills ? 1 : 0);
@@ -136,3 +142,32 @@ for (const {name} of samples) {
 		}
 	});
 }
+
+const signIn = 'README.md 3';
+
+testWhere(test, [lackOf('identity')], 'README\'s sign-in script fails before it shows a code if there is no place for the cache', async t => {
+	const entra = await startEntraServer({deviceCodeUser: user});
+	t.teardown(async () => entra.close());
+	const error = await t.throwsAsync(async () => runSample(fileOf(signIn), new TestHome(t), entra));
+	t.regex(error.message, /STC_STORE_UNAVAILABLE/);
+	t.is(entra.requests.length, 0);
+});
+
+testWhere(test, [lackOf('identity')], 'README\'s sign-in script fills an empty home, with the option that README names', async t => {
+	const entra = await startEntraServer({deviceCodeUser: user});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	const option = '{tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}}';
+	t.true(readText('README.md').includes(`pass \`${option}\` to`));
+	const {code} = samples.find(({name}) => name === signIn)!;
+	t.true(code.includes('createCachePlugin()'));
+	const file = path.join(folder, 'sign-in-unencrypted.mts');
+	writeFileSync(file, code.replace('createCachePlugin()', `createCachePlugin(${option})`));
+	await runSample(file, home, entra);
+
+	// A program of the next day: it finds the account and has a token for another resource.
+	const credential = home.credential({}, entra);
+	t.deepEqual((await credential.listAccounts()).map(({username, usable}) => ({username, usable})), [{username: user.username, usable: true}]);
+	await credential.getToken('https://storage.azure.com/.default', {enableCae: true});
+	t.is(entra.grants.length, 2);
+});
