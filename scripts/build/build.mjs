@@ -1,11 +1,11 @@
-/** The addon and `dist/`, each built only when something it depends on changed. */
+/** Builds the addon and `dist/`, each only if something that it depends on has changed. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {installBuildTools} from '../lib/debian.mjs';
 import {npm, tool} from '../lib/npm.mjs';
-import {fromRoot} from '../lib/paths.mjs';
+import {fromRoot, root} from '../lib/paths.mjs';
 import {run, runOrFail} from '../lib/run.mjs';
 import {
 	hashOf, isStamped, removeStamp, writeStamp,
@@ -15,28 +15,35 @@ import {StepFailure} from '../lib/steps.mjs';
 const addon = fromRoot('build', 'Release', 'azure_shared_token_cache.node');
 const dist = fromRoot('dist');
 
-/** Compiles `native/` with node-gyp. */
+/**
+ * Compiles `native/` with node-gyp into `build/Release/`.
+ *
+ * @returns {Promise<string>} What was done.
+ * @throws {StepFailure} if a build tool is missing or the compilation fails.
+ */
 export async function buildAddon() {
 	const settings = ['CC', 'CXX', 'CFLAGS', 'CXXFLAGS', 'CPPFLAGS', 'LDFLAGS', 'STC_WERROR'].map(name => process.env[name]);
-	// The list of sources is read when node-gyp configures.
+	// node-gyp reads the list of sources when it configures.
 	const sources = fs.readdirSync(fromRoot('native'), {recursive: true}).filter(name => name.endsWith('.cc')).toSorted();
-	const configuration = hashOf(['binding.gyp', 'scripts/build/native-sources.js', 'node_modules/node-addon-api/package.json'], [...settings, ...sources]);
-	const everything = hashOf(['native'], [configuration]);
-	// A binary that somebody else put there is not the one that was stamped.
+	const inputs = hashOf(['binding.gyp', 'scripts/build/native-sources.js', 'node_modules/node-addon-api/package.json'], [...settings, ...sources]);
+	const everything = hashOf(['native'], [inputs]);
+	// The file's size and time: another program may have replaced the binary.
 	if (isStamped('addon', everything + identity(addon))) {
 		return 'unchanged';
 	}
 
 	const tools = await installBuildTools();
+	// The generated makefiles reach Node's headers by a path relative to this folder, so a copy of the folder has to be configured again.
+	const configuration = hashOf([], [inputs, root]);
 	const isConfigured = isStamped('addon-configuration', configuration) && fs.existsSync(fromRoot('build', 'Makefile'));
 	removeStamp('addon');
-	// `npm exec` hands npm's own settings to node-gyp, such as where Node's headers are, however this script was started.
+	// `npm exec` passes npm's settings to node-gyp, such as the folder of Node's headers, also if npm did not start this script.
 	const result = await npm(['exec', '--offline', '--', 'node-gyp', isConfigured ? 'build' : 'rebuild', '--jobs=max', '--loglevel=warn'])
 		.catch(error => {
 			throw new StepFailure('node-gyp failed', error.log ?? String(error));
 		});
 	if (!fs.existsSync(addon)) {
-		throw new StepFailure(`${path.relative(fromRoot(), addon)} is missing after the build`, result.output);
+		throw new StepFailure(`${path.relative(root, addon)} is missing after the build`, result.output);
 	}
 
 	writeStamp('addon-configuration', configuration);
@@ -44,7 +51,12 @@ export async function buildAddon() {
 	return ['compiled', tools].filter(Boolean).join(', ');
 }
 
-/** Compiles `src/` to `dist/`, puts what every program loads into one file, and removes what no source makes any more. */
+/**
+ * Compiles `src/` to `dist/`, bundles the modules that every program loads, and removes files that no source produces any more.
+ *
+ * @returns {Promise<string>} What was done.
+ * @throws {StepFailure} with the compiler's output.
+ */
 export async function buildDist() {
 	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', 'scripts/build/bundle.mjs']);
 	if (isStamped('dist', hash) && fs.existsSync(path.join(dist, 'index.js'))) {
@@ -58,7 +70,7 @@ export async function buildDist() {
 	}
 
 	const emitted = new Set([...stdout.matchAll(/^TSFILE: (?<file>.*)$/gm)].map(match => path.resolve(match.groups.file)));
-	// Packages are not installed yet when this file is loaded.
+	// Imported here, because this file is loaded before npm's packages are installed.
 	const {bundle} = await import('./bundle.mjs');
 	for (const file of await bundle(dist)) {
 		emitted.add(file);
@@ -75,7 +87,12 @@ export async function buildDist() {
 	return 'compiled';
 }
 
-/** Loads what was built, as a program would: the package by `require` and by `import`, and the addon where there is one. */
+/**
+ * Loads the built package by `require` and by `import`, and the addon if it was built.
+ *
+ * @returns {Promise<string>} What was loaded.
+ * @throws {StepFailure} with Node's error.
+ */
 export async function checkLoads() {
 	const program = `
 		const assert = require('node:assert');

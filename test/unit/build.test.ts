@@ -1,0 +1,54 @@
+/** `npm run build`: when node-gyp configures again. */
+
+import {execFile} from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import {promisify} from 'node:util';
+import test from 'ava';
+
+const run = promisify(execFile);
+const root = path.resolve(import.meta.dirname, '..', '..');
+
+/** Stands in for npm: records which command of node-gyp is asked for, and leaves behind what node-gyp would. */
+const npm = `
+const fs = require('node:fs');
+fs.mkdirSync('build/Release', {recursive: true});
+fs.writeFileSync('build/Makefile', '');
+fs.writeFileSync('build/Release/azure_shared_token_cache.node', '');
+fs.appendFileSync('commands', process.argv[process.argv.indexOf('node-gyp') + 1] + '\\n');
+`;
+
+test('a copy of the folder at another depth is configured again, and the folder itself is not', async t => {
+	const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stc-build-'));
+	t.teardown(() => {
+		fs.rmSync(folder, {recursive: true, force: true});
+	});
+	fs.writeFileSync(path.join(folder, 'npm-cli.js'), npm);
+	for (const tool of ['g++', 'make', 'python3']) {
+		fs.writeFileSync(path.join(folder, tool), '', {mode: 0o755});
+	}
+
+	const first = path.join(folder, 'first');
+	for (const name of ['scripts/build', 'scripts/lib', 'binding.gyp', 'package.json']) {
+		fs.cpSync(path.join(root, name), path.join(first, name), {recursive: true});
+	}
+
+	fs.mkdirSync(path.join(first, 'native'));
+	const commandsAfterChange = async (clone: string, source: string) => {
+		fs.writeFileSync(path.join(clone, 'native', 'addon.cc'), source);
+		await run(process.execPath, ['--input-type=module', '--eval', 'import {buildAddon} from "./scripts/build/build.mjs"; await buildAddon();'], {
+			cwd: clone,
+			env: {...process.env, npm_execpath: path.join(folder, 'npm-cli.js'), PATH: `${folder}${path.delimiter}${process.env['PATH'] ?? ''}`},
+		});
+		return fs.readFileSync(path.join(clone, 'commands'), 'utf8').trim().split('\n');
+	};
+
+	t.deepEqual(await commandsAfterChange(first, '1'), ['rebuild']);
+	t.deepEqual(await commandsAfterChange(first, '2'), ['rebuild', 'build']);
+	const second = path.join(folder, 'deeper', 'second');
+	fs.cpSync(first, second, {recursive: true});
+	t.deepEqual(await commandsAfterChange(second, '3'), ['rebuild', 'build', 'rebuild']);
+	t.deepEqual(await commandsAfterChange(second, '4'), ['rebuild', 'build', 'rebuild', 'build']);
+});
