@@ -10,7 +10,7 @@ const root = path.resolve(import.meta.dirname, '..', '..');
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 
 test('docs/differences.md names the rules of the differential test, in the same order', t => {
-	const tables = [...read('docs/differences.md').matchAll(/^\| rule \|.*\n\|[-|]+\n(?<rows>(?:\|.*\n)+)/gm)]
+	const tables = [...read('docs/differences.md').matchAll(/^\| rule \|.*\n\|[-| ]+\n(?<rows>(?:\|.*\n)+)/gm)]
 		.map(({groups}) => groups!['rows']!.trimEnd().split('\n').map(row => row.split('|')[1]!.trim()));
 	t.deepEqual(tables, [[...pythonRules], [...msalNodeRules]]);
 });
