@@ -1,4 +1,4 @@
-/** Why no account was found: one line that names what was looked at, what is wrong and what helps. */
+/** Errors if no account was found: one line that names the caches that were read, the problem and the remedy. */
 
 import test from 'ava';
 import {explainFailure} from '../../dist/lookup/account-errors.js';
@@ -25,33 +25,33 @@ const broken = (path: string, code: ErrorCode, message: string): SourceReading =
 });
 const explain = (readings: readonly SourceReading[], failed?: Parameters<typeof explainFailure>[0], how = asked) => explainFailure(failed ?? {kind: 'empty'}, readings, how);
 
-test('no cache: the places that were looked at', t => {
+test('without a cache, the error names the locations that were checked', t => {
 	const error = explain([absent('/one'), absent('/two')]);
 	t.is(error.code, 'STC_CACHE_NOT_FOUND');
 	t.regex(error.message, /there is none\. Looked at \/one, \/two\./);
 });
 
-test('a cache without accounts, and one that peers leave empty beside a keyring', t => {
+test('reports a cache without accounts, and the empty file that other libraries leave beside a keyring', t => {
 	t.is(explain([read('/one'), absent('/two')]).code, 'STC_NO_ACCOUNT');
 	t.is(explain([read('/one', 2), absent('/two')]).code, 'STC_NO_ACCOUNT');
 	const missing = broken('keyring', 'STC_STORE_UNAVAILABLE', 'there is no bus.');
-	// What holds something outweighs a service that is merely not there; an empty file does not.
+	// A cache with content takes precedence over a missing service. An empty file does not.
 	t.is(explain([read('/one'), missing]).code, 'STC_NO_ACCOUNT');
 	t.is(explain([read('/one', 2), missing]).code, 'STC_STORE_UNAVAILABLE');
 });
 
-test('of several that could not be read the most telling one, with what else was looked at where that helps', t => {
+test('of several unreadable caches, the error reports the most specific problem and the other locations where that helps', t => {
 	const missing = broken('keyring', 'STC_STORE_UNAVAILABLE', 'there is no bus.');
 	const locked = broken('other keyring', 'STC_STORE_LOCKED', 'it is locked.');
 	const corrupt = broken('/one', 'STC_CACHE_CORRUPT', '/one is not JSON.');
 	t.like(explain([missing, locked, corrupt]), {code: 'STC_CACHE_CORRUPT', message: 'SharedTokenCacheCredential: Shared token cache unavailable: /one is not JSON.'});
 	t.like(explain([missing, locked, absent('/two')]), {code: 'STC_STORE_LOCKED', message: 'SharedTokenCacheCredential: Shared token cache unavailable: other keyring: it is locked.'});
 	t.like(explain([missing, absent('/two')]), {code: 'STC_STORE_UNAVAILABLE', message: 'SharedTokenCacheCredential: Shared token cache unavailable: keyring: there is no bus. There is no cache at /two.'});
-	// What could not be read may hold the accounts that the others lack.
+	// The unreadable cache may contain the accounts that the others lack.
 	t.is(explain([read('/one'), locked]).code, 'STC_STORE_LOCKED');
 });
 
-test('accounts, but none that matches: those that are there, and what could not be read', t => {
+test('if no account matches, the error names the existing accounts and the caches that could not be read', t => {
 	const account: AccountEntry = {homeAccountId: 'subject', environment: 'login.microsoftonline.com'};
 	const failed = {kind: 'no-match' as const, candidates: [{account, refreshTokens: []}]};
 	const criteria = {username: 'ann@contoso.com', tenantOnlyDisambiguates: false};

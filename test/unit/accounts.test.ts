@@ -33,7 +33,7 @@ const two = findCandidates(slice({
 	refreshTokens: [token('a.home1', 'ra'), token('b.home2', 'rb')],
 }), clientId);
 
-test('an account without a refresh token that this client may redeem is no candidate', t => {
+test('an account without a refresh token that this client may redeem is not a candidate', t => {
 	const candidates = findCandidates(slice({
 		accounts: [account('none.x'), account('foreign.x'), account('family.x'), account('own.x')],
 		refreshTokens: [
@@ -46,7 +46,7 @@ test('an account without a refresh token that this client may redeem is no candi
 	t.deepEqual(candidates.map(candidate => candidate.account.homeAccountId), ['family.x', 'own.x']);
 });
 
-test('an account and its refresh tokens belong together ignoring case', t => {
+test('matches an account and its refresh tokens ignoring case', t => {
 	const candidates = findCandidates(slice({
 		accounts: [account('UID.home'), account('uid.HOME', 'ann@contoso.com')],
 		refreshTokens: [token('Uid.Home', 'r1'), token('uid.home', 'r2', {lastModificationTime: 1})],
@@ -56,7 +56,7 @@ test('an account and its refresh tokens belong together ignoring case', t => {
 	t.deepEqual(candidates[0]?.refreshTokens.map(({secret}) => secret), ['r2', 'r1']);
 });
 
-test('family tokens come first, newest first, then the client\'s own; equals keep the file\'s order', t => {
+test('family tokens come first, newest first, then the client\'s own; equal ones keep the order of the file', t => {
 	const [candidate] = findCandidates(slice({
 		accounts: [account('a.b')],
 		refreshTokens: [
@@ -81,7 +81,7 @@ test('a client that is known to be outside the family tries its own tokens first
 	t.deepEqual(order('1'), ['family', 'own']);
 });
 
-test('one candidate per home account id: the last record, but one with a user name before one without', t => {
+test('one candidate per home account ID: the last record, but one with a user name takes precedence', t => {
 	const refreshTokens = [token('a.b', 'r')];
 	const name = (...names: Array<string | undefined>) => findCandidates(slice({
 		accounts: names.map(username => account('a.b', username)),
@@ -110,7 +110,7 @@ test('selection', t => {
 	t.is(select({homeAccountId: 'c.home3'}), 'no-match');
 });
 
-test('a guest tenant narrows only where several accounts remain', t => {
+test('a guest tenant narrows the accounts only if several remain', t => {
 	const guest = {...any, tenantOnlyDisambiguates: true};
 	const kind = (criteria: AccountCriteria) => selectAccount(two, criteria).kind;
 	t.is(kind({...guest, tenantId: 'elsewhere', username: 'ann@contoso.com'}), 'one');
@@ -118,7 +118,7 @@ test('a guest tenant narrows only where several accounts remain', t => {
 	t.is(kind({...guest, tenantId: 'elsewhere'}), 'no-match');
 });
 
-test('an id that has not exactly two parts matches no tenant', t => {
+test('an ID without exactly two parts matches no tenant', t => {
 	for (const homeAccountId of ['home1', 'a.b.home1', '.', '']) {
 		const candidates = [{account: account(homeAccountId), refreshTokens: [token(homeAccountId, 'r')]}];
 		t.is(selectAccount(candidates, {...any, tenantId: 'home1'}).kind, 'no-match');
@@ -126,7 +126,7 @@ test('an id that has not exactly two parts matches no tenant', t => {
 	}
 });
 
-test('texts: the seed\'s wording, the accounts found, and the cure, on one line', t => {
+test('error texts have Azure Identity\'s wording, the accounts found, and the remedy, on one line', t => {
 	const explain = (criteria: Partial<AccountCriteria>, show = false) => {
 		const all = {...any, ...criteria};
 		const selection = selectAccount(two, all);
@@ -151,7 +151,7 @@ test('texts: the seed\'s wording, the accounts found, and the cure, on one line'
 	}
 });
 
-test('a text names five accounts at the most', t => {
+test('an error text names at most five accounts', t => {
 	const many = Array.from({length: 7}, (_, index) => ({account: account(`u${index}.t`, `u${index}@x`), refreshTokens: [token('a', 'r')]}));
 	t.regex(explainSelection({kind: 'several', candidates: many}, any, true), /u4@x \(home tenant t\), and 2 more\./);
 });

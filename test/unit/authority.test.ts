@@ -3,7 +3,7 @@ import {parseAuthority} from '../../dist/settings/authority.js';
 
 const parse = (text: string) => parseAuthority(text, 'authorityHost');
 
-test('host or URL, any case, with trailing slashes', t => {
+test('accepts a host or URL, in any case, with trailing slashes', t => {
 	for (const text of ['login.microsoftonline.com', 'https://LOGIN.microsoftonline.com', 'https://login.microsoftonline.com//', ' login.microsoftonline.com ', 'login.microsoftonline.com:443']) {
 		t.like(parse(text), {
 			origin: 'https://login.microsoftonline.com', host: 'login.microsoftonline.com', isWellKnown: true, isLoopback: false, isAdfs: false,
@@ -11,11 +11,11 @@ test('host or URL, any case, with trailing slashes', t => {
 	}
 });
 
-test('the default, which is not parsed, is what parsing makes of it', t => {
+test('the default authority, a literal, equals its parsed form', t => {
 	t.deepEqual(parse('login.microsoftonline.com'), parse('https://login.microsoftonline.com/'));
 });
 
-test('aliases, the authority\'s own name first', t => {
+test('returns the aliases of the authority, its own name first', t => {
 	t.deepEqual(parse('login.windows.net').environments, ['login.windows.net', 'login.microsoftonline.com', 'login.microsoft.com', 'sts.windows.net']);
 	t.deepEqual(parse('login.chinacloudapi.cn').environments, ['login.chinacloudapi.cn', 'login.partner.microsoftonline.cn']);
 	t.deepEqual(parse('login.usgovcloudapi.net').environments, ['login.usgovcloudapi.net', 'login.microsoftonline.us']);
@@ -25,14 +25,14 @@ test('aliases, the authority\'s own name first', t => {
 	t.false(parse('login.microsoftonline.com.example').isWellKnown);
 });
 
-test('ports, loopback and plain http', t => {
+test('accepts ports, loopback hosts and plain http for loopback', t => {
 	t.like(parse('localhost:8443'), {origin: 'https://localhost:8443', host: 'localhost:8443', isLoopback: true});
 	t.deepEqual(parse('localhost:8443').environments, ['localhost:8443', 'localhost']);
 	t.is(parse('http://127.0.0.1:8080').origin, 'http://127.0.0.1:8080');
 	t.true(parse('http://[::1]:8080').isLoopback);
 });
 
-test('AD FS is the one path', t => {
+test('accepts the path of AD FS only', t => {
 	t.like(parse('https://adfs.contoso.com/ADFS/'), {origin: 'https://adfs.contoso.com', isAdfs: true});
 });
 

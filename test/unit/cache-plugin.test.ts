@@ -1,4 +1,4 @@
-/** The cache plugin against a token cache that is played: orders of events that the real one cannot be brought to at will. */
+/** The cache plugin with a fake token cache, for orders of events that the real one does not produce on demand. */
 
 import {readFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -8,7 +8,7 @@ import {TestHome} from '../helpers/home.js';
 
 type Records = Record<string, Record<string, Record<string, unknown>>>;
 
-/** Holds the records of the text that it was given, and loses none to a later text: as msal-node's does. */
+/** Keeps the records that it was given, and never drops one for a later text, as msal-node's does. */
 class PlayedTokenCache {
 	records: Records = {};
 
@@ -44,7 +44,7 @@ function setUp(t: ExecutionContext): {plugin: CachePlugin; cachePath: string; to
 
 const namesIn = (cachePath: string) => Object.keys((JSON.parse(readFileSync(cachePath, 'utf8')) as Records)['Account'] ?? {});
 
-test('a token cache that is emptied in the middle of an access takes nothing out of the shared one', async t => {
+test('a token cache that is emptied during an access removes nothing from the shared cache', async t => {
 	const {plugin, cachePath, tokenCache, open} = setUp(t);
 	const first = open(true);
 	await plugin.beforeCacheAccess(first);
@@ -54,7 +54,7 @@ test('a token cache that is emptied in the middle of an access takes nothing out
 	const changing = open(true);
 	await plugin.beforeCacheAccess(changing);
 	tokenCache.add('bob');
-	// As msal-node does before a silent call: it empties what it has, and asks for all of it.
+	// Like msal-node before a silent call: it empties its cache and reads everything again.
 	tokenCache.records = {};
 	const reading = open(false);
 	const prepared = plugin.beforeCacheAccess(reading);
@@ -65,7 +65,7 @@ test('a token cache that is emptied in the middle of an access takes nothing out
 	t.deepEqual(namesIn(cachePath), ['ann', 'cid']);
 });
 
-test('a token cache that was emptied is whole again when another access gets it', async t => {
+test('a token cache that was emptied is complete again in the next access', async t => {
 	const {plugin, tokenCache, open, cachePath} = setUp(t);
 	const first = open(true);
 	await plugin.beforeCacheAccess(first);
@@ -84,7 +84,7 @@ test('a token cache that was emptied is whole again when another access gets it'
 	t.deepEqual(namesIn(cachePath), ['ann', 'bob']);
 });
 
-test('an access that changes nothing writes nothing, and one without its beginning does no harm', async t => {
+test('an access without a change writes nothing, and an access that was not started does no harm', async t => {
 	const {plugin, tokenCache, open, cachePath} = setUp(t);
 	const context = open(true);
 	await plugin.beforeCacheAccess(context);

@@ -1,4 +1,4 @@
-/** A reading or a commit and its stamp belong together, also where the cache is written meanwhile. */
+/** The result of a read or commit and its stamp belong together, also if the cache is written at the same time. */
 
 import {
 	mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync,
@@ -21,7 +21,7 @@ const longAgoSec = 1_000_000_000;
 const rounds = 400;
 
 for (const {kind} of backends) {
-	test(`${kind}: a damaged cache that is put right while it is looked at shows as changed afterwards`, async t => {
+	test(`${kind}: a damaged cache that is repaired during a read has another stamp afterwards`, async t => {
 		const directory = mkdtempSync(join(tmpdir(), 'stc-reading-'));
 		t.teardown(() => {
 			rmSync(directory, {recursive: true, force: true});
@@ -31,7 +31,7 @@ for (const {kind} of backends) {
 		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 1000, useNativeAddon: kind === 'native'});
 		const put = (text: string) => {
 			writeFileSync(`${path}.new`, text);
-			// Nobody is in the middle of writing it.
+			// So that nobody seems to be writing it.
 			utimesSync(`${path}.new`, longAgoSec, longAgoSec);
 			renameSync(`${path}.new`, path);
 		};
@@ -60,12 +60,12 @@ for (const {kind} of backends) {
 			}
 		}
 
-		t.log(`${failed} of ${rounds} readings met the damaged cache.`);
+		t.log(`${failed} of ${rounds} reads found the damaged cache.`);
 		t.true(failed > 0);
 	});
 }
 
-/** Looks at a cache that is written to in the first `writes` of them. */
+/** Reads a cache that another program writes during the first `writes` attempts. */
 async function look(writes: number): Promise<{found: Reading | null | StoreError; looks: number; underLock: number; locks: number}> {
 	let looks = 0;
 	let underLock = 0;
@@ -75,7 +75,7 @@ async function look(writes: number): Promise<{found: Reading | null | StoreError
 		looks++;
 		underLock += Number(isHeld);
 		if (looks <= writes) {
-			throw new StoreError('STC_CACHE_CHANGED', 'written to while it was read', {op: 'fstat', store: 'plaintext'});
+			throw new StoreError('STC_CACHE_CHANGED', 'written during the read', {op: 'fstat', store: 'plaintext'});
 		}
 
 		return {sizeBytes: 1, modifiedMs: 0};
@@ -103,7 +103,7 @@ async function look(writes: number): Promise<{found: Reading | null | StoreError
 	};
 }
 
-test('who writes in spite of the lock is waited for as long as one who writes without it', async t => {
+test('waits for a writer that ignores the lock as long as for one that has no lock', async t => {
 	const whole = {sizeBytes: 1, modifiedMs: 0};
 	const before = tornReadPausesMs.length;
 	t.deepEqual(await look(before - 1), {
@@ -120,7 +120,7 @@ test('who writes in spite of the lock is waited for as long as one who writes wi
 	t.deepEqual([looks, locks], [(2 * before) + 1, 1]);
 });
 
-/** A thread that writes over the cache, in place and by no lock, as soon as it sees what was just written. */
+/** A thread that overwrites the cache in place, without a lock, as soon as it sees the new content. */
 const overwriter = `
 	const {readFileSync, writeFileSync} = require('node:fs');
 	const {parentPort, workerData: {path, cache}} = require('node:worker_threads');
@@ -132,7 +132,7 @@ const overwriter = `
 `;
 
 for (const {kind} of backends) {
-	test(`${kind}: a commit that is written over at once does not take the other's writing for its own`, async t => {
+	test(`${kind}: a commit that is overwritten at once does not return the other writer's stamp`, async t => {
 		const directory = mkdtempSync(join(tmpdir(), 'stc-reading-'));
 		const path = join(directory, 'cache');
 		const peers = JSON.stringify(cacheOf({accounts: [accountRecord(ann)]}));

@@ -1,4 +1,4 @@
-/** What a grant changes in the cache, edit by edit, and what becomes of a cache by it. */
+/** The edits that a grant makes, and the resulting cache. */
 
 import test from 'ava';
 import type {AccountEntry, CacheChange, RefreshTokenEntry} from '../../dist/backend/backend.js';
@@ -23,7 +23,7 @@ const redeemed: RefreshTokenEntry = {
 	homeAccountId: homeAccountId(ann), environment: publicCloud, clientId, familyId: '1', secret: 'FAKE-sent',
 };
 
-/** A grant as Entra gives it to a client of the family, with everything in it. */
+/** A complete grant, as Entra sends it to a family client. */
 const grant: Grant = {
 	response: {
 		accessToken: 'FAKE-access',
@@ -62,13 +62,13 @@ function grantWith({response, without = [], ...rest}: Changes): Grant {
 const editOf = (change: CacheChange, section: string) => {
 	const edits = change.edits.filter(edit => edit.section === section);
 	if (edits.length > 1) {
-		throw new Error(`Several edits of ${section}.`);
+		throw new Error(`There are several edits of ${section}.`);
 	}
 
 	return edits[0];
 };
 
-/** The cache after the change, read by JSON.parse. */
+/** The cache after the change, parsed by JSON.parse. */
 function applied(cache: CacheSections | string, change: CacheChange): CacheSections | 'no-account' {
 	const text = typeof cache === 'string' ? cache : JSON.stringify(cache);
 	const result = pureBackend.edit(Buffer.from(text), change);
@@ -84,7 +84,7 @@ const secretsOf = (cache: CacheSections | 'no-account', section: string) => reco
 
 const accountOnly: CacheSections = {Account: {a: {home_account_id: homeAccountId(ann), environment: publicCloud}}};
 
-test('a grant in an empty cache: every record as MSAL writes it', t => {
+test('a grant in an empty cache creates all records as MSAL writes them', t => {
 	const id = homeAccountId(ann);
 	t.deepEqual(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), {
 		AccessToken: {
@@ -122,25 +122,25 @@ test('a grant in an empty cache: every record as MSAL writes it', t => {
 	});
 });
 
-test('the cache that the account came from: an account that was signed out meanwhile stays out', t => {
+test('a grant does not restore an account that was removed from its cache meanwhile', t => {
 	const change = editsOfGrant(grant, false);
 	t.deepEqual(change.requiredAccount, {homeAccountId: homeAccountId(ann), environments});
 	t.is(applied('', change), 'no-account');
 	t.is(applied({Account: {a: {home_account_id: homeAccountId(ann), environment: 'login.partner.microsoftonline.cn'}}}, change), 'no-account');
 	t.deepEqual(secretsOf(applied({Account: {a: {home_account_id: homeAccountId(ann).toUpperCase(), environment: hostAlias}}}, change), 'AccessToken'), ['FAKE-access']);
-	t.is(editsOfGrant(grantWith({isOwnCache: false}), false).requiredAccount, undefined, 'another cache is where it is new');
+	t.is(editsOfGrant(grantWith({isOwnCache: false}), false).requiredAccount, undefined, 'it is new in another cache');
 });
 
-test('a repair adds nothing of the account, and needs it to be there, in whichever cache', t => {
+test('a repair adds no account and needs an existing one, in every cache', t => {
 	for (const isOwnCache of [true, false]) {
 		const change = editsOfGrant(grantWith({isOwnCache}), true);
 		t.deepEqual(change.requiredAccount, {homeAccountId: homeAccountId(ann), environments});
 		t.is(editOf(change, 'Account'), undefined);
-		t.is(editOf(change, 'IdToken')?.action, 'add', 'a newer id token of a peer stays');
+		t.is(editOf(change, 'IdToken')?.action, 'add', 'another library\'s newer ID token is kept');
 	}
 });
 
-test('a repair leaves alone what is newer, a grant does not', t => {
+test('a repair keeps newer records, a grant replaces them', t => {
 	const newer = {
 		...accountOnly,
 		AccessToken: {
@@ -156,32 +156,32 @@ test('a repair leaves alone what is newer, a grant does not', t => {
 	};
 	const repaired = applied(newer, editsOfGrant(grant, true));
 	t.deepEqual([...secretsOf(repaired, 'AccessToken'), ...secretsOf(repaired, 'RefreshToken')], ['FAKE-newer', 'FAKE-newer']);
-	// Its times may be those of a clock that is wrong: nothing is newer than what the authority just gave.
+	// The record's times may come from a wrong clock: nothing is newer than the authority's response.
 	const granted = applied(newer, editsOfGrant(grant, false));
 	t.deepEqual([...secretsOf(granted, 'AccessToken'), ...secretsOf(granted, 'RefreshToken')], ['FAKE-access', 'FAKE-received']);
 });
 
-test('realm: the words organizations and common never stand in a key or a record', t => {
+test('realm: organizations and common never appear in a key or record', t => {
 	const {edits} = editsOfGrant(grantWith({isOwnCache: false}), false);
 	t.false(JSON.stringify(edits).includes('organizations'));
 	t.false(JSON.stringify(edits).includes('"common"'));
-	// Python's record for the same scopes under such a word is another record, and stays as it is.
+	// Python's record for the same scopes under such a tenant name is a separate record and is kept.
 	const pythons = {...accountOnly, AccessToken: {python: {...recordsOf(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), 'AccessToken')[0], realm: 'organizations', secret: 'FAKE-python'}}};
 	t.deepEqual(secretsOf(applied(pythons, editsOfGrant(grant, false)), 'AccessToken').toSorted(), ['FAKE-access', 'FAKE-python']);
 });
 
-test('a guest tenant: its own access token, id token and account realm; the refresh token is the account\'s', t => {
+test('a guest tenant gets its own access token, ID token and account realm; the refresh token belongs to the account', t => {
 	const change = editsOfGrant(grantWith({realm: guestTenant, isOwnCache: false, response: {tenantId: guestTenant, localAccountId: 'guest-id'}}), false);
 	t.like(recordsOf(applied('', change), 'AccessToken')[0], {realm: guestTenant});
 	t.like(recordsOf(applied('', change), 'IdToken')[0], {realm: guestTenant});
 	t.like(recordsOf(applied('', change), 'Account')[0], {realm: guestTenant, local_account_id: 'guest-id', home_account_id: homeAccountId(ann)});
 	t.false(JSON.stringify(recordsOf(applied('', change), 'RefreshToken')).includes(guestTenant));
-	// The account's own record is not touched by it.
+	// The account's own record is not changed.
 	const known = {Account: {home: {...accountOnly['Account']!['a'], realm: ann.utid, username: 'kept'}}};
 	t.deepEqual(recordsOf(applied(known, change), 'Account'), Object.values(known.Account));
 });
 
-test('target: what was granted and .default, which no authority grants by that name; what was asked where it does not say', t => {
+test('target: the granted scopes and .default, which no authority grants by that name; the requested scopes if the response has none', t => {
 	const targetOf = (changes: Changes) => recordsOf(applied('', editsOfGrant(grantWith({...changes, isOwnCache: false}), false)), 'AccessToken')[0]?.['target'];
 	t.is(targetOf({}), 'https://vault.azure.net/user_impersonation https://vault.azure.net/.default');
 	t.is(targetOf({response: {scope: 'a b'}, scopes: ['a', 'b']}), 'a b');
@@ -191,7 +191,7 @@ test('target: what was granted and .default, which no authority grants by that n
 	t.is(targetOf({response: {scope: 'x'}, scopes: ['https://vault.azure.net/.DEFAULT']}), 'x https://vault.azure.net/.DEFAULT');
 });
 
-test('an access token replaces the one for the same scopes, in whatever order and case, and under whatever key and alias', t => {
+test('an access token replaces one for the same scopes, in any order and case, under any key and alias', t => {
 	const old = {
 		credential_type: 'AccessToken',
 		home_account_id: homeAccountId(ann).toUpperCase(),
@@ -227,17 +227,17 @@ test('an access token does not replace one that is bound to more, or is for othe
 	t.deepEqual(secretsOf(cache, 'AccessToken').toSorted(), ['FAKE-access', ...others.map(({secret}) => secret)].toSorted());
 });
 
-test('refresh_on of an older token goes where the new one has none', t => {
+test('the refresh_on of an older token is removed if the new token has none', t => {
 	const change = editsOfGrant(grantWith({without: ['refreshOnSec', 'extendedExpiresOnSec']}), false);
 	t.deepEqual(editOf(change, 'AccessToken')?.unset, ['refresh_on']);
 	const before = applied(accountOnly, editsOfGrant(grant, false)) as CacheSections;
 	const [record] = recordsOf(applied(before, change), 'AccessToken');
 	t.false('refresh_on' in record!);
-	t.is(record?.['extended_expires_on'], '1800003600', 'no longer than the token itself');
+	t.is(record?.['extended_expires_on'], '1800003600', 'not longer than the token itself');
 	t.is(editOf(editsOfGrant(grant, false), 'AccessToken')?.unset, undefined);
 });
 
-test('a family refresh token replaces the record that was redeemed, under its library\'s key, and no other', t => {
+test('a family refresh token replaces only the redeemed record, under the key of its library', t => {
 	const pythons = {
 		family: {
 			credential_type: 'RefreshToken', home_account_id: homeAccountId(ann), environment: publicCloud, client_id: otherClient, target: 'a b', family_id: '1', secret: 'FAKE-sent', last_modification_time: '1',
@@ -251,21 +251,21 @@ test('a family refresh token replaces the record that was redeemed, under its li
 	t.deepEqual(cache['RefreshToken'], {family: {...pythons.family, secret: 'FAKE-received', last_modification_time: '1800000000'}, own: pythons.own});
 });
 
-test('the family is the answer\'s, else that of the refresh token that was sent', t => {
+test('the family comes from the response, otherwise from the redeemed refresh token', t => {
 	const added = (changes: Changes) => recordsOf(applied('', editsOfGrant(grantWith({...changes, isOwnCache: false}), false)), 'RefreshToken')[0];
 	t.like(added({}), {family_id: '1', client_id: clientId});
 	t.like(added({without: ['familyId']}), {family_id: '1', client_id: clientId});
-	// A token of the family that another client was given stays that client's.
+	// A family token that was issued to another client remains that client's.
 	t.like(added({without: ['familyId'], redeemed: {...redeemed, clientId: otherClient}}), {family_id: '1', client_id: otherClient});
 	const {familyId, ...withoutFamily} = redeemed;
 	t.is(familyId, '1');
 	const own = added({without: ['familyId'], redeemed: withoutFamily});
 	t.false('family_id' in own!);
 	t.is(own?.['client_id'], clientId);
-	t.is(editOf(editsOfGrant(grantWith({without: ['familyId']}), false), 'AppMetadata'), undefined, 'what the authority does not say is not written');
+	t.is(editOf(editsOfGrant(grantWith({without: ['familyId']}), false), 'AppMetadata'), undefined, 'fields that the response lacks are not written');
 });
 
-test('a client\'s own refresh token does not replace one of the family, and the other way round', t => {
+test('a client\'s own refresh token does not replace a family token, and vice versa', t => {
 	const record = (rest: object) => ({
 		credential_type: 'RefreshToken', home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, ...rest,
 	});
@@ -276,7 +276,7 @@ test('a client\'s own refresh token does not replace one of the family, and the 
 	t.deepEqual(secretsOf(applied(both, editsOfGrant(grant, false)), 'RefreshToken'), ['FAKE-received', 'FAKE-own']);
 });
 
-test('from another library\'s cache: the primary one gets the account and its tokens, and keeps what it knows of the account', t => {
+test('a grant for an account of another library\'s cache: the primary cache gets the account and its tokens and keeps what it knows of the account', t => {
 	const change = editsOfGrant(grantWith({isOwnCache: false, redeemed: {...redeemed, environment: hostAlias, target: 'a'}}), false);
 	const known = {
 		Account: {k: {home_account_id: homeAccountId(ann), environment: hostAlias, username: 'as others have it'}},
@@ -288,14 +288,14 @@ test('from another library\'s cache: the primary one gets the account and its to
 	};
 	const cache = applied(known, change) as CacheSections;
 	t.deepEqual(cache['Account'], known.Account);
-	t.deepEqual(secretsOf(cache, 'RefreshToken'), ['FAKE-received'], 'one family refresh token for an account');
+	t.deepEqual(secretsOf(cache, 'RefreshToken'), ['FAKE-received'], 'one family refresh token per account');
 });
 
-test('no refresh token in the answer: the one in the cache stays', t => {
+test('a response without a refresh token keeps the cached one', t => {
 	t.is(editOf(editsOfGrant(grantWith({without: ['refreshToken']}), false), 'RefreshToken'), undefined);
 });
 
-test('no id token: an account is made of what was known, and never blanked', t => {
+test('without an ID token, the account is built from known fields and never loses fields', t => {
 	const change = editsOfGrant(grantWith({without: ['idToken', 'username', 'localAccountId', 'tenantId', 'clientInfo'], isOwnCache: false}), false);
 	t.is(editOf(change, 'IdToken'), undefined);
 	t.deepEqual(recordsOf(applied('', change), 'Account'), [{
@@ -303,8 +303,8 @@ test('no id token: an account is made of what was known, and never blanked', t =
 	}]);
 	const {username, localAccountId, ...nameless} = account;
 	t.deepEqual([username, localAccountId], [ann.username, ann.uid]);
-	t.is(editOf(editsOfGrant(grantWith({without: ['idToken', 'username', 'localAccountId'], account: nameless}), false), 'Account'), undefined, 'an account without a name is none that others can use');
-	// With an existing one, nothing of it changes, whatever the answer says.
+	t.is(editOf(editsOfGrant(grantWith({without: ['idToken', 'username', 'localAccountId'], account: nameless}), false), 'Account'), undefined, 'an account without a user name is useless for other libraries');
+	// An existing account does not change, whatever the response contains.
 	const cache = {
 		Account: {
 			k: {
@@ -315,7 +315,7 @@ test('no id token: an account is made of what was known, and never blanked', t =
 	t.deepEqual((applied(cache, editsOfGrant(grant, false)) as CacheSections)['Account'], cache.Account);
 });
 
-test('AD FS', t => {
+test('AD FS: writes records without tenant', t => {
 	const {authorityType, ...plain} = account;
 	t.is(authorityType, 'MSSTS');
 	const change = editsOfGrant(grantWith({
@@ -325,7 +325,7 @@ test('AD FS', t => {
 	t.like(recordsOf(applied('', change), 'AccessToken')[0], {environment: 'adfs.contoso.com', realm: 'adfs'});
 });
 
-test('eviction takes out the one refresh token, under every key, and nothing else', t => {
+test('eviction removes the one refresh token under every key, and nothing else', t => {
 	const record = {home_account_id: homeAccountId(ann), secret: 'FAKE-dead'};
 	const cache = {
 		RefreshToken: {
@@ -337,7 +337,7 @@ test('eviction takes out the one refresh token, under every key, and nothing els
 	t.deepEqual(after['AccessToken'], cache.AccessToken);
 });
 
-test('a sign-out takes all of one account, in one cloud or in all', t => {
+test('a sign-out removes one account completely, in one cloud or in all', t => {
 	const record = {home_account_id: homeAccountId(ann), environment: publicCloud};
 	const sections = ['Account', 'AccessToken', 'RefreshToken', 'IdToken'];
 	const cache = {
@@ -352,7 +352,7 @@ test('a sign-out takes all of one account, in one cloud or in all', t => {
 	t.deepEqual((applied(cache, editsOfSignOut(homeAccountId(ann))) as CacheSections)['AppMetadata'], cache.AppMetadata);
 });
 
-test('secrets of any characters reach the cache as they are', t => {
+test('secrets with any characters are written unchanged', t => {
 	const secret = 'FAKE "\\\u0000\u2028\n' + String.fromCodePoint(0x1_F6_00);
 	const cache = applied('', editsOfGrant(grantWith({isOwnCache: false, response: {accessToken: secret, refreshToken: secret}}), false));
 	t.deepEqual([...secretsOf(cache, 'AccessToken'), ...secretsOf(cache, 'RefreshToken')], [secret, secret]);

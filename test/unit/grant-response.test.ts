@@ -6,12 +6,15 @@ import {
 
 const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599};
 
-/** The user is not in that tenant, or has to do more for that resource; 70000 is a consumer's who has not consented to a scope. */
+/**
+ * The user is not in that tenant, or the resource requires an interaction. 70000: a personal account has not consented
+ * to a scope.
+ */
 const tenantOrRequestCodes = [50_020, 50_034, 50_072, 50_074, 50_076, 50_078, 50_079, 50_097, 50_105, 53_000, 53_003, 65_001, 70_000, 70_043, 90_072, 90_094, 500_011];
 
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-test('a full answer', t => {
+test('reads a complete response', t => {
 	const idToken = `x.${encode({tid: 'tenant', oid: 'oid', preferred_username: 'name'})}.`;
 	const clientInfo = encode({uid: 'uid', utid: 'utid'});
 	t.deepEqual(readTokenResponse({
@@ -40,7 +43,7 @@ test('a full answer', t => {
 	});
 });
 
-test('expiry: a number or decimal string, relative or absolute', t => {
+test('reads the expiry as a number or decimal string, relative or absolute', t => {
 	const expiry = (fields: object) => (readTokenResponse({access_token: 'FAKE', ...fields}, 1000) as {expiresOnSec?: number}).expiresOnSec;
 	t.is(expiry({expires_in: '10'}), 1010);
 	t.is(expiry({expires_in: 10.9}), 1010);
@@ -51,11 +54,11 @@ test('expiry: a number or decimal string, relative or absolute', t => {
 	}
 });
 
-test('refreshing never begins after the expiry', t => {
+test('the refresh time is never after the expiry', t => {
 	t.like(readTokenResponse({...good, refresh_in: 9999}, 0), {refreshOnSec: 3599});
 });
 
-test('unusable answers are named', t => {
+test('an unusable response gives the reason', t => {
 	for (const bad of [{}, {...good, access_token: ''}, {...good, access_token: 5}, {...good, access_token: 'a\r\nX-Evil: 1'}, {...good, token_type: 'pop'}, {access_token: 'FAKE'}]) {
 		const why = readTokenResponse(bad, 0);
 		t.is(typeof why, 'string');
@@ -63,20 +66,20 @@ test('unusable answers are named', t => {
 	}
 });
 
-test('id tokens and client info that make no sense are passed over', t => {
+test('ignores malformed ID tokens and client info', t => {
 	for (const odd of ['', 'x', 'x.y.z', 'x.e30', 5, null, `x.${encode([])}.`]) {
 		t.deepEqual(readTokenResponse({...good, id_token: odd, client_info: odd}, 0), {accessToken: 'FAKE.token', expiresOnSec: 3599});
 	}
 });
 
-test('only JSON objects count', t => {
+test('accepts JSON objects only', t => {
 	t.deepEqual(parseJsonObject('{"a":1}'), {a: 1});
 	for (const odd of ['', '[]', 'null', '"x"', '<html>', '{"a":']) {
 		t.is(parseJsonObject(odd), undefined);
 	}
 });
 
-test('an OAuth error, without line breaks, the refresh token, or anything that may be a token', t => {
+test('describes an OAuth error without line breaks, the refresh token, or anything that may be a token', t => {
 	const secret = 'FAKE-refresh-token';
 	const response = readErrorResponse({
 		error: 'invalid_grant',
@@ -104,7 +107,7 @@ test('an OAuth error, without line breaks, the refresh token, or anything that m
 	t.is(describeErrorResponse({error: 'x', errorDescription: '', errorCodes: []}), 'x');
 });
 
-test('which errors need the user, and which end a refresh token for every request', t => {
+test('classifies the errors that need the user, and those that end a refresh token for every request', t => {
 	const classify = (error: string, suberror?: string, ...errorCodes: number[]) => {
 		const response = {
 			error, errorDescription: '', ...(suberror && {suberror}), errorCodes,
@@ -120,7 +123,7 @@ test('which errors need the user, and which end a refresh token for every reques
 		t.deepEqual(classify('invalid_scope', undefined, code), [false, false], `${code}`);
 	}
 
-	// What is not known for certain is about the request alone.
+	// An unclear error concerns the request only.
 	t.deepEqual(classify('invalid_grant'), [true, false]);
 	t.deepEqual(readErrorResponse({error: 'invalid_grant'}, 'FAKE'), {error: 'invalid_grant', errorDescription: ''});
 	t.false(isRefreshTokenDead({error: 'invalid_grant', errorDescription: ''}));
@@ -140,7 +143,7 @@ test('which errors need the user, and which end a refresh token for every reques
 	t.deepEqual(classify('temporarily_unavailable'), [false, false]);
 });
 
-test('Retry-After in both forms, and the finer headers', t => {
+test('reads Retry-After in both forms, and the headers in milliseconds', t => {
 	const retryAfterMs = (headers: Readonly<Record<string, string | undefined>>) => readRetryAfterMs((name: string) => headers[name], Date.parse('2026-11-23T10:00:00Z'));
 	t.is(retryAfterMs({'retry-after': '3'}), 3000);
 	t.is(retryAfterMs({'retry-after': 'Mon, 23 Nov 2026 10:00:07 GMT'}), 7000);
@@ -152,7 +155,7 @@ test('Retry-After in both forms, and the finer headers', t => {
 	}
 });
 
-test('a date in Retry-After counts from the answer\'s own date: its clock may not be ours', t => {
+test('a date in Retry-After is relative to the response\'s Date header, because the server\'s clock may differ', t => {
 	const retryAfterMs = (date: string) => readRetryAfterMs((name: string) => ({'retry-after': 'Mon, 23 Nov 2026 10:00:07 GMT', date})[name], Date.parse('2030-01-01T00:00:00Z'));
 	t.is(retryAfterMs('Mon, 23 Nov 2026 10:00:02 GMT'), 5000);
 	for (const odd of ['', 'today', '5', '2026-11-23T10:00:02Z']) {
@@ -160,7 +163,7 @@ test('a date in Retry-After counts from the answer\'s own date: its clock may no
 	}
 });
 
-test('an expiry that is not ahead, or more than ten years ahead, makes an answer unusable', t => {
+test('an expiry in the past, or more than ten years ahead, makes a response unusable', t => {
 	const tenYearsSec = 10 * 365 * 86_400;
 	for (const bad of [{expires_in: 0}, {expires_in: '0'}, {expires_in: 0.9}, {expires_in: 1e15}, {expires_in: tenYearsSec + 1}, {expires_on: 1000}, {expires_on: '999'}, {expires_on: 1000 + tenYearsSec + 1}]) {
 		t.regex(readTokenResponse({access_token: 'FAKE', ...bad}, 1000) as string, /^its expiry is /, JSON.stringify(bad));

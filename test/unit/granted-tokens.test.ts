@@ -1,4 +1,4 @@
-/** What grants brought, kept in memory. */
+/** Tokens from grants, kept in memory. */
 
 import test from 'ava';
 import {type GrantedToken, GrantedTokens} from '../../dist/grant/granted-tokens.js';
@@ -19,7 +19,7 @@ const granted = (rest: Partial<GrantedToken> = {}): GrantedToken => ({
 	...rest,
 });
 
-test('every ancestor of a rotated refresh token leads to its newest descendant, for the cache may hold any', t => {
+test('every predecessor of a rotated refresh token leads to the newest one, because the cache may contain any of them', t => {
 	const tokens = new GrantedTokens();
 	tokens.keep(granted(), 'FAKE-0', 'FAKE-1');
 	tokens.keep(granted(), tokens.currentRefreshToken('FAKE-0'), 'FAKE-2');
@@ -27,14 +27,14 @@ test('every ancestor of a rotated refresh token leads to its newest descendant, 
 	t.deepEqual(['FAKE-0', 'FAKE-1', 'FAKE-2', 'FAKE-3', 'FAKE-other'].map(secret => tokens.currentRefreshToken(secret)), ['FAKE-3', 'FAKE-3', 'FAKE-3', 'FAKE-3', 'FAKE-other']);
 });
 
-test('an authority that gives no refresh token, or the same, changes nothing', t => {
+test('a response without a refresh token, or with the same one, changes nothing', t => {
 	const tokens = new GrantedTokens();
 	tokens.keep(granted(), 'FAKE-0', undefined);
 	tokens.keep(granted(), 'FAKE-0', 'FAKE-0');
 	t.is(tokens.currentRefreshToken('FAKE-0'), 'FAKE-0');
 });
 
-test('rotations that are remembered are bounded, and the newest stay', t => {
+test('the number of remembered rotations is limited, and the newest are kept', t => {
 	const tokens = new GrantedTokens();
 	for (let account = 0; account < 1000; account++) {
 		tokens.keep(granted(), `FAKE-${account}`, `FAKE-${account}-new`);
@@ -44,7 +44,7 @@ test('rotations that are remembered are bounded, and the newest stay', t => {
 	t.is(tokens.currentRefreshToken('FAKE-0'), 'FAKE-0');
 });
 
-test('of two requests for one token the later one counts, whichever is answered last, and however the clock was set between them', t => {
+test('of two requests for one token the later one counts, in any order of responses and after clock changes', t => {
 	const tokens = new GrantedTokens();
 	tokens.keep(granted({secret: 'FAKE-later', order: 2, sentMs: 500}), 'FAKE-0', undefined);
 	tokens.keep(granted({secret: 'FAKE-earlier', order: 1, sentMs: 1000}), 'FAKE-0', undefined);
@@ -54,7 +54,7 @@ test('of two requests for one token the later one counts, whichever is answered 
 	t.is(tokens.ofKind('cae').length, 0);
 });
 
-test('requests are in the order in which they are made, by whatever clock', t => {
+test('requests are ordered by their start, whatever the clock', t => {
 	const tokens = new GrantedTokens();
 	const first = tokens.now();
 	const second = tokens.now();
@@ -73,7 +73,7 @@ const criteria: TokenCriteria = {
 	lifetimeSec: 300,
 };
 
-test('what was asked for before a challenge is outdated; challenges hold no secret', t => {
+test('a token that was requested before a challenge is outdated; challenges contain no secret', t => {
 	const tokens = new GrantedTokens();
 	tokens.keepChallenge(granted({order: 2, sentMs: 2000, cachedAt: 2}));
 	t.true(tokens.isOutdated(granted({order: 1, sentMs: 3000})), 'the clock was set back before the challenge');
@@ -85,12 +85,12 @@ test('what was asked for before a challenge is outdated; challenges hold no secr
 	t.is(tokens.lastChallenge('nocae', {...criteria, scopes: ['other']}), undefined);
 });
 
-test('of several challenges the last one that was asked for counts, whichever was answered last, and by whatever clock', t => {
+test('of several challenges the last one requested counts, in any order of responses and whatever the clock', t => {
 	const tokens = new GrantedTokens();
 	tokens.keepChallenge(granted({order: 3, sentMs: 1_000_000, target: 'scope more'}));
 	tokens.keepChallenge(granted({order: 2, sentMs: 9_000_000, target: 'scope other'}));
 	t.is(tokens.lastChallenge('nocae', criteria)?.order, 3);
 	tokens.keepChallenge(granted({order: 5, sentMs: 2_000_000, cachedAt: 100_000}));
 	tokens.keepChallenge(granted({order: 4, sentMs: 3_000_000}));
-	t.is(tokens.lastChallenge('nocae', criteria)?.order, 5, 'an older one of the same slot does not take its place');
+	t.is(tokens.lastChallenge('nocae', criteria)?.order, 5, 'an older challenge for the same token does not replace it');
 });

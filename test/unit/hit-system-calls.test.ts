@@ -1,4 +1,4 @@
-/** Hits make no system call: a million of them, watched by strace. */
+/** Cache hits make no system call: strace watches a million of them. */
 
 import {spawnSync} from 'node:child_process';
 import {
@@ -14,22 +14,22 @@ import {lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 const program = fileURLToPath(new URL('../helpers/processes/hit-program.mjs', import.meta.url));
 
 /**
- * What the engine's memory management does whatever the program is: pages are asked for and given back, its threads are woken and
- * waited for, and each collection asks once for the process's id.
+ * System calls of the engine's memory management in any program: it maps and unmaps pages, wakes and awaits its
+ * threads, and gets the process ID in each collection.
  */
 const ofTheEngine = new Set(['futex', 'getpid', 'madvise', 'mmap', 'mprotect', 'munmap', 'sched_yield']);
 
 function lackOfStrace(): string | undefined {
 	if (process.platform !== 'linux') {
-		return 'strace is for Linux';
+		return 'strace needs Linux';
 	}
 
 	return spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0
 		? undefined
-		: 'strace is not installed, or may not trace here; run: apt-get install --no-install-recommends strace';
+		: 'strace is not installed or not permitted here; run: apt-get install --no-install-recommends strace';
 }
 
-testWhere(test, [lackOfAddon(), lackOfStrace()], 'a million hits make no system call', t => {
+testWhere(test, [lackOfAddon(), lackOfStrace()], 'a million cache hits make no system call', t => {
 	const home = mkdtempSync(join(tmpdir(), 'stc-hits-'));
 	t.teardown(() => {
 		rmSync(home, {recursive: true, force: true});
@@ -48,19 +48,19 @@ testWhere(test, [lackOfAddon(), lackOfStrace()], 'a million hits make no system 
 	const begin = lines.findIndex(line => line.includes('"/hits-begin"'));
 	const end = lines.findIndex(line => line.includes('"/hits-end"'));
 	t.true(begin !== -1 && end > begin);
-	// The thread that makes the hits; the engine's others compile and collect.
+	// The thread that makes the hits. The engine's other threads compile and collect.
 	const [thread] = lines[begin]!.split(' ');
-	// Where a call ends that another thread interrupted in the trace, it is not counted again.
+	// The end of a call that another thread interrupted in the trace is not counted again.
 	const calls = lines.slice(begin + 1, end)
 		.filter(line => line.startsWith(`${thread} `) && !line.includes(' resumed>'))
 		.map(line => line.slice(thread!.length).trim());
-	// Once in a process, glibc asks whether it may shrink a heap: it opens this file, reads and closes it.
+	// Once per process, glibc checks whether it may shrink a heap: it opens this file, reads it and closes it.
 	const asked = calls.findIndex(call => call.includes('"/proc/sys/vm/overcommit_memory"'));
 	if (asked !== -1) {
 		calls.splice(asked, 3);
 	}
 
 	t.deepEqual(calls.filter(call => !ofTheEngine.has(/^\w*/.exec(call)![0])), []);
-	// For a million hits: a few collections, and nothing that grows with their number.
-	t.true(calls.length < 10_000, `${calls.length} calls of the engine`);
+	// For a million hits: a few collections, and nothing that grows with the number of hits.
+	t.true(calls.length < 10_000, `${calls.length} system calls of the engine`);
 });

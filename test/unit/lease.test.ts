@@ -25,7 +25,7 @@ const waitFor = async (path: string, rest: Partial<LeaseOptions> = {}) => takeLe
 	path, tryLock, signal: new AbortController().signal, onlyWait: false, ...rest,
 });
 
-test('the path is beside the cache, and the same for the same request alone', t => {
+test('the lease is beside the cache, and equal for equal requests only', t => {
 	const identity = ['msal.cache', 'nocae', 'https://login.microsoftonline.com', 'a', 'b'];
 	const path = leasePath('/h/.IdentityService/msal.cache.nocae', identity);
 	t.regex(path, /^\/h\/\.IdentityService\/\.[\da-f]{32}\.lease$/);
@@ -44,7 +44,7 @@ for (const backend of backends) {
 	const {kind} = backend;
 	const own = {tryLock: async (paths: readonly string[]) => backend.tryLock(paths)};
 
-	test(`${kind}: one at a time, in whatever order, and nothing is left`, async t => {
+	test(`${kind}: one process at a time holds the lease, in any order, and no file remains`, async t => {
 		const {directory, path} = leaseFile(t);
 		let holding = 0;
 		let most = 0;
@@ -73,7 +73,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: a holder that shows no sign of life is passed over, by one after the other`, async t => {
+	test(`${kind}: a holder without a sign of life is bypassed, by one waiter after another`, async t => {
 		const {directory, path} = leaseFile(t);
 		const holder = await LockProcess.start(t, kind, path);
 		t.is(await holder.ask('lock'), 'locked');
@@ -92,15 +92,15 @@ for (const backend of backends) {
 		t.is(most, 1);
 		t.true(performance.now() - startMs < 10_000);
 
-		// It goes on in the end, and finds another's lease.
+		// It continues at the end and finds another process's lease.
 		const lease = await waitFor(path, own);
 		t.is(await holder.ask('unlock'), 'unlocked');
-		t.true(existsSync(path), 'the lease of the one who came after is there still');
+		t.true(existsSync(path), 'the successor\'s lease still exists');
 		await lease!.release();
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${kind}: a holder that lives is waited for beyond the time at which a stuck one is passed over`, async t => {
+	test(`${kind}: a live holder is awaited longer than a stuck one`, async t => {
 		const {path} = leaseFile(t);
 		const lease = await waitFor(path, own);
 		const waiting = waitFor(path, {...own, stuckAfterMs: 3000});
@@ -111,7 +111,7 @@ for (const backend of backends) {
 		await (next as Lease).release();
 	});
 
-	test(`${kind}: who only waits makes nothing, and goes on when the holder is done`, async t => {
+	test(`${kind}: a process that only waits creates nothing and continues when the holder is done`, async t => {
 		const {directory, path} = leaseFile(t);
 		const before = statSync(directory, {bigint: true}).ctimeNs;
 		t.is(await waitFor(path, {...own, onlyWait: true}), undefined);
@@ -128,7 +128,7 @@ for (const backend of backends) {
 	});
 }
 
-test('the directory is made, for its owner alone', async t => {
+test('the directory is created with access for its owner only', async t => {
 	const {directory} = leaseFile(t);
 	const lease = await waitFor(join(directory, 'a', 'b', '.00.lease'));
 
@@ -136,7 +136,7 @@ test('the directory is made, for its owner alone', async t => {
 	await lease!.release();
 });
 
-test('where no lock file can be made, one does without', async t => {
+test('if no lock file can be created, the request continues without a lease', async t => {
 	const {directory, path} = leaseFile(t);
 	for (const code of ['STC_IO', 'STC_STORE_DENIED'] as const) {
 		t.is(await waitFor(path, {
@@ -150,7 +150,7 @@ test('where no lock file can be made, one does without', async t => {
 	t.is(await waitFor(join(directory, 'file', '.00.lease')), undefined);
 });
 
-test('a signal that fires ends the wait at once, with its reason', async t => {
+test('an abort signal ends the wait at once with its reason', async t => {
 	const {directory, path} = leaseFile(t);
 	const reason = new Error('Nobody waits for it.');
 	await t.throwsAsync(async () => waitFor(path, {signal: AbortSignal.abort(reason)}), {is: reason});
@@ -169,9 +169,9 @@ test('a signal that fires ends the wait at once, with its reason', async t => {
 	t.deepEqual(readdirSync(directory), []);
 });
 
-test('holders that come and go and leave nothing are not queued up behind', async t => {
+test('a waiter does not queue behind holders that come and go without leaving a token', async t => {
 	const {path} = leaseFile(t);
-	// Somebody else is always faster.
+	// Another process is always faster.
 	let tries = 0;
 	const waiting = waitFor(path, {
 		async tryLock() {
@@ -181,10 +181,10 @@ test('holders that come and go and leave nothing are not queued up behind', asyn
 	});
 	for (const holder of ['1 msal-shared\n', '2 msal-shared\n', '']) {
 		writeFileSync(path, holder);
-		// Between two tries it looks who holds it, however busy the machine is.
+		// Between two attempts it checks who holds the lease, however busy the machine is.
 		const seenAfter = tries + 2;
 		await until(() => tries >= seenAfter);
-		t.is(await within(waiting, 50), 'still waiting', 'the first, and the one that took over from it');
+		t.is(await within(waiting, 50), 'still waiting', 'the first holder, and the one that took over from it');
 	}
 
 	writeFileSync(path, '3 msal-shared\n');

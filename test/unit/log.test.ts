@@ -1,4 +1,4 @@
-/** Where log lines go: to the application's own `@azure/logger`, of which there is one for `require` and one for `import`. */
+/** Log lines go to the application's own `@azure/logger`, which has separate instances for `require` and `import`. */
 
 import {execFile} from 'node:child_process';
 import {promisify} from 'node:util';
@@ -18,11 +18,11 @@ async function output(type: 'module' | 'commonjs', code: string, environment: Re
 const call = 'new SharedTokenCacheCredential({useNativeAddon: false}).getToken("scope/.default").catch(() => undefined);';
 const line = /azure:azure-shared-token-cache:info SharedTokenCacheCredential => getToken\(\) => ERROR\. Scopes: scope\/\.default\. Error message: .*unavailable/;
 
-test('an application of ES modules', async t => {
+test('logs in an application with ES modules', async t => {
 	t.regex(await output('module', `import {setLogLevel} from '@azure/logger'; import {SharedTokenCacheCredential} from './dist/index.mjs'; setLogLevel('info'); ${call}`), line);
 });
 
-test('an application of CommonJS', async t => {
+test('logs in an application with CommonJS', async t => {
 	t.regex(await output('commonjs', `const {setLogLevel} = require('@azure/logger'); const {SharedTokenCacheCredential} = require('./dist/index.js'); setLogLevel('info'); ${call}`), line);
 });
 
@@ -33,7 +33,7 @@ test('AZURE_LOG_LEVEL', async t => {
 	t.is(await output('commonjs', code), '');
 });
 
-test('AZURE_LOG_LEVEL in an application without @azure/logger', async t => {
+test('AZURE_LOG_LEVEL works in an application without @azure/logger', async t => {
 	const withoutLogger = 'const {Module} = require("node:module"); const resolve = Module._resolveFilename; Module._resolveFilename = function (name, ...rest) { if (name === "@azure/logger") { throw new Error("absent"); } return resolve.call(this, name, ...rest); };';
 	const code = `${withoutLogger} const {SharedTokenCacheCredential} = require('./dist/index.js'); ${call}`;
 	t.regex(await output('commonjs', code, {AZURE_LOG_LEVEL: 'INFO'}), line);
@@ -41,9 +41,9 @@ test('AZURE_LOG_LEVEL in an application without @azure/logger', async t => {
 	t.is(await output('commonjs', code), '');
 });
 
-test('a logger that throws does not fail a call, and ends no process', async t => {
+test('a logger that throws fails no call and ends no process', async t => {
 	const throwing = 'const logger = require("@azure/logger"); logger.setLogLevel("verbose"); logger.AzureLogger.log = () => { console.error("logger called"); throw new Error("FAKE logger"); };';
-	// The first call's lines wait until the logger is found; those of the second go to it at once.
+	// The lines of the first call wait until the logger is loaded. Those of the second call are logged at once.
 	const stderr = await output('commonjs', `${throwing} const {SharedTokenCacheCredential} = require('./dist/index.js'); (async () => {
 		const credential = new SharedTokenCacheCredential({useNativeAddon: false, cacheCheckIntervalInMs: 0});
 		for (let call = 0; call < 2; call++) {

@@ -1,4 +1,4 @@
-/** Loading the addon: what is looked for, and what is said when nothing fits. */
+/** Loading of the addon: which files are tried, and the error if none fits. */
 
 import {execFile} from 'node:child_process';
 import {
@@ -17,10 +17,10 @@ import {loadNativeBackend, NativeBackend} from '../../dist/backend/native-backen
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const require = createRequire(import.meta.url);
-/** A binary for this machine, whichever way it was made. */
+/** A binary for this machine, built here or downloaded. */
 const binary = join(root, 'build', 'Release', 'azure_shared_token_cache.node');
 
-test('the addon loads, once', t => {
+test('the addon is loaded once', t => {
 	const {backend, error} = loadNativeBackend();
 	t.is(error, undefined);
 	t.is(backend?.kind, 'native');
@@ -34,7 +34,7 @@ function openBinary(path: string): unknown {
 	return holder.exports;
 }
 
-test('nothing fits: every file is named with its reason, and the cure', t => {
+test('if no binary fits, the error names every file with its reason, and the remedy', t => {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-loader-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
@@ -55,13 +55,13 @@ test('nothing fits: every file is named with its reason, and the cure', t => {
 	t.notRegex(error?.message ?? '', /\n/);
 });
 
-test('calls to a keyring are made one at a time, in order; whoever waits gives up at its own deadline, and files do not wait', async t => {
+test('keyring calls are made one at a time, in order; each waiting call has its own time-out, and file calls do not wait', async t => {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-loader-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
 	const path = join(directory, 'addon.cjs');
-	// Answers after as many milliseconds as the location's path says.
+	// Answers after the number of milliseconds in the location's path.
 	writeFileSync(path, `
 		const running = {libsecret: 0, plaintext: 0};
 		module.exports = {
@@ -119,7 +119,7 @@ function makeDirectory(t: ExecutionContext): string {
 	return directory;
 }
 
-/** A package as it is installed, without a binary, and a plaintext cache with one token. */
+/** An installed package without a binary, and a plaintext cache with one token. */
 function installWithoutBinary(directory: string): void {
 	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
 	const cachePath = join(directory, '.IdentityService');
@@ -140,7 +140,7 @@ function installWithoutBinary(directory: string): void {
 	}));
 }
 
-/** Asks for a token with these options, after `before`, a statement. */
+/** Requests a token with these options, after the statement `before`. */
 async function ask(directory: string, options: string, {home = directory, before = ''}: {home?: string; before?: string} = {}) {
 	const program = `
 		${before}
@@ -150,7 +150,7 @@ async function ask(directory: string, options: string, {home = directory, before
 	return run(process.execPath, ['--eval', program], {cwd: directory, env: {PATH: process.env['PATH'] ?? '', HOME: home, AZURE_LOG_LEVEL: 'warning'}});
 }
 
-test('a package without a binary reads a plaintext cache, says so in one line, and names what an encrypted one needs', async t => {
+test('a package without a binary reads a plaintext cache, logs that in one line, and says what an encrypted cache needs', async t => {
 	const directory = makeDirectory(t);
 	installWithoutBinary(directory);
 	const served = await ask(directory, '{}');
@@ -170,7 +170,7 @@ for (const [machine, before, named, cure] of [
 	['of a supported platform', '', new RegExp(`No native addon for ${process.platform}-${process.arch}`), /Reinstall the package\. If the program was bundled/],
 	['of an unknown CPU', 'Object.defineProperty(process, "arch", {value: "riscv64"});', /No native addon for [a-z\d]+-riscv64/, /has no binary for this platform\. Build one in a clone with npm run build/],
 ] as const) {
-	test(`a machine ${machine} without a binary: plaintext is served, and for the rest the error has platform, files and cure`, async t => {
+	test(`a machine ${machine} without a binary reads plaintext; other requests fail with platform, files and remedy`, async t => {
 		const directory = makeDirectory(t);
 		installWithoutBinary(directory);
 		const served = await ask(directory, '{}', {before});
@@ -191,7 +191,7 @@ for (const [machine, before, named, cure] of [
 	});
 }
 
-/** Below `prebuilds/`. */
+/** The path below `prebuilds/`. */
 function placeOfBinary(): [string, string] {
 	const {header} = process.report.getReport() as {header: {glibcVersionRuntime?: string}};
 	const libc = header.glibcVersionRuntime === undefined ? '.musl' : '.glibc';
@@ -200,8 +200,8 @@ function placeOfBinary(): [string, string] {
 
 for (const [title, modules, place] of [
 	['a package as installed', 'dist', 'prebuilds'],
-	['a bundle with the folder beside it', 'bundle', 'bundle/prebuilds'],
-	['an archive of Electron with its binaries beside it', 'app.asar/node_modules/package/dist', 'app.asar.unpacked/node_modules/package/prebuilds'],
+	['a bundle next to the folder', 'bundle', 'bundle/prebuilds'],
+	['an Electron archive with unpacked binaries', 'app.asar/node_modules/package/dist', 'app.asar.unpacked/node_modules/package/prebuilds'],
 ] as const) {
 	test(`the binary is found in ${title}`, async t => {
 		const directory = makeDirectory(t);
@@ -217,7 +217,7 @@ for (const [title, modules, place] of [
 	});
 }
 
-test('in a clone, what was compiled there comes first', async t => {
+test('in a clone, the compiled binary takes precedence', async t => {
 	const directory = makeDirectory(t);
 	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
 	const built = join(directory, 'build', 'Release', 'azure_shared_token_cache.node');
@@ -230,7 +230,7 @@ test('in a clone, what was compiled there comes first', async t => {
 	t.is(stdout.trim(), built);
 });
 
-test('where Node may not load addons, that is said', async t => {
+test('if Node must not load addons, the error says so', async t => {
 	const directory = makeDirectory(t);
 	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
 	const file = join(directory, 'prebuilds', ...placeOfBinary());

@@ -44,7 +44,7 @@ test('environment variables are defaults; empty ones count as not set', t => {
 	t.true(read({}, {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: 'false'}).tenantRules.requestsIgnored);
 });
 
-test('an authentication record brings authority, client and tenant; options go before it; null is ignored', t => {
+test('an authentication record gives authority, client and tenant; options take precedence; null is ignored', t => {
 	const settings = read({authenticationRecord: record}, {AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn'});
 	t.is(settings.authority.host, 'login.microsoftonline.us');
 	t.is(settings.clientId, 'record-client');
@@ -53,7 +53,7 @@ test('an authentication record brings authority, client and tenant; options go b
 	t.is(read({authenticationRecord: null}).record, undefined);
 });
 
-test('of a record\'s authority the host counts, and the path that is AD FS\'s', t => {
+test('of a record\'s authority, only the host and the path of AD FS count', t => {
 	const authorityOf = (authority: string) => read({authenticationRecord: {...record, authority}}).authority;
 	for (const authority of [
 		'login.microsoftonline.us',
@@ -110,24 +110,24 @@ const refused: Array<[string, object, RegExp, Record<string, string>?]> = [
 ];
 
 for (const [name, options, message, environment] of refused) {
-	test(`refused with a TypeError that names it: ${name}`, t => {
+	test(`refuses with a TypeError that names the option: ${name}`, t => {
 		const error = t.throws(() => read(options, environment), {instanceOf: TypeError, message});
 		t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
 		t.notRegex(error.message, /\n/);
 	});
 }
 
-test('hosts of proxies', t => {
+test('reads the hosts of proxies', t => {
 	for (const host of ['http://proxy', 'https://proxy.example', 'HTTP://127.0.0.1', 'http://[::1]', 'http://proxy_1', 'http://b\u00FCro.example']) {
 		t.deepEqual(read({proxyOptions: {host, port: 3128}}).proxy, {host, port: 3128});
 	}
 });
 
-test('settings cannot be changed', t => {
+test('settings are immutable', t => {
 	t.true(Object.isFrozen(read()));
 });
 
-test.serial('a home directory that is no absolute path is refused', t => {
+test.serial('refuses a home directory that is not an absolute path', t => {
 	const before = process.env['HOME'];
 	try {
 		for (const home of ['', 'relative', '.']) {
@@ -139,7 +139,7 @@ test.serial('a home directory that is no absolute path is refused', t => {
 	}
 });
 
-test.serial('a cache name is refused that Windows takes for something else than a file\'s name, there alone', t => {
+test.serial('refuses, on Windows only, a cache name that is not a file name there', t => {
 	const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
 	const readName = (name: string) => read({tokenCachePersistenceOptions: {name}}, {USERPROFILE: '/home/ann', LOCALAPPDATA: '/home/ann/local'}).cacheName;
 	const names = ['a:b', 'a<b', 'a>b', 'a"b', 'a|b', 'a?b', 'a*b'];

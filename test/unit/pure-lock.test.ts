@@ -1,4 +1,4 @@
-/** What is the pure-JS lock's own, step by step. What it shares with the addon's is in `test/conformance` and `test/fault`. */
+/** Details of the pure-JS lock. `test/conformance` and `test/fault` cover what both locks must do. */
 
 import {spawnSync} from 'node:child_process';
 import {readdirSync, utimesSync, writeFileSync} from 'node:fs';
@@ -7,7 +7,7 @@ import test, {type ExecutionContext} from 'ava';
 import {pureBackend} from '../../dist/backend/js/js-backend.js';
 import {lockDirectory} from '../helpers/locks/lock-process.js';
 
-/** Holds up the first call that creates a file whose name ends so, until what is returned is called. */
+/** Delays the first call that creates a file with this suffix until the test releases it. */
 function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<void>; letGo: () => void} {
 	const original = fs.open;
 	const {promise: reached, resolve: reach} = withResolvers();
@@ -42,8 +42,8 @@ function leaveStale(path: string): void {
 }
 
 for (let round = 1; round <= 5; round++) {
-	// The inode number of what was removed is the next one that the file system gives away.
-	test.serial(`who comes late to remove a stale lock file leaves alone what its successor put there, round ${round}`, async t => {
+	// The file system reuses the inode number of a removed file for the next one.
+	test.serial(`a process that is late to remove a stale lock file does not remove its successor's, round ${round}`, async t => {
 		const {directory, path} = lockDirectory(t);
 		leaveStale(path);
 		const {reached, letGo} = holdUpCreation(t, '.x');
@@ -59,7 +59,7 @@ for (let round = 1; round <= 5; round++) {
 	});
 }
 
-test.serial('a lock file that appears while ours is made wins', async t => {
+test.serial('a lock file that appears during the creation of ours wins', async t => {
 	const {directory, path} = lockDirectory(t);
 	const {reached, letGo} = holdUpCreation(t, '.js');
 	const late = pureBackend.tryLock([path]);

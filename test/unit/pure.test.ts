@@ -1,4 +1,4 @@
-/** What is the pure-JS variant's own. What it shares with the addon is in `test/conformance`. */
+/** Details of the pure-JS backend. `test/conformance` covers what both backends must do. */
 
 import {constants} from 'node:buffer';
 import {
@@ -24,12 +24,12 @@ function temporaryPath(t: ExecutionContext): string {
 	return join(directory, 'cache');
 }
 
-/** Runs `action` and gives back the buffers that were made for it, outside of Node's shared pool. */
+/** Runs `action` and returns the buffers that it allocated outside of Node's shared pool. */
 async function buffersMadeBy(action: () => Promise<unknown>): Promise<Buffer[]> {
 	const made: Buffer[] = [];
 	const original = Buffer.allocUnsafeSlow;
 	Buffer.allocUnsafeSlow = size => {
-		// So that a buffer which is never written to does not pass for one that was wiped.
+		// So that a buffer which was never written does not pass as wiped.
 		const buffer = original(size).fill(0xAA);
 		made.push(buffer);
 		return buffer;
@@ -44,7 +44,7 @@ async function buffersMadeBy(action: () => Promise<unknown>): Promise<Buffer[]> 
 	return made;
 }
 
-test('it reads plaintext alone, and says what the other stores need', async t => {
+test('reads plaintext only, and says what the other stores need', async t => {
 	t.is(pureBackend.kind, 'pure');
 	t.deepEqual(pureBackend.stores, ['plaintext']);
 	const expected = {name: 'StoreError', code: 'STC_ADDON_MISSING', message: /"libsecret" needs the native addon.*useNativeAddon/};
@@ -53,7 +53,7 @@ test('it reads plaintext alone, and says what the other stores need', async t =>
 	await t.throwsAsync(pureBackend.stamp('libsecret', {schema: 'x'}, 1000), expected);
 });
 
-test.serial('what was read is wiped, whether or not it was a cache', async t => {
+test.serial('the bytes that were read are wiped, whether or not they were a cache', async t => {
 	const path = temporaryPath(t);
 	for (const [text, isCache] of [[cache.text, true], [cache.text.slice(0, -1), false], [`eyJ${cache.text}`, false], [`\uFEFF${cache.text}`, false]] as const) {
 		writeFileSync(path, text);
@@ -73,16 +73,16 @@ test.serial('what was read is wiped, whether or not it was a cache', async t => 
 	}
 });
 
-test('a file longer than the longest string is refused unread', async t => {
+test('refuses a file longer than the longest string without reading it', async t => {
 	const path = temporaryPath(t);
 	writeFileSync(path, '');
-	// A hole, which takes no room.
+	// A sparse file, which takes no disk space.
 	truncateSync(path, constants.MAX_STRING_LENGTH + 1);
 	const error = await t.throwsAsync<StoreError>(pureBackend.query('plaintext', {path}, query, 1000), {name: 'StoreError', code: 'STC_CACHE_CORRUPT'});
 	t.true(error.message.startsWith(`${path}: larger than 511 MiB`), error.message);
 });
 
-test('what a program has put on Object.prototype is not in the cache', t => {
+test('ignores properties that a program added to Object.prototype', t => {
 	const bytes = Buffer.from(JSON.stringify({Account: {a: {home_account_id: 'u.t', environment: builtEnvironment}, b: {environment: builtEnvironment}}}));
 	const prototype = Object.prototype as Record<string, unknown>;
 	const foreign = {home_account_id: 'foreign', username: 'foreign', RefreshToken: {r: {home_account_id: 'u.t', environment: builtEnvironment, secret: 'FAKE'}}};

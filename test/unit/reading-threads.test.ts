@@ -1,4 +1,7 @@
-/** Which caches are read on the event loop's thread: small ones that the kernel has in memory, on Linux. Whatever may have to wait is read elsewhere. */
+/**
+ * Which caches are read on the event loop's thread: on Linux, small ones in the page cache. A read that may have to
+ * wait uses another thread.
+ */
 
 import {execFileSync} from 'node:child_process';
 import {
@@ -23,15 +26,15 @@ function read(paths: readonly string[], {preload, launcher}: {preload?: string; 
 	})) as Reading[];
 }
 
-/** `undefined` where files of `directory` can be read on the spot. */
+/** `undefined` if files in `directory` can be read on the event loop's thread. */
 function lackOfOnTheSpot(directory: string): string | undefined {
 	if (process.platform !== 'linux') {
-		return 'only Linux can say what it has in memory; run there';
+		return 'only Linux can say what is in the page cache; run there';
 	}
 
 	const [major, minor] = release().split('.').map(Number) as [number, number];
 	if (major < 5 || (major === 5 && minor < 12)) {
-		return 'a kernel older than 5.12 cannot say what it has in memory; run on a later one';
+		return 'a kernel older than 5.12 cannot say what is in the page cache; run on a later one';
 	}
 
 	if (!/^Seccomp:\t0$/m.test(readFileSync('/proc/self/status', 'utf8'))) {
@@ -39,7 +42,7 @@ function lackOfOnTheSpot(directory: string): string | undefined {
 	}
 
 	// Source: gnu_dev_major of glibc, for numbers below 4096.
-	return Math.trunc(statSync(directory).dev / 256) % 4096 === 0 ? `${directory} is on no disk; set TMPDIR to a folder that is` : undefined;
+	return Math.trunc(statSync(directory).dev / 256) % 4096 === 0 ? `${directory} is not on a disk; set TMPDIR to a folder that is` : undefined;
 }
 
 const lacks = [lackOfAddon(), lackOfOnTheSpot(tmpdir())];
@@ -70,9 +73,9 @@ testWhere(test, lacks, 'a small cache in memory is read without a thread', t => 
 	t.deepEqual(read(['stamp', small, large]), [{threads: 0, sizeBytes: 20_000}, {threads: 0, sizeBytes: 2_000_000}]);
 });
 
-testWhere(test, lacks, 'that there is no cache is seen without a thread', t => {
+testWhere(test, lacks, 'a missing cache is noticed without a thread', t => {
 	const absent = join(directoryFor(t), 'absent');
-	// Asked for once, the kernel remembers that it is not there.
+	// After one lookup, the kernel remembers that the file does not exist.
 	t.throws(() => statSync(absent), {code: 'ENOENT'});
 	t.deepEqual(read([absent]), [{threads: 0, sizeBytes: null}]);
 	t.deepEqual(read(['stamp', absent]), [{threads: 0, sizeBytes: null}]);
@@ -83,20 +86,20 @@ testWhere(test, lacks, 'a larger cache is read by a thread', t => {
 	t.deepEqual(read([larger]), [{threads: 1, sizeBytes: windowBytes + 1}]);
 });
 
-testWhere(test, lacks, 'a cache that has to come from the disk is read by a thread', t => {
+testWhere(test, lacks, 'a cache that must come from the disk is read by a thread', t => {
 	const path = cacheIn(directoryFor(t), 'cold', 20_000);
 	const forget = 'import os, sys; f = os.open(sys.argv[1], os.O_RDONLY); os.fsync(f); os.posix_fadvise(f, 0, 0, os.POSIX_FADV_DONTNEED)';
 	execFileSync('python3', ['-c', forget, path]);
 	t.deepEqual(read([path, path]), [{threads: 1, sizeBytes: 20_000}, {threads: 0, sizeBytes: 20_000}]);
 });
 
-testWhere(test, [lackOfAddon(), process.platform === 'linux' ? undefined : '/dev/shm is of Linux; run there'], 'a cache on no disk is read by a thread', t => {
+testWhere(test, [lackOfAddon(), process.platform === 'linux' ? undefined : '/dev/shm is of Linux; run there'], 'a cache that is not on a disk is read by a thread', t => {
 	const path = cacheIn(directoryFor(t, '/dev/shm'), 'small', 20_000);
 	t.deepEqual(read([path]), [{threads: 1, sizeBytes: 20_000}]);
 	t.deepEqual(read(['stamp', path]), [{threads: 1, sizeBytes: 20_000}]);
 });
 
-testWhere(test, lacks, 'where looking up files is slow, that is left to threads from then on', t => {
+testWhere(test, lacks, 'after a slow file lookup, threads make all later ones', t => {
 	const directory = directoryFor(t);
 	const path = cacheIn(directory, 'small', 20_000);
 	const preload = join(directory, 'slow-open.so');
@@ -104,7 +107,7 @@ testWhere(test, lacks, 'where looking up files is slow, that is left to threads 
 	t.deepEqual(read([path, path], {preload}), [{threads: 0, sizeBytes: 20_000}, {threads: 1, sizeBytes: 20_000}]);
 });
 
-testWhere(test, lacks, 'in a sandbox, which may know nothing of the calls that this takes, it is left to threads', t => {
+testWhere(test, lacks, 'in a sandbox, which may not know the required system calls, threads do the work', t => {
 	const directory = directoryFor(t);
 	const path = cacheIn(directory, 'small', 20_000);
 	const launcher = join(directory, 'without-openat2');

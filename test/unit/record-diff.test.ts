@@ -1,4 +1,4 @@
-/** What a program changed in its view of the cache, as changes that can be merged: `record-diff.ts`. */
+/** A program's changes to its view of the cache, as edits that can be merged: `record-diff.ts`. */
 
 import test from 'ava';
 import type {CacheChange, RecordEdit} from '../../dist/backend/backend.js';
@@ -17,7 +17,7 @@ const token = (name: string, secret: string, rest: Json = {}) => ({
 });
 const text = (sections: Record<string, Json>) => JSON.stringify(sections);
 
-/** What a cache becomes when what changed from `before` to `after` is merged into it. */
+/** The cache after merging the changes between `before` and `after` into it. */
 function merged(cache: Record<string, unknown>, before: Record<string, Json>, after: Record<string, Json>): unknown {
 	return mergedWith(JSON.stringify(cache), cacheChangesOf(diffRecords(text(before), text(after))));
 }
@@ -34,22 +34,22 @@ function mergedWith(cache: string, changes: CacheChange[]): unknown {
 
 const editsOf = (before: Record<string, Json>, after: Record<string, Json>): RecordEdit[] => cacheChangesOf(diffRecords(text(before), text(after))).flatMap(({edits}) => edits);
 
-test('nothing changed, nothing to do', t => {
+test('without a change there is no edit', t => {
 	const cache = {Account: {a: account('ann')}, AccessToken: {t: token('ann', 'FAKE', {nested: {one: 1, two: [2]}})}};
 	t.deepEqual(diffRecords(text(cache), text(cache)), []);
 	const reordered = {AccessToken: {t: {nested: {two: [2], one: 1}, ...token('ann', 'FAKE')}}, Account: cache.Account};
-	t.deepEqual(diffRecords(text(cache), text(reordered)), [], 'the order of records and fields means nothing');
+	t.deepEqual(diffRecords(text(cache), text(reordered)), [], 'the order of records and fields does not matter');
 	t.deepEqual(diffRecords('', '{}'), []);
 });
 
-test('a record that was added comes beside what others added', t => {
+test('an added record is written beside those that others added', t => {
 	t.deepEqual(
 		merged({Account: {b: account('bob')}, Other: [1]}, {Account: {}}, {Account: {a: account('ann')}, AccessToken: {t: token('ann', 'FAKE')}}),
 		{Account: {b: account('bob'), a: account('ann')}, Other: [1], AccessToken: {t: token('ann', 'FAKE')}},
 	);
 });
 
-test('of a record that was changed, only what changed is written', t => {
+test('of a changed record, only the changed fields are written', t => {
 	const before = {Account: {a: account('ann', {name: 'old', kept: 1, gone: 1})}};
 	const after = {Account: {a: account('ann', {name: 'new', kept: 1})}};
 	t.deepEqual(editsOf(before, after).map(({set, unset}) => ({set, unset})), [{set: {name: '"new"'}, unset: ['gone']}]);
@@ -65,34 +65,34 @@ test('of a record that was changed, only what changed is written', t => {
 	);
 });
 
-test('a record that was changed, and that somebody took out meanwhile, is written as a whole', t => {
+test('a changed record that another program removed meanwhile is written completely', t => {
 	const before = {Account: {a: account('ann')}, AccessToken: {t: token('ann', 'FAKE-1', {target: 'x'})}};
 	const after = {Account: {a: account('ann')}, AccessToken: {t: token('ann', 'FAKE-2', {target: 'x'})}};
 	t.deepEqual(merged({Account: {a: account('ann')}}, before, after), after);
 });
 
-test('a secret is never mixed with times of another', t => {
+test('a secret is never combined with the times of another one', t => {
 	const at = (secret: string, rest: Json) => ({Account: {a: account('ann')}, AccessToken: {t: token('ann', secret, rest)}});
 	const theirs = at('FAKE-theirs', {cached_at: '5', expires_on: '9', refresh_on: '7'});
 	const ours = at('FAKE-ours', {cached_at: '1', expires_on: '2'});
 	t.deepEqual(merged(theirs, at('FAKE-old', {cached_at: '1', expires_on: '2'}), ours), ours);
 });
 
-test('a token that was taken out goes, unless somebody renewed it meanwhile', t => {
+test('a removed token is removed from the cache unless another program renewed it meanwhile', t => {
 	const without = {Account: {a: account('ann')}, AccessToken: {}};
 	const withToken = (secret: string) => ({...without, AccessToken: {t: token('ann', secret)}});
 	t.deepEqual(merged(withToken('FAKE-1'), withToken('FAKE-1'), without), without);
 	t.deepEqual(merged(withToken('FAKE-2'), withToken('FAKE-1'), without), withToken('FAKE-2'));
-	t.deepEqual(merged({...without, AppMetadata: {m: {client_id: 'x'}}}, {...without, AppMetadata: {m: {client_id: 'x'}}}, {...without, AppMetadata: {}}), {...without, AppMetadata: {}}, 'what has no secret goes by its key');
+	t.deepEqual(merged({...without, AppMetadata: {m: {client_id: 'x'}}}, {...without, AppMetadata: {m: {client_id: 'x'}}}, {...without, AppMetadata: {}}), {...without, AppMetadata: {}}, 'a record without a secret is matched by its key');
 });
 
-test('a token that was taken out is told from its like', t => {
+test('a removed token is distinguished from similar ones', t => {
 	const both = {Account: {a: account('ann')}, RefreshToken: {r: token('ann', 'FAKE', {client_id: 'x'}), f: token('ann', 'FAKE', {client_id: 'x', family_id: '1'})}};
 	const one = {Account: both.Account, RefreshToken: {f: both.RefreshToken.f}};
 	t.deepEqual(merged(both, both, one), one);
 });
 
-test('an account that was taken out takes along what others wrote for it, and nothing else', t => {
+test('removing an account also removes its tokens from other programs, and nothing else', t => {
 	const before = {Account: {a: account('ann'), b: account('bob')}, RefreshToken: {r: token('ann', 'FAKE-1')}};
 	const after = {Account: {b: account('bob')}, RefreshToken: {}};
 	const cache = {
@@ -111,7 +111,7 @@ test('an account that was taken out takes along what others wrote for it, and no
 	});
 });
 
-test('what belongs to a known account needs it still; what signs one in does not', t => {
+test('a record of a known account needs that account in the cache; a record that signs an account in does not', t => {
 	const ann = {Account: {a: account('ann'), a2: account('ann', {environment: 'other.example'})}};
 	const changes = cacheChangesOf(diffRecords(text(ann), text({
 		Account: {...ann.Account, b: account('bob')}, AccessToken: {t: token('ann', 'FAKE-1'), u: token('bob', 'FAKE-2')}, AppMetadata: {m: {client_id: 'x'}},
@@ -123,14 +123,14 @@ test('what belongs to a known account needs it still; what signs one in does not
 	t.deepEqual(mergedWith('{"Account":{}}', changes), {Account: {b: account('bob')}, AccessToken: {u: token('bob', 'FAKE-2')}, AppMetadata: {m: {client_id: 'x'}}});
 });
 
-test('what is neither a section nor a record is left alone', t => {
+test('anything but sections and records is ignored', t => {
 	const before = '{"Account":{"a":1,"b":null},"List":[{"x":1}],"Text":"x","Number":1}';
 	const after = '{"Account":{"a":2,"b":[1]},"List":[],"Text":"y"}';
 	t.deepEqual(diffRecords(before, after), []);
 	t.deepEqual(diffRecords('[1]', '[2]'), []);
 });
 
-test('any name will do', t => {
+test('accepts any name', t => {
 	const before = '{"__proto__":{"constructor":{"secret":"FAKE-1","toString":1}}}';
 	const after = '{"__proto__":{"constructor":{"secret":"FAKE-2","__proto__":2},"hasOwnProperty":{"secret":"FAKE-3"}}}';
 	const changes = diffRecords(before, after);
@@ -139,7 +139,7 @@ test('any name will do', t => {
 	t.is(Object.getPrototypeOf(Object.prototype), null);
 });
 
-test('applied at once, changes come to what is merged', t => {
+test('changes that are applied at once equal the merged result', t => {
 	const before = {
 		Account: {a: account('ann'), b: account('bob')}, AccessToken: {t: token('ann', 'FAKE-1', {gone: 1}), u: token('ann', 'FAKE-2'), v: token('bob', 'FAKE-3')},
 	};
@@ -151,10 +151,10 @@ test('applied at once, changes come to what is merged', t => {
 	const expected = {Account: {a: account('ann'), d: account('dan'), c: account('cid')}, AccessToken: after.AccessToken, Other: {x: {y: 1}}};
 	t.deepEqual(JSON.parse(applyChanges(text(cache), changes)), expected);
 	t.deepEqual(mergedWith(text(cache), cacheChangesOf(changes)), expected);
-	t.deepEqual(JSON.parse(applyChanges('', changes)), {Account: {c: account('cid')}, AccessToken: {w: token('cid', 'FAKE-5')}}, 'what belonged to an account that is gone stays away');
+	t.deepEqual(JSON.parse(applyChanges('', changes)), {Account: {c: account('cid')}, AccessToken: {w: token('cid', 'FAKE-5')}}, 'records of a removed account are not written');
 });
 
-test('of two changes of one record the later one counts, from where the first began', t => {
+test('of two changes to one record the later one counts, relative to the start of the first', t => {
 	const state = (secret: string) => text({Account: {a: account('ann')}, AccessToken: {t: token('ann', secret)}});
 	const [first] = diffRecords(state('FAKE-1'), state('FAKE-2'));
 	const [second] = diffRecords(state('FAKE-2'), state('FAKE-3'));
@@ -166,20 +166,20 @@ test('of two changes of one record the later one counts, from where the first be
 	t.true(joinChanges(undefined, first!) === first);
 });
 
-test('undone is what is again as it was before, while its account is there', t => {
+test('a change is undone by the opposite change while its account exists', t => {
 	const state = (tokens: Json, accounts?: Json) => text({Account: accounts ?? {a: account('ann')}, AccessToken: tokens});
 	const before = state({t: token('ann', 'FAKE-1'), x: token('ann', 'FAKE-9')});
 	const changes = diffRecords(before, state({t: token('ann', 'FAKE-2'), u: token('ann', 'FAKE-3')}));
 	const undoneIn = (cache: string) => undoneChanges(cache, changes).map(change => change.kind === 'put' && change.key);
 	t.deepEqual(undoneIn(before), ['t', 'u']);
 	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-2'), u: token('ann', 'FAKE-3')})), []);
-	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-7'), u: token('ann', 'FAKE-8')})), [], 'somebody renewed them');
-	t.deepEqual(undoneIn(state({u: token('ann', 'FAKE-3')})), [], 'somebody took it out');
+	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-7'), u: token('ann', 'FAKE-8')})), [], 'another program renewed them');
+	t.deepEqual(undoneIn(state({u: token('ann', 'FAKE-3')})), [], 'another program removed it');
 	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-1')}, {b: account('bob')})), [], 'the account was signed out');
 	t.deepEqual(undoneIn(''), []);
 });
 
-test('random caches: what two programs change at once is all there', t => {
+test('random caches: concurrent changes of two programs are all kept', t => {
 	let seed = 20_261_123;
 	const random = (below: number) => {
 		seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
@@ -205,7 +205,7 @@ test('random caches: what two programs change at once is all there', t => {
 			return records;
 		};
 
-		// They change different records.
+		// The programs change different records.
 		const [ours, theirs] = [change('ours', 0), change('theirs', 1)];
 		const expected = Object.fromEntries(Array.from({length: 8}, (_, index) => `k${index}`)
 			.map((key, index): [string, unknown] => [key, (index % 2 === 0 ? ours : theirs)[key]])

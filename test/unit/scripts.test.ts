@@ -1,4 +1,4 @@
-/** The scripts behind `npm test`: a sum that cannot be trusted is worse than none. */
+/** The scripts behind `npm test`: they must never count a failure as a success. */
 
 import fs from 'node:fs';
 import os from 'node:os';
@@ -28,7 +28,7 @@ function read(lines: string[]): TapReader {
 	return reader;
 }
 
-test('TAP: outcomes, logs and diagnoses are told apart', t => {
+test('TAP: distinguishes outcomes, logs and diagnoses', t => {
 	const reader = read([
 		'TAP version 13',
 		'ok 1 - one',
@@ -58,7 +58,7 @@ test('TAP: outcomes, logs and diagnoses are told apart', t => {
 	t.is(reader.unreported(1), undefined);
 });
 
-test('TAP: a stream that ends early, hides failures or holds no tests is a failure', t => {
+test('TAP: a stream that ends early, hides failures or contains no tests is a failure', t => {
 	t.regex(read(['TAP version 13', 'ok 1 - one']).unreported(0)?.reason ?? '', /before it was done/);
 	t.regex(read([]).unreported(0)?.reason ?? '', /before it was done/);
 	t.is(read(['ok 1 - one', '1..4', '# fail 3']).unreported(1)?.count, 3);
@@ -67,7 +67,7 @@ test('TAP: a stream that ends early, hides failures or holds no tests is a failu
 	t.is(read(['ok 1 - one', '1..1', '# fail 0']).unreported(0), undefined);
 });
 
-/** What AVA itself makes of one test file, through our eyes. */
+/** Runs one test file with AVA through our TAP reader. */
 async function runFile(t: ExecutionContext, source: string, extra: Record<string, unknown> = {}) {
 	const folder = temporaryFolder(t);
 	fs.symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
@@ -88,35 +88,36 @@ const files: Array<[name: string, source: string, expected: {passed: number; fai
 	['a failed assertion', `${good}test('bad', t => t.fail());`, {passed: 1, failed: 1, skipped: 0}],
 	['a skip with its reason', `${good}test.skip('x (skipped: no keyring)', t => t.pass());`, {passed: 1, failed: 0, skipped: 1}],
 	['a skip without a reason', `${good}test.skip('x', t => t.pass());`, {passed: 1, failed: 1, skipped: 0}],
-	['a test that is yet to be written', `${good}test.todo('later');`, {passed: 1, failed: 1, skipped: 0}],
+	['a test marked as to do', `${good}test.todo('later');`, {passed: 1, failed: 1, skipped: 0}],
 	['no tests', '', {passed: 0, failed: 1, skipped: 0}],
 	['a killed process', `${good}test('dies', t => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}); });`, {passed: 0, failed: 2, skipped: 0}],
 	['an abort', `${good}test('dies', t => { process.abort(); });`, {passed: 0, failed: 2, skipped: 0}],
-	['an exit in the middle', `${good}test('leaves', t => { process.exit(0); });`, {passed: 0, failed: 1, skipped: 0}],
-	['an exception of nobody', `${good}test('throws later', t => { setTimeout(() => { throw new Error('later'); }); return new Promise(() => {}); });`, {passed: 1, failed: 2, skipped: 0}],
+	['an exit during a test', `${good}test('leaves', t => { process.exit(0); });`, {passed: 0, failed: 1, skipped: 0}],
+	['an unhandled exception', `${good}test('throws later', t => { setTimeout(() => { throw new Error('later'); }); return new Promise(() => {}); });`, {passed: 1, failed: 2, skipped: 0}],
 	['a test that never ends', `${good}test('hangs', t => new Promise(() => { setInterval(() => {}, 100); }));`, {passed: 1, failed: 1, skipped: 0}],
-	['a file that never comes to its tests', `setInterval(() => {}, 100); await new Promise(() => {}); ${good}`, {passed: 0, failed: 1, skipped: 0}],
+	['a file that ends before its tests', `setInterval(() => {}, 100); await new Promise(() => {}); ${good}`, {passed: 0, failed: 1, skipped: 0}],
 	['a file that does not load', 'import \'./missing.js\';', {passed: 0, failed: 1, skipped: 0}],
 	['a syntax error', 'test(', {passed: 0, failed: 1, skipped: 0}],
 ];
 
 for (const [name, source, expected] of files) {
-	test.serial(`the sum of a file with ${name}`, async t => {
+	test.serial(`counts the results of a file with ${name}`, async t => {
 		const {passed, failed, skipped} = await runFile(t, source);
 		t.is(skipped, expected.skipped);
-		// What a process had to say when it died may be lost, and how many failures AVA makes of one crash is its own affair.
+		// The last output of a dying process may be lost, and the number of failures that AVA reports for one crash may
+		// vary.
 		t.true(passed >= expected.passed);
 		t.true(failed >= expected.failed);
 		t.is(failed > 0, expected.failed > 0);
 	});
 }
 
-test.serial('the sum where no file matches, and where AVA refuses its arguments', async t => {
+test.serial('a run without matching files, and one whose arguments AVA refuses, are failures', async t => {
 	t.deepEqual(await runFile(t, good, {files: ['*.nothing.js']}), {passed: 0, failed: 1, skipped: 0});
 	t.deepEqual(await runFile(t, good, {concurrency: 'many'}), {passed: 0, failed: 1, skipped: 0});
 });
 
-test('packages count as installed only when they are those of the lock file', t => {
+test('packages count as installed only if they are those of the lock file', t => {
 	const folder = temporaryFolder(t);
 	const lock = (packages: Record<string, unknown>) => JSON.stringify({packages: {'': {name: 'x'}, ...packages}});
 	const write = (file: string, text: string) => {
@@ -125,22 +126,22 @@ test('packages count as installed only when they are those of the lock file', t 
 	};
 
 	const one = {version: '1.0.0', integrity: 'sha512-a'};
-	t.false(isInstalled(folder), 'nothing there');
+	t.false(isInstalled(folder), 'nothing exists');
 	write('package-lock.json', lock({'node_modules/one': one, 'node_modules/other-platform': {...one, optional: true}}));
-	t.false(isInstalled(folder), 'nothing installed');
+	t.false(isInstalled(folder), 'nothing is installed');
 	write('node_modules/.package-lock.json', lock({'node_modules/one': one}));
-	t.false(isInstalled(folder), 'recorded, but not there');
+	t.false(isInstalled(folder), 'recorded, but missing');
 	write('node_modules/one/package.json', '{}');
-	t.true(isInstalled(folder), 'an optional package may be absent');
+	t.true(isInstalled(folder), 'an optional package may be missing');
 	write('node_modules/.package-lock.json', lock({'node_modules/one': {...one, version: '1.0.1'}}));
 	t.false(isInstalled(folder), 'another version');
 	write('node_modules/.package-lock.json', lock({'node_modules/one': {...one, integrity: 'sha512-b'}}));
 	t.false(isInstalled(folder), 'other bytes');
 	write('node_modules/.package-lock.json', lock({'node_modules/one': one}).slice(0, -9));
-	t.false(isInstalled(folder), 'cut short');
+	t.false(isInstalled(folder), 'truncated');
 });
 
-test('a hash tells contents, names, places and facts apart, and nothing else', t => {
+test('a hash distinguishes contents, names, locations and facts, and nothing else', t => {
 	const folder = temporaryFolder(t);
 	const write = (file: string, text: string) => {
 		fs.mkdirSync(path.dirname(path.join(folder, file)), {recursive: true});

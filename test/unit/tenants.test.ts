@@ -5,13 +5,13 @@ import {
 
 const rules = {configured: undefined, additionallyAllowed: [], requestsIgnored: false};
 
-test('with no configured tenant a request may name any', t => {
+test('without a configured tenant a request may name any tenant', t => {
 	t.is(allowedRequestTenant('x', rules), 'x');
 	t.is(allowedRequestTenant(undefined, rules), undefined);
 	t.is(allowedRequestTenant('', rules), undefined);
 });
 
-test('with a configured tenant only that one and the allowed ones', t => {
+test('with a configured tenant a request may name only that one and the allowed ones', t => {
 	const configured = {...rules, configured: 'home', additionallyAllowed: ['friend']};
 	t.is(allowedRequestTenant('HOME', configured), 'HOME');
 	t.is(allowedRequestTenant('Friend', configured), 'Friend');
@@ -21,11 +21,11 @@ test('with a configured tenant only that one and the allowed ones', t => {
 	t.is(allowedRequestTenant('stranger', {...configured, additionallyAllowed: ['*']}), 'stranger');
 });
 
-test('requests can be made to have no say', t => {
+test('tenants of requests can be ignored', t => {
 	t.is(allowedRequestTenant('x', {...rules, requestsIgnored: true}), undefined);
 });
 
-test('tenant ids', t => {
+test('accepts and refuses tenant IDs', t => {
 	for (const good of ['contoso.onmicrosoft.com', '9188040d-6c67-4c5b-b112-36a304b66dad', 'organizations']) {
 		t.notThrows(() => {
 			checkTenantId(good, 'tenantId');
@@ -39,14 +39,14 @@ test('tenant ids', t => {
 	}
 });
 
-test('home tenant', t => {
+test('the home tenant is the second part of the home account ID', t => {
 	t.is(homeTenantOf('uid.utid'), 'utid');
 	for (const odd of ['uid', 'a.b.c', '']) {
 		t.is(homeTenantOf(odd), undefined);
 	}
 });
 
-test('words for tenants', t => {
+test('"organizations" and "common" name no tenant, "consumers" names that of personal accounts', t => {
 	for (const word of ['organizations', 'Organizations', 'common', 'COMMON']) {
 		t.is(namedTenant(word), undefined);
 	}

@@ -31,7 +31,7 @@ function entry(rest: Partial<AccessTokenEntry> = {}): AccessTokenEntry {
 
 const fits = (rest: Partial<AccessTokenEntry>, request: Partial<TokenCriteria> = {}) => findAccessToken([entry(rest)], {...criteria, ...request}) !== undefined;
 
-test('a token fits by account, environment, client, realm and scopes', t => {
+test('a token is selected by account, environment, client, realm and scopes', t => {
 	t.true(fits({}));
 	t.true(fits({
 		environment: 'LOGIN.WINDOWS.NET', homeAccountId: 'UID.HOME', clientId: 'CLIENT', realm: 'HOME',
@@ -43,21 +43,21 @@ test('a token fits by account, environment, client, realm and scopes', t => {
 	t.false(fits({target: 'https://vault.azure.net/user_impersonation'}));
 });
 
-test('expiry: 300 s left are too few, 301 are enough', t => {
+test('expiry: 300 s of remaining life are too few, 301 are enough', t => {
 	t.false(fits({expiresOn: nowSec + 300}));
 	t.true(fits({expiresOn: nowSec + 301}));
 	t.true(fits({expiresOn: nowSec + 1}, {lifetimeSec: 0}));
 	t.false(fits({expiresOn: nowSec}, {lifetimeSec: 0}));
 });
 
-test('a clock that is ahead: a token counts by its writer\'s clock, and not at all where that is too far off', t => {
+test('with a clock that is ahead, the writer\'s clock counts; a token from too far ahead is ignored', t => {
 	t.true(fits({cachedAt: nowSec + 900, expiresOn: nowSec + 900 + 301}));
 	t.false(fits({cachedAt: nowSec + 900, expiresOn: nowSec + 900 + 300}));
 	t.false(fits({cachedAt: nowSec + 901}));
 	t.true(fits({cachedAt: nowSec}));
 });
 
-test('scopes: contained in the target, whatever the case and order', t => {
+test('scopes: contained in the target in any case and order', t => {
 	const target = 'User.Read openid Mail.Read';
 	t.true(fits({target}, {scopes: ['mail.read', 'USER.READ']}));
 	t.false(fits({target}, {scopes: ['mail.read', 'mail.send']}));
@@ -65,24 +65,24 @@ test('scopes: contained in the target, whatever the case and order', t => {
 	t.false(fits({target: ''}, {scopes: ['x']}));
 });
 
-test('realm: without a tenant the account\'s own, under each name that libraries store', t => {
+test('realm: without a tenant, the account\'s own, under each name that libraries store', t => {
 	for (const realm of ['home', 'organizations', 'common']) {
 		t.true(fits({realm}), realm);
 	}
 
 	t.false(fits({realm: 'guest'}));
-	t.false(fits({realm: 'guest'}, {account: {...criteria.account, realm: 'guest'}}), 'the record of a guest account says where else it is known');
+	t.false(fits({realm: 'guest'}, {account: {...criteria.account, realm: 'guest'}}), 'the record of a guest account names another tenant');
 	const account = {...criteria.account, homeAccountId: 'without-a-tenant', realm: 'adfs'};
 	t.true(fits({realm: 'adfs', homeAccountId: 'without-a-tenant'}, {account}));
 });
 
-test('realm: with a tenant that one only', t => {
+test('realm: with a tenant, that one only', t => {
 	t.true(fits({realm: 'guest'}, {tenantId: 'GUEST'}));
 	t.false(fits({realm: 'home'}, {tenantId: 'guest'}));
 	t.false(fits({realm: 'organizations'}, {tenantId: 'guest'}));
 });
 
-test('realm: a tenant that is a word means the account\'s own, and personal accounts\'', t => {
+test('realm: organizations and common mean the account\'s own tenant, consumers means that of personal accounts', t => {
 	for (const tenantId of ['organizations', 'COMMON']) {
 		for (const realm of ['home', 'organizations', 'common']) {
 			t.true(fits({realm}, {tenantId}), `${tenantId} ${realm}`);
@@ -95,12 +95,12 @@ test('realm: a tenant that is a word means the account\'s own, and personal acco
 	t.false(fits({realm: 'home'}, {tenantId: 'consumers'}));
 });
 
-test('of several the one that lives longest', t => {
+test('of several tokens the one with the longest life is selected', t => {
 	const entries = [entry({secret: 'a', expiresOn: nowSec + 1000}), entry({secret: 'b', expiresOn: nowSec + 3000}), entry({secret: 'c', expiresOn: nowSec + 2000})];
 	t.is(findAccessToken(entries, criteria)?.secret, 'b');
 });
 
-test('realm: an account whose id names no tenant has that of its record; what names no realm is nobody\'s else', t => {
+test('realm: an account whose ID names no tenant uses that of its record; a token without a realm belongs to no other account', t => {
 	const {realm: entryRealm, ...withoutRealm} = entry();
 	const account = {homeAccountId: 'uid', environment: 'login.microsoftonline.com'};
 	const finds = (record: AccessTokenEntry, of: TokenCriteria['account']) => findAccessToken([{...record, homeAccountId: of.homeAccountId}], {...criteria, account: of}) !== undefined;

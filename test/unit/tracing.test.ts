@@ -1,4 +1,4 @@
-/** Spans, through the application's own `@azure/core-tracing`. */
+/** Spans through the application's own `@azure/core-tracing`. */
 
 import {type Instrumenter, type TracingContext, useInstrumenter} from '@azure/core-tracing';
 import test from 'ava';
@@ -11,7 +11,7 @@ type Ended = {name: string; status: string; error?: unknown};
 
 const ended: Ended[] = [];
 
-/** As an application's tracing library hands it to its clients. */
+/** The context that an application's tracing library passes to its clients. */
 class Context implements TracingContext {
 	readonly #values: ReadonlyMap<symbol, unknown>;
 
@@ -32,7 +32,7 @@ class Context implements TracingContext {
 	}
 }
 
-/** Records what is started and how it ends: the part of an instrumenter that a span needs. */
+/** Records started spans and how they end: the part of an instrumenter that a span needs. */
 const instrumenter: Instrumenter = {
 	startSpan(name, options) {
 		const span: Ended = {name, status: 'unset'};
@@ -42,13 +42,13 @@ const instrumenter: Instrumenter = {
 					Object.assign(span, {status, ...rest});
 				},
 				setAttribute() {
-					// Not looked at.
+					// Not checked.
 				},
 				end() {
 					ended.push(span);
 				},
 				recordException() {
-					// Told by the status.
+					// The status contains it.
 				},
 				isRecording: () => true,
 			},
@@ -60,7 +60,7 @@ const instrumenter: Instrumenter = {
 	createRequestHeaders: () => ({}),
 };
 
-test.serial('a call that is answered from memory makes no span, the others one that says how they ended', async t => {
+test.serial('a call that is answered from memory creates no span; others create one with their outcome', async t => {
 	useInstrumenter(instrumenter);
 	const options: GetTokenOptions = {tracingOptions: {tracingContext: new Context()}};
 	const home = new TestHome(t);
@@ -78,5 +78,5 @@ test.serial('a call that is answered from memory makes no span, the others one t
 	t.is(ended.length, 2);
 	t.like(ended[1], {name: 'SharedTokenCacheCredential.getToken', status: 'error'});
 	await t.throwsAsync(home.credential({username: 'nobody else'}).getToken(scope));
-	t.is(ended.length, 2, 'no context, no span');
+	t.is(ended.length, 2, 'no span without a context');
 });

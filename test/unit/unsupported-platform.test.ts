@@ -1,4 +1,4 @@
-/** Systems on which no language keeps a shared cache. */
+/** Systems on which no library keeps a shared cache. */
 
 import {execFile} from 'node:child_process';
 import {promisify} from 'node:util';
@@ -7,7 +7,7 @@ import {cacheSources} from '../../dist/cache/locations/index.js';
 
 const run = promisify(execFile);
 
-test('there is nowhere to look', t => {
+test('there are no cache locations', t => {
 	for (const kind of ['cae', 'nocae'] as const) {
 		t.deepEqual(cacheSources(kind, {
 			platform: 'freebsd', home: '/home/ann', dataHome: '/home/ann/.local/share', cacheHome: '/home/ann/.cache', cacheName: 'msal.cache',
@@ -15,7 +15,7 @@ test('there is nowhere to look', t => {
 	}
 });
 
-test('the credential is unavailable, so that a chain goes on, and says so beforehand', async t => {
+test('the credential is unavailable, so that a chain continues, and supported() says so', async t => {
 	const {stdout} = await run(process.execPath, ['--eval', `
 		Object.defineProperty(process, 'platform', {...Object.getOwnPropertyDescriptor(process, 'platform'), value: 'freebsd'});
 		const {SharedTokenCacheCredential} = require('./dist/index.js');

@@ -1,4 +1,7 @@
-/** What grants brought, on its way to the shared cache: locks that others hold, peers that write over it, accounts that are signed out. */
+/**
+ * Writing tokens from grants into the shared cache, with locks that other processes hold, concurrent overwrites, and
+ * sign-outs.
+ */
 
 import {
 	mkdtempSync, readFileSync, rmSync, writeFileSync,
@@ -73,13 +76,13 @@ class Stage {
 		return JSON.parse(readFileSync(this.path, 'utf8')) as CacheSections;
 	}
 
-	/** Without the records for which this is true, as a peer takes them out. */
+	/** Removes the matching records as another library does. */
 	remove(section: string, isRemoved: (record: Record<string, unknown>) => boolean): void {
 		const cache = this.read();
 		this.write({...cache, [section]: Object.fromEntries(Object.entries(cache[section] ?? {}).filter(([, record]) => !isRemoved(record)))});
 	}
 
-	/** Waits until these are all the secrets in the cache. A machine that is busy takes its time. */
+	/** Waits until the cache contains exactly these secrets. A busy machine needs time. */
 	async comesTo(t: ExecutionContext, expected: readonly string[]): Promise<void> {
 		const endMs = performance.now() + 10_000;
 		while (this.secrets().join(' ') !== expected.join(' ') && performance.now() < endMs) {
@@ -96,21 +99,21 @@ class Stage {
 
 const isAnns = (record: Record<string, unknown>) => record['home_account_id'] === homeAccountId(ann);
 const all = ['FAKE-access', 'FAKE-bob', 'FAKE-id', 'FAKE-received'];
-/** Longer than until the first look at what was written. */
+/** Longer than the delay of the first check after a write. */
 const lookedMs = 1400;
 
 for (const {kind} of backends) {
-	test(`${kind}: what a grant brought is in the cache when write returns`, async t => {
+	test(`${kind}: a granted token is in the cache when write returns`, async t => {
 		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
 		await stage.writer.write(stage.source, grantOf());
 		await stage.comesTo(t, all);
 		const before = readFileSync(stage.path);
 		await sleep(lookedMs);
-		t.true(readFileSync(stage.path).equals(before), 'nothing happened, so nothing is written');
+		t.true(readFileSync(stage.path).equals(before), 'nothing has changed, so nothing is written');
 		t.deepEqual(stage.written.map(([label]) => label), [stage.path]);
 	});
 
-	test(`${kind}: what a peer wrote over, not having seen it, comes back by itself`, async t => {
+	test(`${kind}: a token that another library overwrote without having seen it is restored automatically`, async t => {
 		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
 		const startMs = performance.now();
 		await stage.writer.write(stage.source, grantOf());
@@ -118,10 +121,10 @@ for (const {kind} of backends) {
 		const peers = {...signedIn, AccessToken: {theirs: accessTokenRecord(bob, 'FAKE-theirs', 3600)}};
 		stage.write(peers);
 		await stage.comesTo(t, [...all, 'FAKE-theirs'].toSorted());
-		// Again, within the 5 s in which a peer that read before us writes.
+		// Overwritten again, within the 5 s in which a library that read earlier may write.
 		const elapsedMs = performance.now() - startMs;
 		if (elapsedMs > 3500) {
-			t.log(`The machine is too busy for a second time: ${Math.round(elapsedMs)} ms have passed.`);
+			t.log(`The machine is too busy for a second round: ${Math.round(elapsedMs)} ms have passed.`);
 			return;
 		}
 
@@ -129,7 +132,7 @@ for (const {kind} of backends) {
 		await stage.comesTo(t, [...all, 'FAKE-theirs'].toSorted());
 	});
 
-	test(`${kind}: an account that a peer signed out does not come back`, async t => {
+	test(`${kind}: an account that another library signed out is not restored`, async t => {
 		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
 		await stage.writer.write(stage.source, grantOf());
 		await stage.comesTo(t, all);
@@ -144,7 +147,7 @@ for (const {kind} of backends) {
 	});
 }
 
-test('a look at once, when the cache is found changed', async t => {
+test('checks at once if the cache has changed', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
 	await stage.comesTo(t, all);
@@ -153,9 +156,9 @@ test('a look at once, when the cache is found changed', async t => {
 	t.deepEqual(stage.secrets(), all);
 });
 
-test('a sign-out in several steps, the account last, in the middle of which a token is written: nothing of it stays', async t => {
+test('a token that is written during a sign-out in several steps, with the account last, is removed', async t => {
 	const stage = new Stage(t);
-	// MSAL for Python takes out tokens one by one, then the account, and writes the cache each time.
+	// MSAL for Python removes the tokens one by one, then the account, and writes the cache each time.
 	for (const section of ['RefreshToken', 'AccessToken', 'IdToken']) {
 		stage.remove(section, isAnns);
 	}
@@ -166,7 +169,7 @@ test('a sign-out in several steps, the account last, in the middle of which a to
 	await stage.comesTo(t, ['FAKE-bob']);
 });
 
-test('a sign-out in several steps, in the middle of which tokens are put back: nothing of it stays', async t => {
+test('tokens that are restored during a sign-out in several steps are removed', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
 	await stage.comesTo(t, all);
@@ -178,14 +181,14 @@ test('a sign-out in several steps, in the middle of which tokens are put back: n
 	stage.remove('Account', isAnns);
 	await sleep(lookedMs);
 	await stage.comesTo(t, ['FAKE-bob']);
-	// Signed in anew at once: that is left alone, but for the access token, which is the same user's.
+	// The user signed in again at once: that is kept, except for the access token, which belongs to the same user.
 	stage.write({...signedIn, RefreshToken: {new: refreshTokenRecord(ann, 'FAKE-new')}});
 	await sleep(lookedMs);
 	await stage.writer.repair();
 	t.deepEqual(stage.secrets(), ['FAKE-access', 'FAKE-new']);
 });
 
-test('an account that was gone for some seconds was signed out: nothing comes back with it', async t => {
+test('an account that was missing for some seconds was signed out: nothing of it is restored', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
 	await stage.comesTo(t, all);
@@ -201,7 +204,7 @@ test('an account that was gone for some seconds was signed out: nothing comes ba
 	t.deepEqual(stage.secrets(), ['FAKE-expired', 'FAKE-new']);
 });
 
-test('a newer token of another process is not written over when ours is put back', async t => {
+test('a newer token of another process is not overwritten when ours is restored', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
 	await stage.comesTo(t, all);
@@ -216,7 +219,7 @@ test('a newer token of another process is not written over when ours is put back
 	t.deepEqual(stage.secrets(), ['FAKE-bob', 'FAKE-id', 'FAKE-newer-access', 'FAKE-newer-refresh']);
 });
 
-test('a lock that others hold: write returns soon, and the token is written when the lock is free', async t => {
+test('if another process holds the lock, write returns soon, and the token is written when the lock is free', async t => {
 	const stage = new Stage(t);
 	const held = await native.tryLock(stage.source.lockPaths);
 	const startMs = performance.now();
@@ -228,7 +231,7 @@ test('a lock that others hold: write returns soon, and the token is written when
 	await stage.comesTo(t, all);
 });
 
-test('eviction, whatever becomes of it, does not fail', async t => {
+test('eviction never fails, whatever its outcome', async t => {
 	const stage = new Stage(t, {lockTimeoutMs: 100});
 	await stage.writer.evict(stage.source, grantOf().account, 'FAKE-sent');
 	t.deepEqual(stage.secrets(), ['FAKE-bob', 'FAKE-expired']);
@@ -238,7 +241,7 @@ test('eviction, whatever becomes of it, does not fail', async t => {
 	t.deepEqual(stage.secrets(), ['FAKE-bob', 'FAKE-expired']);
 });
 
-test('after close nothing is looked after', async t => {
+test('after close nothing is checked', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
 	await stage.comesTo(t, all);
@@ -251,7 +254,7 @@ test('after close nothing is looked after', async t => {
 
 type Commit = {change: CacheChange; create: boolean | undefined};
 
-/** A cache whose commits come to what is given, one after the other. */
+/** A fake cache whose commits have the given outcomes, one after another. */
 function scriptedCache(...outcomes: Array<'written' | 'unchanged' | 'no-account' | StoreError>) {
 	const commits: Commit[] = [];
 	const cache = {
@@ -279,7 +282,7 @@ const settle = async () => {
 	}
 };
 
-test.serial('a write that failed is tried again after 30 s, 60 s and so on, and does not replace what is newer then', async t => {
+test.serial('a failed write is retried after 30 s, 60 s and so on, and does not replace what is newer then', async t => {
 	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
 	t.teardown(() => {
 		mock.timers.reset();
@@ -307,11 +310,11 @@ test.serial('a write that failed is tried again after 30 s, 60 s and so on, and 
 	const guards = commits.map(({change}) => change.edits.filter(({unlessNewer}) => unlessNewer).map(({section}) => section).join(' '));
 	t.deepEqual(guards, ['', 'AccessToken RefreshToken', 'AccessToken RefreshToken']);
 	t.deepEqual(commits.map(({create}) => create), [true, true, true]);
-	t.true(commits[2]!.change.edits.some(({section}) => section === 'Account'), 'the account comes along where it is new');
+	t.true(commits[2]!.change.edits.some(({section}) => section === 'Account'), 'the account is also written if it is new');
 	await writer.close();
 });
 
-test.serial('what was written over late is looked after for a minute from then, because others may have read what was there', async t => {
+test.serial('a token that was overwritten late is checked for another minute, because other programs may have read the old cache', async t => {
 	mock.timers.enable({apis: ['setTimeout']});
 	const startMs = performance.now();
 	let elapsedMs = 0;
@@ -335,11 +338,11 @@ test.serial('what was written over late is looked after for a minute from then, 
 	elapsedMs = 300_000;
 	stamp = 'a peer\'s';
 	await writer.repair();
-	t.is(commits.length, 4, 'nobody wrote over it for two minutes');
+	t.is(commits.length, 4, 'nobody overwrote it for two minutes');
 	await writer.close();
 });
 
-test.serial('of many grants for one and the same, the newest is looked after, and what only an older one brought', async t => {
+test.serial('of many grants for the same token, the newest is checked, and what only an older one contained', async t => {
 	mock.timers.enable({apis: ['setTimeout']});
 	t.teardown(() => {
 		mock.timers.reset();
@@ -358,13 +361,13 @@ test.serial('of many grants for one and the same, the newest is looked after, an
 	await writer.repair();
 	const {edits} = commits.at(-1)!.change;
 	const secretsOf = (section: string) => edits.filter(edit => edit.section === section).map(edit => edit.action === 'put' ? edit.set?.['secret'] : undefined);
-	// Newest first. The last one brought no refresh token, so that of the one before it is still looked after.
+	// Newest first. The last grant contained no refresh token, so the one before is still checked.
 	t.deepEqual(secretsOf('AccessToken'), ['"FAKE-last"', '"FAKE-other-realm"', '"FAKE-other-scope"', '"FAKE-scope-199"']);
 	t.is(secretsOf('RefreshToken').length, 3);
 	await writer.close();
 });
 
-test.serial('an account that is not there twice, with seconds between, was not signed out', async t => {
+test.serial('an account that is missing in two checks, seconds apart, was not signed out', async t => {
 	mock.timers.enable({apis: ['setTimeout']});
 	const startMs = performance.now();
 	let elapsedMs = 0;
@@ -373,7 +376,7 @@ test.serial('an account that is not there twice, with seconds between, was not s
 		mock.timers.reset();
 		clock.mock.restore();
 	});
-	// After each look that finds it gone, what is left of its tokens is taken out.
+	// After each check that finds the account missing, its remaining tokens are removed.
 	const {commits, cache} = scriptedCache('written', 'no-account', 'unchanged', 'no-account', 'unchanged', 'written');
 	const writer = new WriteBack({...cache, stamp: async () => ({value: `a peer's ${elapsedMs}`, readable: true})} as unknown as SharedCache, () => undefined);
 	await writer.write(plaintextFile('/c'), grantOf());
@@ -383,11 +386,11 @@ test.serial('an account that is not there twice, with seconds between, was not s
 		t.is(commits.length, expected, `after ${atMs} ms`);
 	}
 
-	t.true(commits[5]!.change.edits.some(({section, action}) => section === 'AccessToken' && action !== 'remove'), 'the token is put back');
+	t.true(commits[5]!.change.edits.some(({section, action}) => section === 'AccessToken' && action !== 'remove'), 'the token is restored');
 	await writer.close();
 });
 
-test.serial('a write that failed is tried again as soon as the cache has changed, and its waiting time is over then', async t => {
+test.serial('a failed write is retried as soon as the cache has changed, which resets its delay', async t => {
 	mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.now()});
 	t.teardown(() => {
 		mock.timers.reset();
@@ -429,13 +432,13 @@ test.serial('a token that expired meanwhile is not written, and after close noth
 	t.is(closing.commits.length, 1);
 });
 
-test('after close nothing is committed: not what is handed over late, and not what a look was about to put back', async t => {
+test('after close nothing is committed: neither a late token nor a pending repair', async t => {
 	const stage = new Stage(t);
 	await stage.writer.write(stage.source, grantOf());
 	await stage.comesTo(t, all);
 	stage.remove('AccessToken', isAnns);
 	const peers = readFileSync(stage.path);
-	// It is looking at the stamp.
+	// It is reading the stamp.
 	const looking = stage.writer.repair();
 	await stage.writer.close();
 	await Promise.all([looking, stage.writer.write(stage.source, grantOf()), stage.writer.evict(stage.source, grantOf().account, 'FAKE-received')]);
