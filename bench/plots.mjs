@@ -1,4 +1,4 @@
-/** The plots of RESULTS.md and the README, as SVG that suits light and dark pages. Plain JavaScript: Plot brings no types for a DOM of another maker. */
+/** The plots of RESULTS.md and docs/performance.md, as SVG that suits light and dark pages. Plain JavaScript: Plot brings no types for a DOM of another maker. */
 
 import * as Plot from '@observablehq/plot';
 import {parseHTML} from 'linkedom';

@@ -3,7 +3,7 @@
  * one line, may change. No text, field or cause ever holds a token or a part of a cache.
  */
 
-/** What went wrong, for programs. The README's table says what to do about each. */
+/** What went wrong, for programs. TROUBLESHOOTING.md says what to do about each. */
 export type ErrorCode =
 	// This machine: a chain tries its next credential.
 	| 'STC_ADDON_MISSING'

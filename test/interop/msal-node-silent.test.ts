@@ -1,4 +1,4 @@
-/** What MSAL for Node finds in a cache is what our credential finds, but for the rules in the README. The long form: `npm run test:differential`. */
+/** What MSAL for Node finds in a cache is what our credential finds, except for the rules of docs/differences.md. The long form: `npm run test:differential`. */
 
 import test from 'ava';
 import {disagreements} from '../differential/comparison.js';

@@ -1,7 +1,7 @@
 /**
  * What is found in a cache for an account: by MSAL for Node's acquireTokenSilent where no rule is on, by our credential, with an
  * authentication record of that account, where all are. Written from `@azure/msal-common`'s CacheManager and RefreshTokenClient, and
- * from our README.
+ * from docs/differences.md.
  */
 
 import {

@@ -1,6 +1,6 @@
 /**
  * What the two credentials do with a case, in one model: Python's class where no rule of deviation is on, ours where all are. Written from
- * azure-identity for Python 1.13, MSAL for Python 1.21 and our README. A run holds both ends against the real ones; what
+ * azure-identity for Python 1.13, MSAL for Python 1.21 and docs/differences.md. A run holds both ends against the real ones; what
  * is between them tells which rule explains a difference.
  */
 
