@@ -1,6 +1,7 @@
 /** What `SharedTokenCache` does; loaded with the first one. */
 
 import {listAccounts} from '../lookup/list-accounts.js';
+import {distinctSources, readSources} from '../lookup/read-sources.js';
 import {parseAuthority} from '../settings/authority.js';
 import type {AccountEntry, CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
@@ -16,7 +17,7 @@ import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
 
-/** What stands for "there is none", "it cannot be asked": nothing to read there, and nothing to sign out of. */
+/** Codes meaning this store does not exist on this machine, so there is nothing to sign out of. */
 const noStoreCodes: ReadonlySet<string> = new Set(['STC_STORE_UNAVAILABLE', 'STC_ADDON_MISSING']);
 
 export class CacheAccess {
@@ -81,7 +82,7 @@ export class CacheAccess {
 	/** The caches that are written, of both kinds. */
 	#own(): CacheSource[] {
 		const {nocae, cae} = this.#choice.primary;
-		return [...new Map([...nocae, ...cae].map(source => [source.label, source])).values()];
+		return distinctSources([...nocae, ...cae]);
 	}
 
 	async #removeFrom(source: CacheSource, homeAccountId: string, environments: readonly string[] | undefined): Promise<boolean> {
@@ -98,20 +99,12 @@ export class CacheAccess {
 	}
 
 	async #readAll(sources: readonly CacheSource[], homeAccountId?: string): Promise<SourceReading[]> {
-		const readings: SourceReading[] = [];
 		const query: CacheQuery = {
 			environments: this.#choice.settings.authority.environments,
 			clientId: this.#choice.settings.clientId,
 			nowSec: Math.floor(Date.now() / 1000),
 			...(homeAccountId !== undefined && {homeAccountId}),
 		};
-		for (const source of sources) {
-			// A keyring that is missing or stalls does so for all of its items.
-			if (!readings.some(reading => reading.source.store === source.store && (noStoreCodes.has(reading.error?.code ?? '') || reading.error?.code === 'STC_STORE_TIMEOUT'))) {
-				readings.push(await this.#cache.read(source, query));
-			}
-		}
-
-		return readings;
+		return readSources(this.#cache, sources, query);
 	}
 }

@@ -4,6 +4,8 @@ import {basename, isAbsolute} from 'node:path';
 import {invalidArgument} from '../errors.js';
 import {type CacheKind, type CacheSource, plaintextFile} from '../cache/cache-source.js';
 import {sourcesOf} from '../cache/locations/index.js';
+import {distinctSources} from '../lookup/read-sources.js';
+import {isObject} from '../runtime/json.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 
@@ -24,7 +26,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheOptions>(
 
 /** @throws `STC_INVALID_ARGUMENT`, naming the option. */
 export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice {
-	if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+	if (!isObject(options)) {
 		throw invalidArgument('options must be an object.');
 	}
 
@@ -56,9 +58,9 @@ export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice 
 	const cae = sourcesOf(settings, 'cae');
 	const nocae = sourcesOf(settings, 'nocae');
 	const own = new Set([...cae.primary, ...nocae.primary].map(({label}) => label));
-	const extra = new Map([...nocae.extra, ...cae.extra].filter(({label}) => !own.has(label)).map(source => [source.label, source]));
+	const extra = distinctSources([...nocae.extra, ...cae.extra]).filter(({label}) => !own.has(label));
 	return {
-		settings, kind, primary: {cae: cae.primary, nocae: nocae.primary}, extra: [...extra.values()],
+		settings, kind, primary: {cae: cae.primary, nocae: nocae.primary}, extra,
 	};
 }
 

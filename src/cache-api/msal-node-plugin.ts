@@ -7,6 +7,7 @@
  */
 
 import type {CacheText} from '../backend/backend.js';
+import {RecheckTimers} from '../cache/recheck-timers.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {StoreError} from '../errors.js';
@@ -46,10 +47,6 @@ export type CachePluginOptions = Pick<
 
 /** A program that read the cache before we wrote may write within this time, and undo it. Milliseconds. */
 const repairWindowMs = 5000;
-/** When to look for that, milliseconds, if no access comes first. */
-const firstLookMs = 1000;
-/** The same, where our lock file was taken from us while we wrote. */
-const anxiousLookMs = 20;
 
 /**
  * Makes a plugin for the option `cache.cachePlugin` of msal-node's applications. One plugin may serve several.
@@ -80,7 +77,7 @@ type Replica = {
 	recent: Array<{change: RecordChange; untilMs: number}>;
 	saving: Promise<void> | undefined;
 	savingNext: Promise<void> | undefined;
-	lookTimer: NodeJS.Timeout | undefined;
+	recheckTimers: RecheckTimers;
 };
 
 /** An access that may change the cache. */
@@ -170,7 +167,7 @@ class CacheKeeper {
 	#replicaOf(tokenCache: SerializableTokenCache): Replica {
 		let replica = this.#replicas.get(tokenCache);
 		if (!replica) {
-			replica = {
+			const created: Replica = {
 				tokenCache,
 				stamp: undefined,
 				begun: 0,
@@ -180,8 +177,11 @@ class CacheKeeper {
 				recent: [],
 				saving: undefined,
 				savingNext: undefined,
-				lookTimer: undefined,
+				recheckTimers: new RecheckTimers(() => {
+					void this.#look(created);
+				}),
 			};
+			replica = created;
 			this.#replicas.set(tokenCache, replica);
 		}
 
@@ -269,7 +269,9 @@ class CacheKeeper {
 			if (result.outcome === 'no-account') {
 				log.info(() => 'A token was not written to the shared token cache: its account was signed out meanwhile.');
 			} else if (result.outcome === 'written') {
-				this.#lookIn(replica, source, result.lockLost ? anxiousLookMs : firstLookMs);
+				// The next check looks at earlier writes, too.
+				replica.recheckTimers.clear();
+				replica.recheckTimers.afterWrite(result.lockLost);
 			}
 		}
 
@@ -285,15 +287,9 @@ class CacheKeeper {
 		}
 	}
 
-	#lookIn(replica: Replica, source: CacheSource, delayMs: number): void {
-		clearTimeout(replica.lookTimer);
-		replica.lookTimer = setTimeout(() => {
-			void this.#look(replica, source);
-		}, delayMs).unref();
-	}
-
 	/** Looks whether what was written is still there. Never fails. */
-	async #look(replica: Replica, source: CacheSource): Promise<void> {
+	async #look(replica: Replica): Promise<void> {
+		const source = await this.#findSource();
 		try {
 			const {commits} = replica;
 			this.#findUndone(replica, commits, await this.#cache.readText(source), source);

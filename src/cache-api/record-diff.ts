@@ -5,8 +5,7 @@
 
 import type {CacheChange, MatchField, RecordEdit} from '../backend/backend.js';
 import {editsOfSignOut} from '../cache/sign-out-edits.js';
-
-type JsonObject = Readonly<Record<string, unknown>>;
+import {isObject, type JsonObject} from '../runtime/json.js';
 
 type Account = {homeAccountId: string; environment: string};
 
@@ -311,10 +310,6 @@ function setMember(object: Record<string, unknown>, name: string, value: unknown
 function textOf(record: JsonObject, field: string): string {
 	const value = memberOf(record, field);
 	return typeof value === 'string' ? value : '';
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Whatever the order of fields is. */

@@ -2,8 +2,10 @@
 
 import type {TokenRequest} from '../lookup/token-request.js';
 import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
-import {Flight, toAbortError} from '../runtime/single-flight.js';
+import {toAbortError} from '../runtime/abort.js';
+import {Flight} from '../runtime/single-flight.js';
 import {holding} from '../runtime/keep-alive.js';
+import {parseJsonObject} from '../runtime/json.js';
 import {log} from '../runtime/log.js';
 import {TokenMemo} from './token-memory.js';
 import {readSettings, type Settings} from '../settings/settings.js';
@@ -270,17 +272,9 @@ function readScopes(scopes: unknown): string[] {
 }
 
 function readClaims(claims: unknown): string {
-	let isObject = false;
-	try {
-		const value: unknown = typeof claims === 'string' ? JSON.parse(claims) : undefined;
-		isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-	} catch {
-		// Refused below; the parser's error would quote the claims.
-	}
-
-	if (!isObject) {
+	if (typeof claims !== 'string' || !parseJsonObject(claims)) {
 		throw invalidArgument('claims of getToken must be a JSON object as text: decode the claims of a WWW-Authenticate header from base64 first.');
 	}
 
-	return claims as string;
+	return claims;
 }

@@ -12,9 +12,9 @@ import type {RefreshGrant} from '../grant/refresh-grant.js';
 import {AccountResolver, type ResolvedAccount} from '../lookup/account-resolver.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
+import type {LazyAbortController} from '../runtime/abort.js';
 import {part} from '../runtime/lazy.js';
 import {log} from '../runtime/log.js';
-import type {Ending} from '../runtime/single-flight.js';
 import type {Settings} from '../settings/settings.js';
 import {ownTenant} from '../settings/tenants.js';
 
@@ -47,12 +47,12 @@ export class TokenAcquirer {
 	/**
 	 * @param replaced For a refresh ahead of time: the token that is served now. A cached token is taken only if it lives longer.
 	 * @throws {CredentialUnavailableError} {AuthenticationRequiredError} {AuthenticationError}
-	 * @throws the reason of `ending`, if it was aborted.
+	 * @throws the reason of `abort`, if it was aborted.
 	 */
-	async acquire(request: TokenRequest, ending: Ending, replaced?: ReplacedToken): Promise<AcquiredToken> {
+	async acquire(request: TokenRequest, abort: LazyAbortController, replaced?: ReplacedToken): Promise<AcquiredToken> {
 		const account = await this.#resolver.current(request.kind);
 		const {generation} = this.#resolver;
-		ending.throwIfAborted();
+		abort.throwIfAborted();
 		if (account instanceof Error) {
 			throw account;
 		}
@@ -63,7 +63,7 @@ export class TokenAcquirer {
 		}
 
 		try {
-			return await this.#acquireAlone(account, request, ending.signal, replaced);
+			return await this.#acquireAlone(account, request, abort.signal, replaced);
 		} catch (error) {
 			// While the authority is down, a cached token is served until it expires.
 			const lastResort = error instanceof AuthenticationError ? this.#findCached(account, request, 0) : undefined;

@@ -7,6 +7,7 @@ import {issueAccessToken} from './access-token.js';
 import {TokenAcquirer} from './token-acquirer.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {Flight, type WaitOptions} from '../runtime/single-flight.js';
+import {BoundedMap} from '../runtime/bounded-map.js';
 import {log} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
@@ -67,14 +68,14 @@ export class TokenMemo {
 	}
 
 	/** By the caller's scopes as written, so that a hit needs one look-up. */
-	readonly hot: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
+	readonly hot: HotTokens = hotTokens();
 	/** When the cache was last looked at, Unix milliseconds. */
 	checkedMs = 0;
 	readonly acquirer: TokenAcquirer;
 	readonly #key: string;
 	readonly #checkIntervalMs: number;
 	/** The same for requests that name a tenant, which are looked up once their arguments are checked. */
-	readonly #hotOfTenants: Readonly<Record<CacheKind, Map<string, HotToken>>> = {cae: new Map(), nocae: new Map()};
+	readonly #hotOfTenants: HotTokens = hotTokens();
 	readonly #flights = new Map<string, Flight<HotToken>>();
 	#isChecking = false;
 	#users = 0;
@@ -147,9 +148,9 @@ export class TokenMemo {
 		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
 		let flight = this.#flights.get(key);
 		if (!flight) {
-			flight = new Flight(async ending => {
+			flight = new Flight(async abort => {
 				try {
-					const acquired = await this.acquirer.acquire(request, ending, replaced);
+					const acquired = await this.acquirer.acquire(request, abort, replaced);
 					this.checkedMs = Math.max(this.checkedMs, this.acquirer.checkedMs);
 					return toHotToken(acquired, request);
 				} finally {
@@ -180,14 +181,7 @@ export class TokenMemo {
 			this.#hotOfTenants[kind].clear();
 		}
 
-		const hot = this.#hotFor(token.request);
-		hot.delete(hotKey);
-		if (hot.size >= maxHotTokens) {
-			const [oldest] = hot.keys();
-			hot.delete(oldest ?? '');
-		}
-
-		hot.set(hotKey, token);
+		this.#hotFor(token.request).set(hotKey, token);
 	}
 
 	#hotFor({kind, tenantId}: TokenRequest): Map<string, HotToken> {
@@ -238,6 +232,12 @@ export class TokenMemo {
 			log.info(() => `Refreshing a token ahead of time failed; the current one is served on. ${(error as Error).message}`);
 		}
 	}
+}
+
+type HotTokens = Readonly<Record<CacheKind, Map<string, HotToken>>>;
+
+function hotTokens(): HotTokens {
+	return {cae: new BoundedMap(maxHotTokens), nocae: new BoundedMap(maxHotTokens)};
 }
 
 const memos = new Map<string, WeakRef<TokenMemo>>();

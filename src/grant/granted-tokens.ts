@@ -3,6 +3,7 @@
 import type {AccessTokenEntry} from '../backend/backend.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import {findAccessToken, type TokenCriteria} from '../lookup/select-token.js';
+import {BoundedMap} from '../runtime/bounded-map.js';
 
 /** When a token was asked for. */
 export type Moment = {
@@ -39,7 +40,7 @@ export class GrantedTokens {
 	#challenges: Challenge[] = [];
 	#lastOrder = 0;
 	/** Refresh tokens that grants of this process rotated: the cached one to its newest descendant. */
-	readonly #rotated = new Map<string, string>();
+	readonly #rotated = new BoundedMap<string, string>(maxRotatedTokens);
 
 	/** To be called when a token is asked for. */
 	now(): Moment {
@@ -94,12 +95,7 @@ export class GrantedTokens {
 		if (newRefreshToken && newRefreshToken !== refreshToken) {
 			// The cache may hold any of its ancestors, for not every one of them could be written.
 			for (const ancestor of [refreshToken, ...[...this.#rotated].filter(([, newest]) => newest === refreshToken).map(([cached]) => cached)]) {
-				this.#rotated.delete(ancestor);
 				this.#rotated.set(ancestor, newRefreshToken);
-			}
-
-			for (const oldest of [...this.#rotated.keys()].slice(0, -maxRotatedTokens)) {
-				this.#rotated.delete(oldest);
 			}
 		}
 	}

@@ -3,9 +3,9 @@
  * and time; knows nothing of OAuth. Sockets never keep the process alive: whoever waits for an answer does that.
  */
 
-import {EventEmitter} from 'node:events';
 import {isIP, type Socket} from 'node:net';
 import {StringDecoder} from 'node:string_decoder';
+import {unlessAborted} from '../runtime/abort.js';
 import type {HttpDispatcher, ProxyOptions} from '../types.js';
 
 export type HttpRequest = {
@@ -82,28 +82,21 @@ export class HttpClient {
 	 */
 	async send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
 		signal.throwIfAborted();
-		const attempt = new Attempt();
+		const attempt = new AbortController();
 		const onAbort = () => {
-			attempt.end(signal.reason);
+			attempt.abort(signal.reason);
 		};
 
 		signal.addEventListener('abort', onAbort, {once: true});
 		const timer = setTimeout(() => {
-			attempt.end(new HttpFailure('timeout', `no complete answer within ${attemptTimeoutMs / 1000} s`));
+			attempt.abort(new HttpFailure('timeout', `no complete answer within ${attemptTimeoutMs / 1000} s`));
 		}, attemptTimeoutMs);
 		timer.unref();
 		try {
 			// undici heeds a signal only once the request has a connection, which a proxy or a busy dispatcher may never give it.
-			return await new Promise((resolve, reject) => {
-				attempt.once('abort', () => {
-					// The caller's own reason, whatever it is.
-					// eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
-					reject(attempt.reason);
-				});
-				this.#exchange(request, attempt).then(resolve, (error: unknown) => {
-					reject(toHttpFailure(error));
-				});
-			});
+			return await unlessAborted(this.#exchange(request, attempt.signal).catch((error: unknown) => {
+				throw toHttpFailure(error);
+			}), attempt.signal);
 		} finally {
 			clearTimeout(timer);
 			signal.removeEventListener('abort', onAbort);
@@ -117,7 +110,7 @@ export class HttpClient {
 		await own?.destroy();
 	}
 
-	async #exchange({method, url, headers, body}: HttpRequest, signal: Attempt): Promise<HttpAnswer> {
+	async #exchange({method, url, headers, body}: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
 		const {origin, pathname, search} = new URL(url);
 		const dispatcher = this.#settings.dispatcher ?? (this.#own ??= createDispatcher(this.#settings.proxy));
 		// A dispatcher of another undici version brings the request function that suits it.
@@ -138,17 +131,6 @@ export class HttpClient {
 			body: await readBody(response),
 			sentMs,
 		};
-	}
-}
-
-/** The signal of one try, as undici takes it. An `AbortController` and its listeners cost 15 us more per request (npm run bench -- --only P7). */
-// eslint-disable-next-line unicorn/prefer-event-target
-class Attempt extends EventEmitter {
-	reason: unknown;
-
-	end(reason: unknown): void {
-		this.reason = reason;
-		this.emit('abort');
 	}
 }
 

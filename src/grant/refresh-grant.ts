@@ -13,6 +13,7 @@ import type {TokenResponse} from './token-response.js';
 import {type GrantedToken, GrantedTokens, type Moment} from './granted-tokens.js';
 import {type Lease, leasePath, takeLease} from './machine-lease.js';
 import type {CacheSource} from '../cache/cache-source.js';
+import {BoundedMap} from '../runtime/bounded-map.js';
 import {log} from '../runtime/log.js';
 import type {Settings} from '../settings/settings.js';
 import {part} from '../runtime/lazy.js';
@@ -58,7 +59,7 @@ export class RefreshGrant {
 	readonly #cache: SharedCache;
 	readonly #onWritten: WrittenListener;
 	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
-	readonly #refused = new Map<string, {refusal: GrantRefusal; untilMs: number}>();
+	readonly #refused = new BoundedMap<string, {refusal: GrantRefusal; untilMs: number}>(maxRefused);
 	#client: TokenClient | undefined;
 	#writeBack: WriteBack | undefined;
 	#isClosed = false;
@@ -220,12 +221,6 @@ export class RefreshGrant {
 	}
 
 	#remember(key: string, refusal: GrantRefusal): void {
-		this.#refused.delete(key);
-		if (this.#refused.size >= maxRefused) {
-			const [oldest] = this.#refused.keys();
-			this.#refused.delete(oldest ?? '');
-		}
-
 		this.#refused.set(key, {refusal, untilMs: refusal.isTokenDead ? Number.POSITIVE_INFINITY : performance.now() + requestRefusedMs});
 	}
 

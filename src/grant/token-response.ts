@@ -1,6 +1,7 @@
 /** What a token endpoint answered, and what follows from it. Pure: no network, no clock. */
 
 import type {ErrorResponse} from '../errors.js';
+import {type JsonObject, parseJsonObject} from '../runtime/json.js';
 
 /** A successful answer, checked. */
 export type TokenResponse = {
@@ -29,17 +30,6 @@ export type TokenResponse = {
 	homeAccountId?: string;
 };
 
-/** @returns the answer as a JSON object, or `undefined` if it is none. */
-export function parseJsonObject(body: string): Readonly<Record<string, unknown>> | undefined {
-	try {
-		const value: unknown = JSON.parse(body);
-		return typeof value === 'object' && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : undefined;
-	} catch {
-		// JSON.parse quotes its input in its error, so that error goes no further.
-		return undefined;
-	}
-}
-
 /** No token lives longer than a day or so. What comes out of a mistaken number must not stay in a cache for ever. Seconds. */
 const longestLifeSec = 10 * 365 * 86_400;
 
@@ -47,7 +37,7 @@ const longestLifeSec = 10 * 365 * 86_400;
  * @param sentSec When the request was sent, Unix seconds; `expires_in` counts from there, so that a slow answer is not trusted too long.
  * @returns what is wrong, in words, where the answer cannot be used.
  */
-export function readTokenResponse(json: Readonly<Record<string, unknown>>, sentSec: number): TokenResponse | string {
+export function readTokenResponse(json: JsonObject, sentSec: number): TokenResponse | string {
 	const accessToken = json['access_token'];
 	if (typeof accessToken !== 'string' || accessToken === '') {
 		return 'it has no access_token';
@@ -137,7 +127,7 @@ function readIdToken(idToken: unknown, response: TokenResponse): void {
 	}
 }
 
-function readText(object: Readonly<Record<string, unknown>>, name: string): string | undefined {
+function readText(object: JsonObject, name: string): string | undefined {
 	const value = object[name];
 	return typeof value === 'string' && value !== '' ? value : undefined;
 }
@@ -147,7 +137,7 @@ function readText(object: Readonly<Record<string, unknown>>, name: string): stri
  *
  * @param refreshToken What the request carried, if it carried one.
  */
-export function readErrorResponse(json: Readonly<Record<string, unknown>>, refreshToken: string | undefined): ErrorResponse | undefined {
+export function readErrorResponse(json: JsonObject, refreshToken: string | undefined): ErrorResponse | undefined {
 	if (typeof json['error'] !== 'string') {
 		return undefined;
 	}
@@ -240,12 +230,12 @@ function readSeconds(value: unknown): number | undefined {
 	return typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0 ? Math.floor(seconds) : undefined;
 }
 
-function decodeIdToken(idToken: unknown): Readonly<Record<string, unknown>> | undefined {
+function decodeIdToken(idToken: unknown): JsonObject | undefined {
 	const payload = typeof idToken === 'string' ? idToken.split('.')[1] : undefined;
 	return payload === undefined ? undefined : decodeBase64UrlJson(payload);
 }
 
-function decodeBase64UrlJson(text: string): Readonly<Record<string, unknown>> | undefined {
+function decodeBase64UrlJson(text: string): JsonObject | undefined {
 	return parseJsonObject(Buffer.from(text, 'base64url').toString('utf8'));
 }
 

@@ -4,16 +4,17 @@
  */
 
 import {setMaxListeners} from 'node:events';
-import {setTimeout as sleep} from 'node:timers/promises';
 import type {AccountEntry, CacheChange} from '../backend/backend.js';
 import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
 import type {SharedCache} from '../cache/shared-cache.js';
+import {RecheckTimers} from '../cache/recheck-timers.js';
 import {StoreError} from '../errors.js';
 import {
 	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
 } from './grant-edits.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
+import {sleep} from '../runtime/sleep.js';
 
 /** A caller waits no longer than this for its token to be written, milliseconds. */
 const patienceMs = 500;
@@ -25,12 +26,8 @@ const patienceMs = 500;
  */
 const repairWindowMs = 60_000;
 
-/** When to look whether what was written is still there, milliseconds. */
-const firstLookMs = 1000;
-/** The same after that, until the window is over. */
-const laterLookMs = 10_000;
-/** The same, where our lock file was taken from us while we wrote. */
-const anxiousLookMs = 20;
+/** Between the later checks of a write, milliseconds. */
+const laterCheckMs = 10_000;
 
 /**
  * An account that is gone for so long, and each time of so many looks, was signed out. Until then it may be that a peer read the cache
@@ -69,8 +66,10 @@ export class WriteBack {
 	#pending: Write[] = [];
 	#recent: Written[] = [];
 	#retryTimer: NodeJS.Timeout | undefined;
-	/** One for each write, so that none is put off by the next. */
-	readonly #lookTimers = new Set<NodeJS.Timeout>();
+	readonly #recheckTimers = new RecheckTimers(() => {
+		void this.#lookOnceMore();
+	});
+
 	/** The look that is under way, or was the last; it never fails. */
 	#looking: Promise<void> = Promise.resolve();
 	#nextLook: Promise<void> | undefined;
@@ -112,10 +111,7 @@ export class WriteBack {
 	async close(): Promise<void> {
 		this.#isClosed = true;
 		clearTimeout(this.#retryTimer);
-		for (const timer of this.#lookTimers) {
-			clearTimeout(timer);
-		}
-
+		this.#recheckTimers.clear();
 		this.#pending = [];
 		this.#recent = [];
 		if (this.#running.size > 0) {
@@ -128,7 +124,7 @@ export class WriteBack {
 	/** @param ref Whether waiting holds the event loop: whoever waits for a token does that already. */
 	async #patiently(work: Promise<unknown>, ref = false): Promise<void> {
 		const patience = new AbortController();
-		const waiting = sleep(patienceMs, undefined, {ref, signal: patience.signal}).catch(() => undefined);
+		const waiting = sleep(patienceMs, {ref, signal: patience.signal}).catch(() => undefined);
 		await Promise.race([work, waiting]);
 		patience.abort();
 	}
@@ -150,7 +146,7 @@ export class WriteBack {
 			this.#recent.push({
 				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, isLookedAfter: false, goneSinceMs: isWritten ? undefined : nowMs, goneLooks: isWritten ? 0 : 1,
 			});
-			this.#lookIn(isWritten && outcome.lockLost ? anxiousLookMs : firstLookMs);
+			this.#recheck(isWritten && outcome.lockLost);
 		}
 	}
 
@@ -202,14 +198,9 @@ export class WriteBack {
 		}
 	}
 
-	#lookIn(delayMs: number): void {
+	#recheck(lockLost = false): void {
 		if (!this.#isClosed) {
-			const timer = setTimeout(() => {
-				this.#lookTimers.delete(timer);
-				void this.#lookOnceMore();
-			}, delayMs);
-			timer.unref();
-			this.#lookTimers.add(timer);
+			this.#recheckTimers.afterWrite(lockLost);
 		}
 	}
 
@@ -238,8 +229,8 @@ export class WriteBack {
 			await this.#lookAt(group);
 		}
 
-		if (this.#recent.length > 0 && this.#lookTimers.size === 0) {
-			this.#lookIn(laterLookMs);
+		if (this.#recent.length > 0 && this.#recheckTimers.isIdle && !this.#isClosed) {
+			this.#recheckTimers.after(laterCheckMs);
 		}
 	}
 
@@ -269,7 +260,7 @@ export class WriteBack {
 					written.untilMs = performance.now() + repairWindowMs;
 				}
 
-				this.#lookIn(firstLookMs);
+				this.#recheck();
 				break;
 			}
 
@@ -289,7 +280,7 @@ export class WriteBack {
 					}
 				}
 
-				this.#lookIn(firstLookMs);
+				this.#recheck();
 				await this.#commit(source, {edits: suspects.flatMap(({grant}) => editsOfUndoing(grant).edits)});
 				break;
 			}

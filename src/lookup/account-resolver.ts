@@ -8,12 +8,13 @@ import type {CacheKind, CacheSource} from '../cache/cache-source.js';
 import {sourcesOf} from '../cache/locations/index.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading, SourceStamp} from '../cache/source-reading.js';
-import {CredentialUnavailableError, type ErrorCode, type StoreError} from '../errors.js';
+import {CredentialUnavailableError, type ErrorCode} from '../errors.js';
 import {log} from '../runtime/log.js';
 import {part} from '../runtime/lazy.js';
 import type {Settings} from '../settings/settings.js';
 import {namedTenant} from '../settings/tenants.js';
 import type {Asked} from './account-errors.js';
+import {distinctSources, isStoreDown, readSources} from './read-sources.js';
 import {
 	type AccountCriteria, type Candidate, findCandidates, selectAccount, type Selection,
 } from './select-account.js';
@@ -161,24 +162,8 @@ export class AccountResolver {
 
 	/** Readings of all sources of both kinds. */
 	async readAll(): Promise<SourceReading[]> {
-		const sources = new Map<string, CacheSource>();
-		for (const kind of ['nocae', 'cae'] as const) {
-			const {primary, extra} = this.#sources(kind);
-			for (const source of [...primary, ...extra]) {
-				sources.set(source.label, source);
-			}
-		}
-
-		const readings: SourceReading[] = [];
-		for (const source of sources.values()) {
-			// The keyring answers one question at a time anyway.
-			const reading = await this.#readUnlessDown(source, this.#query(), readings);
-			if (reading) {
-				readings.push(reading);
-			}
-		}
-
-		return readings;
+		const sources = (['nocae', 'cae'] as const).map(kind => this.#sources(kind)).flatMap(({primary, extra}) => [...primary, ...extra]);
+		return readSources(this.#cache, distinctSources(sources), this.#query());
 	}
 
 	#sources(kind: CacheKind) {
@@ -328,8 +313,7 @@ export class AccountResolver {
 		}
 
 		for (const source of sources.extra) {
-			const reading = await this.#readUnlessDown(source, query, readings);
-			const resolution = reading && await consider(reading);
+			const resolution = isStoreDown(source.store, readings) ? undefined : await consider(await this.#cache.read(source, query));
 			if (resolution) {
 				return resolution;
 			}
@@ -342,12 +326,6 @@ export class AccountResolver {
 	#namesAccount(): boolean {
 		const {homeAccountId, username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
 		return username !== undefined || homeAccountId !== undefined || (tenantId !== undefined && !tenantOnlyDisambiguates);
-	}
-
-	/** Once a store is missing or times out, its other items need not be tried. */
-	async #readUnlessDown(source: CacheSource, query: CacheQuery, readings: readonly SourceReading[]): Promise<SourceReading | undefined> {
-		const isDown = readings.some(reading => reading.source.store === source.store && isStoreDown(reading.error));
-		return isDown ? undefined : this.#cache.read(source, query);
 	}
 
 	/** A slice with many accounts has no secrets: reads again for the chosen account. */
@@ -375,11 +353,6 @@ function explain() {
 	return part(() => require('./account-errors.js') as typeof import('./account-errors.js'));
 }
 
-/** The store itself does not answer, so none of its items will. */
-function isStoreDown(error: StoreError | undefined): boolean {
-	return error?.code === 'STC_STORE_UNAVAILABLE' || error?.code === 'STC_STORE_TIMEOUT' || error?.code === 'STC_ADDON_MISSING';
-}
-
 function isSameAccount(resolution: Resolution, {candidate}: ResolvedAccount): boolean {
 	return !(resolution instanceof Error) && resolution.candidate.account.homeAccountId.toLowerCase() === candidate.account.homeAccountId.toLowerCase();
 }
@@ -387,5 +360,5 @@ function isSameAccount(resolution: Resolution, {candidate}: ResolvedAccount): bo
 /** Whether the source could not be read. A source that was read, or does not exist, no longer has the account. */
 function wasUnread(source: CacheSource, readings: readonly SourceReading[]): boolean {
 	const reading = readings.find(({source: {label}}) => label === source.label);
-	return reading ? reading.error !== undefined : readings.some(({source: {store}, error}) => store === source.store && isStoreDown(error));
+	return reading ? reading.error !== undefined : isStoreDown(source.store, readings);
 }

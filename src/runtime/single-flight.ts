@@ -1,6 +1,7 @@
 /** One piece of work that many wait for: each with its own patience, and nobody's impatience is another's failure. */
 
 import {AbortError, AuthenticationError} from '../errors.js';
+import {LazyAbortController, toAbortError} from './abort.js';
 import {Hold} from './keep-alive.js';
 import type {AbortSignalLike} from '../types.js';
 
@@ -10,37 +11,8 @@ export type WaitOptions = {
 	timeoutMs: number | undefined;
 };
 
-/** When work is to end. Its signal is made for who asks for it: a cached token needs none, and a process's first one costs 0.2 ms. */
-export class Ending {
-	#controller: AbortController | undefined;
-	#reason: Error | undefined;
-
-	get signal(): AbortSignal {
-		if (!this.#controller) {
-			this.#controller = new AbortController();
-			if (this.#reason) {
-				this.#controller.abort(this.#reason);
-			}
-		}
-
-		return this.#controller.signal;
-	}
-
-	/** @throws the reason of {@link abort}. */
-	throwIfAborted(): void {
-		if (this.#reason) {
-			throw this.#reason;
-		}
-	}
-
-	abort(reason: Error): void {
-		this.#reason ??= reason;
-		this.#controller?.abort(this.#reason);
-	}
-}
-
 export class Flight<Result> {
-	readonly #ending = new Ending();
+	readonly #abort = new LazyAbortController();
 	readonly #result: Promise<Result>;
 	readonly #onAbandoned: () => void;
 	#waiting = 0;
@@ -49,7 +21,7 @@ export class Flight<Result> {
 	#hold: Hold | undefined;
 
 	/** @param onAbandoned Called when the last one who waited went away, and the work is being aborted: nobody should join it now. */
-	constructor(work: (ending: Ending) => Promise<Result>, onAbandoned: () => void) {
+	constructor(work: (abort: LazyAbortController) => Promise<Result>, onAbandoned: () => void) {
 		this.#onAbandoned = onAbandoned;
 		this.#result = this.#run(work);
 		// Each waiter gets the failure; when all have left, nobody is there to handle it.
@@ -107,12 +79,12 @@ export class Flight<Result> {
 	}
 
 	abort(): void {
-		this.#ending.abort(new AbortError('The credential was closed.'));
+		this.#abort.abort(new AbortError('The credential was closed.'));
 	}
 
-	async #run(work: (ending: Ending) => Promise<Result>): Promise<Result> {
+	async #run(work: (abort: LazyAbortController) => Promise<Result>): Promise<Result> {
 		try {
-			return await work(this.#ending);
+			return await work(this.#abort);
 		} finally {
 			this.#isDone = true;
 			this.#hold?.release();
@@ -126,13 +98,8 @@ export class Flight<Result> {
 			this.#hold = undefined;
 			if (!this.#isBackground && !this.#isDone) {
 				this.#onAbandoned();
-				this.#ending.abort(new AbortError('Nobody waits for this token any longer.'));
+				this.#abort.abort(new AbortError('Nobody waits for this token any longer.'));
 			}
 		}
 	}
-}
-
-export function toAbortError(abortSignal: AbortSignalLike): AbortError {
-	const {reason} = abortSignal as {reason?: unknown};
-	return new AbortError('The operation was aborted.', reason === undefined ? undefined : {cause: reason});
 }

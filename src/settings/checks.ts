@@ -1,9 +1,10 @@
 /** Checks of single options that every credential goes through. */
 
 import {invalidArgument} from '../errors.js';
+import {isObject} from '../runtime/json.js';
 
 export function checkIsObject(value: unknown, name: string): asserts value is object {
-	if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+	if (!isObject(value)) {
 		throw invalidArgument(`${name} must be an object.`);
 	}
 }

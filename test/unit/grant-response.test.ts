@@ -1,8 +1,9 @@
 import {Buffer} from 'node:buffer';
 import test from 'ava';
 import {
-	describeErrorResponse, isRefreshTokenDead, needsUser, parseJsonObject, readErrorResponse, readRetryAfterMs, readTokenResponse,
+	describeErrorResponse, isRefreshTokenDead, needsUser, readErrorResponse, readRetryAfterMs, readTokenResponse,
 } from '../../dist/grant/token-response.js';
+import {parseJsonObject} from '../../dist/runtime/json.js';
 
 const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599};
 

@@ -6,6 +6,7 @@ import {type FileHandle, open, stat} from 'node:fs/promises';
 import {constants as osConstants} from 'node:os';
 import {maxCacheSizeBytes, type StoreLocation, type StoreName} from '../backend.js';
 import {cureOfTooManyFiles, StoreError} from '../../errors.js';
+import {isObject} from '../../runtime/json.js';
 
 export type BigStats = {dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint; ctimeNs: bigint; uid: bigint; gid: bigint};
 
@@ -218,8 +219,4 @@ export function parseCache(bytes: Buffer, subject: string): {text: string; root:
 	}
 
 	return {text, root};
-}
-
-export function isObject(value: unknown): value is Json {
-	return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

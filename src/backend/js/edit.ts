@@ -7,7 +7,8 @@ import type {
 	CacheChange, EditResult, MatchField, RecordEdit,
 } from '../backend.js';
 import {StoreError} from '../../errors.js';
-import {isObject, type Json, parseCache} from './cache-file.js';
+import {isObject} from '../../runtime/json.js';
+import {type Json, parseCache} from './cache-file.js';
 import {type Member, membersOf, skipSpace} from './json-offsets.js';
 import {
 	anyString, familyId, foldAscii, isSame, own, time,

@@ -21,12 +21,13 @@ import {
 import {commitFile} from './commit.js';
 import {editCache} from './edit.js';
 import {
-	isObject, type Json, parseCache, pathOf, readCacheFile, statCacheFile,
+	type Json, parseCache, pathOf, readCacheFile, statCacheFile,
 } from './cache-file.js';
 import {tryLockFiles} from './lock-file.js';
 import {
 	anyString, familyId, foldAscii, isPureAscii, isSame, own, requiredString, time,
 } from './record-fields.js';
+import {isObject} from '../../runtime/json.js';
 
 export const pureBackend: CacheBackend = {
 	kind: 'pure',

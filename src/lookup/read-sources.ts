@@ -1,0 +1,32 @@
+/** Reading several sources in turn. */
+
+import type {CacheQuery, StoreName} from '../backend/backend.js';
+import type {CacheSource} from '../cache/cache-source.js';
+import type {SharedCache} from '../cache/shared-cache.js';
+import type {SourceReading} from '../cache/source-reading.js';
+import type {ErrorCode} from '../errors.js';
+
+/** The store itself does not answer, so none of its items will. */
+const storeDownCodes: ReadonlySet<ErrorCode> = new Set(['STC_STORE_UNAVAILABLE', 'STC_STORE_TIMEOUT', 'STC_ADDON_MISSING']);
+
+/** Whether a reading showed that a store is missing or stalls. */
+export function isStoreDown(store: StoreName, readings: readonly SourceReading[]): boolean {
+	return readings.some(({source, error}) => source.store === store && error !== undefined && storeDownCodes.has(error.code));
+}
+
+/** Reads one source after the other, because a keyring answers one question at a time. Skips the further items of a store that is down. */
+export async function readSources(cache: SharedCache, sources: readonly CacheSource[], query: CacheQuery): Promise<SourceReading[]> {
+	const readings: SourceReading[] = [];
+	for (const source of sources) {
+		if (!isStoreDown(source.store, readings)) {
+			readings.push(await cache.read(source, query));
+		}
+	}
+
+	return readings;
+}
+
+/** The sources without repetitions: those of the two kinds overlap. */
+export function distinctSources(sources: readonly CacheSource[]): CacheSource[] {
+	return [...new Map(sources.map(source => [source.label, source])).values()];
+}
