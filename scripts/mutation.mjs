@@ -21,12 +21,12 @@ const chosen = mutants.filter(({rule}) => values.only === undefined || rule === 
 
 /** Those that are about the rules; all of them pass without a mistake. */
 const suites = [
-	'test/unit/accounts.test.ts',
+	'test/unit/select-account.test.ts',
 	'test/unit/authority.test.ts',
-	'test/unit/grant-response.test.ts',
-	'test/unit/pure.test.ts',
+	'test/unit/token-response.test.ts',
+	'test/unit/js-backend.test.ts',
 	'test/unit/tenants.test.ts',
-	'test/unit/token-match.test.ts',
+	'test/unit/select-token.test.ts',
 	'test/conformance/challenges.test.ts',
 	'test/conformance/credential.test.ts',
 	'test/conformance/scan.test.ts',

@@ -15,7 +15,7 @@ const keyring = ['conformance/libsecret.test', 'conformance/libsecret-commit.tes
 const slow = ['conformance/edit.test', 'unit/write-back.test'];
 
 /** What shows the addon at work, in half a minute of an emulator. */
-const ofAddon = ['conformance/commit.test', 'conformance/locks.test', 'conformance/scan.test', 'unit/lease.test'];
+const ofAddon = ['conformance/commit.test', 'conformance/locks.test', 'conformance/scan.test', 'unit/machine-lease.test'];
 
 /**
  * What each stand-in leaves out beside that; the native runs have all of it.
@@ -48,8 +48,8 @@ const limits = {
 			'conformance/tenants.test',
 			'unit/hit-system-calls.test',
 			'unit/native-loader.test',
-			'unit/options.test',
-			'unit/pure.test',
+			'unit/settings.test',
+			'unit/js-backend.test',
 			'unit/reading-threads.test',
 			'unit/tracing.test',
 		],
