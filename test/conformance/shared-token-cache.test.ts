@@ -89,7 +89,7 @@ for (const useNativeAddon of [true, false]) {
 		const home = new TestHome(t);
 		const cache = cacheIn(home, {useNativeAddon});
 		const path = join(home.path, '.IdentityService', 'msal.cache.nocae');
-		t.is(await cache.withCache(() => 'nothing changed'), 'nothing has changed');
+		t.is(await cache.withCache(() => 'nothing changed'), 'nothing changed');
 		t.false(existsSync(path));
 		await cache.withCache(records => {
 			records['Mine'] = {entry: {value: 1}};
