@@ -1,4 +1,4 @@
-/** The authentication records of `@azure/identity`, as its users keep them. */
+/** Authentication records of `@azure/identity`, as its users store them. */
 
 import {createRequire} from 'node:module';
 import test from 'ava';
@@ -9,7 +9,7 @@ import {
 } from '../helpers/home.js';
 import {lackOf, peersFolder, testWhere} from '../helpers/peers/peers.js';
 
-/** The part of `@azure/identity` that is used. */
+/** The parts of `@azure/identity` that the test uses. */
 type Identity = {
 	serializeAuthenticationRecord: (record: AuthenticationRecord) => string;
 	deserializeAuthenticationRecord: (text: string) => AuthenticationRecord;
@@ -23,7 +23,7 @@ for (const [how, read] of [
 	['deserializeAuthenticationRecord', (text: string, {deserializeAuthenticationRecord}: Identity) => deserializeAuthenticationRecord(text)],
 	['JSON.parse', (text: string) => JSON.parse(text) as AuthenticationRecord],
 ] as const) {
-	testWhere(test, [lackOf('identity')], `a record that serializeAuthenticationRecord wrote, read by ${how}, names the account of several`, async t => {
+	testWhere(test, [lackOf('identity')], `a record that serializeAuthenticationRecord wrote, read by ${how}, selects one of several accounts`, async t => {
 		const identity = createRequire(peersFolder)('@azure/identity') as Identity;
 		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann, 'FAKE-refresh-bob': bob}});
 		t.teardown(async () => entra.close());

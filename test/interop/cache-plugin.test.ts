@@ -1,6 +1,7 @@
 /**
- * The cache plugin in the real MSAL for Node, which signs users in at the embedded endpoint: alone, in several processes at once, beside
- * the plugin of MSAL's own extensions, and where the cache is locked, damaged or written over.
+ * The cache plugin in the real MSAL for Node, which signs users in at the embedded endpoint: alone, in several
+ * concurrent processes, beside the plugin of MSAL's own extensions, and with a cache that is locked, damaged or
+ * overwritten.
  */
 
 import {
@@ -40,7 +41,7 @@ async function startServer(t: ExecutionContext, known: readonly EntraUser[], opt
 	return entra;
 }
 
-/** A cache file of its own, and the options of a plugin for it. */
+/** A separate cache file and the plugin options for it. */
 function ownCache(t: ExecutionContext, variant: Variant): {home: TestHome; cachePath: string; options: CachePluginOptions} {
 	const home = new TestHome(t);
 	const cachePath = join(home.path, 'app', 'cache.json');
@@ -53,11 +54,11 @@ const countsOf = (cache: Cache) => Object.fromEntries(['Account', 'AccessToken',
 const accountsOf = (cache: Cache) => Object.values(cache['Account'] ?? {}).map(({username}) => String(username)).toSorted();
 
 function checkNothingLeft(t: ExecutionContext, cachePath: string): void {
-	t.deepEqual(readdirSync(dirname(cachePath)), ['cache.json'], 'no lock files, no temporary files');
+	t.deepEqual(readdirSync(dirname(cachePath)), ['cache.json'], 'neither lock files nor temporary files remain');
 	t.is(statSync(cachePath).mode & 0o777, 0o600);
 }
 
-/** A read-write lock file of a peer that never goes away: of a process that lives, and young. */
+/** Another library's read-write lock that is never released: young, and of a live process. */
 async function holdLock(t: ExecutionContext, cachePath: string): Promise<LockProcess> {
 	mkdirSync(dirname(cachePath), {recursive: true});
 	const holder = await LockProcess.startPeer(t, 'node', `${cachePath}.lockfile`);
@@ -70,7 +71,7 @@ for (const variant of variants) {
 		testWhere(test, lacksOf(variant), `${variant}: ${title}`, implementation);
 	};
 
-	declare('a user signs in, and another process and the credential have the tokens silently', async t => {
+	declare('a user signs in, and another process and the credential get the tokens silently', async t => {
 		const home = new TestHome(t);
 		const environment = environmentOf(home);
 		const entra = await startServer(t, [], {deviceCodeUser: ann});
@@ -94,7 +95,7 @@ for (const variant of variants) {
 		t.is(name(entra.grants[1]?.redeemed), 'refresh token 1');
 	});
 
-	declare('processes that sign users in at once lose nothing', async t => {
+	declare('concurrent sign-ins in several processes lose nothing', async t => {
 		const {home, cachePath, options} = ownCache(t, variant);
 		const groups = ['a', 'b', 'c'].map(prefix => users(prefix, 15));
 		const entra = await startServer(t, groups.flat());
@@ -114,14 +115,14 @@ for (const variant of variants) {
 		checkNothingLeft(t, cachePath);
 	});
 
-	declare('calls of one application at once lose nothing', async t => {
+	declare('concurrent calls in one application lose nothing', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const people = users('p', 12);
 		const entra = await startServer(t, people);
 		const app = new MsalApp(t, createCachePlugin(options), entra);
 		await Promise.all(people.slice(0, 6).map(async user => app.signIn(tokenOf(user), vault)));
 		t.deepEqual(await app.usernames(), usernames(people.slice(0, 6)));
-		// Silent calls empty MSAL's memory and load it anew, while others save what they were granted.
+		// Silent calls empty MSAL's memory and reload the cache, while other calls save their grants.
 		for (let round = 0; round < 5; round++) {
 			const scope = `https://service-${round}.example/.default`;
 			await Promise.all([
@@ -140,7 +141,7 @@ for (const variant of variants) {
 		checkNothingLeft(t, cachePath);
 	});
 
-	declare('a sign-out is seen by others, who do not bring the account back', async t => {
+	declare('other processes notice a sign-out and do not restore the account', async t => {
 		const {home, cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann, bob]);
 		const [one, other] = await Promise.all([1, 2].map(async () => MsalProcess.start(t, {plugin: 'ours', options, server: entra}, environmentOf(home))));
@@ -151,7 +152,7 @@ for (const variant of variants) {
 		t.deepEqual(countsOf(readCache(cachePath)), {
 			Account: 0, AccessToken: 0, RefreshToken: 0, IdToken: 0,
 		});
-		// This one has not looked since, and writes.
+		// This process has not read the cache since, and writes.
 		await other!.ask({do: 'signIn', refreshTokens: [tokenOf(bob)], scopes: [vault]});
 		t.deepEqual(accountsOf(readCache(cachePath)), [bob.username]);
 		t.deepEqual(await other!.accounts(), [bob.username]);
@@ -161,7 +162,7 @@ for (const variant of variants) {
 		});
 	});
 
-	declare('a token for an account that was signed out meanwhile is given and not written', async t => {
+	declare('a token for an account that was signed out meanwhile is returned and not written', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann]);
 		const app = new MsalApp(t, createCachePlugin(options), entra);
@@ -179,7 +180,7 @@ for (const variant of variants) {
 		t.deepEqual(await app.usernames(), []);
 	});
 
-	declare('what MSAL for Node does not know survives byte for byte', async t => {
+	declare('data that MSAL for Node does not know is kept byte for byte', async t => {
 		const {cachePath, options, home} = ownCache(t, variant);
 		const foreign = [
 			'\n  "AccessToken" : {\n    "odd": {"credential_type":"ACCESSTOKEN","number":1.50e+2,"deep":{"a":[1,{"b":null}]}}\n  }',
@@ -194,7 +195,7 @@ for (const variant of variants) {
 		await app.silent(ann.username, storage);
 		const written = readFileSync(cachePath, 'utf8');
 		for (const piece of foreign) {
-			// Without its last brace: records of ours come behind it.
+			// Without the closing brace, because our records follow.
 			t.true(written.includes(piece.replace(/\s*\}$/, '')), piece);
 		}
 
@@ -204,7 +205,7 @@ for (const variant of variants) {
 		t.deepEqual((await app.app.getTokenCache().getAllAccounts()).map(({homeAccountId}) => homeAccountId), ['someone.else']);
 	});
 
-	declare('beside the plugin of MSAL\'s extensions', async t => {
+	declare('works beside the plugin of MSAL\'s extensions', async t => {
 		const {home, cachePath, options} = ownCache(t, variant);
 		const [ours, theirs] = [users('ours', 5), users('theirs', 5)];
 		const entra = await startServer(t, [...ours, ...theirs]);
@@ -214,14 +215,14 @@ for (const variant of variants) {
 		const name = (secret: string) => namer(entra)(secret);
 		for (const [index, user] of ours.entries()) {
 			const granted = await app.signIn(tokenOf(user), vault);
-			// It finds what we wrote, redeems it, and writes.
+			// The other plugin finds what we wrote, redeems it, and writes.
 			const found = await peer.silent(user.username, vault);
 			t.true(found.fromCache);
 			t.is(name(found.accessToken), name(granted.accessToken));
 			const refreshed = await peer.silent(user.username, storage);
 			t.false(refreshed.fromCache);
 			await peer.ask({do: 'signIn', refreshTokens: [tokenOf(theirs[index]!)], scopes: [vault]});
-			// And we find what it wrote.
+			// And we find what the other plugin wrote.
 			t.is(name((await app.silent(user.username, storage)).accessToken), name(refreshed.accessToken));
 			t.true((await app.silent(theirs[index]!.username, vault)).fromCache);
 		}
@@ -231,14 +232,14 @@ for (const variant of variants) {
 		t.deepEqual(await peer.accounts(), all);
 		await peer.ask({do: 'signOut', username: theirs[0]!.username});
 		t.deepEqual(await app.usernames(), all.filter(username => username !== theirs[0]!.username));
-		// In this order: what others sign out, the peer keeps in memory, and writes again.
+		// In this order: the other plugin keeps accounts in memory after a foreign sign-out and writes them again.
 		await app.signOut(ours[0]!.username);
 		const left = usernames([...ours.slice(1), ...theirs.slice(1)]);
 		t.deepEqual(await app.usernames(), left);
 		t.deepEqual(accountsOf(readCache(cachePath)), left);
 	});
 
-	declare('a lock is waited for', async t => {
+	declare('waits for a lock', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann]);
 		const holder = await holdLock(t, cachePath);
@@ -251,7 +252,7 @@ for (const variant of variants) {
 		t.deepEqual(accountsOf(readCache(cachePath)), [ann.username]);
 	});
 
-	declare('a lock that is never freed costs no token, and what was granted is written later', async t => {
+	declare('a lock that is never released costs no token, and the grant is written later', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann]);
 		const holder = await holdLock(t, cachePath);
@@ -277,7 +278,7 @@ for (const variant of variants) {
 		checkNothingLeft(t, cachePath);
 	});
 
-	declare('a damaged cache is an error where no token is at stake, and is left as it is', async t => {
+	declare('a damaged cache is an error if no token depends on it, and is not changed', async t => {
 		const {cachePath, options, home} = ownCache(t, variant);
 		const damaged = '{"Account":{"x":{"home_account_id":"FAKE-secret","envi';
 		home.writeSettled(damaged, 'app/cache.json');
@@ -293,13 +294,13 @@ for (const variant of variants) {
 		t.truthy((await app.signIn(tokenOf(ann), vault)).accessToken);
 		await check(async () => app.usernames());
 		t.is(readFileSync(cachePath, 'utf8'), damaged);
-		// Repaired by its owner: what was kept goes in.
+		// The owner repairs the cache: the tokens in memory are written.
 		writeFileSync(cachePath, '{"Account":{}}');
 		t.deepEqual(await app.usernames(), [ann.username]);
 		t.deepEqual(accountsOf(readCache(cachePath)), [ann.username]);
 	});
 
-	declare('a cache that MSAL for Node cannot take is an error without a word of it', async t => {
+	declare('a cache that MSAL for Node cannot parse is an error that quotes nothing of it', async t => {
 		const {cachePath, options, home} = ownCache(t, variant);
 		const odd = '{"Account":{"x":{"home_account_id":"a.b","environment":"e","tenantProfiles":["FAKE-secret {"]}}}';
 		home.writeSettled(odd, 'app/cache.json');
@@ -311,14 +312,14 @@ for (const variant of variants) {
 		t.true(readFileSync(cachePath, 'utf8').startsWith('{"Account":{"x":{"home_account_id":"a.b","environment":"e","tenantProfiles":["FAKE-secret {"]}'));
 	});
 
-	declare('a cache that is empty for a moment blanks nothing', async t => {
+	declare('a cache that is empty for a moment deletes nothing', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann]);
 		const app = new MsalApp(t, createCachePlugin(options), entra);
 		await app.signIn(tokenOf(ann), vault);
 		const whole = readFileSync(cachePath);
 		for (const part of [0, 10, whole.length - 1]) {
-			// As a peer that writes in place does it.
+			// As a library that writes in place does.
 			writeFileSync(cachePath, whole.subarray(0, part));
 			const seen = app.usernames();
 			await sleep(10);
@@ -327,7 +328,7 @@ for (const variant of variants) {
 		}
 	});
 
-	declare('a cache that vanishes is an empty one', async t => {
+	declare('a cache that disappears counts as empty', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann, bob]);
 		const app = new MsalApp(t, createCachePlugin(options), entra);
@@ -338,7 +339,7 @@ for (const variant of variants) {
 		t.deepEqual(accountsOf(readCache(cachePath)), [bob.username]);
 	});
 
-	declare('what a peer writes over comes back, without anybody asking', async t => {
+	declare('tokens that another library overwrote are restored automatically', async t => {
 		const {cachePath, options} = ownCache(t, variant);
 		const entra = await startServer(t, [ann, bob]);
 		const app = new MsalApp(t, createCachePlugin(options), entra);
@@ -354,7 +355,7 @@ for (const variant of variants) {
 
 		t.deepEqual(readCache(cachePath)['AccessToken'], written['AccessToken']);
 		t.deepEqual(readCache(cachePath)['RefreshToken'], written['RefreshToken']);
-		// Signed out by a peer: that stays.
+		// Another library signs the account out, which is final.
 		await app.silent(ann.username, 'https://third.example/.default');
 		writeFileSync(cachePath, '{"Account":{},"AccessToken":{},"RefreshToken":{}}');
 		await sleep(2500);
@@ -376,7 +377,7 @@ for (const variant of variants) {
 	});
 }
 
-testWhere(test, [lackOf('msal-node'), lackOfAddon(), missingKeyring()], 'without an option it is the keyring item that Azure SDKs share', async t => {
+testWhere(test, [lackOf('msal-node'), lackOfAddon(), missingKeyring()], 'the default is the keyring item that Azure SDKs share', async t => {
 	const home = new TestHome(t);
 	const keyring = await startKeyring();
 	t.teardown(async () => keyring.close());
@@ -399,11 +400,11 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon(), missingKeyring()], 'without
 	t.true('token' in report.tokens[0]!);
 	t.is(entra.grants.length, 2);
 	t.is(await one!.end(), 0);
-	t.deepEqual(readdirSync(join(home.path, '.IdentityService')), ['msal.cache.nocae'], 'the file that tells others of a change');
+	t.deepEqual(readdirSync(join(home.path, '.IdentityService')), ['msal.cache.nocae'], 'the file that notifies other processes of a change');
 	t.true(statSync(join(home.path, '.IdentityService', 'msal.cache.nocae')).size <= 2);
 });
 
-testWhere(test, [lackOf('msal-node')], 'without a keyring, and without leave for a plaintext file, tokens are given and nothing is written', async t => {
+testWhere(test, [lackOf('msal-node')], 'without a keyring, and without permission for a plaintext file, tokens are returned and nothing is written', async t => {
 	const home = new TestHome(t);
 	const entra = await startServer(t, [ann]);
 	const process = await MsalProcess.start(t, {plugin: 'ours', server: entra}, environmentOf(home));

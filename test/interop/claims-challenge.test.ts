@@ -1,4 +1,7 @@
-/** Claims challenges end to end: a service that refuses a token, the pipeline of the Azure SDKs that reads why, and a token that suits. */
+/**
+ * Claims challenges end to end: a service refuses a token, the Azure SDK pipeline reads the challenge, and the
+ * credential gets a matching token.
+ */
 
 import {once} from 'node:events';
 import {createServer} from 'node:https';
@@ -14,7 +17,7 @@ import {
 } from '../helpers/home.js';
 import {lackOf, peersFolder, testWhere} from '../helpers/peers/peers.js';
 
-/** The parts of `@azure/core-rest-pipeline` and `@azure/core-client` that are used. */
+/** The parts of `@azure/core-rest-pipeline` and `@azure/core-client` that the test uses. */
 type Pipeline = {addPolicy(policy: object): void; sendRequest(client: object, request: object): Promise<{status: number; bodyAsText: string}>};
 type RestPipeline = {
 	createEmptyPipeline: () => Pipeline;
@@ -29,7 +32,9 @@ const load = createRequire(createRequire(peersFolder).resolve('@azure/identity')
 const challenge = {access_token: {nbf: {essential: true, value: '1700000000'}, capolids: {essential: true, values: ['FAKE-policy']}}};
 const revoked = 'FAKE-revoked-access-token';
 
-/** A service that refuses the token in the cache with a challenge, as Microsoft Graph does after continuous access evaluation. */
+/**
+ * A service that refuses the cached token with a challenge, as Microsoft Graph does after continuous access evaluation.
+ */
 async function startService(t: ExecutionContext) {
 	const {ca, cert, key} = await makeServerCertificate();
 	const tokens: string[] = [];
@@ -77,7 +82,7 @@ for (const [how, callbacks] of [
 		};
 	};
 
-	testWhere(test, [lackOf('identity')], `${how}: the claims of WWW-Authenticate reach the authority, and its token the service`, async t => {
+	testWhere(test, [lackOf('identity')], `${how}: the claims of WWW-Authenticate reach the authority, and the new token reaches the service`, async t => {
 		const {entra, service, credential, send} = await setUp(t);
 		const answer = await send();
 		t.is(answer.status, 200);
@@ -87,13 +92,13 @@ for (const [how, callbacks] of [
 		const sent = JSON.parse(entra.tokenRequests[0]?.form.get('claims') ?? 'null') as object;
 		t.deepEqual(sent, {access_token: {...challenge.access_token, xms_cc: {values: ['CP1']}}});
 
-		// The refused token does not come back, to nobody.
+		// The refused token is never returned again, to any caller.
 		t.is((await credential.getToken(scope, {enableCae: true})).token, entra.grants[0]!.accessToken);
 		t.is((await send()).status, 200);
 		t.is(entra.grants.length, 1);
 	});
 
-	testWhere(test, [lackOf('identity')], `${how}: where the user has to act, the caller learns it, or gets the service's 401`, async t => {
+	testWhere(test, [lackOf('identity')], `${how}: if the user must act, the caller gets that error or the service's 401`, async t => {
 		const {entra, service, send} = await setUp(t);
 		entra.scriptAll(faults.interactionRequired());
 		try {

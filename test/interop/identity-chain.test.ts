@@ -1,4 +1,4 @@
-/** The place in a credential chain of `@azure/identity`: which of our errors let the chain go on, and which end it. */
+/** The credential in a chain of `@azure/identity`: which errors let the chain continue, and which end it. */
 
 import {createRequire} from 'node:module';
 import type {AccessToken, GetTokenOptions, TokenCredential} from '@azure/core-auth';
@@ -12,7 +12,7 @@ import {
 } from '../helpers/home.js';
 import {lackOf, peersFolder, testWhere} from '../helpers/peers/peers.js';
 
-/** The part of `@azure/identity` that is used. */
+/** The parts of `@azure/identity` that the test uses. */
 type Identity = {
 	ChainedTokenCredential: new (...sources: TokenCredential[]) => TokenCredential;
 };
@@ -23,7 +23,7 @@ const withIdentity = (title: string, run: (t: ExecutionContext) => Promise<void>
 	testWhere(test, [lackOf('identity')], title, run);
 };
 
-/** The next credential of a chain, which counts how often it is asked. */
+/** The next credential of the chain, which counts its calls. */
 class NextCredential implements TokenCredential {
 	calls = 0;
 
@@ -56,12 +56,12 @@ async function goesOn(t: ExecutionContext, {next, getToken}: Setting, options?: 
 
 async function stops(t: ExecutionContext, {next, getToken}: Setting): Promise<AuthenticationError> {
 	const error = await t.throwsAsync<AuthenticationError>(async () => getToken());
-	t.is(next.calls, 0, 'the next credential was asked');
+	t.is(next.calls, 0, 'the next credential was called');
 	t.is(error.name, 'AuthenticationError');
 	return error;
 }
 
-withIdentity('a cached token: the chain asks nobody else', async t => {
+withIdentity('a cached token: the chain calls no other credential', async t => {
 	const setting = await chain(t);
 	setting.home.write(cacheOf({
 		accounts: [accountRecord(ann)],
@@ -73,7 +73,7 @@ withIdentity('a cached token: the chain asks nobody else', async t => {
 	t.is(setting.entra.requests.length, 0);
 });
 
-withIdentity('a redeemed refresh token: the chain asks nobody else', async t => {
+withIdentity('a redeemed refresh token: the chain calls no other credential', async t => {
 	const setting = await chain(t);
 	setting.home.writeAccount(ann, refreshToken);
 	const answer = await setting.getToken();
@@ -81,24 +81,24 @@ withIdentity('a redeemed refresh token: the chain asks nobody else', async t => 
 	t.is(setting.next.calls, 0);
 });
 
-withIdentity('no cache: the chain goes on', async t => {
+withIdentity('no cache: the chain continues', async t => {
 	await goesOn(t, await chain(t));
 });
 
-withIdentity('a cache without accounts: the chain goes on', async t => {
+withIdentity('a cache without accounts: the chain continues', async t => {
 	const setting = await chain(t);
 	setting.home.writeSettled('{}');
 	await goesOn(t, setting);
 });
 
-withIdentity('a corrupt cache: the chain goes on', async t => {
+withIdentity('a corrupt cache: the chain continues', async t => {
 	const setting = await chain(t);
 	setting.home.writeSettled('{"Account": {');
 	await goesOn(t, setting);
 	t.is(setting.entra.requests.length, 0);
 });
 
-withIdentity('several accounts and no choice: the chain goes on', async t => {
+withIdentity('several accounts and no selection: the chain continues', async t => {
 	const setting = await chain(t);
 	setting.home.write(cacheOf({
 		accounts: [accountRecord(ann), accountRecord(bob)],
@@ -108,28 +108,28 @@ withIdentity('several accounts and no choice: the chain goes on', async t => {
 	t.is(setting.entra.requests.length, 0);
 });
 
-withIdentity('no account of the user name given: the chain goes on', async t => {
+withIdentity('no account with the given user name: the chain continues', async t => {
 	const setting = await chain(t, {username: bob.username});
 	setting.home.writeAccount(ann, refreshToken);
 	await goesOn(t, setting);
 	t.is(setting.entra.requests.length, 0);
 });
 
-withIdentity('a tenant that the options do not allow: the chain goes on', async t => {
+withIdentity('a tenant that the options do not allow: the chain continues', async t => {
 	const setting = await chain(t, {tenantId: ann.utid});
 	setting.home.writeAccount(ann, refreshToken);
 	await goesOn(t, setting, {tenantId: bob.utid});
 	t.is(setting.entra.requests.length, 0);
 });
 
-withIdentity('invalid_grant, the user has to sign in again: the chain goes on', async t => {
+withIdentity('invalid_grant, so the user must sign in again: the chain continues', async t => {
 	const setting = await chain(t);
 	setting.home.writeAccount(ann, 'FAKE-refresh-token-that-expired');
 	await goesOn(t, setting);
 	t.is(setting.entra.tokenRequests.length, 1);
 });
 
-withIdentity('interaction_required for a claims challenge: the chain goes on', async t => {
+withIdentity('interaction_required for a claims challenge: the chain continues', async t => {
 	const setting = await chain(t);
 	setting.home.writeAccount(ann, refreshToken);
 	setting.entra.scriptAll(faults.interactionRequired());
@@ -156,21 +156,21 @@ withIdentity('an authority that refuses the client: the chain stops', async t =>
 	t.deepEqual(errorResponse?.errorCodes, [700_016]);
 });
 
-withIdentity('a connection that breaks: the chain stops', async t => {
+withIdentity('a broken connection: the chain stops', async t => {
 	const setting = await chain(t);
 	setting.home.writeAccount(ann, refreshToken);
 	setting.entra.scriptAll(faults.resetBeforeHeaders());
 	t.is((await stops(t, setting)).code, 'STC_NETWORK');
 });
 
-withIdentity('a page instead of an answer: the chain stops', async t => {
+withIdentity('a page instead of a token response: the chain stops', async t => {
 	const setting = await chain(t);
 	setting.home.writeAccount(ann, refreshToken);
 	setting.entra.scriptAll(faults.html());
 	t.is((await stops(t, setting)).code, 'STC_TOKEN_REQUEST_FAILED');
 });
 
-withIdentity('a chain of nothing but unavailable credentials says why each of them is', async t => {
+withIdentity('a chain of unavailable credentials reports the reason of each', async t => {
 	const {ChainedTokenCredential} = createRequire(peersFolder)('@azure/identity') as Identity;
 	const home = new TestHome(t);
 	const chained = new ChainedTokenCredential(home.credential(), home.credential({username: ann.username}));

@@ -1,6 +1,6 @@
 /**
- * Keyring items that the real libraries write, read by the native backend and by the credential: MSAL for Node through keytar,
- * MSAL for Python through its LibsecretPersistence, in a Secret Service of the test's own.
+ * Keyring items that the real libraries write, read by the native backend and the credential: MSAL for Node through
+ * keytar, MSAL for Python through its LibsecretPersistence, in a private Secret Service.
  */
 
 import {statSync} from 'node:fs';
@@ -31,18 +31,18 @@ async function startKeyringFor(t: ExecutionContext, home: TestHome): Promise<Env
 
 for (const customs of customsOf) {
 	const {writer} = customs;
-	testWhere(test, lacks(writer), `${writer}, keyring item`, async t => {
+	testWhere(test, lacks(writer), `${writer}, keyring item: backend and credential read it`, async t => {
 		const home = new TestHome(t);
 		const environment = await startKeyringFor(t, home);
 		const {slice, cachePath} = await writeAndRead(t, {
 			customs, store: 'keyring', variant: 'native', home, environment,
 		});
 		checkRecords(t, slice, customs);
-		t.true(statSync(cachePath).size < slice.sizeBytes, 'the file beside the item holds no cache');
+		t.true(statSync(cachePath).size < slice.sizeBytes, 'the file beside the item contains no cache');
 	});
 }
 
-testWhere(test, [...lacks('msal-node'), ...lacks('msal-python')], 'items of both libraries in one keyring: each is told from the other', async t => {
+testWhere(test, [...lacks('msal-node'), ...lacks('msal-python')], 'items of both libraries in one keyring are distinguished', async t => {
 	const home = new TestHome(t);
 	const environment = await startKeyringFor(t, home);
 	const entra = await startServer(t);
@@ -65,6 +65,6 @@ testWhere(test, [...lacks('msal-node'), ...lacks('msal-python')], 'items of both
 		report.sources.filter(({slice}) => slice && slice.accounts.length > 0).map(({label, slice}) => [label, ...slice?.accessTokens.map(({secret}) => name(secret)) ?? []]),
 		[['keyring item of Python (msal.cache.nocae)', 'access token 2'], ['keyring item of Node (keytar)', 'access token 1']],
 	);
-	t.deepEqual(nameTokens(report, name), ['access token 2', 'access token 3'], 'the primary store holds the account, so the other one is left alone');
+	t.deepEqual(nameTokens(report, name), ['access token 2', 'access token 3'], 'the primary store contains the account, so the other one is not read');
 	t.is(name(entra.grants[2]?.redeemed), 'refresh token 2');
 });

@@ -1,6 +1,7 @@
 /**
- * Our locks against those of the libraries that share the cache, each in a process of its own: who holds keeps the other out, both
- * ways, and gives way when done. What the pure-JS variant cannot keep out is asserted as well, as its documentation says it.
+ * Our locks and those of the libraries that share the cache, in separate processes: each holder excludes the other and
+ * lets it continue after the release. The tests also check the documented cases in which the pure-JS lock cannot
+ * exclude others.
  */
 
 import {
@@ -18,13 +19,15 @@ import {lackOf, testWhere} from '../helpers/peers/peers.js';
 
 type Peer = {
 	kind: PeerLock;
-	/** How long it waits for the name to be free before it goes on to the kernel's locks, ms; 0: it never looks. */
+	/**
+	 * How long it waits for the name to be free before it goes on to the kernel's locks, in ms. 0: it does not wait.
+	 */
 	creationMs: number;
-	/** Has nothing but existence: it never goes on. */
+	/** Its lock is the existence of the file only. */
 	isExistenceOnly?: boolean;
-	/** Leaves the lock file where it is. */
+	/** Does not delete the lock file. */
 	leavesFile?: boolean;
-	/** Waits in the kernel, and does not look afterwards whether what it got still is the lock file. */
+	/** Waits in the kernel, and does not check afterwards whether its file is still the lock file. */
 	takesDeletedFiles?: boolean;
 };
 
@@ -40,9 +43,9 @@ const peers: readonly Peer[] = [
 	},
 ];
 
-/** Longer than a few tries of anybody. */
+/** Longer than several attempts of any library. */
 const heldMs = 1500;
-/** Within which somebody who waits gets what was released. Nobody tries less often than every 250 ms. */
+/** Time in which a waiting process must get a released lock. No library retries less often than every 250 ms. */
 const handoverMs = 5000;
 
 const lackOfPeer = (kind: PeerLock) => lackOf(kind === 'node' ? 'msal-node' : 'msal-python');
@@ -50,9 +53,9 @@ const lackOfPeer = (kind: PeerLock) => lackOf(kind === 'node' ? 'msal-node' : 'm
 for (const backend of backends) {
 	for (const peer of peers) {
 		const {kind} = peer;
-		// It holds what it does not write into: without a look into the kernel that is an empty file.
+		// It holds a lock without writing to the file. Without access to kernel locks that looks like an empty file.
 		const isUnseen = backend === pureBackend && kind === 'flock';
-		testWhere(test, [lackOfPeer(kind)], `${kind} holds: ${backend.kind} ${isUnseen ? 'waits 2 s at most (documented)' : 'is kept out until it is done'}`, async t => {
+		testWhere(test, [lackOfPeer(kind)], `${kind} holds: ${backend.kind} ${isUnseen ? 'waits 2 s at most (documented)' : 'is excluded until the release'}`, async t => {
 			const {directory, path} = lockDirectory(t);
 			const holder = await LockProcess.startPeer(t, kind, path);
 			t.is(await holder.ask('lock'), 'locked');
@@ -68,7 +71,7 @@ for (const backend of backends) {
 			t.is(await lockWithin(backend, path, heldMs), undefined);
 			t.is(await holder.ask('unlock'), 'unlocked');
 			if (peer.leavesFile) {
-				// Whoever is left of it is nobody: the file is empty.
+				// The file is empty, so no dead holder can be recognised.
 				t.true(existsSync(path));
 			}
 
@@ -80,7 +83,7 @@ for (const backend of backends) {
 		});
 
 		const isKeptOut = backend === native || peer.isExistenceOnly;
-		const title = isKeptOut ? 'is kept out until we are done' : `gets in ${peer.creationMs > 0 ? `after ${peer.creationMs / 1000} s` : 'at once'} (documented)`;
+		const title = isKeptOut ? 'is excluded until the release' : `gets in ${peer.creationMs > 0 ? `after ${peer.creationMs / 1000} s` : 'at once'} (documented)`;
 		testWhere(test, [lackOfPeer(kind)], `${backend.kind} holds: ${kind} ${title}`, async t => {
 			const {directory, path} = lockDirectory(t);
 			const contender = await LockProcess.startPeer(t, kind, path);
@@ -88,7 +91,7 @@ for (const backend of backends) {
 			t.truthy(lock);
 			const answer = contender.ask('lock');
 			if (isKeptOut) {
-				// Whoever goes on from creating to the kernel's locks has to be seen to meet them, too.
+				// A library that goes on from creation to the kernel's locks must be blocked by these, too.
 				t.is(await within(answer, peer.isExistenceOnly ? heldMs : peer.creationMs + heldMs), 'still waiting');
 				t.true(await lock?.check());
 				await lock?.release();
@@ -102,7 +105,7 @@ for (const backend of backends) {
 				t.is(await within(answer, handoverMs), 'locked');
 				t.true(await lock?.check(), 'it takes the file, not the name');
 				t.is(await contender.ask('unlock'), 'unlocked');
-				t.true(await lock?.check(), 'it is put back after the other deleted it');
+				t.true(await lock?.check(), 'it is restored after the other process deleted it');
 				await lock?.release();
 			}
 
@@ -128,11 +131,11 @@ for (const backend of backends) {
 			writeFileSync(`${counter}.stop`, '');
 			const [, outcome, count] = /^(counted|starved) (\d+)$/.exec(await theirs) ?? [];
 			if (outcome === 'starved') {
-				// On a machine that is busy enough. What it counted until then counts.
+				// This happens on a busy machine. The number counted until then is checked.
 				t.is(kind, 'python');
-				t.log('python got no turn for 5 s, and went on without the lock');
+				t.log('python did not get the lock for 5 s and continued without it');
 			} else {
-				t.true(Number(count) > 0, 'the peer had its turns');
+				t.true(Number(count) > 0, 'the other library had its turns');
 			}
 
 			const lost = 400 + Number(count) - Number(readFileSync(counter, 'utf8'));
@@ -147,7 +150,7 @@ for (const backend of backends) {
 	}
 }
 
-test('2 processes of native and 2 of pure increment one number: none is lost', async t => {
+test('2 processes of native and 2 of pure increment one number: no update is lost', async t => {
 	const {path, directory} = lockDirectory(t);
 	const counter = join(directory, 'counter');
 	writeFileSync(counter, '0');
@@ -160,7 +163,7 @@ test('2 processes of native and 2 of pure increment one number: none is lost', a
 
 for (const holder of backends) {
 	for (const contender of backends) {
-		test(`${holder.kind} in another process holds: ${contender.kind} is kept out until it is done`, async t => {
+		test(`${holder.kind} in another process holds: ${contender.kind} is excluded until the release`, async t => {
 			const {directory, path} = lockDirectory(t);
 			const process = await LockProcess.start(t, holder.kind, path);
 			t.is(await process.ask('lock'), 'locked');
@@ -173,7 +176,7 @@ for (const holder of backends) {
 		});
 	}
 
-	testWhere(test, [lackOfPeer('node')], `node unlocks again and deletes the lock file of ${holder.kind}: it is put back`, async t => {
+	testWhere(test, [lackOfPeer('node')], `node unlocks again and deletes the lock file of ${holder.kind}: the file is restored`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const node = await LockProcess.startPeer(t, 'node', path);
 		t.is(await node.ask('lock'), 'locked');
@@ -182,7 +185,7 @@ for (const holder of backends) {
 		const {ino} = statSync(path);
 		for (let round = 0; round < 20; round++) {
 			t.is(await node.ask('unlock'), 'unlocked');
-			t.false(existsSync(path), 'its bug is still there');
+			t.false(existsSync(path), 'its bug still exists');
 			t.true(await lock?.check());
 			t.is(statSync(path).ino, ino);
 		}
@@ -204,7 +207,7 @@ for (const holder of backends) {
 		t.false(await lock?.check());
 		t.false(await lock?.check());
 		await lock?.release();
-		t.is(statSync(path).ino, ino, 'what is theirs stays');
+		t.is(statSync(path).ino, ino, 'the other library\'s file is kept');
 		t.is(await python.ask('unlock'), 'unlocked');
 		t.deepEqual(readdirSync(directory), []);
 	});

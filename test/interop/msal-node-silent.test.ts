@@ -1,4 +1,7 @@
-/** What MSAL for Node finds in a cache is what our credential finds, except for the rules of docs/differences.md. The long form: `npm run test:differential`. */
+/**
+ * MSAL for Node and our credential find the same tokens in a cache, except for the rules of docs/differences.md. The long
+ * form: `npm run test:differential`.
+ */
 
 import test from 'ava';
 import {disagreements} from '../differential/comparison.js';

@@ -1,6 +1,6 @@
 /**
- * What we write, the credential after a grant and the cache plugin, under the eyes of MSAL for Node with its own extensions: it finds
- * and redeems it, and what it writes over, having read the cache before us, comes back.
+ * MSAL for Node with its own extensions reads what the credential and the cache plugin write: it finds and redeems our
+ * tokens. What it overwrites, because it read the cache before our write, is restored.
  */
 
 import {mkdirSync, readFileSync} from 'node:fs';
@@ -27,7 +27,7 @@ const scopeOf = (name: string) => `https://${name}.example/.default`;
 
 type Stage = {entra: EntraServer; cachePath: string; peer: MsalProcess; name: (secret: string) => string; getToken: (scope: string) => Promise<string>};
 
-/** A cache that the peer has signed a user in to, and a writer of ours for that user. */
+/** A cache in which MSAL for Node has signed a user in, and a writer of ours for that user. */
 async function setStage(t: ExecutionContext, {variant, writer}: Kind, rotation: 'keep-old' | 'revoke-old'): Promise<Stage> {
 	const home = new TestHome(t);
 	const cachePath = join(home.path, '.IdentityService', 'msal.cache.nocae');
@@ -54,11 +54,11 @@ for (const variant of variants) {
 			testWhere(test, [lackOf('msal-node'), variant === 'native' ? lackOfAddon() : undefined], `${writer}, ${variant}: ${title}`, implementation);
 		};
 
-		declare('MSAL for Node finds the access token, and redeems the refresh token', async t => {
+		declare('MSAL for Node finds the access token and redeems the refresh token', async t => {
 			const {entra, peer, name, getToken, cachePath} = await setStage(t, {variant, writer}, 'revoke-old');
 			const getWrittenToken = async (scope: string) => {
 				const token = await getToken(scope);
-				// The credential makes nobody wait long for a write: on a busy machine the token comes first.
+				// The credential does not delay the token until the write: on a busy machine the token comes first.
 				for (const untilMs = Date.now() + 10_000; Date.now() < untilMs && !readFileSync(cachePath, 'utf8').includes(token);) {
 					await sleep(10);
 				}
@@ -70,7 +70,7 @@ for (const variant of variants) {
 			const found = await peer.silent(ann.username, storage);
 			t.true(found.fromCache);
 			t.is(name(found.accessToken), 'access token 2');
-			// Only the last refresh token is good.
+			// Only the last refresh token is valid.
 			const refreshed = await peer.silent(ann.username, scopeOf('second'));
 			t.is(name(refreshed.accessToken), 'access token 3');
 			t.is(name(entra.grants[2]!.redeemed), 'refresh token 2');
@@ -80,19 +80,19 @@ for (const variant of variants) {
 			t.is(entra.grants.length, 4);
 		});
 
-		declare('what MSAL for Node writes over, not having read it, comes back', async t => {
+		declare('what MSAL for Node overwrites without having read it is restored', async t => {
 			const {cachePath, peer, getToken} = await setStage(t, {variant, writer}, 'keep-old');
 			const holder = await LockProcess.startPeer(t, 'node', `${cachePath}.lockfile`);
 			let overwritten = 0;
 			let rounds = 0;
-			// Who gets the lock first is not ours to say, only likely.
+			// The order of the lock holders is likely, but not certain.
 			while (rounds < 2 || (overwritten < 2 && rounds < maxRounds)) {
 				const scope = scopeOf(`round-${rounds}`);
-				// What is in the cache now is what the peer has, and it knows of no reason to read it again.
+				// MSAL has the current content of the cache and sees no reason to read it again.
 				await peer.accounts();
 				t.is(await holder.ask('lock'), 'locked');
 				const signedIn = peer.ask({do: 'signIn', refreshTokens: [tokenOf(guests[rounds]!)], scopes: [scopeOf('guest')]});
-				// It waits for the lock now, and looks again every 100 ms; we do so more often.
+				// MSAL is waiting for the lock now and retries every 100 ms. We retry more often.
 				await sleep(400);
 				const got = getToken(scope);
 				await sleep(200);
@@ -100,7 +100,7 @@ for (const variant of variants) {
 				const token = await got;
 				let isThere = false;
 				const startMs = Date.now();
-				// Long enough for the peer to have written, and for us to have looked; longer only where it is not there.
+				// Long enough for MSAL to write and for us to check. Longer only if the token is still missing.
 				while (Date.now() < startMs + 2000 || (!isThere && Date.now() < startMs + 8000)) {
 					const has = readFileSync(cachePath, 'utf8').includes(token);
 					overwritten += isThere && !has ? 1 : 0;
@@ -114,7 +114,7 @@ for (const variant of variants) {
 				rounds++;
 			}
 
-			t.true(overwritten > 0, 'the peer never wrote over anything: this test proves nothing');
+			t.true(overwritten > 0, 'MSAL never overwrote anything: this test proves nothing');
 			t.deepEqual(await peer.accounts(), [ann, ...guests.slice(0, rounds)].map(({username}) => username).toSorted());
 		});
 	}

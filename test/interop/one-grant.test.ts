@@ -1,6 +1,6 @@
 /**
- * One grant for all processes of a machine: services in processes of their own want one token that the cache does not have, and the
- * embedded endpoint counts what it is asked for.
+ * One grant for all processes of a machine: several services want a token that is not cached, and the embedded endpoint
+ * counts the requests.
  */
 
 import {
@@ -27,7 +27,7 @@ import {query, storage, vault} from '../helpers/peers/written-cache.js';
 const refreshToken = 'FAKE-refresh-ann';
 const readOnly = {tokenCachePersistenceOptions: {readOnly: true}};
 
-/** The account, its refresh token, and an access token that expired, or another one. */
+/** A cache with the account, its refresh token, and an access token, by default an expired one. */
 function cacheFor(server: EntraServer, accessToken = accessTokenRecord(ann, 'FAKE-expired', -60)): CacheSections {
 	const environment = environmentOfServer(server);
 	return cacheOf({
@@ -54,13 +54,13 @@ const all = async (fleet: readonly FleetProcess[], calls = 10, scope = vault) =>
 	return got.flat();
 };
 
-/** Every one the token of one grant. */
+/** Checks that every process has the token of the same grant. */
 function checkAllHave(t: ExecutionContext, tokens: readonly FleetToken[], server: EntraServer, count: number): void {
 	t.deepEqual(nameTokens(tokens, server), Array.from({length: count}, () => 'access token 1'));
 }
 
 function checkNothingLeft(t: ExecutionContext, {directory}: Stage): void {
-	t.deepEqual(readdirSync(directory), ['msal.cache.nocae'], 'neither leases nor locks nor private files are left');
+	t.deepEqual(readdirSync(directory), ['msal.cache.nocae'], 'neither lease files, lock files nor private files remain');
 }
 
 function recordsOf({cachePath}: Stage): CacheSections {
@@ -76,14 +76,14 @@ for (const variant of ['native', 'pure'] as const) {
 		t.is(server.tokenRequests.length, 1);
 		checkNothingLeft(t, stage);
 		const [record] = Object.values(recordsOf(stage)['AccessToken']!);
-		t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1, 'the expired one was replaced');
+		t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1, 'the expired token was replaced');
 		t.is(record?.['secret'], server.grants[0]!.accessToken);
-		// Again, in processes that have nothing in memory.
+		// Repeated in processes that have nothing in memory.
 		checkAllHave(t, await all(await FleetProcess.startMany(t, 2, {home, server}), 1), server, 2);
 		t.is(server.tokenRequests.length, 1);
 	});
 
-	testWhere(test.serial, [variant === 'native' ? lackOfAddon() : undefined], `a holder that is killed in the middle of its grant is replaced at once, by one, ${variant}`, async t => {
+	testWhere(test.serial, [variant === 'native' ? lackOfAddon() : undefined], `one process immediately replaces a holder that is killed during its grant, ${variant}`, async t => {
 		const stage = await setStage(t);
 		const {server, home, directory} = stage;
 		const held = holdAnswer();
@@ -94,7 +94,7 @@ for (const variant of ['native', 'pure'] as const) {
 		const [holder] = leaseHolders(directory);
 		const survivors = wanted.filter(({process}) => process.pid !== holder);
 		t.is(survivors.length, 7);
-		// Until all of them wait.
+		// Until all of them are waiting.
 		await sleep(300);
 		t.is(server.tokenRequests.length, 1);
 		const killedMs = Date.now();
@@ -106,13 +106,13 @@ for (const variant of ['native', 'pure'] as const) {
 		t.is(server.tokenRequests.length, 2);
 		const takeoverMs = server.tokenRequests[1]!.receivedMs - killedMs;
 		t.log(`The next request came ${takeoverMs} ms after the kill.`);
-		t.true(takeoverMs < 5000, 'at once: a timeout would be 30 s');
+		t.true(takeoverMs < 5000, 'immediately: a time-out would be 30 s');
 		held.letGo();
 		checkNothingLeft(t, stage);
 	});
 }
 
-test.serial('an authority that answers 503 twice is asked three times in all', async t => {
+test.serial('an authority that answers 503 twice is asked three times in total', async t => {
 	const stage = await setStage(t);
 	const {server, home} = stage;
 	server.script(faults.bareStatus(503), faults.bareStatus(503));
@@ -122,7 +122,7 @@ test.serial('an authority that answers 503 twice is asked three times in all', a
 	checkNothingLeft(t, stage);
 });
 
-test.serial('processes with different lists of scopes in other order and case are the same request', async t => {
+test.serial('lists of scopes in another order and case are the same request for all processes', async t => {
 	const {server, home} = await setStage(t);
 	const held = holdAnswer();
 	server.script(held.behaviour);
@@ -163,14 +163,14 @@ for (const offsetSec of [600, -600]) {
 			t.true(Math.abs(writtenAheadSec - (isHolder ? offsetSec : 0)) < 30, 'the clock was wrong indeed');
 			const expiresMs = server.grants[0]!.request.receivedMs + 3_600_000;
 			for (const {expiresOnMs = 0} of (isHolder ? tokens.slice(10) : [...tokens.slice(0, 10), ...tokens.slice(20)])) {
-				t.true(expiresOnMs < expiresMs + 30_000, 'nobody takes the token for good longer than it is');
+				t.true(expiresOnMs < expiresMs + 30_000, 'no process takes the token as valid for longer than it is');
 				t.true(expiresOnMs > expiresMs - 630_000);
 			}
 		});
 	}
 }
 
-testWhere(test.serial, [lackOfWrongClocks()], 'a holder that lives and does nothing is passed over, and harms nobody when it goes on', async t => {
+testWhere(test.serial, [lackOfWrongClocks()], 'a live holder that does nothing is bypassed, and does no harm when it continues', async t => {
 	const stage = await setStage(t);
 	const {server, home, directory} = stage;
 	const held = holdAnswer();
@@ -180,15 +180,15 @@ testWhere(test.serial, [lackOfWrongClocks()], 'a holder that lives and does noth
 	await held.arrived;
 	t.deepEqual(leaseHolders(directory), [stuck.pid]);
 	stuck.stop();
-	// Half a minute passes in a second and a half for those who wait.
+	// Half a minute passes in a second and a half for the waiting processes.
 	const others = await FleetProcess.startMany(t, 3, {home, server, environment: wrongClock('+0 x20', {isMonotonicToo: true})});
 	const startMs = performance.now();
 	const tokens = await all(others);
-	t.log(`Passed over after ${Math.round(performance.now() - startMs)} ms.`);
+	t.log(`Bypassed after ${Math.round(performance.now() - startMs)} ms.`);
 	checkAllHave(t, tokens, server, 30);
 	t.is(server.grants.length, 1);
 	t.is(server.tokenRequests.length, 2);
-	t.true(performance.now() - startMs > 1000, 'not at once: it might only have been slow');
+	t.true(performance.now() - startMs > 1000, 'not immediately: it might only have been slow');
 
 	held.letGo();
 	stuck.continue();
@@ -207,7 +207,7 @@ test.serial('read-only: each process makes its own grant, none waits for another
 	server.script(...held.map(({behaviour}) => behaviour));
 	const fleet = await FleetProcess.startMany(t, 4, {home, server, options: readOnly});
 	const got = all(fleet);
-	// None is answered before all have asked.
+	// No request is answered before all have arrived.
 	await Promise.all(held.map(async ({arrived}) => arrived));
 	for (const each of held) {
 		each.letGo();
@@ -217,11 +217,11 @@ test.serial('read-only: each process makes its own grant, none waits for another
 	t.deepEqual([...new Set(names)].toSorted(), [1, 2, 3, 4].map(number => `access token ${number}`));
 	t.is(server.tokenRequests.length, 4);
 	t.deepEqual(readdirSync(directory), before.names);
-	t.is(statSync(directory).ctimeMs, before.changedMs, 'no file was made there, not even for a moment');
+	t.is(statSync(directory).ctimeMs, before.changedMs, 'no file was created there, not even for a moment');
 	t.true(readFileSync(cachePath).equals(before.bytes));
 });
 
-test.serial('read-only processes beside one that writes wait for it, and use what it writes', async t => {
+test.serial('read-only processes beside one that writes wait for it and use its token', async t => {
 	const stage = await setStage(t);
 	const {server, home} = stage;
 	const held = holdAnswer();
@@ -245,7 +245,7 @@ test.serial('a refresh ahead of time: 4 processes make one grant, and all get it
 	const fleet = await FleetProcess.startMany(t, 4, {home, server});
 	const got = await Promise.all(fleet.map(async process => process.ask<FleetToken[]>({do: 'newToken', scope: vault, withinMs: 15_000})));
 	for (const [first, latest] of got) {
-		t.is(first?.token, 'FAKE-cached', 'nobody waits for a refresh ahead of time');
+		t.is(first?.token, 'FAKE-cached', 'no call waits for a refresh ahead of time');
 		t.deepEqual(nameTokens([latest!], server), ['access token 1']);
 	}
 
@@ -253,7 +253,7 @@ test.serial('a refresh ahead of time: 4 processes make one grant, and all get it
 	checkNothingLeft(t, stage);
 });
 
-test.serial('a token that a clock wrote which is ahead is refreshed ahead of time like any other', async t => {
+test.serial('a cached token from a clock that is ahead is refreshed ahead of time like any other', async t => {
 	const aheadSec = 600;
 	const stage = await setStage(t, {}, accessTokenRecord(ann, 'FAKE-cached', aheadSec + 400, {
 		cached_at: String(nowSec() + aheadSec), refresh_on: String(nowSec() + aheadSec - 300),
@@ -266,7 +266,7 @@ test.serial('a token that a clock wrote which is ahead is refreshed ahead of tim
 	t.is(server.tokenRequests.length, 1);
 });
 
-test.serial('a refresh token that the authority calls bad leaves the cache, also one that was rotated before', async t => {
+test.serial('a refresh token that the authority refuses is removed from the cache, also after a rotation', async t => {
 	const stage = await setStage(t);
 	const {server, home} = stage;
 	const process = await FleetProcess.start(t, {home, server});
@@ -275,7 +275,7 @@ test.serial('a refresh token that the authority calls bad leaves the cache, also
 	server.script(faults.invalidGrant({suberror: 'bad_token'}));
 	t.regex((await process.names(storage))[0]!, /STC_INTERACTION_REQUIRED/);
 	t.is(server.tokenRequests[1]!.form.get('refresh_token'), server.grants[0]!.refreshToken ?? null);
-	// Nobody's answer waits for that write.
+	// No response waits for that write.
 	await until(() => Object.keys(recordsOf(stage)['RefreshToken']!).length === 0);
 	t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1);
 });
@@ -294,7 +294,7 @@ test.serial('processes that want tokens for different scopes do not wait for eac
 	checkNothingLeft(t, stage);
 });
 
-test.serial('the next scope is had with the refresh token that another process was given', async t => {
+test.serial('another scope is granted with the refresh token that another process received', async t => {
 	const {server, home} = await setStage(t, {rotation: 'revoke-old'});
 	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
 	t.deepEqual(await one!.names(vault), ['access token 1']);
@@ -303,7 +303,7 @@ test.serial('the next scope is had with the refresh token that another process w
 	t.deepEqual(server.grants.map(({redeemed}) => redeemed), [refreshToken, server.grants[0]!.refreshToken, server.grants[1]!.refreshToken]);
 });
 
-test.serial('a directory that cannot be written: each process makes its own grant, at once, and all have a token', async t => {
+test.serial('a directory without write permission: each process makes its own grant at once, and all get a token', async t => {
 	const {server, home, directory} = await setStage(t);
 	const isRoot = process.getuid?.() === 0;
 	const held = Array.from({length: 3}, () => holdAnswer());
@@ -325,7 +325,7 @@ test.serial('a directory that cannot be written: each process makes its own gran
 	chmodSync(directory, 0o755);
 });
 
-test.serial('a caller who leaves while another process holds the lease goes at once', async t => {
+test.serial('a caller that aborts while another process holds the lease returns at once', async t => {
 	const {server, home} = await setStage(t);
 	const held = holdAnswer();
 	server.script(held.behaviour);
@@ -339,7 +339,7 @@ test.serial('a caller who leaves while another process holds the lease goes at o
 	t.deepEqual(await first, ['access token 1']);
 });
 
-test.serial('a request with claims is nobody else\'s, and waits for nobody', async t => {
+test.serial('a request with claims is not shared with other callers and waits for none', async t => {
 	const {server, home} = await setStage(t);
 	const held = holdAnswer();
 	server.script(held.behaviour);
@@ -351,7 +351,7 @@ test.serial('a request with claims is nobody else\'s, and waits for nobody', asy
 	t.deepEqual(await first, ['access token 2']);
 });
 
-testWhere(test.serial, [lackOfAddon(), missingKeyring()], 'a keyring: 4 processes make one grant, and write it to Python\'s item', async t => {
+testWhere(test.serial, [lackOfAddon(), missingKeyring()], 'a keyring: 4 processes make one grant and write it to Python\'s item', async t => {
 	const {server, home} = await setStage(t);
 	const keyring = await startKeyring();
 	t.teardown(async () => keyring.close());
@@ -364,7 +364,7 @@ testWhere(test.serial, [lackOfAddon(), missingKeyring()], 'a keyring: 4 processe
 	checkAllHave(t, await all(fleet), server, 40);
 	t.is(server.tokenRequests.length, 1);
 	t.is(readFileSync(cachePath, 'utf8'), '{}', 'no token in the file');
-	t.true(statSync(cachePath, {bigint: true}).mtimeNs > before, 'the file that tells others to look at the item was touched');
+	t.true(statSync(cachePath, {bigint: true}).mtimeNs > before, 'the file that notifies other processes was touched');
 	t.deepEqual(readdirSync(dirname(cachePath)), ['msal.cache.nocae']);
 
 	const {sources} = await readInProcess({

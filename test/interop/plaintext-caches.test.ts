@@ -1,6 +1,6 @@
 /**
- * Plaintext caches that the real libraries write, read by both backends and by the credential. Each is made by the test itself:
- * MSAL for Node and MSAL for Python sign a user in at the embedded endpoint and keep what it answers in a file of their own.
+ * Plaintext caches that the real libraries write, read by both backends and the credential. MSAL for Node and MSAL for
+ * Python sign a user in at the embedded endpoint and store its response in a file.
  */
 
 import {statSync} from 'node:fs';
@@ -17,7 +17,7 @@ import {
 for (const customs of customsOf) {
 	const {writer} = customs;
 	for (const variant of ['native', 'pure'] as const) {
-		testWhere(test, [lackOf(writer), variant === 'native' ? lackOfAddon() : undefined], `${writer}, plaintext file, ${variant}`, async t => {
+		testWhere(test, [lackOf(writer), variant === 'native' ? lackOfAddon() : undefined], `${writer}, plaintext file, ${variant}: backend and credential read it`, async t => {
 			const home = new TestHome(t);
 			const {slice, cachePath} = await writeAndRead(t, {
 				customs, store: 'plaintext', variant, home, environment: environmentOf(home),
@@ -27,7 +27,7 @@ for (const customs of customsOf) {
 		});
 	}
 
-	testWhere(test, [lackOf(writer)], `${writer}, plaintext cache for continuous access evaluation`, async t => {
+	testWhere(test, [lackOf(writer)], `${writer}, plaintext cache for continuous access evaluation: the credential reads it`, async t => {
 		const home = new TestHome(t);
 		const environment = environmentOf(home);
 		const entra = await startServer(t);

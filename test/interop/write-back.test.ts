@@ -1,7 +1,7 @@
 /**
- * What our credential writes after a grant, under the eyes of MSAL for Python with its extensions, plaintext and keyring: it finds and
- * redeems it, and both go on when each writes between the other's reading and writing. What MSAL for Node does with it is in
- * `msal-node-writers.test.ts`; who signs out, and what is nobody's business, is here for both.
+ * MSAL for Python with its extensions, plaintext and keyring, reads what our credential writes: it finds and redeems
+ * our tokens, and both continue when each writes between the other's read and write. Sign-outs and foreign data are
+ * tested here for MSAL for Node as well; `msal-node-writers.test.ts` contains its other tests.
  */
 
 import {mkdirSync, readdirSync, readFileSync} from 'node:fs';
@@ -26,7 +26,7 @@ import {until} from '../helpers/until.js';
 
 const scopeOf = (name: string) => `https://${name}.example/.default`;
 const refreshTokenOfBob = 'FAKE-refresh-bob';
-/** Longer than until the first look at what was written, and a repair. */
+/** Longer than the delay of the first check after a write, and a repair. */
 const lookedMs = 2500;
 
 type Stage = {entra: EntraServer; home: TestHome; cachePath: string; name: (secret: string | undefined) => string};
@@ -54,7 +54,7 @@ async function startPython(t: ExecutionContext, {entra, home, cachePath}: Stage)
 const read = (cachePath: string) => JSON.parse(readFileSync(cachePath, 'utf8')) as CacheSections;
 const token = async (credential: SharedTokenCacheCredential, scope: string) => (await credential.getToken(scope)).token;
 
-/** A token, once it is in the cache: on a machine that is busy a caller has it before. */
+/** Gets a token and waits until it is in the cache. On a busy machine the caller gets it earlier. */
 async function writtenToken(credential: SharedTokenCacheCredential, scope: string, cachePath: string): Promise<string> {
 	const given = await token(credential, scope);
 	await until(() => readFileSync(cachePath, 'utf8').includes(given));
@@ -64,7 +64,7 @@ async function writtenToken(credential: SharedTokenCacheCredential, scope: strin
 for (const variant of ['native', 'pure'] as const) {
 	const lacks = [lackOf('msal-python'), variant === 'native' ? lackOfAddon() : undefined];
 
-	testWhere(test, lacks, `MSAL for Python, plaintext, ${variant}: finds our access token, redeems our refresh token, and we its own`, async t => {
+	testWhere(test, lacks, `MSAL for Python, plaintext, ${variant}: finds our access token, redeems our refresh token, and vice versa`, async t => {
 		const stage = await setStage(t, 'revoke-old');
 		const {entra, home, cachePath, name} = stage;
 		const python = await startPython(t, stage);
@@ -74,8 +74,8 @@ for (const variant of ['native', 'pure'] as const) {
 
 		t.is(name(await python.silent(ann.username, vault)), 'access token 2');
 		t.is(entra.tokenRequests.length, 2, 'without a request');
-		t.deepEqual(await python.ask<string[]>({do: 'accounts'}), [ann.username], 'the account has its name still');
-		// Only the last refresh token is good.
+		t.deepEqual(await python.ask<string[]>({do: 'accounts'}), [ann.username], 'the account still has its name');
+		// Only the last refresh token is valid.
 		t.is(name(await python.silent(ann.username, storage)), 'access token 3');
 		t.is(name(entra.grants[2]!.redeemed), 'refresh token 2');
 		t.is(name(await writtenToken(credential, scopeOf('third'), cachePath)), 'access token 4');
@@ -84,11 +84,11 @@ for (const variant of ['native', 'pure'] as const) {
 		t.is(name(await python.silent(ann.username, scopeOf('third'))), 'access token 4');
 		t.is(name(await python.silent(ann.username, scopeOf('first'))), 'access token 1');
 		t.is(entra.tokenRequests.length, 4);
-		// A look at what was written holds the locks for a moment.
+		// A check after a write holds the locks for a moment.
 		await until(() => readdirSync(dirname(cachePath)).length === 1);
 	});
 
-	testWhere(test, lacks, `MSAL for Python, ${variant}: we write between its reading and its writing, and it between ours`, async t => {
+	testWhere(test, lacks, `MSAL for Python, ${variant}: each writes between the other's read and write`, async t => {
 		const stage = await setStage(t);
 		const {entra, home, cachePath, name} = stage;
 		const python = await startPython(t, stage);
@@ -118,7 +118,7 @@ for (const variant of ['native', 'pure'] as const) {
 	});
 }
 
-testWhere(test, [lackOf('msal-python-keyring'), lackOfAddon(), missingKeyring()], 'MSAL for Python, keyring: finds our access token, redeems our refresh token, and we its own', async t => {
+testWhere(test, [lackOf('msal-python-keyring'), lackOfAddon(), missingKeyring()], 'MSAL for Python, keyring: finds our access token, redeems our refresh token, and vice versa', async t => {
 	const {entra, home, cachePath, name} = await setStage(t, 'revoke-old');
 	const keyring = await startKeyring();
 	t.teardown(async () => keyring.close());
@@ -145,13 +145,13 @@ testWhere(test, [lackOf('msal-python-keyring'), lackOfAddon(), missingKeyring()]
 	await until(() => readdirSync(dirname(cachePath)).length === 1);
 });
 
-testWhere(test, [lackOf('msal-python'), lackOfAddon()], 'an account that MSAL for Python signs out while we write does not come back, and leaves no secret', async t => {
+testWhere(test, [lackOf('msal-python'), lackOfAddon()], 'an account that MSAL for Python signs out during our write is not restored and leaves no secret', async t => {
 	const stage = await setStage(t);
 	const {
 		entra, home, cachePath, name,
 	} = stage;
 	const python = await startPython(t, stage);
-	// It takes them out one by one, and the account at last.
+	// It removes the tokens one by one, and then the account.
 	for (let index = 0; index < 8; index++) {
 		await python.silent(ann.username, scopeOf(`its-${index}`));
 	}
@@ -161,7 +161,7 @@ testWhere(test, [lackOf('msal-python'), lackOfAddon()], 'an account that MSAL fo
 	const held = Array.from({length: 40}, () => holdAnswer());
 	entra.script(...held.map(({behaviour}) => behaviour));
 	const ours = Array.from({length: 40}, async (_, index) => token(credential, scopeOf(`ours-${index}`)));
-	// All have redeemed the refresh token before the first is answered, and are answered while it signs out.
+	// All callers redeem the refresh token before the first gets its response. The responses come during the sign-out.
 	await Promise.all(held.map(async ({arrived}) => arrived));
 	const signedOut = python.ask({do: 'signOut', username: ann.username});
 	for (const each of held) {
@@ -171,7 +171,7 @@ testWhere(test, [lackOf('msal-python'), lackOfAddon()], 'an account that MSAL fo
 
 	const given = (await Promise.allSettled(ours)).filter(({status}) => status === 'fulfilled').length;
 	await signedOut;
-	t.log(`${given} of 40 tokens were had beside the sign-out.`);
+	t.log(`${given} of 40 tokens were granted beside the sign-out.`);
 	await sleep(lookedMs);
 	const left = Object.entries(read(cachePath)).filter(([section]) => section !== 'AppMetadata').map(([section, records]) => `${Object.keys(records).length} ${section}`);
 	t.deepEqual(left.filter(count => !count.startsWith('0 ')), []);
@@ -180,7 +180,7 @@ testWhere(test, [lackOf('msal-python'), lackOfAddon()], 'an account that MSAL fo
 	t.deepEqual(await python.ask<string[]>({do: 'accounts'}), []);
 });
 
-testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'an account that MSAL for Node signs out does not come back, and another one\'s tokens stay', async t => {
+testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'an account that MSAL for Node signs out is not restored, and another one\'s tokens are kept', async t => {
 	const {entra, home, cachePath, name} = await setStage(t);
 	const node = await MsalProcess.start(t, {plugin: 'extensions', cachePath, server: entra}, environmentOf(home));
 	await node.ask({do: 'deviceCode', scopes: [storage]});
@@ -194,7 +194,7 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'an account that MSAL for 
 	t.false(text.includes(anns));
 	t.false(text.includes(homeAccountId(ann)));
 	t.true(text.includes(bobs));
-	// A hit is served before the cache is looked at.
+	// A hit is served before the cache is checked.
 	await until(async () => {
 		try {
 			await ofAnn.getToken(vault);
@@ -208,7 +208,7 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'an account that MSAL for 
 	t.deepEqual(await node.accounts(), [bob.username]);
 });
 
-test('all that is not ours survives byte for byte: unknown sections, fields, numbers, white space, order', async t => {
+test('foreign data is kept byte for byte: unknown sections, fields, numbers, white space, order', async t => {
 	const {entra, home, cachePath} = await setStage(t);
 	const id = homeAccountId(bob);
 	const pieces = [
@@ -240,7 +240,7 @@ test('all that is not ours survives byte for byte: unknown sections, fields, num
 	t.is(Object.keys(cache['AccessToken']!).length, 3);
 });
 
-test('a peer that goes by no lock writes over ours again and again: it comes back while the peer stands still', async t => {
+test('a library without a lock overwrites our tokens repeatedly: they are restored in its pauses', async t => {
 	const {entra, home, cachePath} = await setStage(t);
 	home.writeSettled(JSON.stringify({
 		Account: {
@@ -256,7 +256,7 @@ test('a peer that goes by no lock writes over ours again and again: it comes bac
 	}));
 	const before = readFileSync(cachePath, 'utf8');
 	const credential = home.credential({}, entra);
-	// Others are granted all the time: the look at the first one is not put off by that.
+	// Other grants arrive all the time, which must not delay the check of the first one.
 	const given = await token(credential, vault);
 	home.write(before);
 	const startMs = performance.now();
