@@ -1,4 +1,4 @@
-/** The package in a bundle, as each of the usual bundlers makes one of it. What was bundled is run away from this repository. */
+/** The package in a bundle of each common bundler. The bundles run outside of this repository. */
 
 import {execFile} from 'node:child_process';
 import {
@@ -27,7 +27,7 @@ const project = join(folder, 'project');
 const installed = join(project, 'node_modules', 'azure-shared-token-cache');
 const refreshToken = 'FAKE-refresh-bob';
 
-/** Asks for a cached token twice and for one that has to be requested. */
+/** Requests a cached token twice, and a token that needs a grant. */
 const program = `
 	async function ask(options, {token} = {}) {
 		({token} = await new SharedTokenCacheCredential(options).getToken('${scope}'));
@@ -45,7 +45,7 @@ const program = `
 	void main();
 `;
 
-/** How a program gets at the package. */
+/** The ways in which a program loads the package. */
 const ways = {
 	import: {entry: 'program.mjs', head: 'import {SharedTokenCacheCredential} from \'azure-shared-token-cache\';'},
 	require: {entry: 'program.cjs', head: 'const {SharedTokenCacheCredential} = require(\'azure-shared-token-cache\');'},
@@ -54,9 +54,9 @@ const ways = {
 type Bundler = {
 	title: string;
 	lacks: Lack[];
-	/** What it says of a bundle that works all the same. */
+	/** The warning that it prints for a bundle that works. */
 	says?: RegExp;
-	/** Bundles a file of the project into `program.cjs` of a folder. @returns Warnings. */
+	/** Bundles a file of the project into `program.cjs` in a folder. @returns the warnings. */
 	bundle(entry: string, output: string): Promise<string[]>;
 };
 
@@ -64,7 +64,7 @@ type Esbuild = {build(options: Record<string, unknown>): Promise<{warnings: Arra
 type Rollup = (options: Record<string, unknown>) => Promise<{write(options: Record<string, unknown>): Promise<unknown>; close(): Promise<void>}>;
 type Webpack = (options: Record<string, unknown>, callback: (error: Error | null, stats: {toJson(): {warnings: Array<{message: string}>; errors: Array<{message: string}>}}) => void) => void;
 
-// It comes with tsx, which runs these tests.
+// esbuild comes with tsx, which runs these tests.
 const esbuild = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'))('esbuild') as Esbuild;
 const requireBundler = createRequire(new URL('../bundlers/package.json', import.meta.url));
 const importBundler = async (name: string): Promise<unknown> => import(requireBundler.resolve(name));
@@ -83,7 +83,7 @@ async function buildWithEsbuild(entry: string, output: string, options: Record<s
 	return warnings.map(({text}) => text);
 }
 
-/** @param rollup Rollup, or who has its interface. */
+/** @param rollup Rollup, or a bundler with its interface. */
 async function buildWithRollup(rollup: Rollup, options: Record<string, unknown>, output: Record<string, unknown>): Promise<string[]> {
 	const warnings: string[] = [];
 	const build = await rollup({
@@ -135,7 +135,7 @@ const bundlers: Bundler[] = [
 			return buildWithRollup(rollup, {
 				input: join(project, entry),
 				external: [/^node:/],
-				// Node 20 has no SQLite, for which undici asks where it is used.
+				// Node 20 has no SQLite, which undici requires in places.
 				plugins: [nodeResolve({exportConditions: ['node'], preferBuiltins: true}), commonjs({ignore: ['node:sqlite']})],
 			}, {file: join(output, 'program.cjs'), inlineDynamicImports: true});
 		},
@@ -174,10 +174,12 @@ test.after.always(() => {
 	rmSync(folder, {recursive: true, force: true});
 });
 
-/** An empty folder. */
+/** Creates an empty folder. */
 const outputFor = (t: ExecutionContext) => mkdtempSync(join(folder, `${t.title.replaceAll(/\W+/g, '-')}-`));
 
-/** Runs a program with a cache that has ann's access token, and bob's refresh token for an endpoint of his own. */
+/**
+ * Runs a program with a cache that contains an access token of ann, and a refresh token of bob for another endpoint.
+ */
 async function start(t: ExecutionContext, file: string): Promise<{token: string; native: string; granted: string; stderr: string}> {
 	const server = await startEntraServer({refreshTokens: {[refreshToken]: bob}});
 	t.teardown(async () => server.close());
@@ -212,7 +214,7 @@ function copyPrebuilds(output: string): void {
 
 for (const {title, lacks, says = /^$/, bundle} of bundlers) {
 	for (const [way, {entry}] of Object.entries(ways)) {
-		testWhere(test, [...lacks, lackOfAddon()], `${title}, ${way}, the package in the bundle and its folder prebuilds beside it: the addon is used`, async t => {
+		testWhere(test, [...lacks, lackOfAddon()], `${title}, ${way}, package in the bundle, prebuilds beside it: uses the addon`, async t => {
 			const output = outputFor(t);
 			const warnings = await bundle(entry, output);
 			t.deepEqual(warnings.filter(warning => !says.test(warning)), []);
@@ -222,7 +224,7 @@ for (const {title, lacks, says = /^$/, bundle} of bundlers) {
 		});
 	}
 
-	testWhere(test, lacks, `${title}, the package in the bundle alone: plaintext is served, and the cure is named`, async t => {
+	testWhere(test, lacks, `${title}, package in the bundle, no prebuilds: reads plaintext and names the remedy`, async t => {
 		const output = outputFor(t);
 		await bundle(ways.import.entry, output);
 		const {token, native, granted, stderr} = await start(t, join(output, 'program.cjs'));
@@ -234,14 +236,14 @@ for (const {title, lacks, says = /^$/, bundle} of bundlers) {
 	});
 }
 
-testWhere(test, [lackOfAddon()], 'esbuild, the package external: the addon is used', async t => {
+testWhere(test, [lackOfAddon()], 'esbuild, package external: uses the addon', async t => {
 	const output = outputFor(t);
 	t.deepEqual(await buildWithEsbuild(ways.import.entry, output, {external: ['azure-shared-token-cache']}), []);
 	cpSync(join(project, 'node_modules'), join(output, 'node_modules'), {recursive: true});
 	t.deepEqual(await start(t, join(output, 'program.cjs')), served);
 });
 
-test('esbuild, an ES module with nothing but a `require` of its own: plaintext is served, and the cure is named', async t => {
+test('esbuild, an ES module with only a `require` of its own: reads plaintext and names the remedy', async t => {
 	const output = outputFor(t);
 	await buildWithEsbuild(ways.import.entry, output, {
 		format: 'esm',
@@ -257,7 +259,7 @@ test('esbuild, an ES module with nothing but a `require` of its own: plaintext i
 type Nft = {nodeFileTrace(files: string[], options: {base: string}): Promise<{fileList: Set<string>; warnings: Set<Error>}>};
 
 for (const [way, {entry}] of Object.entries(ways)) {
-	testWhere(test, [lackOfPackage('bundlers', '@vercel/nft'), lackOfAddon()], `@vercel/nft, ${way}: the files that it finds are all that are needed`, async t => {
+	testWhere(test, [lackOfPackage('bundlers', '@vercel/nft'), lackOfAddon()], `@vercel/nft, ${way}: the files that it finds are sufficient`, async t => {
 		const output = outputFor(t);
 		const {nodeFileTrace} = await importBundler('@vercel/nft') as Nft;
 		const {fileList, warnings} = await nodeFileTrace([join(project, entry)], {base: project});

@@ -1,4 +1,6 @@
-/** Clocks that are set while a credential is in use. Serial, because each test sets the clock of the whole process. */
+/**
+ * Clocks that are changed while a credential is in use. Serial, because each test sets the clock of the whole process.
+ */
 
 import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
@@ -19,7 +21,7 @@ test.afterEach.always(() => {
 	clock.aheadMs = 0;
 });
 
-test.serial('set back: a token got by the wrong clock is not served beyond its life', async t => {
+test.serial('clock set back: a token from the wrong clock is not served after its expiry', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 3600});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);
@@ -35,7 +37,7 @@ test.serial('set back: a token got by the wrong clock is not served beyond its l
 	t.is(later.token, entra.grants.at(-1)!.accessToken);
 });
 
-test.serial('set back: a cache that was looked at by the wrong clock is looked at again', async t => {
+test.serial('clock set back: a cache that was checked by the wrong clock is checked again', async t => {
 	const home = new TestHome(t);
 	const credential = home.credential({cacheCheckIntervalInMs: 50});
 	clock.aheadMs = hourMs;
@@ -52,7 +54,7 @@ test.serial('set back: a cache that was looked at by the wrong clock is looked a
 	t.is((await credential.getToken(scope)).token, 'FAKE-cached');
 });
 
-test.serial('set back: an authority that asked to be left alone for 100 s is left alone no longer', async t => {
+test.serial('clock set back: a Retry-After of 100 s is not extended', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);
@@ -68,7 +70,7 @@ test.serial('set back: an authority that asked to be left alone for 100 s is lef
 	t.is(entra.tokenRequests.length, 1);
 });
 
-test.serial('a jump of hours, as after a sleep: the next call waits for a new token', async t => {
+test.serial('clock jumps hours ahead, as after a suspend: the next call waits for a new token', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 3600});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);
@@ -84,7 +86,7 @@ test.serial('a jump of hours, as after a sleep: the next call waits for a new to
 	t.is(entra.grants.length, 2);
 });
 
-test.serial('set back after a challenge: what is asked for later counts as later, in memory and in the cache', async t => {
+test.serial('clock set back after a challenge: later requests count as later, in memory and in the cache', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 600});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);
@@ -93,7 +95,7 @@ test.serial('set back after a challenge: what is asked for later counts as later
 	clock.aheadMs = hourMs;
 	await credential.getToken(scope, {claims: '{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}'});
 	clock.aheadMs = 0;
-	// The token that answered the challenge seems to come from the future: another one takes its place.
+	// The token that answered the challenge seems to come from the future: another one replaces it.
 	await until(async () => {
 		await credential.getToken(scope);
 		return entra.grants.length > 1;
@@ -102,7 +104,7 @@ test.serial('set back after a challenge: what is asked for later counts as later
 	await until(() => Object.values(home.read()['AccessToken'] ?? {}).some(({secret}) => secret === accessToken), 5000);
 	t.deepEqual(Object.values(home.read()['AccessToken'] ?? {}).map(({secret}) => secret), [accessToken]);
 	await until(async () => (await credential.getToken(scope)).token === accessToken, 5000);
-	// The cache changes, so that it is looked for anew.
+	// The cache changes, so that it is read again.
 	home.write({...home.read(), Touched: {}});
 	await sleep(50);
 	await credential.getToken(scope);
@@ -112,7 +114,7 @@ test.serial('set back after a challenge: what is asked for later counts as later
 	t.is(entra.grants.length, 2);
 });
 
-test.serial('set back after a challenge: what the challenge made worthless stays worthless', async t => {
+test.serial('clock set back after a challenge: the invalidated token stays invalid', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);

@@ -1,4 +1,4 @@
-/** Damage of every kind: the native and the pure-JS variant agree with the oracle on accept, reject and result. */
+/** Damage of every kind: both backends agree with the oracle on accept, reject and result. */
 
 import test, {type ExecutionContext} from 'ava';
 import type {CacheQuery} from '../../dist/backend/backend.js';
@@ -12,7 +12,7 @@ const nowSec = 1_800_000_000;
 const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec};
 const tally = () => ({accepted: 0, rejected: 0, changed: 0});
 
-/** Compares all variants on one input; fails the test at the first difference. */
+/** Compares all backends on one input. Fails the test at the first difference. */
 function compare(t: ExecutionContext, bytes: Uint8Array, counts: ReturnType<typeof tally>, whole: OracleAnswer | undefined, describe: () => string): void {
 	const expected = askOracle(bytes, query);
 	if ('code' in expected) {
@@ -36,7 +36,7 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 	}).text);
 	const whole = askOracle(bytes, query);
 
-	test(`every truncation of a 20 KB cache (${style})`, t => {
+	test(`every truncation of a 20 KB cache is handled (${style})`, t => {
 		t.true(bytes.length > 15_000 && bytes.length < 30_000, `${bytes.length} bytes`);
 		const counts = tally();
 		for (let length = 0; length < bytes.length; length++) {
@@ -47,24 +47,24 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 		t.deepEqual(counts, {accepted: 1, rejected: bytes.length - 1, changed: 1}, 'only the empty file is a cache');
 	});
 
-	test(`10,000 seeded byte flips (${style})`, t => {
+	test(`10,000 random byte changes are handled (${style})`, t => {
 		const random = randomNumbers(style.length);
 		const counts = tally();
 		const damaged = Buffer.from(bytes);
 		for (let flip = 0; flip < 10_000; flip++) {
 			const position = Math.floor(random() * bytes.length);
 			const before = damaged[position]!;
-			// One bit, or any other byte.
+			// Changes one bit, or the whole byte.
 			damaged[position] = flip % 2 === 0 ? before ^ (1 << Math.floor(random() * 8)) : Math.floor(random() * 256);
 			compare(t, damaged, counts, whole, () => `flip ${flip}: byte ${position} from ${before} to ${damaged[position]}`);
 			damaged[position] = before;
 		}
 
 		t.log(counts);
-		t.true(counts.accepted > 1000 && counts.rejected > 1000 && counts.changed > 1000, 'the flips are of all kinds');
+		t.true(counts.accepted > 1000 && counts.rejected > 1000 && counts.changed > 1000, 'the changes are of all kinds');
 	});
 
-	test(`3,000 seeded insertions, deletions and swaps of stretches (${style})`, t => {
+	test(`3,000 random insertions, deletions and swaps of ranges are handled (${style})`, t => {
 		const random = randomNumbers(100 + style.length);
 		const pick = () => Math.floor(random() * bytes.length);
 		const counts = tally();
@@ -85,7 +85,7 @@ for (const style of ['node', 'python', 'dotnet'] as const) {
 	});
 }
 
-test('30,000 small seeded documents made of fragments', t => {
+test('30,000 small random documents made of fragments are handled', t => {
 	const random = randomNumbers(7);
 	const fragments = [
 		'{',
@@ -143,7 +143,7 @@ test('30,000 small seeded documents made of fragments', t => {
 	for (let document = 0; document < 30_000; document++) {
 		const count = 1 + Math.floor(random() * 12);
 		const pieces = Array.from({length: count}, () => fragments[Math.floor(random() * fragments.length)]!);
-		// Half of them have a chance to be a cache.
+		// Half of them may be a valid cache.
 		const bytes = document % 2 === 0
 			? Buffer.concat(pieces)
 			: Buffer.concat([Buffer.from(`{"${['Account', 'RefreshToken', 'AccessToken', 'Other'][document % 4]}":{"k":`), pieces[0]!, Buffer.from('},"Account":{"k":'), pieces.at(-1)!, Buffer.from('}}')]);
@@ -154,7 +154,7 @@ test('30,000 small seeded documents made of fragments', t => {
 	t.true(counts.accepted > 1000 && counts.rejected > 1000);
 });
 
-test('the comparison sees every kind of planted difference', t => {
+test('the comparison finds every kind of planted difference', t => {
 	const {text} = buildCache({...cacheSizes.S, nowSec});
 	const bytes = Buffer.from(text);
 	const expected = askOracle(bytes, query);
@@ -168,7 +168,7 @@ test('the comparison sees every kind of planted difference', t => {
 		}, says]);
 	};
 
-	// A character of the same length, an entry more, an entry less, a field less, a field more, a number.
+	// A character of the same length, one entry more, one entry less, one field less, one field more, a number.
 	plant('AccessToken', record => {
 		record['secret'] = `${String(record['secret']).slice(0, -1)}!`;
 	}, /^accessTokens\[\d\]\.secret differs$/);

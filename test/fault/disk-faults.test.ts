@@ -1,4 +1,4 @@
-/** Disks that fail while a cache is written: nothing is lost, the error says what to do, and the caller has its token. */
+/** Disks that fail during a write: nothing is lost, the error names the remedy, and the caller gets the token. */
 
 import {execFile, execFileSync} from 'node:child_process';
 import {
@@ -26,9 +26,9 @@ const {errno} = constants;
 const nobody = 65_534;
 
 const isRoot = process.getuid?.() === 0;
-const lackOfRoot = isRoot ? undefined : 'only root can do it here; run as root';
-const lackOfMounts = lackOfRoot ?? (canMount() ? undefined : 'file systems cannot be mounted here; run where they can');
-const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD is of Linux; run there';
+const lackOfRoot = isRoot ? undefined : 'needs root; run as root';
+const lackOfMounts = lackOfRoot ?? (canMount() ? undefined : 'file systems cannot be mounted here; run as root with that permission');
+const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD needs Linux; run there';
 
 function canMount(): boolean {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-mount-'));
@@ -52,7 +52,7 @@ async function commit(variant: string, path: string, {uid, environment = {}}: {u
 
 const old = JSON.stringify({Theirs: {kept: {text: 'é'.repeat(10_000)}}});
 
-/** A directory with a cache in it, which any user may look into. */
+/** Creates a directory with a cache in it that any user may read. */
 function cacheIn(t: ExecutionContext): string {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-disk-'));
 	chmodSync(directory, 0o755);
@@ -66,7 +66,7 @@ function cacheIn(t: ExecutionContext): string {
 
 function checkIntact(t: ExecutionContext, path: string, what: string): void {
 	t.is(readFileSync(path, 'utf8'), old, what);
-	t.deepEqual(readdirSync(dirname(path)), [basename(path)], `${what}: nothing is left behind`);
+	t.deepEqual(readdirSync(dirname(path)), [basename(path)], `${what}: no file remains`);
 }
 
 let shim: string | undefined;
@@ -89,20 +89,20 @@ for (const variant of ['native', 'pure']) {
 	for (const [call, error] of [
 		['write', errno.EIO], ['write', errno.ENOSPC], ['rename', errno.EIO], ['rename', errno.EROFS], ['futimens', errno.EIO], ['fchmod', errno.EIO], ['read', errno.EIO],
 	] as const) {
-		testWhere(test, [lackOfLinux], `${variant}: ${call} fails with ${error}`, async t => {
+		testWhere(test, [lackOfLinux], `${variant}: reports that ${call} failed with ${error}`, async t => {
 			const path = cacheIn(t);
 			const answer = await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `${call} ${error}`}});
 			t.like(answer, {
 				name: 'StoreError', code: 'STC_IO', osDomain: 'errno', osCode: error,
 			});
-			t.regex(answer.message ?? '', /msal\.cache\.nocae: .+\. [A-Z].+\.$/, 'names the file and the cure');
+			t.regex(answer.message ?? '', /msal\.cache\.nocae: .+\. [A-Z].+\.$/, 'names the file and the remedy');
 			checkIntact(t, path, call);
-			t.is((await commit(variant, path)).outcome, 'written', 'once the disk is well');
+			t.is((await commit(variant, path)).outcome, 'written', 'after the disk recovers');
 		});
 	}
 
 	for (const error of [errno.EIO, errno.EPERM]) {
-		testWhere(test, [lackOfLinux], `${variant}: link fails with ${error}, and is not needed`, async t => {
+		testWhere(test, [lackOfLinux], `${variant}: a failed link (${error}) does not matter`, async t => {
 			const path = cacheIn(t);
 			const environment = {LD_PRELOAD: shim!, STC_FAULT: `link ${error}`};
 			t.is((await commit(variant, path, {environment})).outcome, 'written');
@@ -113,14 +113,14 @@ for (const variant of ['native', 'pure']) {
 		});
 	}
 
-	testWhere(test, [lackOfLinux], `${variant}: no new cache is made where writing fails`, async t => {
+	testWhere(test, [lackOfLinux], `${variant}: creates no new cache if writing fails`, async t => {
 		const path = cacheIn(t);
 		rmSync(path);
 		t.is((await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `write ${errno.ENOSPC}`}})).osCode, errno.ENOSPC);
 		t.deepEqual(readdirSync(dirname(path)), []);
 	});
 
-	testWhere(test, [lackOfMounts], `${variant}: a full disk`, async t => {
+	testWhere(test, [lackOfMounts], `${variant}: reports a full disk`, async t => {
 		const path = cacheIn(t);
 		const disk = join(dirname(path), 'disk');
 		mkdirSync(disk);
@@ -140,13 +140,13 @@ for (const variant of ['native', 'pure']) {
 			t.like(last, {code: 'STC_IO', op: 'write', osCode: errno.ENOSPC});
 			t.regex(last.message ?? '', /Free some disk space\.$/);
 			rmSync(filler);
-			checkIntact(t, small, 'a disk that is full to the last byte');
+			checkIntact(t, small, 'a disk without a free byte');
 		} finally {
 			execFileSync('umount', [disk]);
 		}
 	});
 
-	testWhere(test, [lackOfMounts], `${variant}: a disk that is mounted read-only`, async t => {
+	testWhere(test, [lackOfMounts], `${variant}: reports a disk that is mounted read-only`, async t => {
 		const path = cacheIn(t);
 		const directory = dirname(path);
 		execFileSync('mount', ['--bind', directory, directory]);
@@ -161,7 +161,7 @@ for (const variant of ['native', 'pure']) {
 		}
 	});
 
-	testWhere(test, [lackOfRoot], `${variant}: a directory that belongs to another user`, async t => {
+	testWhere(test, [lackOfRoot], `${variant}: reports a directory that belongs to another user`, async t => {
 		const path = cacheIn(t);
 		chmodSync(path, 0o644);
 		const answer = await commit(variant, path, {uid: nobody});
@@ -170,7 +170,7 @@ for (const variant of ['native', 'pure']) {
 		checkIntact(t, path, 'denied');
 	});
 
-	testWhere(test, [lackOfRoot], `${variant}: root gives a user's cache back to the user`, async t => {
+	testWhere(test, [lackOfRoot], `${variant}: root keeps the owner of a user's cache`, async t => {
 		const path = cacheIn(t);
 		chownSync(path, nobody, nobody);
 		t.is((await commit(variant, path)).outcome, 'written');
@@ -179,7 +179,7 @@ for (const variant of ['native', 'pure']) {
 		rmSync(path);
 		chownSync(dirname(path), nobody, nobody);
 		t.is((await commit(variant, path)).outcome, 'written');
-		t.is(statSync(path).uid, nobody, 'a new one is its directory\'s owner\'s');
+		t.is(statSync(path).uid, nobody, 'a new file belongs to the owner of its directory');
 	});
 
 	testWhere(test, [lackOfRoot], `${variant}: a user cannot write another's cache in a directory that is open to all`, async t => {
@@ -191,7 +191,7 @@ for (const variant of ['native', 'pure']) {
 	});
 }
 
-/** A home directory with an account whose access tokens are over. */
+/** A home directory with an account whose access tokens have expired. */
 async function serverFor(t: ExecutionContext): Promise<EntraServer> {
 	const server = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
 	t.teardown(async () => server.close());
@@ -217,7 +217,7 @@ async function warnings(action: () => Promise<void>): Promise<string> {
 }
 
 for (const [what, options] of [['a full disk', 'tmpfs'], ['a read-only disk', 'ro']] as const) {
-	testWhere(test.serial, [lackOfMounts], `the token is delivered all the same: ${what}`, async t => {
+	testWhere(test.serial, [lackOfMounts], `returns the token in spite of: ${what}`, async t => {
 		const home = new TestHome(t);
 		const server = await serverFor(t);
 		const directory = join(home.path, '.IdentityService');
@@ -232,7 +232,7 @@ for (const [what, options] of [['a full disk', 'tmpfs'], ['a read-only disk', 'r
 			if (options === 'ro') {
 				execFileSync('mount', ['-o', 'remount,ro,bind', directory]);
 			} else {
-				// No room for another of its size.
+				// No space for another file of its size.
 				writeFileSync(join(directory, 'other'), 'x'.repeat(8000));
 			}
 
@@ -252,7 +252,7 @@ for (const [what, options] of [['a full disk', 'tmpfs'], ['a read-only disk', 'r
 	});
 }
 
-test.serial('the token is delivered all the same: the directory goes away during the request', async t => {
+test.serial('returns the token even if the directory disappears during the request', async t => {
 	const home = new TestHome(t);
 	const server = await serverFor(t);
 	home.writeAccount(ann, 'FAKE-refresh');
@@ -263,11 +263,11 @@ test.serial('the token is delivered all the same: the directory goes away during
 	});
 	const credential = home.credential({}, server);
 	t.is((await credential.getToken(scope)).token, server.grants[0]?.accessToken ?? '');
-	t.false(readdirSync(home.path).includes('.IdentityService'), 'it is not made again: its account is gone');
+	t.false(readdirSync(home.path).includes('.IdentityService'), 'it is not created again: its account is gone');
 	t.deepEqual(readdirSync(`${directory}.away`).filter(name => name.includes('.tmp')), []);
 });
 
-/** A credential in a process of its own, with a disk that fails in that process alone. */
+/** Runs a credential in a child process, with a disk that fails for that process only. */
 async function checkDelivered(t: ExecutionContext, options: {uid?: number; environment?: Record<string, string>}, cure: RegExp): Promise<void> {
 	const home = new TestHome(t);
 	const server = await serverFor(t);
@@ -296,11 +296,11 @@ async function checkDelivered(t: ExecutionContext, options: {uid?: number; envir
 }
 
 for (const call of ['write', 'rename', 'futimens']) {
-	testWhere(test.serial, [lackOfLinux], `the token is delivered all the same: ${call} fails`, async t => {
+	testWhere(test.serial, [lackOfLinux], `returns the token even if ${call} fails`, async t => {
 		await checkDelivered(t, {environment: {LD_PRELOAD: shim!, STC_FAULT: `${call} ${errno.EIO}`}}, /Check the file and its file system\./);
 	});
 }
 
-testWhere(test.serial, [lackOfRoot], 'the token is delivered all the same: the directory belongs to another user', async t => {
+testWhere(test.serial, [lackOfRoot], 'returns the token even if the directory belongs to another user', async t => {
 	await checkDelivered(t, {uid: nobody}, /Run as the user who signed in, or correct the file's owner and mode\./);
 });

@@ -1,4 +1,4 @@
-/** Everything that can be wrong with a keyring: each its own typed error within its deadline, and the event loop stays free. */
+/** Every problem that a keyring can have: a typed error within the time-out, and a responsive event loop. */
 
 import {execFile, spawnSync} from 'node:child_process';
 import {
@@ -21,7 +21,7 @@ const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text
 
 const cache = '{"Account":{"a":{"home_account_id":"a.home","environment":"login.microsoftonline.com"}}}';
 const at = locationOf('python');
-/** A stall lasts a second and more; the rest is what a busy machine does to any process. */
+/** A stalled keyring blocks for a second and more. Shorter blocks are normal on a busy machine. */
 const tolerableBlockMs = 500;
 
 async function keyringFor(t: ExecutionContext): Promise<Keyring> {
@@ -42,21 +42,21 @@ function emptyDirectory(t: ExecutionContext): string {
 const bareEnvironment = (home: string) => ({PATH: process.env['PATH'] ?? '', HOME: home});
 const query = (timeoutMs = 10_000) => ({call: 'query' as const, at, timeoutMs});
 
-test('no session bus', async t => {
+test('reports a missing session bus', async t => {
 	const outcome = await askStoreOnce(bareEnvironment(emptyDirectory(t)), query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 0});
 	t.regex(outcome.message ?? '', /no session bus.*dbus-run-session/);
 	t.true(outcome.elapsedMs < 5000);
 });
 
-test('no session bus can be told at once, and is what every call says', async t => {
+test('a missing session bus is noticed at once, and every call reports it', async t => {
 	const home = emptyDirectory(t);
 	const [probed, asked] = [await askStoreOnce(bareEnvironment(home), {...query(), call: 'probe'}), await askStoreOnce(bareEnvironment(home), query())];
 	for (const field of ['code', 'message', 'osDomain', 'osCode', 'hasFrames'] as const) {
 		t.is(probed[field], asked[field], field);
 	}
 
-	// Whatever the address is worth: whether somebody answers there is for a call to find out.
+	// Any address counts: only a call can find out whether a server answers there.
 	t.is((await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: 'nonsense'}, {...query(), call: 'probe'})).answer, 'here');
 	mkdirSync(join(home, 'run'));
 	t.is((await askStoreOnce({...bareEnvironment(home), XDG_RUNTIME_DIR: join(home, 'run')}, {...query(), call: 'probe'})).code, 'STC_STORE_UNAVAILABLE');
@@ -64,19 +64,19 @@ test('no session bus can be told at once, and is what every call says', async t 
 	t.is((await askStoreOnce({...bareEnvironment(home), XDG_RUNTIME_DIR: join(home, 'run')}, {...query(), call: 'probe'})).answer, 'here');
 });
 
-keyringTest(title('a session bus that is gone'), async t => {
+keyringTest(title('reports a session bus that no longer runs'), async t => {
 	const home = emptyDirectory(t);
 	const outcome = await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/nothing`}, query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 1});
 	t.regex(outcome.message ?? '', /session bus cannot be reached/);
 });
 
-keyringTest(title('an address that makes no sense'), async t => {
+keyringTest(title('reports an invalid bus address'), async t => {
 	const outcome = await askStoreOnce({...bareEnvironment(emptyDirectory(t)), DBUS_SESSION_BUS_ADDRESS: 'nonsense'}, query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 13});
 });
 
-keyringTest(title('no keyring service on the bus, and one that comes later'), async t => {
+keyringTest(title('reports a bus without a keyring service, and finds one that starts later'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.killDaemon();
 	const outcome = await askStoreOnce(keyring.environment, query());
@@ -86,7 +86,7 @@ keyringTest(title('no keyring service on the bus, and one that comes later'), as
 	t.truthy((await askStoreOnce(keyring.environment, query())).answer);
 });
 
-keyringTest(title('a daemon that dies and comes back is found again by the same process'), async t => {
+keyringTest(title('a process finds a restarted keyring daemon again'), async t => {
 	const keyring = await keyringFor(t);
 	const asking = askStore(keyring.environment, {...query(), times: 2, pauseMs: 3000});
 	await new Promise(resolve => {
@@ -101,18 +101,19 @@ keyringTest(title('a daemon that dies and comes back is found again by the same 
 
 const canUnshare = spawnSync('unshare', ['-m', 'true']).status === 0;
 const library = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'].map(directory => join(directory, 'libsecret-1.so.0')).find(path => existsSync(path));
-const whyNoUnshare = canUnshare ? undefined : 'hiding a library needs a mount namespace (unshare -m), and so root';
+const whyNoUnshare = canUnshare ? undefined : 'hiding a library needs a mount namespace (unshare -m), which requires root';
 
-(whyNoUnshare ? test.skip : keyringTest)(whyNoUnshare ? `libsecret absent (skipped: ${whyNoUnshare})` : title('libsecret absent'), async t => {
+(whyNoUnshare ? test.skip : keyringTest)(whyNoUnshare ? `reports that libsecret is not installed (skipped: ${whyNoUnshare})` : title('reports that libsecret is not installed'), async t => {
 	const keyring = await keyringFor(t);
-	// An empty file in the library's place, seen by this child alone. Without the library nothing has to be hidden.
+	// Mounts an empty file over the library, for this child only. If the library is not installed, nothing must be
+	// hidden.
 	const hide = library ? ['unshare', '-m', 'sh', '-c', `mount --bind /dev/null "$(readlink -f ${library})" && exec "$@"`, 'sh'] : [];
 	const outcome = await askStoreOnce(keyring.environment, query(), hide);
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'dlopen'});
 	t.regex(outcome.message ?? '', /apt-get install libsecret-1-0/);
 });
 
-keyringTest(title('a locked collection, and a daemon that was never unlocked'), async t => {
+keyringTest(title('reports a locked collection, and a daemon that was never unlocked'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.lock();
 	const locked = await askStoreOnce(keyring.environment, query());
@@ -124,7 +125,7 @@ keyringTest(title('a locked collection, and a daemon that was never unlocked'), 
 	t.like(await askStoreOnce(keyring.environment, {...query(), call: 'stamp'}), {code: 'STC_STORE_LOCKED'});
 });
 
-keyringTest(title('a stall of 5 s: too long for one deadline, waited out under another; the event loop is free'), async t => {
+keyringTest(title('a stall of 5 s exceeds a short time-out but not a long one; the event loop stays responsive'), async t => {
 	const keyring = await keyringFor(t);
 	keyring.freeze();
 	const [impatient, patient] = await Promise.all([
@@ -145,7 +146,7 @@ keyringTest(title('a stall of 5 s: too long for one deadline, waited out under a
 	t.true(impatient.longestBlockMs < tolerableBlockMs && patient.longestBlockMs < tolerableBlockMs);
 });
 
-keyringTest(title('a bus that accepts and never answers'), async t => {
+keyringTest(title('a call times out on a bus that accepts connections and never answers'), async t => {
 	const home = emptyDirectory(t);
 	const path = join(home, 'bus');
 	const server = createServer(() => undefined).listen(path);
@@ -158,7 +159,7 @@ keyringTest(title('a bus that accepts and never answers'), async t => {
 	t.true(outcome.longestBlockMs < tolerableBlockMs);
 });
 
-/** Runs a program against a frozen keyring and tells how long it lived. */
+/** Runs a program with a frozen keyring. @returns its run time in ms. */
 async function livesFor(keyring: Keyring, code: string): Promise<number> {
 	const startMs = Date.now();
 	await run(process.execPath, ['--eval', `
@@ -169,11 +170,11 @@ async function livesFor(keyring: Keyring, code: string): Promise<number> {
 	return Date.now() - startMs;
 }
 
-keyringTest(title('a stalled keyring holds up neither the end of the process nor of a worker'), async t => {
+keyringTest(title('a stalled keyring delays neither the end of the process nor that of a worker'), async t => {
 	const keyring = await keyringFor(t);
 	keyring.freeze();
 	t.true(await livesFor(keyring, 'ask(); setTimeout(() => process.exit(), 300);') < 5000, 'process.exit()');
-	t.true(await livesFor(keyring, 'ask(); setTimeout(() => undefined, 300);') < 5000, 'the natural end');
+	t.true(await livesFor(keyring, 'ask(); setTimeout(() => undefined, 300);') < 5000, 'the regular end');
 	t.true(await livesFor(keyring, `
 		const {Worker} = require('node:worker_threads');
 		const worker = new Worker(\`
@@ -188,10 +189,10 @@ keyringTest(title('a stalled keyring holds up neither the end of the process nor
 	keyring.thaw();
 });
 
-keyringTest(title('other work of the process goes on while calls to a stalled keyring wait'), async t => {
+keyringTest(title('other work of the process continues while calls to a stalled keyring wait'), async t => {
 	const keyring = await keyringFor(t);
 	keyring.freeze();
-	// More calls than libuv has threads; reading a file needs one of those.
+	// More calls than libuv has threads. Reading a file needs one of those threads.
 	const elapsedMs = await livesFor(keyring, `
 		for (let call = 0; call < 12; call++) { ask().catch(() => undefined); }
 		setTimeout(async () => { await require('node:fs/promises').readFile('package.json'); process.exit(); }, 200);
@@ -200,18 +201,18 @@ keyringTest(title('other work of the process goes on while calls to a stalled ke
 	keyring.thaw();
 });
 
-keyringTest(title('no memory is lost over 300 look-ups of 200 KB'), async t => {
+keyringTest(title('300 look-ups of 200 KB leak no memory'), async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, JSON.stringify({Other: 'x'.repeat(200_000)}));
 	const few = await askStore(keyring.environment, {...query(), times: 50});
 	const many = await askStore(keyring.environment, {...query(), times: 350});
 	t.true(many.outcomes.every(({answer}) => answer));
 	const growthMb = (many.rssBytes - few.rssBytes) / 1e6;
-	t.log(`growth over 300 look-ups: ${growthMb.toFixed(1)} MB; each lost would make 60 MB`);
+	t.log(`growth over 300 look-ups: ${growthMb.toFixed(1)} MB; a leak of each would add 60 MB`);
 	t.true(growthMb < 30);
 });
 
-keyringTest(title('the credential: each failure is unavailable with its own code, and a plaintext cache is served all the same'), async t => {
+keyringTest(title('the credential reports each failure with its own code, and reads a plaintext cache in spite of it'), async t => {
 	const keyring = await keyringFor(t);
 	const credential = async (environment: Readonly<Record<string, string>>) => {
 		const {stdout} = await run(process.execPath, ['--eval', `

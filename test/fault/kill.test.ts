@@ -1,4 +1,6 @@
-/** Writers are killed at random moments: the cache is the old or the new one, and the next writer is not kept waiting. */
+/**
+ * Writers are killed at random moments: the cache has the old or the new content, and the next writer does not wait.
+ */
 
 import {execFile} from 'node:child_process';
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
@@ -13,7 +15,7 @@ import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 const runFile = promisify(execFile);
 
-/** One commit by a process that has not seen the cache before. */
+/** One commit by a process that has not read the cache before. */
 async function commitInProcess(path: string): Promise<void> {
 	const change = {
 		edits: [{
@@ -48,10 +50,10 @@ const kills = 2000;
 	});
 	t.log(JSON.stringify(report));
 	t.is(report.kills, kills);
-	// Without these the moments were too harmless to show anything.
+	// Otherwise the moments were too harmless to prove anything.
 	t.true(report.lockFilesLeft > kills / 20);
 	t.true(report.unfinishedLeft > kills / 100);
 	t.true(report.commits > kills);
 	await commitInProcess(path);
-	t.deepEqual(leftBeside(path), [], 'the next process sweeps');
+	t.deepEqual(leftBeside(path), [], 'the next process cleans up');
 });

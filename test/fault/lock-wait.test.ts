@@ -1,4 +1,7 @@
-/** A lock that somebody else holds: tokens come all the same, the event loop stays free, and nobody is kept from leaving. */
+/**
+ * Another process holds the lock: the credential still returns tokens, the event loop stays responsive, and processes
+ * can end.
+ */
 
 import {execFile} from 'node:child_process';
 import {readdirSync, readFileSync, writeFileSync} from 'node:fs';
@@ -23,7 +26,7 @@ const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
 const refreshToken = 'FAKE-refresh-ann';
 const variants = ['native', 'pure'] as const;
-/** The target is 5 ms; a machine that is busy with other tests stops a process for longer than that. */
+/** The target is 5 ms. A machine that is busy with other tests suspends a process for longer. */
 const longestBlockMs = 200;
 const heldMs = 5000;
 
@@ -38,7 +41,7 @@ async function setStage(t: ExecutionContext): Promise<Stage> {
 	const cachePath = home.writeSettled(cacheOf({accounts: [accountRecord(ann, environment)], refreshTokens: [refreshTokenRecord(ann, refreshToken, environment)]}));
 	const holder = await LockProcess.startPeer(t, 'node', `${cachePath}.lockfile`);
 	if (await holder.ask('lock') !== 'locked') {
-		throw new Error('The peer did not get the lock.');
+		throw new Error('MSAL for Node did not get the lock.');
 	}
 
 	return {
@@ -61,7 +64,7 @@ async function commitIn(cachePath: string, {useNativeAddon = true, lockTimeoutMs
 	return cache.commit(plaintextFile(cachePath), change('k'), {...(signal && {signal})});
 }
 
-/** Runs a program in the package's directory, with the home directory of the stage. It is ended after 20 s. */
+/** Runs a program in the package's directory, with the test's home directory. It is killed after 20 s. */
 async function program({home, server, cachePath}: Stage, code: string): Promise<{stdout: string; stderr: string; tookMs: number}> {
 	const authority = join(home.path, 'authority.pem');
 	writeFileSync(authority, server.ca);
@@ -83,19 +86,19 @@ for (const variant of variants) {
 	const lacks = [lackOf('msal-node'), variant === 'native' ? lackOfAddon() : undefined];
 	const useNativeAddon = variant === 'native';
 
-	testWhere(test, lacks, `${variant}: a token is given soon though the lock is held for 5 s, and written when it is free`, async t => {
+	testWhere(test, lacks, `${variant}: returns a token soon while the lock is held for 5 s, and writes it after the release`, async t => {
 		const stage = await setStage(t);
 		const {server, home, cachePath, directory, holder} = stage;
 		const service = await FleetProcess.start(t, {home, server, options: {useNativeAddon}});
 		const startMs = performance.now();
-		// The first grant loads code: that is not the waiting's doing.
+		// The first grant loads code, which is not part of the wait.
 		t.deepEqual(await service.names(storage), ['access token 1']);
 		await service.ask({do: 'watchLoop'});
 		const [token] = await service.tokens(scope);
 		t.deepEqual(nameTokens([token!], server), ['access token 2']);
 		t.log(`The token came after ${Math.round(token!.tookMs)} ms.`);
 		t.true(token!.tookMs < 3000);
-		// It is in memory meanwhile.
+		// In the meantime the token is in memory.
 		t.deepEqual(await service.names(scope, 10), Array.from({length: 10}, () => 'access token 2'));
 		await sleep(heldMs - (performance.now() - startMs));
 		t.is(tokenCount(cachePath), 0);
@@ -110,7 +113,7 @@ for (const variant of variants) {
 		t.true(blockedMs < longestBlockMs);
 	});
 
-	testWhere(test, lacks, `${variant}: a commit that waits for 5 s leaves the event loop free`, async t => {
+	testWhere(test, lacks, `${variant}: a commit that waits for 5 s does not block the event loop`, async t => {
 		const stage = await setStage(t);
 		const {holder, cachePath} = stage;
 		setTimeout(() => {
@@ -149,7 +152,7 @@ for (const variant of variants) {
 		t.true(readFileSync(cachePath, 'utf8').includes('"Mine"'));
 	});
 
-	testWhere(test, lacks, `${variant}: a signal ends the wait at once, with its reason; the time that is over ends it with a cure`, async t => {
+	testWhere(test, lacks, `${variant}: an abort signal ends the wait at once with its reason; the time-out ends it with a remedy`, async t => {
 		const {cachePath, directory} = await setStage(t);
 		const before = readFileSync(cachePath);
 		const reason = new Error('no longer wanted');
@@ -176,7 +179,7 @@ for (const variant of variants) {
 		t.deepEqual(readdirSync(directory), lockedFiles);
 	});
 
-	testWhere(test, lacks, `${variant}: a process that only waits for the lock in the background ends by itself`, async t => {
+	testWhere(test, lacks, `${variant}: a process that only waits for the lock in the background ends`, async t => {
 		const stage = await setStage(t);
 		const {stdout, stderr, tookMs} = await program(stage, `
 			new SharedTokenCacheCredential({authorityHost: '${stage.server.origin}', useNativeAddon: ${useNativeAddon}}).getToken('${scope}').then(({token}) => console.log(token.length > 100));
@@ -188,7 +191,7 @@ for (const variant of variants) {
 		t.is(tokenCount(stage.cachePath), 0);
 	});
 
-	testWhere(test, lacks, `${variant}: closing the credential while a lock is waited for takes a moment at most`, async t => {
+	testWhere(test, lacks, `${variant}: closing the credential during a wait for a lock takes a moment at most`, async t => {
 		const stage = await setStage(t);
 		const {stdout, stderr} = await program(stage, `
 			(async () => {
@@ -205,7 +208,7 @@ for (const variant of variants) {
 	});
 }
 
-testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'a commit that somebody waits for holds the process until it is done', async t => {
+testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'a commit that is awaited keeps the process alive until it is done', async t => {
 	const stage = await setStage(t);
 	setTimeout(() => {
 		void stage.holder.ask('unlock');
@@ -214,7 +217,7 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'a commit that somebody wa
 	t.is(stdout, 'written');
 });
 
-testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'many tokens that wait to be written: each is, and no warning is printed', async t => {
+testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'many tokens that wait to be written are all written, without a warning', async t => {
 	const stage = await setStage(t);
 	setTimeout(() => {
 		void stage.holder.ask('unlock');
@@ -233,7 +236,7 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'many tokens that wait to 
 	t.deepEqual(readdirSync(stage.directory), cacheFiles);
 });
 
-testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'worker threads that are terminated while they wait, or while they write, leave no lock', async t => {
+testWhere(test, [lackOf('msal-node'), lackOfAddon()], 'worker threads that are terminated during a wait or a write leave no lock', async t => {
 	const stage = await setStage(t);
 	const worker = JSON.stringify(`
 		const path = require('node:path');

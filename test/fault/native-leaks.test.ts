@@ -1,4 +1,4 @@
-/** What the addon allocates is freed, whatever becomes of a job: valgrind counts. */
+/** The addon frees all memory that it allocates, whatever the outcome of a job. valgrind counts. */
 
 import {spawnSync} from 'node:child_process';
 import {mkdtempSync, rmSync} from 'node:fs';
@@ -12,13 +12,13 @@ function lackOfValgrind(): string | undefined {
 	return spawnSync('valgrind', ['--version']).status === 0 ? undefined : 'valgrind is not installed; run: apt-get install --no-install-recommends libc6-dbg valgrind';
 }
 
-testWhere(test, [missingObjects(), lackOfValgrind()], 'scanning, writing and locking leak nothing and touch no memory that is not theirs', t => {
+testWhere(test, [missingObjects(), lackOfValgrind()], 'scanning, writing and locking leak no memory and access none out of bounds', t => {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-leaks-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
 	const program = buildProgram('leak_rounds', directory);
-	// With leaks, or reads and writes out of bounds, the exit code says so.
+	// The exit code reports leaks, and reads and writes out of bounds.
 	const {status, stdout, stderr} = spawnSync('valgrind', [
 		'--leak-check=full',
 		'--show-leak-kinds=definite,indirect,possible',

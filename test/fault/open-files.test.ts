@@ -1,4 +1,7 @@
-/** A process that may open no more files: what fails says so, in errors that chains understand, and all is well when files are closed again. */
+/**
+ * A process without free file descriptors: failures say so, in errors that chains understand, and everything works
+ * again after files are closed.
+ */
 
 import {execFile} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
@@ -57,7 +60,7 @@ async function report(t: ExecutionContext, {options = {}, scopes, warmUp = []}: 
 	return {home, server, ...JSON.parse(stdout) as Report};
 }
 
-const lacks = [lackOfAddon(), process.platform === 'win32' ? 'Windows has no such limit; run on Linux or macOS' : undefined];
+const lacks = [lackOfAddon(), process.platform === 'win32' ? 'Windows does not limit open files; run on Linux or macOS' : undefined];
 
 function assertUnavailable(t: ExecutionContext, failure: string | string[] | Failure | undefined, what: string): void {
 	const {name, code, message} = failure as Failure;
@@ -66,28 +69,28 @@ function assertUnavailable(t: ExecutionContext, failure: string | string[] | Fai
 }
 
 for (const [title, options] of [['native', {useNativeAddon: true}], ['pure', {useNativeAddon: false}], ['by default', {}]] as const) {
-	testWhere(test, lacks, `${title}: too many files from the start`, async t => {
+	testWhere(test, lacks, `${title}: reports too many open files from the start, and recovers`, async t => {
 		const {meanwhile, after, native} = await report(t, {options, scopes: [cachedScope]});
 		assertUnavailable(t, meanwhile.tokens[cachedScope], 'token');
 		assertUnavailable(t, meanwhile.again[cachedScope], 'token, again');
 		assertUnavailable(t, meanwhile.accounts, 'accounts');
 		t.deepEqual(after, {tokens: {[cachedScope]: `FAKE-${cachedScope}`}, accounts: [ann.username], wholeCache: 2});
-		t.is(native, 1, 'the addon was not given up');
+		t.is(native, 1, 'the addon is still used');
 	});
 
-	testWhere(test, lacks, `${title}: too many files when the first grant is needed`, async t => {
+	testWhere(test, lacks, `${title}: reports too many open files for the first grant, and recovers`, async t => {
 		const {server, home, before, meanwhile, after} = await report(t, {options, scopes: [grantedScope], warmUp: [cachedScope, otherScope]});
 		t.deepEqual(meanwhile.warm, before, 'hits need none');
 		assertUnavailable(t, meanwhile.tokens[grantedScope], 'token');
 		assertUnavailable(t, meanwhile.again[grantedScope], 'token, again');
-		t.is(server.grants.length, 1, 'no refresh token was sent for nothing');
+		t.is(server.grants.length, 1, 'no refresh token was sent in vain');
 		t.is(after.tokens[grantedScope], server.grants[0]!.accessToken);
 		t.true(Object.values(home.read()['AccessToken']!).some(({secret}) => secret === after.tokens[grantedScope]), 'written');
 	});
 
-	testWhere(test, lacks, `${title}: too many files for a later grant`, async t => {
+	testWhere(test, lacks, `${title}: reports too many open files for a later grant, and recovers`, async t => {
 		const {server, meanwhile, after} = await report(t, {options, scopes: [otherGrantedScope], warmUp: [grantedScope]});
-		// There is a connection already. That the token cannot be written is not its caller's affair.
+		// A connection exists already. The caller gets the token although it cannot be written.
 		t.is(server.grants.length, 2);
 		t.is(meanwhile.tokens[otherGrantedScope], server.grants[1]!.accessToken);
 		t.deepEqual([meanwhile.again, after.tokens], [meanwhile.tokens, meanwhile.tokens]);

@@ -1,6 +1,7 @@
 /**
- * The packed package, with a binary in it, under each package manager: installed offline from tarballs, it starts no program, asks for
- * no network and adds no line to what is printed; then the addon serves a cached token. "As an empty package" is what is compared with.
+ * The packed package with a binary under each package manager. Installed offline from tarballs, it starts no program,
+ * uses no network and prints no additional line. Then the addon serves a cached token. The comparison is an empty
+ * package.
  */
 
 import {execFile, execFileSync, type ExecFileException} from 'node:child_process';
@@ -31,21 +32,21 @@ type PackageManager = {
 	title: string;
 	/** Its package in `test/package-managers`. */
 	package: string;
-	/** The program and what comes before the arguments. */
+	/** The program and its first arguments. */
 	command: [string, ...string[]];
 	install: string[];
 	withoutScripts: string[];
-	/** A command that has to ask a registry: the project that it runs in has a dependency that is in no tarball. */
+	/** A command that must contact a registry: the project has a dependency without a tarball. */
 	ask: string[];
-	/** In the project's folder. */
+	/** Additional files in the project's folder. */
 	files?: Record<string, string>;
-	/** How a program of the project is started. Default: with Node. */
+	/** The command that starts a program of the project. Default: Node. */
 	start?: [string, ...string[]];
 };
 
 const closedPort = 'http://127.0.0.1:9';
 const pnpmSettings = {
-	// "On" is a decision of the user's here: pnpm runs no script of a dependency by itself.
+	// For "on", the user allows scripts here: by default pnpm runs no scripts of dependencies.
 	'pnpm-workspace.yaml': 'overrides:\n  undici: file:./undici.tgz\ndangerouslyAllowAllBuilds: true\nfetchRetries: 0\n',
 };
 const yarn4: Omit<PackageManager, 'title'> = {
@@ -107,7 +108,7 @@ type Ended = {code: number | string; stdout: string; output: string; calls: stri
 
 let runs = 0;
 
-/** In a bare environment: neither npm's variables nor a user's settings. */
+/** In an empty environment: without npm's variables and the user's settings. */
 async function run(command: readonly string[], cwd: string, environment: Record<string, string> = {}): Promise<Ended> {
 	const home = join(folder, `home-${runs++}`);
 	mkdirSync(home);
@@ -119,9 +120,9 @@ async function run(command: readonly string[], cwd: string, environment: Record<
 			PATH: [dirname(node), '/usr/bin', '/bin'].join(delimiter),
 			HOME: home,
 			CI: 'true',
-			// In CI, it takes a lock file that is yet to be made for a mistake.
+			// In CI, Yarn refuses to create a lock file.
 			YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
-			// Root's is not in the home directory.
+			// Root's cache is not in the home directory.
 			YARN_CACHE_FOLDER: join(home, 'yarn'),
 			LD_PRELOAD: recorder,
 			STC_CALLS: calls,
@@ -159,7 +160,10 @@ function writePackage(title: string, manifest: Record<string, unknown>): string 
 	return source;
 }
 
-/** This package with the built binary under these names, in a folder of its own: `prebuilds/` here may hold others. */
+/**
+ * Copies this package with the built binary under these names to a separate folder, because `prebuilds/` may contain
+ * other binaries.
+ */
 function copyPackage(title: string, binaries: readonly string[]): string {
 	const source = join(folder, title);
 	mkdirSync(join(source, 'prebuilds'), {recursive: true});
@@ -177,10 +181,10 @@ function copyPackage(title: string, binaries: readonly string[]): string {
 
 type Variant = 'ours' | 'empty' | 'scripted';
 
-/** Of every variant, by its name, and of undici. */
+/** The tarball of every variant by name, and that of undici. */
 const tarballs = new Map<Variant | 'undici', string>();
 
-/** An empty project whose one dependency is to come from a tarball, and that one's own dependency, too. */
+/** Creates an empty project with one dependency from a tarball, whose own dependency is also a tarball. */
 function makeProject(title: string, variant: Variant, {files = {}}: PackageManager): string {
 	const project = join(folder, title.replaceAll(/[^a-z\d]+/gi, '-'));
 	mkdirSync(project);
@@ -192,7 +196,7 @@ function makeProject(title: string, variant: Variant, {files = {}}: PackageManag
 		version: '1.0.0',
 		license: 'MIT',
 		private: true,
-		// Yarn makes Plug'n'Play for modules where the project is one.
+		// Yarn writes Plug'n'Play for ES modules if the project is one.
 		type: 'module',
 		dependencies: {[name]: 'file:./package.tgz', undici},
 		resolutions: {undici},
@@ -204,7 +208,7 @@ function makeProject(title: string, variant: Variant, {files = {}}: PackageManag
 	return project;
 }
 
-/** What is printed without what differs between any two runs: durations, sizes, check sums, progress. */
+/** Removes what differs between any two runs: durations, sizes, check sums, progress. */
 function withoutFigures(output: string): string {
 	return output
 		.replaceAll(/^Progress: .*\n/gm, '')
@@ -219,7 +223,7 @@ const asks = {
 	'program.cjs': `const {SharedTokenCacheCredential} = require('${name}');`,
 };
 
-/** The credential out of the project, as a module and as a script, with the addon and nothing else. */
+/** Uses the credential in the project, as a module and as a script, with the addon only. */
 async function askInProject(project: string, start: readonly string[]): Promise<string[]> {
 	const outputs: string[] = [];
 	for (const [program, load] of Object.entries(asks)) {
@@ -259,7 +263,7 @@ test.before(async t => {
 
 	const {scripts: _, ...undici} = JSON.parse(readFileSync(join(root, 'node_modules', 'undici', 'package.json'), 'utf8')) as Record<string, unknown>;
 	cpSync(join(root, 'node_modules', 'undici'), join(folder, 'undici'), {recursive: true});
-	// Its "prepare" counts as a script of the installation because it comes from a file, and not from a registry.
+	// Its "prepare" counts as an install script because the package comes from a file, not from a registry.
 	writeFileSync(join(folder, 'undici', 'package.json'), JSON.stringify(undici));
 	const empty = {
 		name, version, license: 'MIT', dependencies: {undici: `^${undici['version'] as string}`},
@@ -289,13 +293,13 @@ for (const packageManager of packageManagers) {
 			const ours = await runOrThrow(args, project);
 			const empty = await runOrThrow(args, makeProject(`${title} ${scripts} empty`, 'empty', packageManager));
 			t.is(withoutFigures(ours.output), withoutFigures(empty.output));
-			t.deepEqual(ours.calls, empty.calls, 'starts what an empty package starts');
+			t.deepEqual(ours.calls, empty.calls, 'starts the same programs as an empty package');
 			t.deepEqual(ours.calls.filter(call => call.startsWith('network')), []);
 			t.deepEqual(await askInProject(project, start), ['token: true', 'token: true']);
 		});
 	}
 
-	testWhere(test.serial, needs, `${title}: an install script and a look at the network would not go unnoticed`, async t => {
+	testWhere(test.serial, needs, `${title}: the test notices an install script and a network access`, async t => {
 		const empty = await runOrThrow([...command, ...install], makeProject(`${title} control empty`, 'empty', packageManager));
 		const scripted = await runOrThrow([...command, ...install], makeProject(`${title} control scripted`, 'scripted', packageManager));
 		t.true(scripted.calls.length > empty.calls.length, scripted.output);
@@ -313,7 +317,7 @@ for (const [title, packageName, program] of [
 	['Bun', 'bun', [installed('bun', 'bin', 'bun')]],
 	['Deno', 'deno', [installed('deno', 'deno'), 'run', '--no-prompt', '--allow-read', '--allow-write', '--allow-env', '--allow-sys', '--allow-ffi']],
 ] as const) {
-	testWhere(test.serial, [...lacks, lackOfPackageManager('npm-11'), lackOfPackageManager(packageName)], `${title}: what npm installed is loaded, and the addon serves a token`, async t => {
+	testWhere(test.serial, [...lacks, lackOfPackageManager('npm-11'), lackOfPackageManager(packageName)], `${title}: loads the package that npm installed, and the addon serves a token`, async t => {
 		const npm = packageManagers[0]!;
 		const project = makeProject(title, 'ours', npm);
 		await runOrThrow([...npm.command, ...npm.install], project);
@@ -321,7 +325,7 @@ for (const [title, packageName, program] of [
 	});
 }
 
-testWhere(test.serial, [...lacks, lackOfPackageManager('npm-11')], 'with the binaries of all eight targets, the tarball stays under 3 MB', async t => {
+testWhere(test.serial, [...lacks, lackOfPackageManager('npm-11')], 'with the binaries of all eight targets, the tarball is smaller than 3 MB', async t => {
 	const targets = ['darwin-arm64/', 'darwin-x64/', 'linux-arm64/glibc.', 'linux-arm64/musl.', 'linux-x64/glibc.', 'linux-x64/musl.', 'win32-arm64/', 'win32-x64/'];
 	const binaries = targets.map(target => target.replace('/', '/azure-shared-token-cache.') + 'node');
 	const source = copyPackage('all', binaries);
@@ -329,7 +333,7 @@ testWhere(test.serial, [...lacks, lackOfPackageManager('npm-11')], 'with the bin
 	const tarball = await pack(source, 'all');
 	const {size} = statSync(tarball);
 	t.log(`${(size / 1e6).toFixed(2)} MB`);
-	// The same file eight times is no smaller than eight files: gzip looks back 32 KB.
+	// Eight copies of one file compress no better than eight files: gzip looks back 32 KB only.
 	t.true(size > 4 * statSync(tarballs.get('ours')!).size / 2);
 	t.true(size < 3_000_000, `${size} bytes`);
 });

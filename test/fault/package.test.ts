@@ -1,4 +1,6 @@
-/** The package as it is published: what is in the tarball, and whether it works from an empty project that runs no scripts. */
+/**
+ * The package as published: the content of the tarball, and whether it works in an empty project that runs no scripts.
+ */
 
 import {execFile, type ExecFileException} from 'node:child_process';
 import fs from 'node:fs';
@@ -13,7 +15,7 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stc-package-'));
 
 type Result = {code: number | string; output: string; stdout: string};
 
-// npm hands its settings to every script as variables. This package's users start without them.
+// npm passes its settings to every script as variables. Users start the package without them.
 const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name) && name !== 'NODE_OPTIONS'));
 
 async function run(command: string, arguments_: string[], cwd: string, env: NodeJS.ProcessEnv = {}): Promise<Result> {
@@ -42,7 +44,7 @@ async function pack(source: string): Promise<Packed> {
 	return (JSON.parse(stdout) as [Packed])[0];
 }
 
-/** An empty project with the tarball in it. No network: undici comes from this repository's own packages. */
+/** Creates an empty project with the tarball. No network: undici comes from this repository's packages. */
 async function installInto(name: string, flags: string[], extra: Record<string, unknown> = {}, env: NodeJS.ProcessEnv = {}): Promise<string> {
 	const project = path.join(folder, name);
 	fs.mkdirSync(project);
@@ -74,10 +76,10 @@ test.after.always(() => {
 	fs.rmSync(folder, {recursive: true, force: true});
 });
 
-/** Made by the build: see `scripts/build/bundle.mjs`. */
+/** The build creates it: see `scripts/build/bundle.mjs`. */
 const wholePackage = 'whole';
 
-test('the tarball holds what users need and nothing else', t => {
+test('the tarball contains what users need and nothing else', t => {
 	const files = packed.files.map(file => file.path);
 	const intended = [
 		/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|TROUBLESHOOTING\.md)$/,
@@ -91,29 +93,30 @@ test('the tarball holds what users need and nothing else', t => {
 		t.true(files.includes(needed), `${needed} is missing`);
 	}
 
-	// Each source of ours has its two outputs, and no output has lost its source.
+	// Each source has its two outputs, and each output has a source.
 	const modules = fs.readdirSync(path.join(root, 'src')).map(file => file.replace(/\.m?ts$/, ''));
 	const outputs = new Set(files.filter(file => file.startsWith('dist/')).map(file => path.basename(file).replace(/(?:\.d)?\.(?:js|mjs|ts|mts)$/, '')));
 	t.deepEqual([...outputs].toSorted(), [...new Set([...modules, wholePackage])].toSorted());
 });
 
-// Node 20 and 22 look for the names of exports in the text of such files, which for the whole package takes longer than a first token.
-test('an ES module has Node look for the names of exports in no large file', t => {
+// Node 20 and 22 search the text of such files for export names, which takes longer than a first token for the whole
+// package.
+test('an ES module makes Node search no large file for export names', t => {
 	const dist = path.join(project, 'node_modules', manifest.name, 'dist');
 	const imported = [...fs.readFileSync(path.join(dist, 'index.mjs'), 'utf8').matchAll(/from '(?<file>[^']+)'/g)].map(({groups}) => groups!['file']!);
 	t.deepEqual(imported, [`./${wholePackage}.js`]);
 	t.true(fs.statSync(path.join(dist, imported[0]!)).size < 100);
 });
 
-test('no file of the tarball names a place on the machine that made it', t => {
+test('no file of the tarball contains a path of the build machine', t => {
 	const installed = path.join(project, 'node_modules', manifest.name);
 	for (const {path: file} of packed.files.filter(each => !each.path.endsWith('.node'))) {
 		t.false(fs.readFileSync(path.join(installed, file), 'utf8').includes(root), file);
 	}
 });
 
-test('nothing is run, compiled or downloaded by an installation that allows scripts', async t => {
-	// This shell writes down each script that npm runs. The project has one of its own, so a trap that catches nothing is noticed.
+test('an installation that allows scripts runs, compiles and downloads nothing', async t => {
+	// This shell records each script that npm runs. The project has one script, which proves that the recording works.
 	const marker = path.join(folder, 'scripts-run');
 	const shell = path.join(folder, 'shell');
 	fs.writeFileSync(shell, `#!/bin/sh\nprintf '%s\\n' "$npm_package_name $npm_lifecycle_event" >> '${marker}'\nexec /bin/sh "$@"\n`, {mode: 0o755});
@@ -146,13 +149,13 @@ test('import and require give the same exports', async t => {
 	t.deepEqual(different, []);
 });
 
-test('require alone works in a script, without a word on standard error', async t => {
+test('require works in a script without output on standard error', async t => {
 	const {code, output} = await run(process.execPath, ['--eval', `console.log(typeof require('${manifest.name}').SharedTokenCacheCredential)`], project);
 	t.is(output, 'function\n');
 	t.is(code, 0);
 });
 
-test('only the package and its manifest can be reached', async t => {
+test('only the package and its manifest can be imported', async t => {
 	const reach = async (specifier: string) => run(process.execPath, ['--eval', `require('${specifier}')`], project);
 	t.is((await reach(`${manifest.name}/package.json`)).code, 0);
 	const inner = await reach(`${manifest.name}/dist/credential/token-memory.js`);
@@ -162,7 +165,7 @@ test('only the package and its manifest can be reached', async t => {
 
 const now = () => Math.floor(Date.now() / 1000);
 
-/** A cache of one account with one access token, as MSAL writes it. Fake secrets. */
+/** A cache of one account with one access token, as MSAL writes it. The secrets are fake. */
 function msalCache(): string {
 	const homeAccountId = 'uid-1.utid-1';
 	const environment = 'login.microsoftonline.com';
@@ -197,12 +200,13 @@ function msalCache(): string {
 	});
 }
 
-test('a token got through import serves a credential got through require, from memory', async t => {
+test('a token requested through import is served from memory to a credential loaded through require', async t => {
 	const home = path.join(folder, 'home');
 	const cache = path.join(home, '.IdentityService', 'msal.cache.nocae');
 	fs.mkdirSync(path.dirname(cache), {recursive: true});
 	fs.writeFileSync(cache, msalCache(), {mode: 0o600});
-	// The cache is gone before the second credential asks. The third has other settings, so no memo answers it.
+	// The cache is deleted before the second credential requests. The third has other settings and therefore another
+	// memory entry.
 	const stdout = await runOrThrow(process.execPath, ['--input-type=module', '--eval', `
 		import fs from 'node:fs';
 		import {createRequire} from 'node:module';
@@ -219,7 +223,7 @@ test('a token got through import serves a credential got through require, from m
 		HOME: home,
 		XDG_DATA_HOME: path.join(home, 'data'),
 		TEST_CACHE: cache,
-		// No keyring: what this user's holds is not this test's business.
+		// No keyring: the test must not read the user's.
 		DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent',
 		AZURE_USERNAME: '',
 		AZURE_TENANT_ID: '',
@@ -239,7 +243,7 @@ const typeProgram = `
 `;
 
 for (const [moduleResolution, module] of [['node16', 'node16'], ['bundler', 'preserve']] as const) {
-	test(`types resolve for import and require under moduleResolution ${moduleResolution}`, async t => {
+	test(`types resolve for import and require with moduleResolution ${moduleResolution}`, async t => {
 		const sources = path.join(project, `types-${moduleResolution}`);
 		fs.mkdirSync(sources);
 		fs.writeFileSync(path.join(sources, 'use.mts'), `import {type AccessToken, SharedTokenCacheCredential} from '${manifest.name}';${typeProgram}`);
@@ -255,7 +259,7 @@ for (const [moduleResolution, module] of [['node16', 'node16'], ['bundler', 'pre
 				moduleResolution,
 				target: 'es2022',
 				lib: ['es2022', 'esnext.disposable'],
-				// None: the declarations may not ask for @types/node.
+				// None: the declarations must not need @types/node.
 				types: [],
 				strict: true,
 				skipLibCheck: false,
@@ -268,7 +272,7 @@ for (const [moduleResolution, module] of [['node16', 'node16'], ['bundler', 'pre
 	});
 }
 
-test('publint finds nothing, not even a suggestion', async t => {
+test('publint reports nothing, not even a suggestion', async t => {
 	const {code, output} = await run(process.execPath, [path.join(root, 'node_modules', 'publint', 'src', 'cli.js'), '--strict', path.join(folder, packed.filename)], root);
 	t.is(code, 0, output);
 	t.regex(output, /All good/);

@@ -1,4 +1,4 @@
-/** What a credential does to the process around it: waits for those who wait, and for nobody else. */
+/** The effect of a credential on its process: it stays alive for awaited calls only. */
 
 import {execFile} from 'node:child_process';
 import {writeFileSync} from 'node:fs';
@@ -17,7 +17,10 @@ import {LockProcess} from '../helpers/locks/lock-process.js';
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
 const refreshToken = 'FAKE-refresh-ann';
-/** Gives a module a `require`, so that one program text does for both kinds: only a module ends with code 13 when it waits in vain. */
+/**
+ * Gives a module a `require`, so that one program text works for both kinds. Only a module ends with code 13 when it
+ * awaits in vain.
+ */
 const requireInModules = `data:text/javascript,${encodeURIComponent(`import {createRequire} from 'node:module'; globalThis.require = createRequire(${JSON.stringify(fileURLToPath(root))});`)}`;
 
 async function entraServer(t: ExecutionContext, delayMs = 0): Promise<EntraServer> {
@@ -26,7 +29,7 @@ async function entraServer(t: ExecutionContext, delayMs = 0): Promise<EntraServe
 	return server;
 }
 
-/** Runs a program with a credential for `server` and returns its output and how long it lived. It is ended after 20 s. */
+/** Runs a program with a credential for `server`. Returns its output and its run time. It is killed after 20 s. */
 async function program(home: TestHome, server: EntraServer, code: string, {flags = [], environment = {}}: {flags?: string[]; environment?: Record<string, string>} = {}) {
 	const authorityPath = join(home.path, 'authority.pem');
 	writeFileSync(authorityPath, server.ca);
@@ -55,14 +58,14 @@ function homeWith(t: ExecutionContext, server: EntraServer, refreshOnSec: number
 	return home;
 }
 
-test('a process that waits for a token lives until it comes, though nothing else holds it', async t => {
+test('a process that awaits a token stays alive until it arrives, even if nothing else keeps it alive', async t => {
 	const server = await entraServer(t, 1500);
 	const {stdout, elapsedMs} = await program(homeWith(t, server, undefined), server, 'getToken().then(({token}) => console.log(token));');
 	t.is(stdout.trim(), server.grants[0]!.accessToken);
 	t.true(elapsedMs >= 1500);
 });
 
-test('a refresh in the background that hangs does not hold the process', async t => {
+test('a hanging background refresh does not keep the process alive', async t => {
 	const server = await entraServer(t);
 	server.scriptAll(faults.noAnswer());
 	const {stdout, elapsedMs} = await program(homeWith(t, server, nowSec() - 300), server, `
@@ -81,14 +84,14 @@ test('a refresh in the background that hangs does not hold the process', async t
 	t.true(elapsedMs < 10_000);
 });
 
-test('idle connections and a credential that is never closed do not hold the process', async t => {
+test('idle connections and a credential that is never closed do not keep the process alive', async t => {
 	const server = await entraServer(t);
 	const {elapsedMs} = await program(homeWith(t, server, undefined), server, 'getToken();');
 	t.is(server.grants.length, 1);
 	t.true(elapsedMs < 10_000);
 });
 
-test('pauses between retries are waited for', async t => {
+test('an awaited retry delay keeps the process alive', async t => {
 	const server = await entraServer(t);
 	server.script(faults.throttled(1));
 	const home = homeWith(t, server, undefined);
@@ -99,7 +102,7 @@ test('pauses between retries are waited for', async t => {
 	t.is(stdout.trim(), server.grants[0]!.accessToken);
 });
 
-test('a caller who leaves lets the process go', async t => {
+test('a call that is aborted no longer keeps the process alive', async t => {
 	const server = await entraServer(t);
 	server.scriptAll(faults.noAnswer());
 	const {stdout, elapsedMs} = await program(homeWith(t, server, undefined), server, `
@@ -119,7 +122,7 @@ const callFor1500Ms = `
 	}
 `;
 
-test('a refresh in the background that hangs at a proxy does not hold the process', async t => {
+test('a background refresh that hangs at a proxy does not keep the process alive', async t => {
 	const server = await entraServer(t);
 	let connections = 0;
 	const proxy = createServer(() => {
@@ -138,7 +141,7 @@ test('a refresh in the background that hangs at a proxy does not hold the proces
 	t.true(elapsedMs < 10_000);
 });
 
-test('close() is waited for, while a refresh in the background hangs', async t => {
+test('an awaited close() keeps the process alive during a hanging background refresh', async t => {
 	const server = await entraServer(t);
 	server.scriptAll(faults.noAnswer());
 	const {stdout} = await program(homeWith(t, server, nowSec() - 300), server, `${callFor1500Ms} await credential.close(); console.log('closed');`, {flags: ['--input-type=module', '--import', requireInModules]});
@@ -146,7 +149,7 @@ test('close() is waited for, while a refresh in the background hangs', async t =
 	t.is(server.tokenRequests.length, 1);
 });
 
-test('close() is waited for, while what was granted waits for a lock', async t => {
+test('an awaited close() keeps the process alive while a grant waits for a lock', async t => {
 	const server = await entraServer(t);
 	const home = homeWith(t, server, undefined);
 	const holder = await LockProcess.start(t, 'native', join(home.path, '.IdentityService/msal.cache.nocae.lockfile'));
@@ -155,7 +158,7 @@ test('close() is waited for, while what was granted waits for a lock', async t =
 	t.is(stdout.trim(), 'closed');
 });
 
-test('a credential that was forgotten instead of closed does not keep the connections of its twin', async t => {
+test('a credential that was dropped without close() does not keep the connections of another one', async t => {
 	const server = await entraServer(t);
 	const {stdout} = await program(homeWith(t, server, undefined), server, `
 		const {readdirSync, readlinkSync} = require('node:fs');

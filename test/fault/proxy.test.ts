@@ -1,4 +1,7 @@
-/** Proxies, by environment and by option: the token request goes through a real CONNECT proxy on loopback, TLS end to end. */
+/**
+ * Proxies from environment and options: the token request goes through a real CONNECT proxy on loopback, with TLS end
+ * to end.
+ */
 
 import {execFile} from 'node:child_process';
 import {readdirSync, writeFileSync} from 'node:fs';
@@ -17,7 +20,7 @@ import {until} from '../helpers/until.js';
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
 
-/** Counts the tunnels that it opens, and what they were authorised with. */
+/** Records the tunnels that it opens, with the authorization of each. */
 async function startProxy(t: ExecutionContext): Promise<{port: number; tunnels: Array<string | undefined>}> {
 	const tunnels: Array<string | undefined> = [];
 	const proxy: Server = createServer();
@@ -78,7 +81,7 @@ test('NO_PROXY', async t => {
 	t.is((await redeem(t, port => ({HTTPS_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: 'localhost'}))).length, 0);
 });
 
-test('proxyOptions, with a password', async t => {
+test('proxyOptions work with a password', async t => {
 	const tunnels = await redeem(t, () => ({}), port => ({
 		proxyOptions: {
 			host: 'http://127.0.0.1', port, username: 'ann', password: 'FAKE-password',
@@ -87,7 +90,7 @@ test('proxyOptions, with a password', async t => {
 	t.deepEqual(tunnels, [`Basic ${Buffer.from('ann:FAKE-password').toString('base64')}`]);
 });
 
-/** Takes connections and says nothing. */
+/** Accepts connections and never answers. */
 async function startSilentServer(t: ExecutionContext): Promise<{port: number; connections: number}> {
 	const server = createTcpServer(socket => {
 		started.connections++;
@@ -106,7 +109,7 @@ async function startSilentServer(t: ExecutionContext): Promise<{port: number; co
 
 const leasesIn = (home: TestHome) => readdirSync(join(home.path, '.IdentityService')).filter(name => name.endsWith('.lease'));
 
-test('a proxy that says nothing: who waits no longer leaves no lease behind, and the next process is not held up', async t => {
+test('a proxy that never answers: an aborted caller leaves no lease, and the next process is not delayed', async t => {
 	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
 	t.teardown(async () => entra.close());
 	const proxy = await startSilentServer(t);
@@ -119,7 +122,7 @@ test('a proxy that says nothing: who waits no longer leaves no lease behind, and
 	t.is((await home.credential({}, entra).getToken(scope)).token, entra.grants[0]!.accessToken);
 });
 
-test('a proxy that says nothing: a request ends after its 30 s', async t => {
+test('a proxy that never answers: a request ends after its 30 s', async t => {
 	t.timeout(90_000);
 	const proxy = await startSilentServer(t);
 	const home = new TestHome(t);
@@ -130,7 +133,7 @@ test('a proxy that says nothing: a request ends after its 30 s', async t => {
 	t.true(performance.now() - startMs < 60_000);
 });
 
-test('instance discovery that gets no answer: who waits no longer leaves no lease behind', async t => {
+test('instance discovery without an answer: an aborted caller leaves no lease', async t => {
 	const silent = await startSilentServer(t);
 	const home = new TestHome(t);
 	const environment = 'login.new-cloud.example';

@@ -1,4 +1,7 @@
-/** Secrets stay secret: in logs of every level, in errors and their causes, and in whatever prints an object that we hand out. */
+/**
+ * Secrets stay secret: in logs of every level, in errors and their causes, and in every output of an object that we
+ * return.
+ */
 
 import {createRequire} from 'node:module';
 import {inspect} from 'node:util';
@@ -11,7 +14,7 @@ import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 
-// The copy that a CommonJS application uses, as the entry point that these tests load does.
+// The instance that a CommonJS application uses, and also the entry point that these tests load.
 const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
 const logged: string[] = [];
 AzureLogger.log = (...parts: unknown[]) => {
@@ -20,11 +23,11 @@ AzureLogger.log = (...parts: unknown[]) => {
 
 setLogLevel('verbose');
 
-/** In every secret of this file, and in nothing else. */
+/** Part of every secret in this file, and of nothing else. */
 const mark = 'FAKE';
 const refreshToken = `${mark}-refresh-token`;
 
-/** Everything that a person or a log collector might make of an error. */
+/** Everything that a person or a log collector might print of an error. */
 function everyText(error: unknown): string {
 	const texts = [inspect(error, {depth: 20, showHidden: true, getters: true}), String(error), JSON.stringify(error)];
 	for (let each = error; each instanceof Error; each = each.cause) {
@@ -44,7 +47,7 @@ async function failure(credential: SharedTokenCacheCredential, options = {}): Pr
 	return undefined;
 }
 
-test.serial('a served token, alone and inside other objects', async t => {
+test.serial('a returned token, alone and inside other objects, prints no secret', async t => {
 	const home = new TestHome(t);
 	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken)], accessTokens: [accessTokenRecord(ann, `${mark}-access`, 3600)]}));
 	const credential = home.credential();
@@ -62,7 +65,7 @@ test.serial('a served token, alone and inside other objects', async t => {
 	}
 
 	const spread = {...token};
-	t.is(spread.token, `${mark}-access`, 'but it is an ordinary AccessToken');
+	t.is(spread.token, `${mark}-access`, 'it is still an ordinary AccessToken');
 	const json = JSON.stringify(token);
 	t.is((JSON.parse(json) as {token: string}).token, `${mark}-access`);
 });
@@ -71,7 +74,7 @@ const behaviours: Array<[string, Behaviour]> = [
 	['an error that quotes the refresh token', faults.oauthError({error: 'invalid_request', code: 900_144, text: `You sent ${refreshToken}, which is ${mark}.`.replace(`which is ${mark}`, 'wrong')})],
 	['a refusal that quotes the refresh token', faults.oauthError({error: 'invalid_grant', code: 70_000, text: `The token ${refreshToken} is bad.`})],
 	['a token in an unusable answer', faults.grantForAnotherAccount()],
-	['a token in a cut answer', faults.invalidJson()],
+	['a token in a truncated answer', faults.invalidJson()],
 	['a token without expiry', faults.grantWithout('expires_in')],
 	['a token in too long an answer', faults.oversizedBody()],
 	['a reset in the answer', faults.resetInBody()],
@@ -99,7 +102,7 @@ for (const [name, behaviour] of behaviours) {
 	});
 }
 
-test.serial('errors: an interceptor of an injected dispatcher that hands over the whole answer', async t => {
+test.serial('errors: an interceptor of an injected dispatcher that returns the whole response leaks no secret', async t => {
 	const entra = await startEntraServer({refreshTokens: {[refreshToken]: ann}});
 	t.teardown(async () => entra.close());
 	entra.scriptAll(faults.body(refreshToken, {status: 400, contentType: 'text/plain'}));
@@ -113,7 +116,7 @@ test.serial('errors: an interceptor of an injected dispatcher that hands over th
 
 for (const variable of ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY']) {
 	for (const proxy of ['http://ann:FAKE@two words:3128', 'ann:FAKE@proxy:3128', 'http://ann:FAKE%zz@127.0.0.1:1', 'http://ann:FAKE@127.0.0.1:99999', 'ftp://ann:FAKE@proxy.example', 'FAKE']) {
-		test.serial(`errors: ${variable} that is no proxy's URL is named, without its value: ${proxy}`, async t => {
+		test.serial(`errors: ${variable} with an invalid proxy URL is named without its value: ${proxy}`, async t => {
 			process.env[variable] = proxy;
 			t.teardown(() => {
 				delete process.env[variable];
@@ -128,7 +131,7 @@ for (const variable of ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY']) {
 	}
 }
 
-test.serial('errors: a proxy that cannot be reached, its password', async t => {
+test.serial('errors: an unreachable proxy\'s password is not quoted', async t => {
 	process.env['HTTPS_PROXY'] = 'http://ann:FAKE@127.0.0.1:1';
 	t.teardown(() => {
 		delete process.env['HTTPS_PROXY'];
@@ -147,7 +150,7 @@ test.serial('errors: a proxy that cannot be reached, its password', async t => {
 
 for (const content of [`{"RefreshToken":{"a":{"secret":"${mark}"}},}`, `${mark}`, `eyJ.${mark}`, `{"a":"${mark}\n"}`, `["${mark}"]`]) {
 	for (const useNativeAddon of [true, false]) {
-		test.serial(`errors of a cache that cannot be read, ${useNativeAddon ? 'native' : 'pure'}: ${content.replace(mark, '...').replace('\n', String.raw`\n`)}`, async t => {
+		test.serial(`errors of an unreadable cache quote no secret, ${useNativeAddon ? 'native' : 'pure'}: ${content.replace(mark, '...').replace('\n', String.raw`\n`)}`, async t => {
 			const home = new TestHome(t);
 			home.writeSettled(content);
 			const error = await failure(home.credential({useNativeAddon}));
@@ -164,7 +167,7 @@ test.serial('invalid claims are not quoted', async t => {
 	t.notRegex(everyText(error), new RegExp(mark));
 });
 
-test.serial('a hit, a grant, a rotation, a refresh in the background: no secret at any log level', async t => {
+test.serial('a hit, a grant, a rotation, a background refresh: no secret at any log level', async t => {
 	const entra = await startEntraServer({refreshTokens: {[refreshToken]: ann}, rotation: 'revoke-old'});
 	t.teardown(async () => entra.close());
 	const home = new TestHome(t);
@@ -180,7 +183,7 @@ test.serial('a hit, a grant, a rotation, a refresh in the background: no secret 
 		setTimeout(resolve, 50);
 	});
 	const text = logged.join('\n');
-	// Lines of the whole file are here, failures included.
+	// This contains the log lines of the whole file, including failures.
 	t.regex(text, /azure-shared-token-cache:info.*SharedTokenCacheCredential => getToken\(\) => SUCCESS\. Scopes: https:\/\/vault\.azure\.net\/\.default\./);
 	t.regex(text, /SharedTokenCacheCredential => getToken\(\) => ERROR\. Scopes: /);
 	t.notRegex(text, new RegExp(mark));

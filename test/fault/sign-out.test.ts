@@ -1,4 +1,4 @@
-/** What happens to the cache below a credential that is in use: signed out, deleted, damaged. */
+/** Changes to the cache while a credential uses it: sign-out, deletion, damage. */
 
 import {rmSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -42,7 +42,7 @@ const signOuts: Record<string, {act: (home: TestHome, path: string) => void; cod
 		act(_home, path) {
 			rmSync(path);
 		},
-		// No cache; what is said of it depends on whether there could be a keyring.
+		// No cache. The code depends on whether a keyring may exist.
 		codes: ['STC_CACHE_NOT_FOUND', 'STC_STORE_UNAVAILABLE'],
 	},
 	'made empty': {
@@ -66,7 +66,7 @@ const signOuts: Record<string, {act: (home: TestHome, path: string) => void; cod
 };
 
 for (const [how, {act, codes}] of Object.entries(signOuts)) {
-	test(`a cache that is ${how} is a sign-out, though no keyring answers`, async t => {
+	test(`a cache that is ${how} is a sign-out, although no keyring answers`, async t => {
 		const {entra, home, path, credential} = await setUp(t);
 		act(home, path);
 		await until(async () => await outcome(credential) !== 'FAKE-ann');
@@ -75,11 +75,11 @@ for (const [how, {act, codes}] of Object.entries(signOuts)) {
 			t.true((codes as string[]).includes(code), code);
 		}
 
-		t.is(entra.tokenRequests.length, 0, 'what was read before is not redeemed');
+		t.is(entra.tokenRequests.length, 0, 'the earlier refresh token is not redeemed');
 	});
 }
 
-test('while its cache is damaged, a credential goes on with its account, and takes none from elsewhere', async t => {
+test('while its cache is damaged, a credential keeps its account and takes none from another cache', async t => {
 	const {home, credential} = await setUp(t);
 	home.writeSettled(cacheFor(bob, 'FAKE-bob'), '.IdentityService/msal.cache');
 	home.writeSettled('{"Account": {"half');
@@ -89,7 +89,7 @@ test('while its cache is damaged, a credential goes on with its account, and tak
 	}
 });
 
-test('a new credential takes no account from elsewhere while the cache of its kind is damaged, unless it is told which account', async t => {
+test('a new credential takes no account from another cache while its own is damaged, unless the account is configured', async t => {
 	const home = new TestHome(t);
 	home.writeSettled(cacheFor(bob, 'FAKE-bob'), '.IdentityService/msal.cache');
 	const path = home.writeSettled('{"Account": {"half');

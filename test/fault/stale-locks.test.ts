@@ -1,6 +1,6 @@
 /**
- * Lock files whose holders died, forgot them or never were: each kind is taken over within its bound, and that of a live young holder
- * never. The bounds are those of `native/io/file_lock_posix.cc`.
+ * Lock files whose holders died, were abandoned, or never existed: each kind is taken over within its time limit, and
+ * the young file of a live holder never is. The limits are those of `native/io/file_lock_posix.cc`.
  */
 
 import {execFile, spawn, spawnSync} from 'node:child_process';
@@ -31,17 +31,17 @@ const run = promisify(execFile);
 const nobody = 65_534;
 const isRoot = process.getuid?.() === 0;
 
-const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD is of Linux; run there';
+const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD needs Linux; run there';
 const lackOfRoot = isRoot ? undefined : 'only root can give files to another user; run: sudo npm test';
 
-/** In a container, a process that is not seen may live in another one. */
+/** In a container, a process that is not visible may run in another container. */
 const isContained = process.platform === 'linux' && readlinkSync('/proc/self/ns/pid') !== 'pid:[4026531836]';
 const deadBoundSec = isContained ? 5 : 0.25;
 
-/** What a machine with other work may add to a bound, seconds. */
+/** Seconds that a busy machine may add to a limit. */
 const slackSec = 20;
 
-/** What each peer leaves in its lock file. */
+/** The content that each library leaves in its lock file. */
 const texts = {
 	node: String,
 	python: (pid: number) => `${pid} /usr/bin/az`,
@@ -53,7 +53,7 @@ const texts = {
 };
 type Kind = keyof typeof texts;
 const kinds = Object.keys(texts) as Kind[];
-/** Existence may be the lock. */
+/** The libraries whose lock may be the existence of the file. */
 const existenceKinds: readonly Kind[] = ['node', 'python', 'java', 'pure'];
 
 let deadPid = 0;
@@ -63,11 +63,11 @@ test.before(async () => {
 	const living = spawn(process.execPath, ['--eval', 'process.stdin.resume()'], {stdio: ['pipe', 'ignore', 'inherit']});
 	await once(living, 'spawn');
 	livingPid = living.pid!;
-	// It ends with this process, whose pipe it reads.
+	// It ends with this process, from whose pipe it reads.
 	living.unref();
 });
 
-/** @param ageSec How long ago it was written, by its time stamp. */
+/** @param ageSec Seconds since the last write, by the time stamp. */
 function leave(path: string, text: string, ageSec = 0): void {
 	writeFileSync(path, text);
 	if (ageSec !== 0) {
@@ -81,7 +81,7 @@ async function assertTaken(t: ExecutionContext, backend: CacheBackend, path: str
 	const taken = await lockWithin(backend, path, (boundSec + slackSec) * 1000);
 	const ageMs = Date.now() - leftMs;
 	t.truthy(taken, `not taken within ${boundSec} s`);
-	// The kernel's stamps and the process's clock differ by less than a tick.
+	// The kernel's time stamps and the process's clock differ by less than a tick.
 	t.true(ageMs >= (notBeforeSec * 1000) - 10, `taken after ${ageMs} ms`);
 	t.true(await taken!.check());
 	t.regex(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} msal-shared`));
@@ -104,7 +104,7 @@ async function assertHeld(t: ExecutionContext, backend: CacheBackend, path: stri
 
 for (const backend of backends) {
 	for (const kind of kinds) {
-		test(`${backend.kind}: ${kind} died and left its lock file`, async t => {
+		test(`${backend.kind}: takes over a lock file of ${kind} whose holder died`, async t => {
 			const {path} = lockDirectory(t);
 			leave(path, texts[kind](deadPid), 10);
 			await assertTakenAtOnce(t, backend, path);
@@ -117,11 +117,11 @@ for (const backend of backends) {
 		}
 
 		const isKernelLocked = kind === 'dotnet' || kind === 'go';
-		test(`${backend.kind}: ${kind} lives, and its young lock file is its own`, async t => {
+		test(`${backend.kind}: respects a young lock file of ${kind} whose holder lives`, async t => {
 			const {path} = lockDirectory(t);
 			leave(path, texts[kind](livingPid), 50);
 			if (backend === native && isKernelLocked) {
-				// It holds no kernel lock: it is between unlocking and deleting, or was there.
+				// It holds no kernel lock: it is between unlocking and deleting, or has been there.
 				await assertTaken(t, backend, path, {notBeforeSec: 0.2, boundSec: 0.25});
 				return;
 			}
@@ -132,7 +132,7 @@ for (const backend of backends) {
 		});
 	}
 
-	test(`${backend.kind}: an empty lock file`, async t => {
+	test(`${backend.kind}: takes over an empty lock file`, async t => {
 		await Promise.all(['', '\0\0\0\0', ' \n'].map(async text => {
 			const {path} = lockDirectory(t);
 			leave(path, text, 3);
@@ -142,7 +142,7 @@ for (const backend of backends) {
 		}));
 	});
 
-	test(`${backend.kind}: a lock file of somebody unknown`, async t => {
+	test(`${backend.kind}: takes over a lock file of an unknown program`, async t => {
 		const huge = '9'.repeat(40);
 		for (const text of ['locked by me', 'pid=12', '-1', '0', huge, `${huge} msal-shared\n`, '0 msal-shared\n', '\u0000\u0001\uFFFF', 'x'.repeat(10_000)]) {
 			const {path} = lockDirectory(t);
@@ -153,7 +153,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: .NET's or Go's mark without a process`, async t => {
+	test(`${backend.kind}: takes over a file with .NET's or Go's mark without a process`, async t => {
 		for (const text of ['\uFEFF', '\uFEFFnobody', '{', '{}', '{nobody}']) {
 			const {path} = lockDirectory(t);
 			leave(path, text, backend === native ? 0 : 61);
@@ -161,7 +161,7 @@ for (const backend of backends) {
 		}
 	});
 
-	test(`${backend.kind}: a time stamp in the future`, async t => {
+	test(`${backend.kind}: handles a time stamp in the future`, async t => {
 		const daySec = 24 * 60 * 60;
 		const {path} = lockDirectory(t);
 		leave(path, texts.node(deadPid), -daySec);
@@ -172,7 +172,7 @@ for (const backend of backends) {
 		await assertHeld(t, backend, path, 1000);
 	});
 
-	test(`${backend.kind}: a live holder of existence alone is left alone for 3 s, whatever it wrote`, async t => {
+	test(`${backend.kind}: respects a live holder whose lock is the file's existence for 3 s, whatever the content`, async t => {
 		const {directory} = lockDirectory(t);
 		await Promise.all(existenceKinds.map(async kind => {
 			const path = join(directory, `${kind}.lockfile`);
@@ -181,7 +181,7 @@ for (const backend of backends) {
 		}));
 	});
 
-	test.serial(`${backend.kind}: many judge one stale lock file at the same time, and one gets it`, async t => {
+	test.serial(`${backend.kind}: one of many concurrent attempts takes over a stale lock file`, async t => {
 		const {directory, path} = lockDirectory(t);
 		for (let round = 0; round < 20; round++) {
 			leave(path, texts.node(deadPid), 10);
@@ -199,7 +199,7 @@ for (const backend of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	test(`${backend.kind}: who was killed while holding is succeeded at once`, async t => {
+	test(`${backend.kind}: a killed holder is succeeded at once`, async t => {
 		const {directory, path} = lockDirectory(t);
 		for (let round = 0; round < 5; round++) {
 			const holder = await LockProcess.start(t, backend.kind, path);
@@ -212,15 +212,15 @@ for (const backend of backends) {
 			}
 
 			const lock = await backend.tryLock([path]);
-			t.truthy(lock, 'the first try');
+			t.truthy(lock, 'the first attempt');
 			t.true(await lock?.check());
 			await lock?.release();
-			t.deepEqual(readdirSync(directory), [], 'its private file is swept, too');
+			t.deepEqual(readdirSync(directory), [], 'its private file is removed, too');
 		}
 	});
 
 	for (const heir of backends.filter(each => each !== backend)) {
-		test(`${backend.kind} was killed while holding: ${heir.kind} succeeds within the bound of the dead`, async t => {
+		test(`${backend.kind} was killed as the holder: ${heir.kind} succeeds within the limit for dead holders`, async t => {
 			const {path} = lockDirectory(t);
 			const holder = await LockProcess.start(t, backend.kind, path);
 			t.is(await holder.ask('lock'), 'locked');
@@ -232,9 +232,9 @@ for (const backend of backends) {
 		});
 	}
 
-	testWhere(test, [lackOf('msal-python')], `${backend.kind}: a zombie holds nothing`, async t => {
+	testWhere(test, [lackOf('msal-python')], `${backend.kind}: a zombie process holds no lock`, async t => {
 		const {path} = lockDirectory(t);
-		// A parent that never asks what became of its child.
+		// A parent that never collects the exit status of its child.
 		const parent = spawn(debianPython, ['-c', 'import os, sys\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\nsys.stdin.read()'], {stdio: ['pipe', 'pipe', 'inherit']});
 		t.teardown(() => parent.stdin.end());
 		const [line] = await once(parent.stdout, 'data') as [Buffer];
@@ -246,7 +246,7 @@ for (const backend of backends) {
 	});
 }
 
-testWhere(test, [lackOfLinux], 'native: a program that is started meanwhile keeps nothing of the dead one\'s locked', async t => {
+testWhere(test, [lackOfLinux], 'native: a program that is started during the takeover inherits no lock of the dead holder', async t => {
 	const {directory, path} = lockDirectory(t);
 	const {directory: elsewhere} = lockDirectory(t);
 	const library = join(elsewhere, 'fork.so');
@@ -261,21 +261,21 @@ testWhere(test, [lackOfLinux], 'native: a program that is started meanwhile keep
 	t.deepEqual(readdirSync(directory), []);
 });
 
-test('pure: a claim to remove a stale lock file, left behind by whoever died over it', async t => {
+test('pure: a claim to remove a stale lock file is removed after its owner died', async t => {
 	const {directory, path} = lockDirectory(t);
 	leave(path, texts.node(deadPid), 10);
 	const claim = `${path}.${statSync(path, {bigint: true}).ino}.x`;
 	writeFileSync(claim, '');
 	const claimedMs = performance.now();
 	const first = await pureBackend.tryLock([path]);
-	// Unless the machine was so busy that the claim has aged meanwhile.
+	// Unless the machine was so busy that the claim has aged in the meantime.
 	if (first === null || performance.now() - claimedMs < 1000) {
 		t.is(first, null);
 		await assertTaken(t, pureBackend, path, {notBeforeSec: 1, boundSec: 2});
 	}
 
 	await first?.release();
-	// What it was about is gone: the first who locks here sweeps it.
+	// Its lock file no longer exists: the next process that locks here removes the claim.
 	writeFileSync(claim, '');
 	await sleep(2100);
 	const heir = await LockProcess.start(t, 'pure', path);
@@ -284,9 +284,9 @@ test('pure: a claim to remove a stale lock file, left behind by whoever died ove
 	t.deepEqual(readdirSync(directory), []);
 });
 
-test('a process with the number of one that died is not that one', async t => {
+test('a process with the reused ID of a dead one is not taken for the holder', async t => {
 	const {directory} = lockDirectory(t);
-	// A process's number cannot be chosen: lock files for all that may come next.
+	// A process ID cannot be chosen, so the test writes lock files for all IDs that may come next.
 	const start = spawnSync('true').pid;
 	const count = 4000;
 	const pathOf = (backend: CacheBackend, pid: number) => join(directory, backend.kind, String(pid));
@@ -297,26 +297,26 @@ test('a process with the number of one that died is not that one', async t => {
 		}
 	}
 
-	// The start of a process is known to the second, and the bound of the dead in a container is 5 s.
+	// The start time of a process is known to the second. The limit for dead holders in a container is 5 s.
 	await sleep(isContained ? 5500 : 2500);
 	const living = spawn('sleep', ['60']);
 	await once(living, 'spawn');
 	t.teardown(() => living.kill());
 	const pid = living.pid!;
-	t.true(pid > start && pid <= start + count, `Processes are numbered otherwise here: ${pid} came after ${start}.`);
+	t.true(pid > start && pid <= start + count, `Process IDs are not consecutive here: ${pid} came after ${start}.`);
 	for (const backend of backends) {
 		const path = pathOf(backend, pid);
 		const lock = await backend.tryLock([path]);
 		t.truthy(lock, backend.kind);
 		await lock?.release();
-		// Whereas what was written after its start is its own.
+		// A lock file written after the start of the process belongs to it.
 		leave(path, texts.node(pid), 10);
 		await assertHeld(t, backend, path, 500);
 	}
 });
 
 for (const {kind} of backends) {
-	testWhere(test, [lackOfRoot], `${kind}: a lock file of another user that cannot be opened`, async t => {
+	testWhere(test, [lackOfRoot], `${kind}: takes over another user's lock file that cannot be opened`, async t => {
 		const {directory, path} = lockDirectory(t);
 		chownSync(directory, nobody, nobody);
 		const trier = await LockProcess.start(t, kind, path, {uid: nobody});
@@ -331,7 +331,7 @@ for (const {kind} of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	testWhere(test, [lackOfRoot], `${kind}: one in a directory where only owners may delete`, async t => {
+	testWhere(test, [lackOfRoot], `${kind}: handles a stale file in a directory where only owners may delete`, async t => {
 		const {directory, path} = lockDirectory(t);
 		chmodSync(directory, 0o1777);
 		const trier = await LockProcess.start(t, kind, path, {uid: nobody});
@@ -342,7 +342,7 @@ for (const {kind} of backends) {
 		t.deepEqual(readdirSync(directory).length, 1);
 	});
 
-	testWhere(test, [lackOfRoot], `${kind}: a lock file that we may open, though it is another user's`, async t => {
+	testWhere(test, [lackOfRoot], `${kind}: takes over another user's lock file that can be opened`, async t => {
 		const {path} = lockDirectory(t);
 		leave(path, texts.python(deadPid), 10);
 		chownSync(path, nobody, nobody);
@@ -352,7 +352,7 @@ for (const {kind} of backends) {
 		await assertHeld(t, kind === 'native' ? native : pureBackend, path, 500);
 	});
 
-	test.serial(`${kind}: 200 threads in 20 processes leave nothing behind and lose nothing`, async t => {
+	test.serial(`${kind}: 200 threads in 20 processes leave no file and lose no update`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const counter = join(directory, 'counter');
 		writeFileSync(counter, '0');
@@ -364,13 +364,13 @@ for (const {kind} of backends) {
 		t.deepEqual(readdirSync(directory), ['counter']);
 	});
 
-	test.serial(`${kind}: processes that are killed at any moment leave what the next one sweeps`, async t => {
+	test.serial(`${kind}: the next process removes the files of processes that were killed at any moment`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const counter = join(directory, 'counter');
 		writeFileSync(counter, '0');
 		let killed = 0;
 		let left = 0;
-		// A machine that is busy starts processes late: the longer they live, the likelier one holds.
+		// A busy machine starts processes late: the longer they live, the more likely one of them holds the lock.
 		for (let round = 0; round < 6 || (left === 0 && round < 24); round++) {
 			await Promise.all(Array.from({length: 4}, async (_, index) => {
 				const child = spawn(process.execPath, [churnProgram, kind, path, counter, '3', '10000'], {stdio: 'ignore'});
@@ -384,9 +384,9 @@ for (const {kind} of backends) {
 		}
 
 		t.true(killed >= 24);
-		t.true(left > 0, 'some were killed while holding');
+		t.true(left > 0, 'some were killed as holders');
 		await sleep(2100);
-		// A process that has not looked here before.
+		// A process that has not used this directory before.
 		const heir = await LockProcess.start(t, kind, path);
 		const end = Date.now() + ((2 + deadBoundSec + slackSec) * 1000);
 		let answer = '';
@@ -399,7 +399,7 @@ for (const {kind} of backends) {
 		t.deepEqual(readdirSync(directory), ['counter']);
 	});
 
-	test(`${kind}: a thread that is terminated while holding ${kind === 'native' ? 'frees its lock' : 'leaves it for 60 s (documented)'}`, async t => {
+	test(`${kind}: a thread that is terminated as the holder ${kind === 'native' ? 'releases its lock' : 'leaves it for 60 s (documented)'}`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const worker = new Worker(`
 			const {pureBackend} = require(${JSON.stringify(require.resolve('../../dist/backend/js/js-backend.js'))});
@@ -435,10 +435,10 @@ for (const {kind} of backends) {
 		const lock = await pureBackend.tryLock([path]);
 		t.truthy(lock);
 		await lock?.release();
-		t.is(readdirSync(directory).length, 1, 'its private file waits for the end of the process');
+		t.is(readdirSync(directory).length, 1, 'its private file remains until the process ends');
 	});
 
-	testWhere(test, [lackOfCompiler()], `${kind}: a file system without hard links`, async t => {
+	testWhere(test, [lackOfCompiler()], `${kind}: works on a file system without hard links`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const {directory: elsewhere} = lockDirectory(t);
 		const library = join(elsewhere, 'nolinks.so');
@@ -455,13 +455,13 @@ for (const {kind} of backends) {
 		t.deepEqual(readdirSync(directory), []);
 
 		leave(path, texts.java(deadPid), 10);
-		t.is(await other.ask('try'), 'locked', 'a stale one is taken over');
+		t.is(await other.ask('try'), 'locked', 'a stale file is taken over');
 		t.is(await one.ask('try'), 'held');
 		writeFileSync(join(directory, 'x'), '');
 		renameSync(join(directory, 'x'), path);
 		t.is(await other.ask('check'), 'false');
 		t.is(await other.ask('unlock'), 'unlocked');
-		t.deepEqual(readdirSync(directory).length, 1, 'what is another\'s stays');
+		t.deepEqual(readdirSync(directory).length, 1, 'another process\'s file is kept');
 		utimesSync(path, 1, 1);
 
 		const counter = join(elsewhere, 'counter');
@@ -471,7 +471,7 @@ for (const {kind} of backends) {
 		t.deepEqual(readdirSync(directory), []);
 	});
 
-	testWhere(test, [lackOfLinux, lackOfCompiler()], `${kind}: a file system without kernel locks`, async t => {
+	testWhere(test, [lackOfLinux, lackOfCompiler()], `${kind}: works on a file system without kernel locks`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const {directory: elsewhere} = lockDirectory(t);
 		const library = join(elsewhere, 'nolocks.so');
@@ -479,7 +479,7 @@ for (const {kind} of backends) {
 		const options = {environment: {...process.env, LD_PRELOAD: library}};
 		const [one, other] = await Promise.all([LockProcess.start(t, kind, path, options), LockProcess.start(t, kind, path, options)]);
 		t.is(await one.ask('try'), 'locked');
-		t.is(await other.ask('try'), 'held', 'whoever lives holds by the file alone');
+		t.is(await other.ask('try'), 'held', 'a live holder holds by the file only');
 		t.is(await other.ask('try'), 'held');
 		t.is(await one.ask('check'), 'true');
 		t.is(await one.ask('unlock'), 'unlocked');
@@ -492,7 +492,7 @@ for (const {kind} of backends) {
 
 		t.is(await one.ask('try'), 'locked');
 		if (kind === 'native') {
-			// Long held, by its time stamp. Of the pure-JS variant that is the bound.
+			// Held for a long time, by its time stamp. That is the limit of the pure-JS lock.
 			utimesSync(path, 1, 1);
 			t.is(await other.ask('try'), 'held');
 		}
@@ -505,9 +505,9 @@ for (const {kind} of backends) {
 			await sleep(10);
 		}
 
-		t.is(answer, 'locked', 'the dead one\'s is taken over');
+		t.is(answer, 'locked', 'the file of the dead holder is taken over');
 		t.is(await other.ask('unlock'), 'unlocked');
-		t.deepEqual(readdirSync(directory), [], 'and what it left beside it is swept');
+		t.deepEqual(readdirSync(directory), [], 'and its other files are removed');
 	});
 }
 
@@ -515,7 +515,7 @@ async function waitFor(condition: () => boolean): Promise<void> {
 	const end = Date.now() + 5000;
 	while (!condition()) {
 		if (Date.now() > end) {
-			throw new Error('It did not come true.');
+			throw new Error('The condition was not met.');
 		}
 
 		await sleep(10);

@@ -32,7 +32,7 @@ async function setUp(t: ExecutionContext, {behaviours = [], ...options}: SharedT
 	return {entra, home, credential: home.credential({...quick, ...options}, entra)};
 }
 
-test('the request, byte for byte', async t => {
+test('sends the request, byte for byte', async t => {
 	const {entra, credential} = await setUp(t);
 	const {token, expiresOnTimestamp, tokenType} = await credential.getToken(scope);
 	t.is(token, entra.grants[0]!.accessToken);
@@ -77,11 +77,11 @@ test('the request, byte for byte', async t => {
 	]);
 });
 
-test('every character of a refresh token and of claims arrives; half a surrogate pair, as a damaged cache may hold, ends in no other error', async t => {
+test('every character of a refresh token and of claims arrives; an unpaired surrogate, from a damaged cache, causes no other error', async t => {
 	const {entra, home, credential} = await setUp(t);
 	home.writeAccount(ann, 'FAKE &=+%20 \u{1F511} \u00FC \uD800.');
 	const claims = JSON.stringify({access_token: {note: {value: 'a b&c=d+e%20 \u00E9'}}});
-	// The endpoint knows no such token, and says so.
+	// The endpoint does not know the token and says so.
 	await t.throwsAsync(credential.getToken(scope, {claims}), {code: 'STC_INTERACTION_REQUIRED'});
 	const form = new URLSearchParams(entra.tokenRequests[0]?.body.toString('utf8'));
 	t.is(form.get('refresh_token'), 'FAKE &=+%20 \u{1F511} \u00FC \uFFFD.');
@@ -89,13 +89,13 @@ test('every character of a refresh token and of claims arrives; half a surrogate
 	t.deepEqual([...form.keys()], ['grant_type', 'refresh_token', 'client_id', 'scope', 'client_info', 'claims']);
 });
 
-test('several scopes, and openid scopes that the caller named already', async t => {
+test('sends several scopes, and OpenID scopes of the caller only once', async t => {
 	const {entra, credential} = await setUp(t);
 	await credential.getToken(['User.Read', 'openid']);
 	t.is(entra.tokenRequests[0]?.form.get('scope'), 'User.Read openid offline_access profile');
 });
 
-test('claims: alone as they are, with CAE merged with the client capability', async t => {
+test('sends claims unchanged, and merges them with the client capability for CAE', async t => {
 	const {entra, home, credential} = await setUp(t);
 	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken)]}), '.IdentityService/msal.cache.cae');
 	const claims = '{"access_token": {"nbf": {"essential": true, "value": "1"}, "xms_cc": {"values": ["X"]}}, "id_token": {"a": null}}';
@@ -109,7 +109,7 @@ test('claims: alone as they are, with CAE merged with the client capability', as
 	]);
 });
 
-test('tenant: requested, guest, or consumers for a personal account', async t => {
+test('sends the requested tenant, the guest tenant, or consumers for a personal account', async t => {
 	const entra = await server(t);
 	const personal = {...ann, utid: '9188040d-6c67-4c5b-b112-36a304b66dad'};
 	entra.refreshTokens.set('FAKE-personal', personal);
@@ -127,7 +127,7 @@ test('tenant: requested, guest, or consumers for a personal account', async t =>
 	]);
 });
 
-test('rotation: the new refresh token is sent next, though the cache still has the old one', async t => {
+test('rotation: the new refresh token is sent next, although the cache still has the old one', async t => {
 	const entra = await server(t, {rotation: 'revoke-old'});
 	const home = new TestHome(t);
 	home.writeAccount(ann, refreshToken);
@@ -150,11 +150,11 @@ test('connections are kept alive', async t => {
 	}
 
 	t.is(entra.grants.length, 6);
-	// undici opens a second one where a request follows within the same turn of the event loop.
+	// undici opens a second one if a request follows within the same turn of the event loop.
 	t.true(entra.connectionCount <= 2);
 });
 
-test('invalid_grant: unavailable, with AADSTS number, correlation id and cure; one request for a dead cache until it changes', async t => {
+test('invalid_grant: the error has AADSTS number, correlation ID and remedy; a dead cache costs one request until it changes', async t => {
 	const {entra, home, credential} = await setUp(t, {cacheCheckIntervalInMs: 0});
 	entra.scriptAll(faults.invalidGrant());
 	for (let call = 0; call < 3; call++) {
@@ -174,7 +174,7 @@ test('invalid_grant: unavailable, with AADSTS number, correlation id and cure; o
 	t.is(entra.tokenRequests.length, 2);
 });
 
-test('a refusal for one scope does not end the refresh token for others', async t => {
+test('a refusal for one scope does not invalidate the refresh token for others', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.consentRequired()]});
 	await t.throwsAsync(credential.getToken(scope), {message: /AADSTS65001/});
 	t.truthy(await credential.getToken('https://storage.azure.com/.default'));
@@ -183,7 +183,7 @@ test('a refusal for one scope does not end the refresh token for others', async 
 });
 
 for (const code of [50_020, 50_034, 50_072, 50_074, 50_078, 50_097, 70_043, 90_072, 500_011]) {
-	test(`a refusal for one tenant does not end the refresh token for others, and is remembered (AADSTS${code})`, async t => {
+	test(`a refusal for one tenant does not invalidate the refresh token for others, and is remembered (AADSTS${code})`, async t => {
 		const {entra, credential} = await setUp(t, {behaviours: [faults.invalidGrant({code})]});
 		const elsewhere = {tenantId: bob.utid};
 		await t.throwsAsync(credential.getToken(scope, elsewhere), {name: 'CredentialUnavailableError'});
@@ -195,7 +195,7 @@ for (const code of [50_020, 50_034, 50_072, 50_074, 50_078, 50_097, 70_043, 90_0
 }
 
 for (const error of ['login_required', 'interaction_required', 'consent_required']) {
-	test(`${error}: unavailable, one request for each thing asked for`, async t => {
+	test(`${error}: unavailable, with one request per resource`, async t => {
 		const {entra, credential} = await setUp(t);
 		entra.scriptAll(faults.oauthError({error, code: 50_058, text: 'The user has to sign in.'}));
 		for (let call = 0; call < 3; call++) {
@@ -210,11 +210,11 @@ for (const error of ['login_required', 'interaction_required', 'consent_required
 	});
 }
 
-test('a rotated refresh token that is dead: the cached one, which another program may still use, is sent', async t => {
+test('a dead rotated refresh token: the cached one, which another program may still use, is sent', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	home.writeAccount(ann, refreshToken);
-	// Nothing is written, so the cache goes on to hold the first one.
+	// Nothing is written, so the cache keeps the first one.
 	const credential = home.credential({...quick, tokenCachePersistenceOptions: {readOnly: true}}, entra);
 	await credential.getToken('a/.default');
 	const rotated = entra.grants[0]!.refreshToken!;
@@ -231,7 +231,7 @@ test('a rotated refresh token that is dead: the cached one, which another progra
 	t.deepEqual(entra.tokenRequests.slice(3).map(({form}) => form.get('refresh_token')), [second, refreshToken], 'each is sent once');
 });
 
-test('a rotated refresh token that is refused for one request: the cached one, which is the same sign-in, is not sent', async t => {
+test('a rotated refresh token that is refused for one request: the cached one from the same sign-in is not sent', async t => {
 	const {entra, credential} = await setUp(t);
 	await credential.getToken('a/.default');
 	entra.scriptAll(faults.invalidGrant({code: 50_076, suberror: 'basic_action'}));
@@ -256,14 +256,14 @@ test('the next refresh token is tried: family first, newest first', async t => {
 	t.deepEqual(entra.tokenRequests.map(({form}) => form.get('refresh_token')), ['FAKE-family-new', 'FAKE-family-old', 'FAKE-own']);
 });
 
-test('with claims given, AuthenticationRequiredError with scopes and suberror', async t => {
+test('with claims, the error is an AuthenticationRequiredError with scopes and suberror', async t => {
 	const {credential} = await setUp(t, {behaviours: [faults.interactionRequired()]});
 	const error = await t.throwsAsync(credential.getToken(scope, {claims: '{"a":1}'}), {name: 'AuthenticationRequiredError'});
 	t.like(error, {code: 'STC_INTERACTION_REQUIRED', scopes: [scope], suberror: 'basic_action'});
 });
 
 for (const [form, retryAfter] of [['seconds', () => 1], ['an HTTP date', () => new Date((Math.ceil(Date.now() / 1000) + 1) * 1000)]] as const) {
-	test(`429 with Retry-After in ${form}: waited for, then repeated`, async t => {
+	test(`429 with Retry-After in ${form}: waits, then retries`, async t => {
 		const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 2, retryDelayInMs: 1, maxRetryDelayInMs: 5000}});
 		entra.script(async exchange => faults.throttled(retryAfter())(exchange));
 		t.truthy(await credential.getToken(scope));
@@ -273,7 +273,7 @@ for (const [form, retryAfter] of [['seconds', () => 1], ['an HTTP date', () => n
 	});
 }
 
-test('429 with a pause that is too long: an error at once, and no request until it is over', async t => {
+test('429 with a Retry-After that is too long: an error at once, and no request before it is over', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(120)]});
 	for (let call = 0; call < 3; call++) {
 		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
@@ -285,7 +285,7 @@ test('429 with a pause that is too long: an error at once, and no request until 
 	t.is(entra.tokenRequests.length, 1);
 });
 
-test('a pause that is too long: an error of a call that sends nothing has the status with which the pause was asked for', async t => {
+test('a Retry-After that is too long: an error without a request has the status of the response that sent it', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.bareStatus(503, {'retry-after': '120'})]});
 	for (let call = 0; call < 2; call++) {
 		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
@@ -295,7 +295,7 @@ test('a pause that is too long: an error of a call that sends nothing has the st
 	t.is(entra.tokenRequests.length, 1);
 });
 
-test('pauses that are remembered do not pile up: after a hundred others the first is forgotten', async t => {
+test('remembered Retry-After times are limited: after a hundred others the first is forgotten', async t => {
 	const {entra, credential} = await setUp(t);
 	entra.scriptAll(faults.throttled(120));
 	const ask = async (name: number) => {
@@ -313,7 +313,7 @@ test('pauses that are remembered do not pile up: after a hundred others the firs
 	t.is(await ask(0), 102);
 });
 
-test('the longest pause between tries is no reason to give up', async t => {
+test('reaching the maximum retry delay does not end the retries', async t => {
 	// Jitter would exceed it half of the time.
 	const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 12, retryDelayInMs: 20, maxRetryDelayInMs: 20}});
 	entra.scriptAll(faults.bareStatus(503));
@@ -321,7 +321,7 @@ test('the longest pause between tries is no reason to give up', async t => {
 });
 
 for (const retryAfter of ['0', '-5', '1.5', '5, 10', 'Mon, 01 Jan 2001 00:00:00 GMT']) {
-	test(`Retry-After: ${retryAfter} does not take the pause between tries away`, async t => {
+	test(`Retry-After: ${retryAfter} does not remove the delay between attempts`, async t => {
 		const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 1, retryDelayInMs: 400}});
 		entra.scriptAll(faults.bareStatus(503, {'retry-after': retryAfter}));
 		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError'});
@@ -331,14 +331,14 @@ for (const retryAfter of ['0', '-5', '1.5', '5, 10', 'Mon, 01 Jan 2001 00:00:00 
 }
 
 for (const status of [500, 503, 504]) {
-	test(`${status} is repeated, and succeeds`, async t => {
+	test(`${status} is retried and succeeds`, async t => {
 		const {entra, credential} = await setUp(t, {behaviours: [faults.bareStatus(status), faults.html(status)]});
 		t.truthy(await credential.getToken(scope));
 		t.is(entra.tokenRequests.length, 3);
 	});
 }
 
-test('5xx for ever: AuthenticationError with status and number of tries', async t => {
+test('repeated 5xx: AuthenticationError with status and number of attempts', async t => {
 	const {entra, credential} = await setUp(t);
 	entra.scriptAll(faults.html(502));
 	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
@@ -348,7 +348,7 @@ test('5xx for ever: AuthenticationError with status and number of tries', async 
 	t.is(entra.tokenRequests.length, 3);
 });
 
-test('a token that still lives is served while the authority is down, without asking it at each call', async t => {
+test('a token that is still valid is served while the authority is down, without a request per call', async t => {
 	const entra = await server(t);
 	entra.scriptAll(faults.bareStatus(503));
 	const home = new TestHome(t);
@@ -374,7 +374,7 @@ const connectionFaults: Array<[string, () => Behaviour]> = [
 ];
 
 for (const [name, fault] of connectionFaults) {
-	test(`${name}: repeated once, and fatal in the end`, async t => {
+	test(`${name}: retried once, then fatal`, async t => {
 		const {entra, credential} = await setUp(t, {behaviours: [fault()]});
 		t.truthy(await credential.getToken(scope));
 		t.is(entra.tokenRequests.length, 2);
@@ -385,7 +385,7 @@ for (const [name, fault] of connectionFaults) {
 }
 
 for (const name of faults.httpBreaks) {
-	test(`an answer that is no HTTP is called that: ${name}`, async t => {
+	test(`a response that is not HTTP is reported as such: ${name}`, async t => {
 		const {credential} = await setUp(t, {behaviours: [faults.brokenHttp(name)], retryOptions: {maxRetries: 0}});
 		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /no token from login\.microsoftonline\.com: the answer is not HTTP\. /});
 	});
@@ -416,7 +416,7 @@ for (const [name, behaviour, message] of unusable) {
 	});
 }
 
-test('expires_on and numbers as strings are understood', async t => {
+test('reads expires_on, and numbers as strings', async t => {
 	const {credential} = await setUp(t, {behaviours: [faults.grantWithExpiresOn(), faults.grantWithStringNumbers()]});
 	for (const name of ['a/.default', 'b/.default']) {
 		const {expiresOnTimestamp} = await credential.getToken(name);
@@ -425,7 +425,7 @@ test('expires_on and numbers as strings are understood', async t => {
 });
 
 for (const status of [301, 302, 303, 307, 308]) {
-	test(`a redirect (${status}) is refused: the refresh token goes nowhere else`, async t => {
+	test(`a redirect (${status}) is refused: the refresh token goes to no other host`, async t => {
 		const elsewhere = await server(t);
 		const {entra, credential} = await setUp(t, {behaviours: [faults.redirect(status, `${elsewhere.origin}/organizations/oauth2/v2.0/token`)]});
 		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /redirect/});
@@ -435,7 +435,7 @@ for (const status of [301, 302, 303, 307, 308]) {
 }
 
 for (const status of [301, 302, 303, 307, 308]) {
-	test(`a redirect (${status}) is refused, though an interceptor of the injected dispatcher follows redirects`, async t => {
+	test(`a redirect (${status}) is refused even if an interceptor of the injected dispatcher follows redirects`, async t => {
 		const entra = await server(t);
 		const elsewhere = await server(t, {extraNames: ['login.elsewhere.example']});
 		entra.scriptAll(faults.redirect(status, 'https://login.elsewhere.example/organizations/oauth2/v2.0/token'));
@@ -450,7 +450,7 @@ for (const status of [301, 302, 303, 307, 308]) {
 	});
 }
 
-test('a certificate of an unknown authority: no request, no repetition, and the cure', async t => {
+test('a certificate of an unknown authority: no request, no retry, and a remedy', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	home.write(cacheOf({
@@ -462,7 +462,7 @@ test('a certificate of an unknown authority: no request, no repetition, and the 
 	t.is(entra.requests.length, 0);
 });
 
-test('nobody listens: STC_NETWORK with the cause', async t => {
+test('a closed port: STC_NETWORK with the cause', async t => {
 	const entra = await startEntraServer();
 	const {origin} = entra;
 	await entra.close();
@@ -476,7 +476,7 @@ test('nobody listens: STC_NETWORK with the cause', async t => {
 	t.truthy(error.cause);
 });
 
-test('no socket to be had: the cure is that of too many open files, not that of a network', async t => {
+test('no free socket: the remedy is that of too many open files, not that of a network failure', async t => {
 	const home = new TestHome(t);
 	home.writeAccount(ann, refreshToken);
 	const dispatcher = {
@@ -490,7 +490,7 @@ test('no socket to be had: the cure is that of too many open files, not that of 
 	t.regex(error.message, /: EMFILE\. Too many files are open: close some, or raise the limit \(ulimit -n\)\. Correlation id /);
 });
 
-test('requestOptions.timeout against a slow body; another caller with more patience gets the token', async t => {
+test('requestOptions.timeout applies to a slow body; a caller with a longer time-out gets the token', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.slowBody(5)]});
 	const patient = credential.getToken(scope);
 	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope, {requestOptions: {timeout: 100}}), {name: 'AuthenticationError', message: /timeout of 100 ms/});
@@ -499,7 +499,7 @@ test('requestOptions.timeout against a slow body; another caller with more patie
 	t.is(entra.tokenRequests.length, 1);
 });
 
-test('requestOptions.timeout against an authority that says nothing: a token that still lives is served', async t => {
+test('requestOptions.timeout with a silent authority: a token that is still valid is served', async t => {
 	const entra = await server(t);
 	entra.scriptAll(faults.noAnswer());
 	const home = new TestHome(t);
@@ -511,13 +511,13 @@ test('requestOptions.timeout against an authority that says nothing: a token tha
 	const credential = home.credential(quick, entra);
 	const requestOptions = {timeout: 200};
 	t.is((await credential.getToken(scope, {requestOptions})).token, 'FAKE-nearly-over');
-	t.is((await credential.getToken(scope)).token, 'FAKE-nearly-over', 'nobody is made to wait again');
+	t.is((await credential.getToken(scope)).token, 'FAKE-nearly-over', 'no call waits again');
 	for (const [other, options] of [['over/.default', {}], [scope, {claims: '{"a":1}'}], [scope, {tenantId: bob.utid}]] as const) {
 		await t.throwsAsync(credential.getToken(other, {requestOptions, ...options}), {name: 'AuthenticationError', message: /timeout of 200 ms/});
 	}
 });
 
-test('a timeout that ends the last wait ends the request', async t => {
+test('a time-out that ends the last wait aborts the request', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.noAnswer()]});
 	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 6000}}), {message: /timeout of 6000 ms/});
 	t.is(entra.tokenRequests.length, 1);
@@ -525,7 +525,7 @@ test('a timeout that ends the last wait ends the request', async t => {
 	t.is(entra.tokenRequests.length, 2);
 });
 
-test('abortSignal: AbortError with the reason, for that caller alone', async t => {
+test('abortSignal: AbortError with the reason, for that caller only', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.slowBody(5)]});
 	const controller = new AbortController();
 	const aborted = t.throwsAsync(credential.getToken(scope, {abortSignal: controller.signal}), {name: 'AbortError'});
@@ -536,10 +536,10 @@ test('abortSignal: AbortError with the reason, for that caller alone', async t =
 	t.is(((await aborted)?.cause as Error).message, 'enough');
 	t.truthy(await other);
 	t.is(entra.tokenRequests.length, 1);
-	await t.throwsAsync(credential.getToken(scope, {abortSignal: AbortSignal.abort()}), {name: 'AbortError'}, 'aborted before the call, though a hit');
+	await t.throwsAsync(credential.getToken(scope, {abortSignal: AbortSignal.abort()}), {name: 'AbortError'}, 'aborted before the call, although it is a hit');
 });
 
-test('a cache that names a foreign environment never sends a refresh token', async t => {
+test('a cache that names a foreign environment never causes a refresh token to be sent', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	for (const environment of ['evil.example', 'login.microsoftonline.com.evil.example', 'login.microsoftonline.com:8443', 'login.microsoftonline.us', `localhost:${entra.port}`, 'login.microsoftonline.com/x']) {
@@ -555,7 +555,7 @@ test('a cache that names a foreign environment never sends a refresh token', asy
 	t.is(entra.requests.length, 0);
 });
 
-test('a refresh token of another environment than its account\'s is not sent', async t => {
+test('a refresh token with another environment than its account is not sent', async t => {
 	const entra = await server(t);
 	const home = new TestHome(t);
 	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment: 'evil.example'})]}));
@@ -563,7 +563,7 @@ test('a refresh token of another environment than its account\'s is not sent', a
 	t.is(entra.requests.length, 0);
 });
 
-test('instance discovery: an unknown authority has to be confirmed, once; the option vouches for one', async t => {
+test('instance discovery: an unknown authority is confirmed once; the option disables the check', async t => {
 	const entra = await server(t, {extraNames: ['login.contoso.example'], knownAuthorities: ['login.contoso.example']});
 	const stranger = await server(t, {extraNames: ['login.stranger.example']});
 	const at = (environment: string) => cacheOf({
@@ -585,14 +585,14 @@ test('instance discovery: an unknown authority has to be confirmed, once; the op
 	t.truthy(await unknown.credential({authorityHost: 'login.stranger.example', disableInstanceDiscovery: true}, stranger).getToken(scope));
 });
 
-/** A home whose one account is of this authority. */
+/** A home directory with one account of this authority. */
 function homeAt(t: ExecutionContext, environment: string): TestHome {
 	const home = new TestHome(t);
 	home.write(cacheOf({accounts: [accountRecord(ann, {environment})], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})]}));
 	return home;
 }
 
-test('instance discovery: what it said is remembered for the process, for other credentials too', async t => {
+test('instance discovery: the result is kept for the process, also for other credentials', async t => {
 	const entra = await server(t, {extraNames: ['login.known-once.example', 'login.unknown-once.example'], knownAuthorities: ['login.known-once.example']});
 	for (let count = 0; count < 3; count++) {
 		const known = homeAt(t, 'login.known-once.example').credential({authorityHost: 'login.known-once.example'}, entra);
@@ -608,7 +608,7 @@ test('instance discovery: what it said is remembered for the process, for other 
 	t.deepEqual(entra.tokenRequests.map(({serverName}) => serverName), Array.from({length: 3}, () => 'login.known-once.example'));
 });
 
-test('instance discovery that cannot be reached: the error names the host that does not answer; it is asked again', async t => {
+test('instance discovery without a connection: the error names the host; the next call tries again', async t => {
 	const environment = 'login.discovery-down.example';
 	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
 	const down = {port: 1, ca: entra.ca};
@@ -624,7 +624,7 @@ test('instance discovery that cannot be reached: the error names the host that d
 	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
 });
 
-test('instance discovery that fails: the error says whose failure it is, and is not remembered as a no', async t => {
+test('instance discovery that fails: the error names the failing side and does not count as a refusal', async t => {
 	const environment = 'login.discovery-failing.example';
 	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
 	entra.scriptDiscovery(faults.oauthError({error: 'temporarily_unavailable', code: 90_033, text: `A transient error has occurred for ${environment}.`}, 503), faults.html(404));
@@ -636,7 +636,7 @@ test('instance discovery that fails: the error says whose failure it is, and is 
 	t.is(entra.requests.length, 4);
 });
 
-test('instance discovery is shared by callers: one who aborts ends it for nobody else', async t => {
+test('instance discovery is shared by callers: an aborting caller ends it for no other', async t => {
 	const environment = 'login.discovery-shared.example';
 	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
 	let answer: () => void = () => undefined;
@@ -674,7 +674,7 @@ for (const environment of ['login.partner.microsoftonline.cn', 'login.chinacloud
 	});
 }
 
-test('AD FS: its own path, and no tenant of a request', async t => {
+test('AD FS: uses its own path and ignores the tenant of a request', async t => {
 	const entra = await server(t, {extraNames: ['adfs.contoso.example']});
 	const home = new TestHome(t);
 	const environment = 'adfs.contoso.example';
@@ -684,11 +684,11 @@ test('AD FS: its own path, and no tenant of a request', async t => {
 	t.is(entra.tokenRequests[0]?.headers['x-anchormailbox'], `Oid:${homeAccountId(ann).replace('.', '@')}`);
 });
 
-test('AD FS: an account without a tenant keeps the realm that it has; no word for "any tenant" is written', async t => {
+test('AD FS: an account without a tenant keeps its realm; no placeholder for "any tenant" is written', async t => {
 	const environment = 'adfs.contoso.example';
 	for (const [realm, written] of [['adfs', 'adfs'], [undefined, 'adfs']] as const) {
 		const entra = await server(t, {extraNames: [environment]});
-		// AD FS tells neither a tenant nor client_info.
+		// AD FS returns neither a tenant nor client_info.
 		entra.scriptAll(faults.grantWithout('id_token', 'client_info'));
 		const home = new TestHome(t);
 		const record = {environment, home_account_id: 'subject-of-ann'};
@@ -702,8 +702,8 @@ test('AD FS: an account without a tenant keeps the realm that it has; no word fo
 	}
 });
 
-for (const [what, tenantId, realm] of [['asked for by its id', 'dddddddd-0000-4000-8000-0000000000dd', 'dddddddd-0000-4000-8000-0000000000dd'], ['not asked for', undefined, ann.utid]] as const) {
-	test(`an answer that does not tell its tenant, which was ${what}: the realm in the cache`, async t => {
+for (const [what, tenantId, realm] of [['requested by its ID', 'dddddddd-0000-4000-8000-0000000000dd', 'dddddddd-0000-4000-8000-0000000000dd'], ['not asked for', undefined, ann.utid]] as const) {
+	test(`a response without a tenant, requested for ${what}: the realm in the cache`, async t => {
 		const {entra, home, credential} = await setUp(t);
 		entra.scriptAll(faults.grantWithout('id_token', 'scope'));
 		const {token} = await credential.getToken(scope, {...(tenantId && {tenantId})});
@@ -712,7 +712,7 @@ for (const [what, tenantId, realm] of [['asked for by its id', 'dddddddd-0000-40
 	});
 }
 
-test('a pause that the authority asked for is waited out by the next call, as long as its caller waits', async t => {
+test('the next call waits for a Retry-After, as long as its caller does', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(1)], retryOptions: {maxRetries: 0}});
 	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError'});
 	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 50}}));
@@ -723,13 +723,13 @@ test('a pause that the authority asked for is waited out by the next call, as lo
 	t.true((second?.receivedMs ?? 0) - (first?.receivedMs ?? 0) >= 900);
 });
 
-test('JSON that is no OAuth error: AuthenticationError that says so', async t => {
+test('JSON that is not an OAuth error: the AuthenticationError says so', async t => {
 	const {credential} = await setUp(t, {behaviours: [faults.body('{"message":"no such resource"}', {status: 404})]});
 	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
 	t.regex(error.message, /with HTTP 404: an answer without an OAuth error\./);
 });
 
-test('refusals that are remembered do not pile up: after a hundred others the first is asked for again', async t => {
+test('remembered refusals are limited: after a hundred others the first is requested again', async t => {
 	const {entra, credential} = await setUp(t);
 	entra.scriptAll(faults.interactionRequired());
 	const ask = async (claim: number) => {
@@ -748,7 +748,7 @@ test('refusals that are remembered do not pile up: after a hundred others the fi
 });
 
 for (const [suberror, isEvicted] of [['bad_token', true], [undefined, false]] as const) {
-	test(`a refresh token that is refused as ${suberror ?? 'expired'} ${isEvicted ? 'leaves' : 'stays in'} the cache, and others stay`, async t => {
+	test(`a refresh token that is refused as ${suberror ?? 'expired'} ${isEvicted ? 'is removed from' : 'stays in'} the cache, and others stay`, async t => {
 		const {entra, home, credential} = await setUp(t);
 		const others = refreshTokenRecord(bob, 'FAKE-refresh-token-of-bob');
 		home.write(cacheOf({accounts: [accountRecord(ann), accountRecord(bob)], refreshTokens: [refreshTokenRecord(ann, refreshToken), others]}));

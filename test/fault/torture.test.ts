@@ -1,4 +1,4 @@
-/** Many writers of several languages on one cache. The long form: `npm run torture -- --minutes N`. */
+/** Many writers in several languages on one cache. The long form: `npm run torture -- --minutes N`. */
 
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -21,12 +21,12 @@ async function run(t: ExecutionContext, plan: Omit<MixedPlan, 'path'>) {
 	return report;
 }
 
-testWhere(test.serial, [lackOfAddon(), lackOf('msal-python')], '4 processes of ours x 500 updates beside 2 writers of Python: nothing of anybody is lost', async t => {
+testWhere(test.serial, [lackOfAddon(), lackOf('msal-python')], '4 processes of ours with 500 updates each beside 2 Python writers: no update is lost', async t => {
 	const report = await run(t, {
-		// So that those who look four times a second get their turns.
+		// Pauses give processes that retry four times a second their turns.
 		ours: 4, updates: 500, pauseMs: 40, node: 0, python: 2, deletesLockFiles: false,
 	});
-	// Of those that did not, two may write at once.
+	// Two writers that could not create the lock file may write at the same time.
 	if (report.pythonStarved === 0) {
 		t.is(report.pythonMissing, 0);
 		t.is(report.signedOutByPeers, 0);
@@ -36,7 +36,7 @@ testWhere(test.serial, [lackOfAddon(), lackOf('msal-python')], '4 processes of o
 	t.true(report.writesSeen > 0);
 });
 
-testWhere(test.serial, [lackOfAddon(), lackOf('msal-node'), lackOf('msal-python')], 'the same beside 2 of MSAL\'s extensions for Node, and lock files deleted at random: nothing of ours is lost, and nothing of others by us', async t => {
+testWhere(test.serial, [lackOfAddon(), lackOf('msal-node'), lackOf('msal-python')], 'the same beside 2 of MSAL\'s extensions for Node, with lock files deleted at random: none of our updates is lost, and we lose none of others', async t => {
 	const report = await run(t, {
 		ours: 4, updates: 500, node: 2, python: 2, deletesLockFiles: true,
 	});

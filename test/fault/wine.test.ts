@@ -1,4 +1,4 @@
-/** What runs the tests for Windows does not wait for ever where Wine loses a program's first thread. */
+/** The runner of the Windows tests does not wait forever if Wine loses a program's first thread. */
 
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -15,7 +15,7 @@ function lackOfWine(): Lack {
 	}
 }
 
-testWhere(test, [lackOfWine()], 'a program whose first thread is gone is ended, and whoever waits for its end hears of it', async t => {
+testWhere(test, [lackOfWine()], 'a program without its first thread is ended, and the waiting process is notified', async t => {
 	const wine = await Wine.start();
 	t.teardown(async () => wine.end());
 	const program = join(wine.folder, 'headless.exe');

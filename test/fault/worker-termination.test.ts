@@ -1,4 +1,4 @@
-/** The end of an environment with jobs under way: worker threads that are terminated, and the process itself. */
+/** The end of a Node environment with jobs in progress: terminated worker threads, and the process itself. */
 
 import {execFile, type ExecFileException} from 'node:child_process';
 import {
@@ -15,7 +15,7 @@ import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const program = (name: string) => fileURLToPath(new URL(`../helpers/processes/${name}`, import.meta.url));
-// Large enough that a job lasts some milliseconds.
+// Large enough that a job takes some milliseconds.
 const cache = buildCache({accounts: 20, tokensPerAccount: 60}).text;
 const missing = missingKeyring();
 const keyringTest = missing ? test.serial.skip : test.serial;
@@ -34,7 +34,7 @@ async function run(args: readonly string[], environment: Readonly<Record<string,
 	});
 }
 
-/** A directory with a cache in it and nothing else. */
+/** A directory that contains only a cache. */
 function cacheFor(t: ExecutionContext): {directory: string; path: string} {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-termination-'));
 	t.teardown(() => {
@@ -50,7 +50,7 @@ type Report = {inFlight: Record<string, number>; jobs: number; left: string[]; f
 const kinds = ['read', 'query', 'stamp', 'commit', 'commit', 'lock', 'hold', 'scan'];
 
 for (let round = 1; round <= 5; round++) {
-	test.serial(`40 worker threads terminated with jobs under way, round ${round}`, async t => {
+	test.serial(`40 worker threads are terminated with jobs in progress, round ${round}`, async t => {
 		const {directory, path} = cacheFor(t);
 		const ended = await run([program('terminate-workers.mjs'), JSON.stringify({kinds, path})]);
 		t.like(ended, {code: 0, signal: null, stderr: ''});
@@ -72,7 +72,7 @@ for (let round = 1; round <= 5; round++) {
 		const keyring = await startKeyring();
 		t.teardown(async () => keyring.close());
 		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
-		// In the last round it does not answer: nobody waits for it.
+		// The keyring does not answer in the last round. No call waits for it.
 		if (round === 5) {
 			keyring.freeze();
 			t.teardown(() => {
@@ -103,7 +103,7 @@ const ends = {
 	signal: {code: null, signal: 'SIGTERM', stderr: /^$/},
 } as const;
 
-/** What the next to come makes of what is in the directory: whoever takes the locks clears up, whoever commits does, too. */
+/** The next process cleans the directory up: both taking the locks and committing do that. */
 async function tidy(directory: string, path: string): Promise<void> {
 	const locks = readdirSync(directory).map(name => /^.*\.(?:held|lockfile)/.exec(name)?.[0]).filter(name => name !== undefined);
 	for (const name of new Set(locks)) {
@@ -125,7 +125,7 @@ async function checkEnds(t: ExecutionContext, kind: string, rest: Record<string,
 			t.like(ended, {code, signal, stdout: ''}, what);
 			t.regex(ended.stderr, stderr, what);
 			t.true(ended.elapsedMs < 20_000, what);
-			t.notThrows(() => JSON.parse(readFileSync(path, 'utf8')) as unknown, `${what}: the cache is whole`);
+			t.notThrows(() => JSON.parse(readFileSync(path, 'utf8')) as unknown, `${what}: the cache is complete`);
 			await tidy(directory, path);
 			t.deepEqual(readdirSync(directory), ['cache'], what);
 		}
@@ -133,7 +133,7 @@ async function checkEnds(t: ExecutionContext, kind: string, rest: Record<string,
 }
 
 for (const kind of new Set(kinds)) {
-	test(`a process ends in the middle of jobs: ${kind}`, async t => {
+	test(`a process ends during jobs: ${kind}`, async t => {
 		await checkEnds(t, kind);
 	});
 }
@@ -156,7 +156,7 @@ for (const frozen of [false, true]) {
 	});
 }
 
-test('threads and contexts each have an addon of their own, and go on when one of them ends', async t => {
+test('threads and contexts have separate addon instances and continue when one of them ends', async t => {
 	const {path} = cacheFor(t);
 	const query = {environments: [builtEnvironment], clientId: builtClientId, nowSec: 0};
 	const ask = `
