@@ -1,10 +1,10 @@
-/** Caches of the comparisons: what they are made of, and their text. */
+/** The caches of the comparisons: their records and their text. */
 
 export type Json = null | boolean | number | string | Json[] | {[name: string]: Json};
 export type CacheRecord = Record<string, Json>;
 export type SectionName = 'Account' | 'RefreshToken' | 'AccessToken' | 'AppMetadata';
 
-/** Records in the file's order. What is no object is a malformed record. */
+/** Records in the file's order. A text is a malformed record. */
 export type CacheContent = Record<SectionName, Array<CacheRecord | string>>;
 
 /** Azure CLI. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
@@ -14,16 +14,16 @@ export const otherClient = 'aebc6443-996d-45c2-90f0-388ff96faa56';
 export const publicHosts = ['login.microsoftonline.com', 'login.windows.net', 'login.microsoft.com', 'sts.windows.net'] as const;
 export const chinaHosts = ['login.partner.microsoftonline.cn', 'login.chinacloudapi.cn'] as const;
 export const governmentHosts = ['login.microsoftonline.us', 'login.usgovcloudapi.net'] as const;
-/** None of Microsoft's; its own only alias. */
+/** Not one of Microsoft's hosts. It has no other alias. */
 export const unknownHost = 'login.contoso.example';
 
 export const tenants = ['aaaaaaaa-0000-4000-8000-000000000001', 'bbbbbbbb-0000-4000-8000-000000000002', 'cccccccc-0000-4000-8000-000000000003'] as const;
-/** Home of personal accounts. Source: Microsoft identity platform, "ID token claims", `tid`. */
+/** Home tenant of personal accounts. Source: Microsoft identity platform, "ID token claims", `tid`. */
 export const consumers = '9188040d-6c67-4c5b-b112-36a304b66dad';
 export const userNames = ['ann@contoso.com', 'bob@fabrikam.example', 'jörg@contoso.com', '李雷@例え.jp', 'Carol@Contoso.com', 'dave+"x"@contoso.com'] as const;
 export const scopes = ['https://storage.example/.default', 'https://vault.example/.default', 'https://graph.example/User.Read', 'api://one/Read.All'] as const;
 
-/** Written into a cache as the decimal text of now and so many seconds. */
+/** Written into a cache as the decimal text of the current time plus this number of seconds. */
 export function inSeconds(seconds: number): string {
 	return `@${seconds}`;
 }
@@ -34,7 +34,10 @@ export function foreignKey(section: SectionName, _record: unknown, index: number
 	return `${section.toLowerCase()}-${index}`;
 }
 
-/** The file's text, with times as of now. @param keyOf The key of a record; without it, one that no library makes. */
+/**
+ * The file's text, with times relative to now. @param keyOf Returns the key of a record. Default: a key that no library
+ * creates.
+ */
 export function cacheText(cache: CacheContent | string, nowSec: number, keyOf: KeyOf = foreignKey): string {
 	if (typeof cache === 'string') {
 		return cache;
@@ -44,12 +47,12 @@ export function cacheText(cache: CacheContent | string, nowSec: number, keyOf: K
 	return JSON.stringify(Object.fromEntries(sections), (_name, value: Json) => typeof value === 'string' && /^@-?\d+$/.test(value) ? String(nowSec + Number(value.slice(1))) : value);
 }
 
-/** The seconds that {@link inSeconds} wrote, or what else is there. */
+/** The seconds that {@link inSeconds} wrote, or any other content. */
 export function secondsOf(value: Json | undefined): number | undefined {
 	return typeof value === 'string' && /^@-?\d+$/.test(value) ? Number(value.slice(1)) : undefined;
 }
 
-/** Each without one record. */
+/** All caches with one record less. */
 export function * smallerCaches(cache: CacheContent): Generator<CacheContent> {
 	for (const [section, records] of Object.entries(cache) as Array<[SectionName, CacheContent[SectionName]]>) {
 		for (const index of records.keys()) {

@@ -1,4 +1,7 @@
-/** Two implementations on the same random cases: each has to do what a model says of it, and a difference counts under one named rule. */
+/**
+ * Runs two implementations on the same random cases. Each must do what a model predicts, and each difference counts
+ * under one named rule.
+ */
 
 import process from 'node:process';
 import {isDeepStrictEqual} from 'node:util';
@@ -11,30 +14,30 @@ export type Comparison<Case, Outcome, Rule extends string> = {
 	/** In the order in which they are tried. */
 	readonly rules: readonly Rule[];
 	makeCase(random: Random): Case;
-	/** The peer's outcome where no rule is on, ours where all are. */
+	/** The peer's outcome with all rules off, ours with all rules on. */
 	predict(testCase: Case, isOn: (rule: Rule) => boolean): Outcome;
-	/** Both, on the same cache. */
+	/** Runs both on the same cache. */
 	ask(testCase: Case): Promise<Outcomes<Outcome>>;
-	/** Of what is asked, by name. */
+	/** Versions of the compared implementations, by name. */
 	versions(): Readonly<Record<string, string>>;
 	/** A kind of outcome, for the table. */
 	describe(outcome: Outcome): string;
-	/** Cases that are smaller by one thing. */
+	/** Cases that are smaller by one item. */
 	smallerCases(testCase: Case): Iterable<Case>;
-	/** The cache's text, for whoever wants to look. */
+	/** The cache's text, to inspect a failing case. */
 	cacheText(testCase: Case): string;
 	close(): Promise<void>;
 };
 
-/** Failing cases that are shrunk and printed. */
+/** Number of failing cases that are reduced and printed. */
 const maxShown = 5;
 
-/** @returns whether all was as the rules say, and no rule is one too many. */
+/** @returns whether all outcomes follow the rules and every rule is needed. */
 export async function compare<Case, Outcome, Rule extends string>(comparison: Comparison<Case, Outcome, Rule>, {count, seed}: {count: number; seed: number}): Promise<boolean> {
 	const tally = new Tally(comparison);
 	for (let index = 0; index < count && tally.failed < maxShown; index++) {
 		const testCase = comparison.makeCase(randomOf(seed + index));
-		// The peer is one process, and ours has one home directory at a time.
+		// Sequential: the peer is one process, and our side has one home directory at a time.
 
 		const outcomes = await comparison.ask(testCase);
 		if (!tally.add(testCase, outcomes)) {
@@ -49,7 +52,7 @@ export async function compare<Case, Outcome, Rule extends string>(comparison: Co
 	return tally.print();
 }
 
-/** The cases in which one of the two did not do what the model says. */
+/** Returns the cases in which one side differs from the model. */
 export async function disagreements<Case, Outcome, Rule extends string>(
 	comparison: Comparison<Case, Outcome, Rule>,
 	{count, seed}: {count: number; seed: number},
@@ -85,13 +88,13 @@ async function explainFailure<Case, Outcome, Rule extends string>(comparison: Co
 	}
 }
 
-/** Makes a failing case smaller, as long as it goes on failing. */
+/** Reduces a failing case as long as it still fails. */
 async function shrink<Case>(failing: Case, {smallerCases, fails}: {smallerCases: (testCase: Case) => Iterable<Case>; fails: (testCase: Case) => Promise<boolean>}): Promise<Case> {
 	let least = failing;
 	for (let isShrinking = true; isShrinking;) {
 		isShrinking = false;
 		for (const smaller of smallerCases(least)) {
-			// Each try starts from the last that failed.
+			// Each attempt starts from the last failing case.
 
 			if (await fails(smaller)) {
 				least = smaller;
@@ -110,14 +113,14 @@ class Tally<Case, Outcome, Rule extends string> {
 	#same = 0;
 	readonly #kinds = new Map<string, number>();
 	readonly #decided = new Map<Rule, number>();
-	/** Cases that would fail without the rule. */
+	/** Number of cases that would fail without the rule. */
 	readonly #needed = new Map<Rule, number>();
 
 	constructor(comparison: Comparison<Case, Outcome, Rule>) {
 		this.#comparison = comparison;
 	}
 
-	/** @returns whether it is as predicted. */
+	/** @returns whether the outcomes are as predicted. */
 	add(testCase: Case, outcomes: Outcomes<Outcome>): boolean {
 		if (!isDeepStrictEqual(outcomes, predictions(this.#comparison, testCase))) {
 			this.failed++;
@@ -141,7 +144,7 @@ class Tally<Case, Outcome, Rule extends string> {
 		return true;
 	}
 
-	/** @returns whether all is as it should be. */
+	/** @returns whether the whole comparison succeeded. */
 	print(): boolean {
 		const {peerName, rules} = this.#comparison;
 		const width = Math.max(...rules.map(name => name.length));
@@ -166,7 +169,7 @@ class Tally<Case, Outcome, Rule extends string> {
 		return this.failed === 0 && unneeded.length === 0;
 	}
 
-	/** The one rule under which a difference counts: the last that it takes to get from the peer's outcome to ours. */
+	/** The rule under which a difference counts: the last one that is needed to get from the peer's outcome to ours. */
 	#ruleOf(testCase: Case): Rule {
 		const {predict, rules} = this.#comparison;
 		const on = new Set<Rule>();

@@ -1,6 +1,6 @@
 /**
- * `npm run test:differential`: our credential beside the class that it is modelled on, Python's SharedTokenCacheCredential, and beside
- * MSAL for Node's acquireTokenSilent, each on the same random caches. See `comparison.ts`.
+ * `npm run test:differential`: compares our credential with Python's SharedTokenCacheCredential, on which it is
+ * modelled, and with MSAL for Node's acquireTokenSilent, on the same random caches. See `comparison.ts`.
  */
 
 import {readFileSync} from 'node:fs';

@@ -1,19 +1,21 @@
-/** Random choices that a seed decides. */
+/** Random choices, determined by a seed. */
 
 export type Random = {
 	/** In [0, 1). */
 	number: () => number;
 	chance: (share: number) => boolean;
-	/** Both included. */
+	/** Both limits are included. */
 	integer: (least: number, most: number) => number;
 	pick: <Value>(values: readonly Value[]) => Value;
-	/** Each with its weight. */
+	/** Chooses by weight. */
 	weighted: <Value>(values: ReadonlyArray<readonly [Value, number]>) => Value;
 	/** In place. */
 	shuffle: <Value>(values: Value[]) => Value[];
 };
 
-/** @param seed A whole number below 2 ** 32. Source of the generator: Tommy Ettinger's mulberry32, public domain. */
+/**
+ * @param seed An integer from 0 to 2 ** 32 - 1. Source of the generator: Tommy Ettinger's mulberry32, public domain.
+ */
 export function randomOf(seed: number): Random {
 	let state = seed >>> 0;
 	const number = () => {

@@ -1,4 +1,4 @@
-/** Kills writers at random moments, and looks after each kill what they left. */
+/** Kills writers at random moments, and checks the files after each kill. */
 
 import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -11,16 +11,16 @@ import type {CacheBackend} from '../../dist/backend/backend.js';
 
 export type KillReport = {
 	kills: number;
-	/** Commits that the writers told of. */
+	/** Number of commits that the writers reported. */
 	commits: number;
-	/** How often a kill left a lock file, and how often an unfinished new cache: without any, nothing was shown. */
+	/** How many kills left a lock file, and how many an unfinished new cache. Without any, the run proves nothing. */
 	lockFilesLeft: number;
 	unfinishedLeft: number;
 };
 
 type Pair = Record<'First' | 'Last', {pair: {number: number; padding: string}}> & {Foreign: unknown};
 
-/** A cache as a writer of that number leaves it, between sections that nobody touches. */
+/** The cache after the write with that number, between sections that no writer changes. */
 export function pairCache(number: number, foreign: string): string {
 	const record = {pair: {number, padding: paddingOf(number)}};
 	return JSON.stringify({First: record, Foreign: {kept: {text: foreign}}, Last: record});
@@ -35,7 +35,7 @@ export async function killWriters({program, path, backend, kills, foreign, seed}
 	const random = randomFrom(seed);
 	let number = 1;
 	while (report.kills < kills) {
-		// Each life begins with the program's own start, of a millisecond or two.
+		// Each life includes the program's start, which takes a millisecond or two.
 
 		const told = await killOne(program, path, number, 1 + (random() * 12));
 		report.kills++;
@@ -46,20 +46,21 @@ export async function killWriters({program, path, backend, kills, foreign, seed}
 		const found = checkPair(path, foreign);
 		const last = told.at(-1) ?? number - 1;
 		if (found !== last && found !== last + 1) {
-			throw new Error(`After commit ${last} the cache holds ${found}.`);
+			throw new Error(`After commit ${last} the cache contains ${found}.`);
 		}
 
 		number = found + 1;
 
 		await commitAtOnce(backend, path, number);
 		if (checkPair(path, foreign) !== number) {
-			throw new Error('What was written after the kill is not there.');
+			throw new Error('The commit after the kill is missing.');
 		}
 
-		// Who is killed before its lock file has its name leaves a private one, for the next process to sweep.
+		// A writer that is killed before it renames its lock file leaves a private file, which the next process
+		// removes.
 		const left = leftBeside(path).filter(name => !/\.lockfile\.\d+\.\d+$/.test(name));
 		if (left.length > 0) {
-			throw new Error(`Left after the next commit: ${left.join(', ')}`);
+			throw new Error(`Files left after the next commit: ${left.join(', ')}`);
 		}
 
 		number++;
@@ -68,12 +69,12 @@ export async function killWriters({program, path, backend, kills, foreign, seed}
 	return report;
 }
 
-/** What is in the cache's directory besides. */
+/** The other files in the cache's directory. */
 export function leftBeside(path: string): string[] {
 	return readdirSync(dirname(path)).filter(name => name !== basename(path));
 }
 
-/** @returns the numbers that it said were written. */
+/** @returns the numbers of the writes that it reported. */
 async function killOne(program: string, path: string, number: number, lifeMs: number): Promise<number[]> {
 	const writer: ChildProcess = spawn(program, [path, String(number)], {stdio: ['ignore', 'pipe', 'inherit']});
 	let output = '';
@@ -88,11 +89,11 @@ async function killOne(program: string, path: string, number: number, lifeMs: nu
 		throw new Error('A writer ended by itself.');
 	}
 
-	// The last line may be cut.
+	// The last line may be incomplete.
 	return output.split('\n').slice(0, -1).map(Number);
 }
 
-/** The lock of a dead holder is free for the first who asks. */
+/** The next process must get a dead holder's lock at the first attempt. */
 async function commitAtOnce(backend: CacheBackend, path: string, number: number): Promise<void> {
 	const set = {number: String(number), padding: JSON.stringify(paddingOf(number))};
 	const {outcome} = await backend.commit('plaintext', {path}, {
@@ -110,7 +111,7 @@ async function commitAtOnce(backend: CacheBackend, path: string, number: number)
 		create: false,
 	}, 1000);
 	if (outcome !== 'written') {
-		throw new Error(`The first commit after a kill came to "${outcome}".`);
+		throw new Error(`The outcome of the first commit after a kill is "${outcome}".`);
 	}
 }
 
@@ -123,22 +124,22 @@ function checkPair(path: string, foreign: string): number {
 	}
 
 	if (JSON.stringify(kept) !== JSON.stringify({kept: {text: foreign}})) {
-		throw new Error('A record of others was lost.');
+		throw new Error('A foreign record was lost.');
 	}
 
 	if (statSync(path).mode % 0o1000 !== 0o600) {
-		throw new Error('The cache is not its owner\'s alone.');
+		throw new Error('The cache is accessible to others than its owner.');
 	}
 
 	return number;
 }
 
-/** As `commit_loop.cc` makes it. */
+/** Computed as in `commit_loop.cc`. */
 function paddingOf(number: number): string {
 	return 'x'.repeat((number * 7919) % 20_000);
 }
 
-/** The same sequence for the same seed. Source: Marsaglia, "Xorshift RNGs", 2003. */
+/** The same seed gives the same sequence. Source: Marsaglia, "Xorshift RNGs", 2003. */
 export function randomFrom(seed: number): () => number {
 	let state = (seed * 2_654_435_761) % 4_294_967_296 || 1;
 	return () => {

@@ -1,4 +1,4 @@
-/** `npm run torture -- --minutes N`: the tests of `test/fault/torture` and `kill`, over and over, with other seeds each time. */
+/** `npm run torture -- --minutes N`: repeats the tests of `test/fault/torture` and `kill` with new seeds. */
 
 import {mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -25,7 +25,7 @@ if (values.help || !(minutes > 0)) {
 async function run(forMinutes: number): Promise<void> {
 	const {backend, error} = loadNativeBackend();
 	if (!backend) {
-		throw error ?? new Error('The native addon did not load.');
+		throw error ?? new Error('The native addon is not loaded.');
 	}
 
 	const directory = mkdtempSync(join(tmpdir(), 'azure-shared-token-cache-torture-'));
@@ -35,7 +35,7 @@ async function run(forMinutes: number): Promise<void> {
 		for (let round = 1; performance.now() < endMs; round++) {
 			const home = mkdtempSync(join(directory, 'home-'));
 			const path = join(home, 'msal.cache.nocae');
-			// The first round has only writers that go by the locks.
+			// In every second round, all writers respect the locks.
 			const isTame = round % 2 === 1;
 			console.log(JSON.stringify({
 				round,

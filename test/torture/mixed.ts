@@ -1,6 +1,6 @@
 /**
- * Many writers on one cache: ours, MSAL's extensions for Node and Python, and somebody who deletes lock files. Says what was lost, and
- * throws where that was our doing.
+ * Many writers on one cache: ours, MSAL's extensions for Node and Python, and a process that deletes lock files.
+ * Reports what was lost, and throws if our writers lost it.
  */
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
@@ -21,12 +21,18 @@ import {debianPython, peersFolder} from '../helpers/peers/peers.js';
 export type MixedPlan = {
 	path: string;
 	ours: number;
-	/** Of each of ours. */
+	/** Updates of each of our writers. */
 	updates: number;
-	/** Longest pause between them. Default 4. */
+	/** Longest pause between updates. Default 4. */
 	pauseMs?: number;
-	/** MSAL's extensions for Node, which write what they read before they had the lock, and delete others' lock files. */
-	/** The first of them writes, too: two that delete each other's lock files and write in place leave the cache torn for good. */
+	/**
+	 * Processes with MSAL's extensions for Node, which write what they read before they had the lock, and delete
+	 * foreign lock files.
+	 */
+	/**
+	 * Only the first of them writes: two that delete each other's lock files and write in place leave the cache torn
+	 * forever.
+	 */
 	node: number;
 	python: number;
 	deletesLockFiles: boolean;
@@ -34,46 +40,55 @@ export type MixedPlan = {
 
 export type MixedReport = {
 	ourEntries: number;
-	/** Writes of ours that an observer saw with what was there just before: nothing was missing after any. */
+	/** Writes of ours that an observer compared with the content before: none lost anything. */
 	writesSeen: number;
 	ourWrites: number;
-	/** Entries of Python that are gone at the end, of how many. With Node's extensions about, that is their doing. */
+	/**
+	 * Entries of Python that are missing at the end, and their total number. With Node's extensions running, those lose
+	 * them.
+	 */
 	pythonMissing: number;
 	pythonEntries: number;
-	/** How often Python did not get its lock in time, and went on with a lock on whatever file was there. */
+	/** How often Python did not get its lock in time and continued with a lock on any existing file. */
 	pythonStarved: number;
 	nodeWrites: number;
 	nodeHits: number;
 	lockFilesDeleted: number;
 	/**
-	 * How often peers that write in place met over a deleted lock file and left the cache torn. Nobody writes it then; the observer plays
-	 * the user who puts a copy back.
+	 * How often other libraries, writing in place after a lock file was deleted, left the cache torn. Then no library
+	 * writes it any more. The observer restores a copy, as a user would.
 	 */
 	tornByPeers: number;
-	/** How often it was found empty for two seconds, in the middle of such a write. */
+	/** How often the cache was empty for two seconds, during such a write. */
 	emptyByPeers: number;
-	/** How often it was written to in every look at it, the one under the lock too, because somebody had deleted that lock's file. */
+	/**
+	 * How often the cache changed during every read, also the one under the lock, because another process had deleted
+	 * the lock file.
+	 */
 	changedByPeers: number;
-	/** Tokens of ours that were given up and asked for again, because peers left the cache empty for so long that its account counted as signed out. */
+	/**
+	 * Tokens of ours that were dropped and requested again, because other libraries left the cache empty for so long
+	 * that its account counted as signed out.
+	 */
 	signedOutByPeers: number;
-	/** How often the cache was read whole and well formed, beside the writers. */
+	/** How often the cache was read complete and well formed during the writes. */
 	readings: number;
 	elapsedMs: number;
 };
 
 const account = {homeAccountId: 'uid.home', environment: 'login.microsoftonline.com', username: 'ann@contoso.com'};
 
-/** One of ours, as it tells of it. */
+/** A write of ours, as its writer reports it. */
 type Write = {name: string; base: string; stamp: string};
 
 const accounts = {a: {home_account_id: account.homeAccountId, environment: account.environment, username: account.username}};
 
 const foreign = {'Unknown Section': {kept: {number: 1.5, text: 'ünïcode'}}, Other: {k: {deep: [1, {a: null}]}}};
 
-/** Stands for the sections that nobody knows, among the tokens of a cache. */
+/** Represents the unknown sections among the tokens of a cache. */
 const foreignMark = 'the foreign sections';
 
-/** Every token in a cache, and {@link foreignMark} where those are as they were. */
+/** All tokens in a cache, and {@link foreignMark} if the unknown sections are unchanged. */
 function secretsOf(text: string): Set<string> {
 	const secrets = new Set(text.match(/fake-[a-z\d]+-[\d-]+/g));
 	const cache = JSON.parse(text) as Record<string, unknown>;
@@ -106,7 +121,7 @@ export async function torture({
 		const nodeReports = (await Promise.all(nodes.map(async peer => peer.end()))).map(line => JSON.parse(line) as {hits: number; writes: number});
 		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]; starved: number});
 		await observer.stopDeleting();
-		// Should a peer have left the cache torn, somebody has to put a copy back before anything can be written.
+		// If another library left the cache torn, a copy must be restored before anyone can write.
 		await observer.seesCacheWhole();
 		const ends = (await Promise.all(writers.map(async writer => writer.end()))).map(line => JSON.parse(line) as {kept: Record<string, string>; signedOut: number});
 		await observer.end();
@@ -120,14 +135,15 @@ export async function torture({
 		}
 
 		const starved = pythonReports.reduce((sum, report) => sum + report.starved, 0);
-		// Whoever goes on without the lock may find the file empty that another is writing, and writes it without all that was there.
+		// A writer without the lock may read the file while another has emptied it, and write it without its earlier
+		// content.
 		if (starved === 0 && node === 0 && !secrets.has(foreignMark)) {
-			throw new Error('The sections that nobody knows are not as they were.');
+			throw new Error('The unknown sections have changed.');
 		}
 
 		const left = readdirSync(dirname(path)).filter(name => name !== basename(path));
 		if (left.length > 0) {
-			throw new Error(`Left behind: ${left.join(', ')}`);
+			throw new Error(`Files left: ${left.join(', ')}`);
 		}
 
 		const writes = writers.flatMap(({lines}) => lines.map(line => JSON.parse(line) as Partial<Write>).filter((line): line is Write => line.stamp !== undefined));
@@ -157,7 +173,7 @@ export async function torture({
 	}
 }
 
-/** Reads the cache in a loop as the package does, and remembers what each version held. */
+/** Reads the cache in a loop, as the package does, and remembers the content of each version. */
 class Observer {
 	readings = 0;
 	lockFilesDeleted = 0;
@@ -165,7 +181,7 @@ class Observer {
 	emptyByPeers = 0;
 	changedByPeers = 0;
 	readonly #versions = new Map<string, Set<string>>();
-	/** Stamps of the cache when it was torn or empty. */
+	/** Stamps of the torn or empty versions. */
 	readonly #broken = new Set<string>();
 	readonly #path: string;
 	readonly #reading: Promise<void>;
@@ -188,9 +204,9 @@ class Observer {
 		await this.#deleting;
 	}
 
-	/** Waits until it has read the cache whole, from now on. */
+	/** Waits until it has read a complete cache from now on. */
 	async seesCacheWhole(): Promise<void> {
-		// One reading may be under way already.
+		// One read may already be in progress.
 		const enough = this.readings + 2;
 		while (this.readings < enough && !this.#failure) {
 			await sleep(10);
@@ -206,7 +222,7 @@ class Observer {
 		}
 	}
 
-	/** @returns how many writes it saw with what was there before. */
+	/** @returns how many writes it could compare with the content before. */
 	checkWrites(writes: readonly Write[]): number {
 		let seen = 0;
 		for (const {name, base, stamp} of writes) {
@@ -222,7 +238,7 @@ class Observer {
 
 			seen++;
 			const slots = new Set([...after].map(secret => slotOf(secret)));
-			// Its own it takes out where their account is gone, and puts in again when it is back.
+			// A writer removes its own tokens if their account is missing, and adds them again later.
 			const lost = [...before].filter(secret => !after.has(secret) && !slots.has(slotOf(secret)) && !secret.startsWith(`fake-${name}-`));
 			if (lost.length > 0) {
 				throw new Error(`A write of ours lost ${lost.join(', ')}.`);
@@ -264,11 +280,11 @@ class Observer {
 			}
 
 			if (!read) {
-				throw new Error('The cache is gone.');
+				throw new Error('The cache does not exist any more.');
 			}
 
 			if (read.text === '') {
-				// A peer that writes in place was stopped by the scheduler between emptying the file and filling it.
+				// The scheduler suspended a library that writes in place between emptying and filling the file.
 				this.emptyByPeers++;
 				this.#broken.add(read.stamp);
 				continue;
@@ -283,7 +299,7 @@ class Observer {
 		}
 	}
 
-	/** @returns the stamp of what is there now; `undefined` if it is well again, or being written. */
+	/** @returns the stamp of the current version, or `undefined` if it is complete or being written. */
 	async #tornStamp(cache: SharedCache): Promise<string | undefined> {
 		const source = plaintextFile(this.#path);
 		const {value} = await cache.stamp(source);
@@ -307,13 +323,13 @@ class Observer {
 				rmSync(name);
 				this.lockFilesDeleted++;
 			} catch {
-				// There is none just now.
+				// There is no file at the moment.
 			}
 		}
 	}
 }
 
-/** What a renewed token has in common with the one that it replaces: all but the number of the update. */
+/** The common part of a renewed token and the one that it replaces: everything but the number of the update. */
 function slotOf(secret: string): string {
 	return secret.startsWith('fake-ours') ? secret.replace(/-\d+$/, '') : secret;
 }
@@ -328,7 +344,7 @@ class Child {
 		this.#lines = createInterface({input: this.#child.stdout})[Symbol.asyncIterator]() as AsyncIterator<string, undefined>;
 	}
 
-	/** Reads on until a line fits. */
+	/** Reads until a line matches. */
 	async until(fits: (line: string) => boolean): Promise<string> {
 		for (;;) {
 			const {value, done} = await this.#lines.next();
@@ -343,7 +359,7 @@ class Child {
 		}
 	}
 
-	/** Tells it to end. @returns its last line. */
+	/** Ends the process. @returns its last line. */
 	async end(): Promise<string> {
 		this.#child.stdin.write('\n');
 		return this.until(line => line.startsWith('{"kept"') || line.startsWith('{"hits"') || line.startsWith('{"written"'));

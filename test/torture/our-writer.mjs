@@ -1,11 +1,11 @@
 /**
- * The code under test under torture: writes grants back as the credential does, repairs included. Argument: JSON of {path, name, account,
- * updates, pauseMs}. Half of the updates renew entries of the other half. Prints a line of JSON for each write of its own, `{name, base, stamp}`, then
- * `{"done": ...}`; on a line on standard input, when no peer is left that could undo a write, it looks once more, and prints
- * `{"kept": ..., "signedOut": ...}`.
+ * The code under torture: writes grants back as the credential does, including repairs. Argument: JSON of {path, name,
+ * account, updates, pauseMs}. Half of the updates renew entries of the other half. Prints a JSON line for each of its
+ * writes, `{name, base, stamp}`, then `{"done": ...}`. After a line on standard input, when no other library can undo a
+ * write any more, it checks once more and prints `{"kept": ..., "signedOut": ...}`.
  *
- * Peers that leave the cache empty for seconds look like a user who signed out, whose tokens have to stay away. Then all are asked for again, as
- * by the callers that come next.
+ * Libraries that leave the cache empty for seconds look like a sign-out, after which the tokens must not be restored.
+ * Then the program requests all of them again, as the next callers would.
  */
 
 import {once} from 'node:events';
@@ -32,7 +32,7 @@ const writeBack = new WriteBack(cache, (_, base, stamp) => {
 	print({name, base, stamp});
 });
 const slots = updates / 2;
-/** What has to be there in the end, by slot: the token, and the number of the update. */
+/** The expected final content, by slot: the token and the number of the update. */
 const expected = {};
 const latest = {};
 const nowSec = Math.floor(Date.now() / 1000);
@@ -74,12 +74,12 @@ async function askAgainAfterSignOut() {
 	}
 }
 
-// The work itself holds no event loop: whoever waits for a token does.
+// The write-back does not keep the event loop alive. The caller that awaits a token does.
 const hold = setInterval(() => undefined, 60_000);
 for (let update = 0; update < updates; update++) {
 	const written = commits;
 	await writeBack.write(source, grantOf(update));
-	// After half a second it returns, and the write goes on behind it.
+	// It returns after half a second, and the write continues in the background.
 	// eslint-disable-next-line no-unmodified-loop-condition -- it is, by the callback.
 	while (commits === written) {
 		await sleep(5);

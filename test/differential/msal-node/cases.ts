@@ -1,22 +1,22 @@
-/** Random caches as the MSAL libraries leave them, and who asks for what. */
+/** Random caches as the MSAL libraries write them, and random requests. */
 
 import {
 	type CacheContent, type CacheRecord, chinaHosts, governmentHosts, inSeconds, otherClient, ourClient, publicHosts, scopes, type SectionName, smallerCaches, tenants, userNames,
 } from '../caches.js';
 import type {Random} from '../random.js';
 
-/** What an application keeps of an account: MSAL's AccountInfo, and what goes into an authentication record. */
+/** What an application stores about an account: MSAL's AccountInfo and the fields of an authentication record. */
 export type KnownAccount = {homeAccountId: string; environment: string; tenantId: string; username: string; localAccountId: string};
 
 export type Case = {
-	/** Every record is one. */
+	/** All records are well formed. */
 	cache: CacheContent;
 	authorityHost: string;
 	account: KnownAccount;
 	scopes: string[];
 };
 
-/** A record with this field stands under a key that MSAL for Node does not make. */
+/** A record with this field has a key that MSAL for Node does not create. */
 const foreignMark = 'FAKE_foreign_key';
 
 export function makeCase(random: Random): Case {
@@ -89,7 +89,10 @@ export function makeCase(random: Random): Case {
 	};
 }
 
-/** As MSAL for Node builds it, lower case: home account id, environment, type, client or family, realm, scopes. */
+/**
+ * The key that MSAL for Node builds, in lower case: home account ID, environment, type, client or family, realm,
+ * scopes.
+ */
 export function keyOf(section: SectionName, record: CacheRecord | string, index: number): string {
 	const {
 		[foreignMark]: mark, home_account_id: home, environment, client_id: client, family_id: family, realm = '', target = '', credential_type: type, token_type: scheme,
@@ -107,7 +110,7 @@ export function keyOf(section: SectionName, record: CacheRecord | string, index:
 	return section === 'Account' && home === undefined ? String(index) : parts[section].join('-').toLowerCase();
 }
 
-/** What is left in the file of records under the same key: the last, in the place of the first. */
+/** The records that a file contains after duplicates of a key are removed: the last one, in the place of the first. */
 export function writtenRecords(cache: CacheContent, section: SectionName): Array<{key: string; record: CacheRecord}> {
 	const written = new Map<string, CacheRecord>();
 	for (const [index, record] of cache[section].entries()) {

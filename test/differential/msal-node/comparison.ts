@@ -1,4 +1,7 @@
-/** MSAL for Node's acquireTokenSilent beside our credential with an authentication record of the same account. */
+/**
+ * Compares MSAL for Node's acquireTokenSilent with our credential, which has an authentication record of the same
+ * account.
+ */
 
 import {
 	mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
@@ -43,7 +46,7 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 		this.#server = server;
 		this.#dispatcher = loopbackDispatcher(server);
 		this.#network = loopbackNetwork(server);
-		// No keyring answers: the cache is a plaintext file.
+		// No keyring: the cache is a plaintext file.
 		process.env['DBUS_SESSION_BUS_ADDRESS'] = `unix:path=${join(this.#folder, 'no-bus')}`;
 	}
 
@@ -99,7 +102,7 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 						tokenCache.deserialize(text);
 					},
 					async afterCacheAccess() {
-						// What it would write is not looked at.
+						// Its writes are not compared.
 					},
 				},
 			},
@@ -131,7 +134,7 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 			},
 			dispatcher: this.#dispatcher,
 			retryOptions: {maxRetries: 0},
-			// Both variants, in turn.
+			// Both backends, alternately.
 			...(this.#serial % 2 === 0 && {useNativeAddon: false}),
 		});
 		try {
@@ -153,7 +156,7 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 		}
 	}
 
-	/** @param acquire Gives an access token, or `undefined` where the user has to sign in. */
+	/** @param acquire Returns an access token, or `undefined` if the user must sign in. */
 	async #outcome(acquire: () => Promise<string | undefined>): Promise<Outcome> {
 		this.#server.grants.length = 0;
 		const token = await acquire();

@@ -1,7 +1,7 @@
 /**
- * What is found in a cache for an account: by MSAL for Node's acquireTokenSilent where no rule is on, by our credential, with an
- * authentication record of that account, where all are. Written from `@azure/msal-common`'s CacheManager and RefreshTokenClient, and
- * from docs/differences.md.
+ * Predicts what is found in a cache for an account: with all rules off by MSAL for Node's acquireTokenSilent, with all
+ * rules on by our credential with an authentication record of that account. Written from `@azure/msal-common`'s
+ * CacheManager and RefreshTokenClient, and from docs/differences.md.
  */
 
 import {
@@ -10,7 +10,7 @@ import {
 import {type Case, writtenRecords} from './cases.js';
 import type {RuleName} from './rules.js';
 
-/** A cached access token, a refresh token that is redeemed, or nothing: the user has to sign in. */
+/** A cached access token, a redeemed refresh token, or nothing: the user must sign in. */
 export type Outcome = {cached: string} | {redeemed: string} | {nothing: true};
 
 const minimumLifetimeSec = 300;
@@ -20,7 +20,7 @@ const openIdScopes: ReadonlySet<string> = new Set(['openid', 'profile', 'offline
 export function predict({cache, authorityHost, account, scopes}: Case, isOn: (rule: RuleName) => boolean): Outcome {
 	const aliases: readonly string[] = [publicHosts, chinaHosts, governmentHosts].find(hosts => (hosts as readonly string[]).includes(authorityHost))!;
 	const isOfAuthority = ({environment}: CacheRecord) => aliases.includes(isOn('ignoring case: environment') ? (environment as string).toLowerCase() : environment as string);
-	/** The account's, under a key that has all of these. */
+	/** The account's records whose key contains all of these parts. */
 	const recordsOf = (section: SectionName, keyParts: readonly string[]) => writtenRecords(cache, section)
 		.filter(({key}) => isOn('records under any key') || keyParts.every(part => key.includes(part.toLowerCase())))
 		.map(({record}) => record)

@@ -1,6 +1,6 @@
-/** The intended differences from MSAL for Node that this comparison can meet. docs/differences.md lists them under the same names. */
+/** The intended differences from MSAL for Node in this comparison. docs/differences.md lists them under the same names. */
 
-/** In the order in which they are tried: a difference counts under the last rule that it takes to explain it. */
+/** In the order in which they are tried: a difference counts under the last rule that is needed to explain it. */
 export const ruleNames = [
 	'account in the cache',
 	'ignoring case: environment',

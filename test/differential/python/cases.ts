@@ -1,4 +1,4 @@
-/** Random caches, options and requests, the same for the same seed. */
+/** Random caches, options and requests. The same seed gives the same cases. */
 
 import {
 	type CacheContent, type CacheRecord, chinaHosts, consumers, governmentHosts, inSeconds, type Json, otherClient, ourClient, publicHosts, scopes, smallerCaches, tenants, unknownHost, userNames,
@@ -6,24 +6,24 @@ import {
 import type {Random} from '../random.js';
 
 export type AnswerKind =
-	/** A grant. `other-account`: its client_info is somebody else's. */
+	/** A grant. `other-account`: its client_info belongs to another account. */
 	| 'granted' | 'rotated' | 'other-account'
 	| 'invalid_grant' | 'interaction_required' | 'invalid_client' | 'undescribed-error' | 'unavailable-503'
 	| 'html' | 'broken-json' | 'empty-object' | 'no-access-token' | 'no-expiry';
 
 export type Case = {
-	/** `null`: there is no file. A string: the file's text, which is no cache. */
+	/** `null`: there is no file. A string: the text of a file that is not a cache. */
 	cache: CacheContent | string | null;
 	options: {username?: string; tenantId?: string; authority?: string; additionallyAllowedTenants?: string[]};
 	environment: Partial<Record<'AZURE_USERNAME' | 'AZURE_TENANT_ID' | 'AZURE_AUTHORITY_HOST' | 'AZURE_IDENTITY_DISABLE_MULTITENANTAUTH', string>>;
 	request: {scopes: string[]; tenantId?: string; claims?: string};
-	/** By refresh token; `granted` for those that are not named. */
+	/** By refresh token. `granted` for tokens without an entry. */
 	answers: Record<string, AnswerKind>;
 };
 
 export function makeCase(random: Random): Case {
 	const {chance, pick, shuffle} = random;
-	// The cloud that most of the cache is of, and that is asked.
+	// The cloud of most records, and of the request.
 	const hosts = random.weighted<readonly string[]>([[publicHosts, 16], [governmentHosts, 2], [chinaHosts, 1], [[unknownHost], 1]]);
 	const [host = ''] = hosts;
 	const cache: CacheContent = {
@@ -32,7 +32,7 @@ export function makeCase(random: Random): Case {
 	const answers: Case['answers'] = {};
 	const count = random.weighted([[0, 0.3], [1, 9], [2, 5], [3, 3], [4, 1], [5, 1], [6, 1]]);
 	const users = Array.from({length: count}, (_, index) => ({
-		// Two guests may be one person.
+		// Two guests may be the same user.
 		uid: chance(0.1) ? 'uid-0' : `uid-${index}`,
 		tenant: chance(0.06) ? consumers : pick(tenants),
 		username: pick(userNames),
@@ -49,7 +49,7 @@ export function makeCase(random: Random): Case {
 		}
 
 		if (chance(0.12)) {
-			// As Python leaves one behind: without a name.
+			// Without a user name, as Python leaves such a record.
 			cache.Account.push({
 				...identity(), realm: 'organizations', local_account_id: null, username: '', authority_type: 'MSSTS',
 			});
@@ -137,7 +137,7 @@ export function makeCase(random: Random): Case {
 function makeOptions(random: Random, {host, hosts, users}: {host: string; hosts: readonly string[]; users: ReadonlyArray<{tenant: string; username: string}>}): Case['options'] {
 	const {chance, pick} = random;
 	const user = users.length > 0 ? pick(users) : {tenant: tenants[0], username: userNames[0]};
-	// Somebody with several accounts says which.
+	// A user with several accounts names one.
 	const username = random.weighted<string | undefined>([[undefined, users.length > 1 ? 3 : 12], [user.username, 9], [user.username.toUpperCase(), 1.2], [pick(userNames), 1], ['nobody@contoso.com', 0.6]]);
 	const tenantId = random.weighted<string | undefined>([[undefined, 15], [user.tenant, 4], [user.tenant.toUpperCase(), 0.7], [pick(tenants), 0.8], ['contoso.onmicrosoft.com', 0.3], ['no tenant', 0.2]]);
 	const authority = host === publicHosts[0] && chance(0.8)
@@ -196,7 +196,7 @@ function damage(cache: CacheContent, {pick, chance}: Random): void {
 	}
 }
 
-/** Each with one thing less. */
+/** All cases with one item less. */
 export function * smallerCases(testCase: Case): Generator<Case> {
 	const {cache} = testCase;
 	if (cache !== null && typeof cache !== 'string') {

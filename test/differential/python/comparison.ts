@@ -1,4 +1,4 @@
-/** The two credentials, each with a case's cache in a home of its own, and what each did. */
+/** Runs both credentials, each with the case's cache in its own home directory, and records the outcomes. */
 
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -46,7 +46,7 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 		const folder = mkdtempSync(join(tmpdir(), 'stc-differential-'));
 		const ca = join(folder, 'ca.pem');
 		writeFileSync(ca, server.ca);
-		// No keyring answers: both credentials do with plaintext files.
+		// No keyring: both credentials use plaintext files.
 		process.env['DBUS_SESSION_BUS_ADDRESS'] = `unix:path=${join(folder, 'no-bus')}`;
 		const python = spawn(debianPython, ['-B', fileURLToPath(new URL('peer.py', import.meta.url))], {
 			stdio: ['pipe', 'pipe', 'inherit'],
@@ -105,7 +105,7 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 		return cache === null ? 'none' : cacheText(cache, 0);
 	}
 
-	/** Both on the same cache and against the same server. */
+	/** Runs both with the same cache and server. */
 	async ask(testCase: Case): Promise<Outcomes<Outcome>> {
 		const nowSec = Math.floor(Date.now() / 1000);
 		this.#server.refreshTokens.clear();
@@ -178,11 +178,11 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 			const all: SharedTokenCacheCredentialOptions = {
 				...rest,
 				...(authority !== undefined && {authorityHost: authority}),
-				// Python's class never asks whether a host is an authority.
+				// Python's class never checks whether a host is an authority.
 				disableInstanceDiscovery: true,
 				retryOptions: {maxRetries: 0},
 				dispatcher: this.#dispatcher,
-				// Both variants, in turn.
+				// Both backends, alternately.
 				...(this.#serial % 4 === 0 && {useNativeAddon: false}),
 			};
 			credential = new SharedTokenCacheCredential(all);
@@ -201,7 +201,7 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 		this.#python.stdin.write(`${JSON.stringify(line)}\n`);
 		const next = await this.#lines.next();
 		if (next.done) {
-			throw new Error('The Python program ended; what it printed is above.');
+			throw new Error('The Python program ended. Its output is above.');
 		}
 
 		return JSON.parse(next.value) as Answer;
@@ -212,13 +212,13 @@ const kinds: Readonly<Record<string, Outcome['kind']>> = {
 	CredentialUnavailableError: 'unavailable', AuthenticationRequiredError: 'required', AuthenticationError: 'auth',
 };
 
-/** The time of a grant is as many seconds off as it took. */
+/** The expiry of a grant is inexact by the duration of the request. */
 function tokenOf(token: string, expiresIn: number): {token: string; expiresIn: number} {
 	const isGranted = token.startsWith(grantedToken(''));
 	return {token, expiresIn: isGranted && Math.abs(expiresIn - grantedForSec) < 60 ? grantedForSec : expiresIn};
 }
 
-/** What of a message is the seed's: not what either adds to it. */
+/** The part of a message that comes from Python's class, without additions. */
 function seedText(message: string): string | undefined {
 	for (const text of [noAccounts, cacheUnavailable, cacheError]) {
 		if (message.includes(text)) {
@@ -246,7 +246,7 @@ function refreshTokensOf({cache}: Case): Array<[string, string]> {
 		: cache.RefreshToken.flatMap(record => typeof record === 'string' || typeof record['secret'] !== 'string' ? [] : [[record['secret'], (record['home_account_id'] ?? '') as string]]);
 }
 
-/** As the case says for the refresh token that is sent. */
+/** The response of the case for the redeemed refresh token. */
 function answerFor({answers}: Case): Behaviour {
 	return async exchange => {
 		const sent = exchange.request.form.get('refresh_token') ?? '';
@@ -257,7 +257,7 @@ function answerFor({answers}: Case): Behaviour {
 function behaviourOf(kind: AnswerKind, refreshToken: string): Behaviour {
 	const granted = (further: JsonObject = {}) => changedGrant(({client_info: info, ...json}) => ({
 		...json,
-		// An account id without a tenant is none that the authority could tell.
+		// The authority never returns an account ID without a tenant.
 		...(info !== undefined && !isOfNoTenant(info as string) && {client_info: info}),
 		access_token: grantedToken(refreshToken),
 		...further,

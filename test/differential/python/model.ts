@@ -1,7 +1,7 @@
 /**
- * What the two credentials do with a case, in one model: Python's class where no rule of deviation is on, ours where all are. Written from
- * azure-identity for Python 1.13, MSAL for Python 1.21 and docs/differences.md. A run holds both ends against the real ones; what
- * is between them tells which rule explains a difference.
+ * Predicts what the two credentials do with a case: Python's class with all rules off, ours with all rules on. Written
+ * from azure-identity for Python 1.13, MSAL for Python 1.21 and docs/differences.md. A run compares both ends with the real
+ * credentials. The steps in between show which rule explains a difference.
  */
 
 import {
@@ -11,19 +11,19 @@ import type {AnswerKind, Case} from './cases.js';
 import type {RuleName} from './rules.js';
 
 /**
- * - `unavailable`: a credential chain goes on. `required`: so it does, and tells that the user has to act.
- * - `auth`: a chain stops. `argument`: the caller's mistake. `raw`: an exception of no documented class.
+ * - `unavailable`: a credential chain continues. `required`: it continues, and the error says that the user must act.
+ * - `auth`: a chain stops. `argument`: an error of the caller. `raw`: an exception of an undocumented class.
  */
 export type OutcomeKind = 'token' | 'unavailable' | 'required' | 'auth' | 'argument' | 'raw';
 
 export type Outcome = {
 	kind: OutcomeKind;
 	token?: string;
-	/** Seconds from when the cache was written. */
+	/** Seconds after the cache was written. */
 	expiresIn?: number;
-	/** The seed's message, as far as it has one. */
+	/** The message of Python's class, as far as it has one. */
 	text?: string;
-	/** OAuth's code, where the authority gave one. */
+	/** The OAuth error code from the authority, if any. */
 	oauthError?: string;
 	/** Method, host, path and form, in the order in which they were sent. */
 	requests: string[];
@@ -31,12 +31,12 @@ export type Outcome = {
 
 export type SentRequest = {host: string; path: string; form: Readonly<Record<string, string>>};
 
-/** The fields are a set. */
+/** The order of the fields does not matter. */
 export function describeRequest({host, path, form}: SentRequest): string {
 	return `POST ${host.toLowerCase()}${path} ${Object.entries(form).map(([name, value]) => `${name}=${value}`).toSorted().join('&')}`;
 }
 
-/** What a grant for this refresh token is. */
+/** The access token that this refresh token gives. */
 export function grantedToken(refreshToken: string): string {
 	return `FAKE-granted-for-${refreshToken}`;
 }
@@ -157,7 +157,7 @@ class Model {
 		return cache;
 	}
 
-	/** Those that are records, and have what such a record needs. */
+	/** The well-formed records of a section. */
 	#records(sections: CacheContent, section: SectionName): CacheRecord[] {
 		if (!this.#isOn('malformed records')) {
 			if (sections[section].some(record => typeof record === 'string')) {
@@ -258,7 +258,7 @@ class Model {
 			if (found.expiresIn > lifetimeSec && skewSec <= toleratedSkewSec && (!best || (this.#isOn('longest-lived token') && found.expiresIn > best.expiresIn))) {
 				best = found;
 				if (!this.#isOn('longest-lived token')) {
-					// Those after it are not even looked at.
+					// The records after it are not read.
 					break;
 				}
 			}
@@ -278,7 +278,7 @@ class Model {
 			return true;
 		}
 
-		// The word means the account's own.
+		// "organizations" means the account's own tenant.
 		const realms = this.#requestTenant === undefined || this.#requestTenant === 'organizations' ? [homeTenantOf(account) ?? account['realm'], 'organizations', 'common'] : [this.#requestTenant.toLowerCase()];
 		const type = token['token_type'] ?? 'bearer';
 		return this.#ofAuthority([token]).length > 0
@@ -327,7 +327,7 @@ class Model {
 		return secrets(isOutside ? [...others, ...family] : [...family, ...others]);
 	}
 
-	/** The tenant that a request names, where it may: ours. */
+	/** The tenant of the request, if allowed: our rule. */
 	#allowedTenant(): string | undefined {
 		const {request: {tenantId}, environment, options} = this.#case;
 		if (tenantId === undefined || environment.AZURE_IDENTITY_DISABLE_MULTITENANTAUTH) {
@@ -409,7 +409,7 @@ class Model {
 	}
 }
 
-/** OAuth's code in each of the answers that have one. */
+/** The OAuth error code in each response that has one. */
 export const oauthErrors: Readonly<Record<Exclude<AnswerKind, 'granted' | 'rotated' | 'other-account' | 'html' | 'broken-json' | 'empty-object' | 'no-access-token' | 'no-expiry'>, string>> = {
 	invalid_grant: 'invalid_grant',
 	interaction_required: 'interaction_required',

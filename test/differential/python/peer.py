@@ -1,7 +1,9 @@
-"""Python's SharedTokenCacheCredential, asked one case after the other over standard input and output, one JSON text a line.
+"""Runs Python's SharedTokenCacheCredential on one case after another. Standard input and output
+contain one JSON text per line.
 
-The first line tells where every authority is played: {"port", "ca"}. Each further line is a case: {"home", "environment", "options",
-"scopes", "request"}. Answers with {"kind", "message", "token", "expiresOn"}.
+The first line names the embedded endpoint: {"port", "ca"}. Each further line is a case: {"home",
+"environment", "options", "scopes", "request"}. The answer is {"kind", "message", "token",
+"expiresOn"}.
 """
 
 import json
@@ -18,7 +20,7 @@ VARIABLES = ("AZURE_USERNAME", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST", "AZURE
 
 
 def lead_to_loopback(port):
-    """Whatever host is named is reached on loopback; TLS still verifies its name."""
+    """Connects to loopback for every host name. TLS still verifies the name."""
     connect = connection.create_connection
     connection.create_connection = lambda address, *args, **kwargs: connect(("127.0.0.1", port), *args, **kwargs)
 
@@ -45,12 +47,12 @@ def answer(case, ca):
         finally:
             credential.close()
         return {"kind": "token", "token": token.token, "expiresOn": token.expires_on}
-    except Exception as error:  # whatever callers get
+    except Exception as error:  # any exception that callers may get
         return {"kind": kind_of(error), "type": type(error).__name__, "message": str(error)}
 
 
 def main():
-    # Whatever it logs comes back as an answer, too.
+    # The answers contain the same information as the log.
     logging.disable(logging.CRITICAL)
     first = json.loads(sys.stdin.readline())
     lead_to_loopback(first["port"])

@@ -1,23 +1,23 @@
 /**
- * The intended differences from Python's class that this test can meet. docs/differences.md lists them under the same names, with
- * others that a single call does not show.
+ * The intended differences from Python's class that this test can find. docs/differences.md lists them under the same
+ * names, with others that a single call does not show.
  */
 
-/** In the order in which they are tried: a difference counts under the last rule that it takes to explain it. */
+/** In the order in which they are tried: a difference counts under the last rule that is needed to explain it. */
 export const ruleNames = [
-	// What nearly every difference has, first, so that the rest of it counts under what explains that.
+	// Part of nearly every difference, so it comes first, and the rest counts under the rule that explains it.
 	'one-line messages',
 	'OpenID scopes',
-	// Whether there is a cache.
+	// Existence of a cache.
 	'missing cache',
 	'corrupt cache',
-	// What is taken from the caller and the environment.
+	// Arguments and environment.
 	'checked arguments',
 	'environment defaults',
 	'scopes in one string',
 	'claims',
 	'request tenant',
-	// Which account.
+	// Selection of the account.
 	'malformed records',
 	'ignoring case: authority',
 	'ignoring case: user name',
@@ -25,15 +25,15 @@ export const ruleNames = [
 	'own refresh tokens',
 	'family of a refresh token',
 	'blank account records',
-	// Which cached token.
+	// Selection of the cached token.
 	'ignoring case: scopes',
 	'fitting access token',
 	'clocks ahead',
 	'longest-lived token',
-	// What is sent.
+	// Contents of the request.
 	'order of refresh tokens',
 	'consumers tenant',
-	// What becomes of the answer.
+	// Handling of the response.
 	'refusals',
 	'next refresh token',
 	'account of the answer',
