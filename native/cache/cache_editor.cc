@@ -361,7 +361,7 @@ class Editor {
     member.key_hash = key.is_plain ? HashAscii(raw) : HashText(JsonText::FromRaw(raw, false));
     section->Supersede(member.key_hash);
     if (section == account_section_) account_->Supersede(member.key_hash);
-    // The window no longer needs to keep the key.
+    // The reader's buffer no longer needs to keep the key.
     reader_.Unmark();
     int next = -1;
     if (!reader_.Expect(':') || !reader_.Peek(&next)) return false;

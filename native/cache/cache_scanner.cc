@@ -121,7 +121,7 @@ class Scan {
       : source_(source), wanted_(query), reader_(source) {}
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
-  ~Scan() { GiveBackWindow(std::move(fetched_)); }
+  ~Scan() { BufferPool::Return(std::move(fetched_)); }
 
   Status Run(CacheSlice* slice) {
     bool is_empty = false;
@@ -194,7 +194,7 @@ class Scan {
       reader_.Unmark();
       return reader_.SkipValue();
     }
-    // The window no longer needs to keep the key.
+    // The reader's buffer no longer needs to keep the key.
     reader_.Mark();
     if (!record_.Read(&reader_)) return false;
     Match(section, key_hash);
@@ -433,12 +433,12 @@ class Scan {
     fetched_begin_ = begin;
     fetched_end_ = end;
     const auto size = static_cast<size_t>(end - begin);
-    if (fetched_.size() == 0) fetched_ = TakeWindow();
+    if (fetched_.size() == 0) fetched_ = BufferPool::Take();
     if (fetched_.size() < size) fetched_.Resize(size);
     return source_->Fetch(begin, size, fetched_.data());
   }
 
-  // Finds the text of a record in memory: in the reader's window, which still holds all of a small
+  // Finds the text of a record in memory: in the reader's buffer, which still holds all of a small
   // cache, or in the last fetch.
   bool FindText(const Place& place, std::string_view* text) const {
     if (reader_.FindText(place.offset, place.size, text)) return true;
@@ -456,7 +456,8 @@ class Scan {
     uint64_t end = begin + matches[i]->place.size;
     for (++i; i < matches.size(); ++i) {
       const Place& next = matches[i]->place;
-      if (next.offset - end > kMaxGap || next.offset + next.size - begin > kWindowSize) break;
+      if (next.offset - end > kMaxGap || next.offset + next.size - begin > BufferPool::kBufferSize)
+        break;
       end = next.offset + next.size;
     }
     return end;

@@ -10,36 +10,36 @@ namespace stc {
 
 namespace {
 
-// Two for each of the threads that read.
-constexpr size_t kMaxSpares = 8;
+// Two for each thread that reads.
+constexpr size_t kMaxBuffers = 8;
 
-struct Spares {
-  Spares() { windows.reserve(kMaxSpares); }
+struct Pool {
+  Pool() { buffers.reserve(kMaxBuffers); }
   std::mutex mutex;
-  std::vector<SecureBytes> windows;
+  std::vector<SecureBytes> buffers;
 };
 
 }  // namespace
 
-SecureBytes TakeWindow() {
-  auto& spares = NeverDestroyed<Spares>();
+SecureBytes BufferPool::Take() {
+  auto& pool = NoDestructor<Pool>();
   {
-    const std::lock_guard<std::mutex> lock(spares.mutex);
-    if (!spares.windows.empty()) {
-      SecureBytes window = std::move(spares.windows.back());
-      spares.windows.pop_back();
-      return window;
+    const std::lock_guard<std::mutex> lock(pool.mutex);
+    if (!pool.buffers.empty()) {
+      SecureBytes buffer = std::move(pool.buffers.back());
+      pool.buffers.pop_back();
+      return buffer;
     }
   }
-  return SecureBytes(kWindowSize);
+  return SecureBytes(kBufferSize);
 }
 
-void GiveBackWindow(SecureBytes window) {
-  if (window.size() != kWindowSize) return;
-  Wipe(window.data(), window.size());
-  auto& spares = NeverDestroyed<Spares>();
-  const std::lock_guard<std::mutex> lock(spares.mutex);
-  if (spares.windows.size() < kMaxSpares) spares.windows.push_back(std::move(window));
+void BufferPool::Return(SecureBytes buffer) {
+  if (buffer.size() != kBufferSize) return;
+  Wipe(buffer.data(), buffer.size());
+  auto& pool = NoDestructor<Pool>();
+  const std::lock_guard<std::mutex> lock(pool.mutex);
+  if (pool.buffers.size() < kMaxBuffers) pool.buffers.push_back(std::move(buffer));
 }
 
 }  // namespace stc

@@ -1,10 +1,9 @@
-// Window: a buffer of fixed size through which a cache is read, one of a few that are used again
-// and again. Freed after each reading, it would be given back to the system with what else the
-// reading freed, and cost page faults the next time: 17 % of the time at 1.5 MB (500 against 413
-// us, glibc 2.36 with its default M_TRIM_THRESHOLD of 128 KB and one that is larger).
+// BufferPool: keeps a few buffers for reading caches, so that a reading need not allocate one.
+// Memory that is freed after each reading goes back to the operating system and costs page faults
+// at the next one (measured: bench P4).
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_WINDOW_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_WINDOW_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BUFFER_POOL_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BUFFER_POOL_H_
 
 #include <cstddef>
 
@@ -12,17 +11,21 @@
 
 namespace stc {
 
-// Enough to make system calls rare, little enough to stay in the second-level cache. Measured at
-// 64, 128, 256 and 512 KB, file to result: 175, 231, 343 and 564 us at 1.5 MB, for larger ones are
-// fresh memory each time; no difference at 30 MB.
-inline constexpr size_t kWindowSize = size_t{64} * 1024;
-
 // Thread-safe.
-SecureBytes TakeWindow();
+class BufferPool {
+ public:
+  // Large enough to make system calls rare, small enough to stay in the second-level cache of the
+  // processor. Larger buffers are slower up to caches of some MB and no faster beyond (measured:
+  // bench P4).
+  static constexpr size_t kBufferSize = size_t{64} * 1024;
 
-// Wipes `window`, and keeps it for later unless there are enough, or it was resized.
-void GiveBackWindow(SecureBytes window);
+  // Returns a buffer of kBufferSize bytes, whose content is undefined.
+  static SecureBytes Take();
+
+  // Wipes `buffer` and keeps it for Take. Frees it if the pool is full or it was resized.
+  static void Return(SecureBytes buffer);
+};
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_WINDOW_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BUFFER_POOL_H_

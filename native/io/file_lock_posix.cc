@@ -174,7 +174,7 @@ class Observations {
   std::unordered_map<std::string, State> states_;
 };
 
-Observations& TheObservations() { return NeverDestroyed<Observations>(); }
+Observations& TheObservations() { return NoDestructor<Observations>(); }
 
 struct Age {
   // By the greatest of all clocks, seconds.
@@ -348,7 +348,7 @@ struct Sweeps {
 // not needed for it: who lives has its private file locked, or is named in it.
 void SweepOrphans(const std::string& path, bool took_over) {
   {
-    auto& sweeps = NeverDestroyed<Sweeps>();
+    auto& sweeps = NoDestructor<Sweeps>();
     const std::lock_guard<std::mutex> guard(sweeps.mutex);
     const Clock::time_point now = Clock::now();
     const auto [entry, is_new] = sweeps.swept.try_emplace(path, now);

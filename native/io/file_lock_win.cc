@@ -91,7 +91,7 @@ class Observations {
   std::unordered_map<std::wstring, Seen> seen_;
 };
 
-Observations& TheObservations() { return NeverDestroyed<Observations>(); }
+Observations& TheObservations() { return NoDestructor<Observations>(); }
 
 struct Age {
   // By the greatest of all clocks, seconds.

@@ -29,8 +29,8 @@ bool IsSameFile(const FileState& a, const FileState& b);
 // Whether it is the same file, or another, with the same content as far as its size and time tell.
 bool IsSameContent(const FileState& a, const FileState& b);
 
-// The stamp of a file in that state, as src/backend/js/cache-file.ts makes it of fs.stat: without the volume,
-// whose number not every stat of Node tells alike.
+// The stamp of a file in that state, as src/backend/js/cache-file.ts makes it of fs.stat: without
+// the volume, whose number not every stat of Node tells alike.
 std::string StampOf(const FileState& state);
 
 // Unix milliseconds.

@@ -1,4 +1,4 @@
-// MemorySource: bytes in memory that belong to somebody else, as a ByteSource.
+// MemorySource: a cache's plaintext in memory, as a ByteSource.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_MEMORY_SOURCE_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_MEMORY_SOURCE_H_
@@ -6,15 +6,25 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "base/secure_bytes.h"
 #include "io/byte_source.h"
 
 namespace stc {
 
-// `bytes` must outlive the source.
+// The bytes do not change, so Verify always succeeds.
 class MemorySource : public ByteSource {
  public:
-  explicit MemorySource(std::string_view bytes) : bytes_(bytes) {}
+  // Reads `bytes`, which must outlive the source. The stamp is empty.
+  explicit MemorySource(std::string_view bytes) : bytes_(bytes), modified_ms_(0) {}
+
+  // Owns `bytes`, which a store returned as a whole cache.
+  MemorySource(SecureBytes bytes, std::string stamp, double modified_ms)
+      : owned_(std::move(bytes)),
+        bytes_(owned_.view()),
+        stamp_(std::move(stamp)),
+        modified_ms_(modified_ms) {}
 
   std::string_view Whole(bool* whole) const override {
     *whole = true;
@@ -30,11 +40,13 @@ class MemorySource : public ByteSource {
   }
   Status Verify() override { return Status::Ok(); }
   const std::string& stamp() const override { return stamp_; }
-  double modified_ms() const override { return 0; }
+  double modified_ms() const override { return modified_ms_; }
 
  private:
+  const SecureBytes owned_;
   const std::string_view bytes_;
   const std::string stamp_;
+  const double modified_ms_;
 };
 
 }  // namespace stc

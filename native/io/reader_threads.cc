@@ -9,7 +9,7 @@
 
 namespace stc {
 
-ReaderThreads& ReaderThreads::Shared() { return NeverDestroyed<ReaderThreads>(); }
+ReaderThreads& ReaderThreads::Shared() { return NoDestructor<ReaderThreads>(); }
 
 void ReaderThreads::AddUser() {
   const std::lock_guard<std::mutex> lock(mutex_);

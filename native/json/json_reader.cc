@@ -29,11 +29,11 @@ JsonReader::JsonReader(ByteSource* source) : source_(source) {
     begin_ = position_ = whole.data();
     end_ = begin_ + whole.size();
     is_at_end_ = true;
-    if (whole.size() > kWindowSize) Widen();
+    if (whole.size() > BufferPool::kBufferSize) Widen();
     return;
   }
-  window_ = TakeWindow();
-  begin_ = position_ = end_ = window_.data();
+  buffer_ = BufferPool::Take();
+  begin_ = position_ = end_ = buffer_.data();
 }
 
 JsonReader::JsonReader(std::string_view text)
@@ -42,7 +42,7 @@ JsonReader::JsonReader(std::string_view text)
       end_(text.data() + text.size()),
       is_at_end_(true) {}
 
-JsonReader::~JsonReader() { GiveBackWindow(std::move(window_)); }
+JsonReader::~JsonReader() { BufferPool::Return(std::move(buffer_)); }
 
 bool JsonReader::Fail() {
   if (status_.ok()) {
@@ -59,19 +59,19 @@ bool JsonReader::Refill() {
   const char* keep = mark_ != nullptr ? mark_ : position_;
   const size_t kept = static_cast<size_t>(end_ - keep);
   const size_t read = static_cast<size_t>(position_ - keep);
-  window_offset_ += static_cast<uint64_t>(keep - begin_);
-  if (kept == window_.size()) {
+  buffer_offset_ += static_cast<uint64_t>(keep - begin_);
+  if (kept == buffer_.size()) {
     // A record that is larger than the window. Doubling keeps the copying linear.
-    window_.Resize(window_.size() * 2);
+    buffer_.Resize(buffer_.size() * 2);
   } else if (kept > 0) {
-    std::memmove(window_.data(), keep, kept);
+    std::memmove(buffer_.data(), keep, kept);
   }
-  begin_ = window_.data();
+  begin_ = buffer_.data();
   if (mark_ != nullptr) mark_ = begin_;
   position_ = begin_ + read;
   end_ = begin_ + kept;
   size_t size = 0;
-  Status status = source_->Read(window_.data() + kept, window_.size() - kept, &size);
+  Status status = source_->Read(buffer_.data() + kept, buffer_.size() - kept, &size);
   if (!status.ok()) {
     status_ = std::move(status);
     is_at_end_ = true;
@@ -79,13 +79,13 @@ bool JsonReader::Refill() {
   }
   end_ += size;
   is_at_end_ = size == 0;
-  if (!is_wide_ && window_offset_ > 0) Widen();
+  if (!is_wide_ && buffer_offset_ > 0) Widen();
   return size > 0;
 }
 
 bool JsonReader::FindText(uint64_t offset, size_t size, std::string_view* text) const {
-  if (offset < window_offset_) return false;
-  const uint64_t at = offset - window_offset_;
+  if (offset < buffer_offset_) return false;
+  const uint64_t at = offset - buffer_offset_;
   const auto held = static_cast<uint64_t>(end_ - begin_);
   if (size > held || at > held - size) return false;
   *text = {begin_ + at, size};
@@ -129,7 +129,7 @@ void JsonReader::Widen() { is_wide_ = HasAvx2(); }
 // A function of its own, because what is compiled for another processor is not put into others.
 STC_AVX2 bool JsonReader::ReadStringWide(JsonSpan* span) {
   const char* const begin = position_ + 1;
-  return FinishString(begin, SkipPlainWide(begin, end_), span);
+  return FinishString(begin, SkipStringWide(begin, end_), span);
 }
 
 #else
@@ -143,13 +143,13 @@ bool JsonReader::ReadString(JsonSpan* span) {
   if (is_wide_) return ReadStringWide(span);
 #endif
   const char* const begin = position_ + 1;
-  return FinishString(begin, SkipPlain(begin, end_), span);
+  return FinishString(begin, SkipString(begin, end_), span);
 }
 
 bool JsonReader::ReadRestOfString(size_t offset, JsonSpan* span) {
   bool is_plain = true;
   for (;;) {
-    position_ = SkipPlain(position_, end_);
+    position_ = SkipString(position_, end_);
     if (position_ == end_) {
       if (!Refill()) return Fail();
       continue;

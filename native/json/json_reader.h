@@ -91,8 +91,8 @@ class JsonReader {
   bool FindText(uint64_t offset, size_t size, std::string_view* text) const;
 
   // Bytes read so far, and where in the source the mark stands.
-  uint64_t offset() const { return window_offset_ + static_cast<uint64_t>(position_ - begin_); }
-  uint64_t mark_offset() const { return window_offset_ + static_cast<uint64_t>(mark_ - begin_); }
+  uint64_t offset() const { return buffer_offset_ + static_cast<uint64_t>(position_ - begin_); }
+  uint64_t mark_offset() const { return buffer_offset_ + static_cast<uint64_t>(mark_ - begin_); }
 
   const Status& status() const { return status_; }
 
@@ -122,12 +122,12 @@ class JsonReader {
   bool ReadScalar(char first);
 
   ByteSource* source_ = nullptr;
-  SecureBytes window_;
+  SecureBytes buffer_;
   const char* begin_ = nullptr;
   const char* position_ = nullptr;
   const char* end_ = nullptr;
   const char* mark_ = nullptr;
-  uint64_t window_offset_ = 0;
+  uint64_t buffer_offset_ = 0;
   bool is_at_end_ = false;
   // See Widen.
   bool is_wide_ = false;

@@ -7,8 +7,8 @@
 // and 1.13x at 30 MB in memory, 9.9 against 11.1 GB/s when that machine is slow. At 23 KB it would
 // be 1.1x, which does not pay for asking the processor. AVX-512 is no faster than AVX2.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_PLAIN_RUN_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_PLAIN_RUN_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SKIP_STRING_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_SKIP_STRING_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +32,7 @@
 
 namespace stc {
 
-namespace plain_run {
+namespace skip_string {
 
 inline bool IsPlain(char c) {
   // As a signed byte, everything that is not ASCII is negative.
@@ -121,7 +121,7 @@ inline bool HasStop64(const char* p) {
 
 #endif
 
-// What SkipPlain does, for the end of a text.
+// What SkipString does, for the end of a text.
 inline const char* SkipRest(const char* p, const char* end) {
   for (; end - p >= 16; p += 16) {
     const size_t found = FindStop16(p);
@@ -131,25 +131,25 @@ inline const char* SkipRest(const char* p, const char* end) {
   return p;
 }
 
-}  // namespace plain_run
+}  // namespace skip_string
 
 // The first byte in [begin, end) that ends a run of plain string content: a quotation mark, a
 // backslash, a control character or a byte that is not ASCII; `end` if there is none.
-inline const char* SkipPlain(const char* begin, const char* end) {
+inline const char* SkipString(const char* begin, const char* end) {
   const char* p = begin;
   if (end - p >= 64) {
     // Field names and short values: a guess that the processor makes well, and need not wait for.
-    size_t found = plain_run::FindStop16(p);
+    size_t found = skip_string::FindStop16(p);
     if (found < 16) return p + found;
-    found = plain_run::FindStop64(p);
+    found = skip_string::FindStop64(p);
     if (found < 64) return p + found;
     p += 64;
     while (end - p >= 64) {
-      if (plain_run::HasStop64(p)) return p + plain_run::FindStop64(p);
+      if (skip_string::HasStop64(p)) return p + skip_string::FindStop64(p);
       p += 64;
     }
   }
-  return plain_run::SkipRest(p, end);
+  return skip_string::SkipRest(p, end);
 }
 
 #if defined(STC_AVX2_KERNEL)
@@ -157,7 +157,7 @@ inline const char* SkipPlain(const char* begin, const char* end) {
 // Functions that are compiled for a processor with AVX2, whatever the file is compiled for.
 #define STC_AVX2 __attribute__((target("avx2")))
 
-namespace plain_run {
+namespace skip_string {
 
 // As the others, of 32 bytes.
 STC_AVX2 inline __m256i WideStops(const char* p) {
@@ -177,32 +177,32 @@ STC_AVX2 inline bool HasStop128(const char* p) {
   return _mm256_movemask_epi8(any) != 0;
 }
 
-}  // namespace plain_run
+}  // namespace skip_string
 
-// As SkipPlain, for processors that HasAvx2. A call for each run would eat up the gain.
-STC_AVX2 __attribute__((always_inline)) inline const char* SkipPlainWide(const char* begin,
-                                                                         const char* end) {
+// As SkipString, for processors that HasAvx2. A call for each run would eat up the gain.
+STC_AVX2 __attribute__((always_inline)) inline const char* SkipStringWide(const char* begin,
+                                                                          const char* end) {
   const char* p = begin;
   if (end - p >= 96) {
     // As above. One after the other is faster than two at once, which is more to do for most.
-    unsigned mask = plain_run::WideStopMask(p);
+    unsigned mask = skip_string::WideStopMask(p);
     if (mask != 0) return p + __builtin_ctz(mask);
-    mask = plain_run::WideStopMask(p + 32);
+    mask = skip_string::WideStopMask(p + 32);
     if (mask != 0) return p + 32 + __builtin_ctz(mask);
-    mask = plain_run::WideStopMask(p + 64);
+    mask = skip_string::WideStopMask(p + 64);
     if (mask != 0) return p + 64 + __builtin_ctz(mask);
     p += 96;
-    while (end - p >= 128 && !plain_run::HasStop128(p)) p += 128;
+    while (end - p >= 128 && !skip_string::HasStop128(p)) p += 128;
     for (; end - p >= 32; p += 32) {
-      mask = plain_run::WideStopMask(p);
+      mask = skip_string::WideStopMask(p);
       if (mask != 0) return p + __builtin_ctz(mask);
     }
   }
-  return plain_run::SkipRest(p, end);
+  return skip_string::SkipRest(p, end);
 }
 
 #endif
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_PLAIN_RUN_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_SKIP_STRING_H_

@@ -4,7 +4,7 @@
 
 #include "base/wide_path.h"
 #include "io/cache_file_win.h"
-#include "io/secret_source.h"
+#include "io/memory_source.h"
 #include "stores/dpapi_status_win.h"
 #include "stores/file_commit_win.h"
 #include "stores/secret_store.h"
@@ -107,7 +107,7 @@ class DpapiStore : public SecretStore {
     // An empty file is an empty cache: some libraries create one as a signal.
     if (status.ok() && bytes.size() > 0) status = DpapiEncoding().Decode(at.path, &bytes);
     if (!status.ok()) return status;
-    *source = std::make_unique<SecretSource>(std::move(bytes), file->stamp(), file->modified_ms());
+    *source = std::make_unique<MemorySource>(std::move(bytes), file->stamp(), file->modified_ms());
     return Status::Ok();
   }
 

@@ -235,7 +235,7 @@ class Commit {
   }
 
   bool IsLarge() const {
-    return base_ != nullptr && base_->info().st_size > static_cast<off_t>(kWindowSize);
+    return base_ != nullptr && base_->info().st_size > static_cast<off_t>(BufferPool::kBufferSize);
   }
 
   // Reads a small cache into memory. The ranges around the fields of a record are only a few bytes
@@ -260,7 +260,7 @@ class Commit {
   // Deletes temporary files of writers that died. Live writers hold the lock, which is ours now.
   void Sweep() const {
     {
-      auto& sweeps = NeverDestroyed<Sweeps>();
+      auto& sweeps = NoDestructor<Sweeps>();
       const std::lock_guard<std::mutex> guard(sweeps.mutex);
       if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
     }

@@ -69,7 +69,7 @@ class BusyFiles {
   std::unordered_map<std::string, Busy> files_;
 };
 
-BusyFiles& TheBusyFiles() { return NeverDestroyed<BusyFiles>(); }
+BusyFiles& TheBusyFiles() { return NoDestructor<BusyFiles>(); }
 
 // Caches whose temporary files this process has already cleaned up.
 struct Sweeps {
@@ -127,7 +127,7 @@ class Commit {
   // Deletes temporary files of writers that died. Live writers hold the lock, which is ours now.
   void Sweep() const {
     {
-      auto& sweeps = NeverDestroyed<Sweeps>();
+      auto& sweeps = NoDestructor<Sweeps>();
       const std::lock_guard<std::mutex> guard(sweeps.mutex);
       if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
     }

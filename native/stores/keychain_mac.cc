@@ -28,7 +28,7 @@
 
 #include "base/keep_loaded.h"
 #include "base/no_destructor.h"
-#include "io/secret_source.h"
+#include "io/memory_source.h"
 #include "stores/item_commit.h"
 #include "stores/keychain_api_mac.h"
 #include "stores/secret_store.h"
@@ -297,7 +297,7 @@ using Work = std::function<Status(const Call&, Reading*)>;
 // while a question is open, new calls must not add threads that each ask one more.
 class Lane {
  public:
-  static Lane& The() { return NeverDestroyed<Lane>(); }
+  static Lane& The() { return NoDestructor<Lane>(); }
 
   // Waits for its turn, makes the call, and waits for its end. At the deadline or on cancellation
   // it returns, and the call goes on alone: `work` must own what it uses. If another call asked the
@@ -383,7 +383,7 @@ class NoQuestions {
 // macOS ask just as often.
 class Refusals {
  public:
-  static Refusals& The() { return NeverDestroyed<Refusals>(); }
+  static Refusals& The() { return NoDestructor<Refusals>(); }
 
   // Returns the refusal if it is recent, otherwise kOk.
   Status Recent(const ItemName& name) {
@@ -559,7 +559,7 @@ class KeychainStore : public SecretStore {
     if (!status.ok()) return status;
     const Reading& reading = call->reading();
     *source =
-        std::make_unique<SecretSource>(CopyOf(reading.text), reading.stamp, reading.modified_ms);
+        std::make_unique<MemorySource>(CopyOf(reading.text), reading.stamp, reading.modified_ms);
     return status;
   }
 

@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-#include "io/secret_source.h"
+#include "io/memory_source.h"
 #include "json/base64.h"
 #include "stores/item_commit.h"
 #include "stores/libsecret_api_linux.h"
@@ -234,7 +234,7 @@ class LibsecretStore : public SecretStore {
     SecureBytes secret;
     status = SecretOf(*api, item, &secret);
     if (!status.ok()) return status;
-    *source = std::make_unique<SecretSource>(
+    *source = std::make_unique<MemorySource>(
         Decode(secret.view()), StampOf(*api, item),
         static_cast<double>(api->secret_item_get_modified(item)) * 1e3);
     return Status::Ok();

@@ -3,7 +3,7 @@
 #include "io/cache_file_posix.h"
 #include "stores/secret_store.h"
 #if defined(__linux__)
-#include "io/cached_file_linux.h"
+#include "io/page_cache_file_linux.h"
 #endif
 #include "stores/file_commit_posix.h"
 
@@ -26,14 +26,14 @@ class PlaintextFileStore : public SecretStore {
 #if defined(__linux__)
   bool OpenNow(const StoreLocation& at, Status* status,
                std::unique_ptr<ByteSource>* source) const override {
-    std::unique_ptr<CachedFile> file;
-    if (!CachedFile::Open(at.path, status, &file)) return false;
+    std::unique_ptr<PageCacheFile> file;
+    if (!PageCacheFile::Open(at.path, status, &file)) return false;
     *source = std::move(file);
     return true;
   }
 
   bool StampNow(const StoreLocation& at, Status* status, std::string* stamp) const override {
-    return CachedFile::Stamp(at.path, status, stamp);
+    return PageCacheFile::Stamp(at.path, status, stamp);
   }
 #endif
 

@@ -14,7 +14,7 @@ struct Entry {
 };
 
 // Created on first use: static initialisers of several files fill it, in no defined order.
-std::vector<Entry>& Registry() { return NeverDestroyed<std::vector<Entry>>(); }
+std::vector<Entry>& Registry() { return NoDestructor<std::vector<Entry>>(); }
 
 // In the order of their rank.
 struct SortedStores : std::vector<const SecretStore*> {
@@ -28,7 +28,7 @@ struct SortedStores : std::vector<const SecretStore*> {
 
 }  // namespace
 
-const std::vector<const SecretStore*>& RegisteredStores() { return NeverDestroyed<SortedStores>(); }
+const std::vector<const SecretStore*>& RegisteredStores() { return NoDestructor<SortedStores>(); }
 
 bool internal::RegisterStore(const SecretStore* store, int rank) {
   Registry().push_back({store, rank});

@@ -1,4 +1,4 @@
-// Compares SkipPlain with a loop over bytes: all lengths, positions and kinds of end, then random
+// Compares SkipString with a loop over bytes: all lengths, positions and kinds of end, then random
 // text. Compiled once for each vector instruction set of this processor.
 
 #include <cstdio>
@@ -23,10 +23,10 @@ const char* Expected(const char* begin, const char* end) {
 
 #if defined(STC_WIDE) && defined(STC_AVX2_KERNEL)
 STC_AVX2 const char* Skip(const char* begin, const char* end) {
-  return stc::SkipPlainWide(begin, end);
+  return stc::SkipStringWide(begin, end);
 }
 #else
-const char* Skip(const char* begin, const char* end) { return stc::SkipPlain(begin, end); }
+const char* Skip(const char* begin, const char* end) { return stc::SkipString(begin, end); }
 #endif
 
 // The buffer ends with the text, so that a memory checker reports reads behind the end.

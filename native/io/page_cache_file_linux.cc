@@ -1,4 +1,4 @@
-#include "io/cached_file_linux.h"
+#include "io/page_cache_file_linux.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>
@@ -78,7 +78,7 @@ Look LookUp(const std::string& path, UniqueFd* place) {
 
 }  // namespace
 
-bool CachedFile::Stamp(const std::string& path, Status* status, std::string* stamp) {
+bool PageCacheFile::Stamp(const std::string& path, Status* status, std::string* stamp) {
   UniqueFd place;
   const Look look = LookUp(path, &place);
   struct stat info;
@@ -90,7 +90,8 @@ bool CachedFile::Stamp(const std::string& path, Status* status, std::string* sta
   return true;
 }
 
-bool CachedFile::Open(const std::string& path, Status* status, std::unique_ptr<CachedFile>* file) {
+bool PageCacheFile::Open(const std::string& path, Status* status,
+                         std::unique_ptr<PageCacheFile>* file) {
   UniqueFd place;
   const Look look = LookUp(path, &place);
   if (look == Look::kUnknown) return false;
@@ -101,38 +102,38 @@ bool CachedFile::Open(const std::string& path, Status* status, std::unique_ptr<C
   UniqueFd fd = OpenCached(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   struct stat info;
   if (!fd.is_open() || fstat(fd.get(), &info) != 0 || !S_ISREG(info.st_mode) ||
-      info.st_size > static_cast<off_t>(kWindowSize)) {
+      info.st_size > static_cast<off_t>(BufferPool::kBufferSize)) {
     return false;
   }
-  SecureBytes bytes = TakeWindow();
-  const iovec whole = {bytes.data(), kWindowSize};
+  SecureBytes bytes = BufferPool::Take();
+  const iovec whole = {bytes.data(), BufferPool::kBufferSize};
   // Takes what is in memory. Since Linux 4.14.
   if (syscall(SYS_preadv2, fd.get(), &whole, 1, 0, 0, kNoWait) != info.st_size) {
-    GiveBackWindow(std::move(bytes));
+    BufferPool::Return(std::move(bytes));
     return false;
   }
-  *file = std::make_unique<CachedFile>(std::move(fd), path, info, std::move(bytes));
+  *file = std::make_unique<PageCacheFile>(std::move(fd), path, info, std::move(bytes));
   *status = Status::Ok();
   return true;
 }
 
-CachedFile::CachedFile(UniqueFd fd, const std::string& path, const struct stat& info,
-                       SecureBytes bytes)
+PageCacheFile::PageCacheFile(UniqueFd fd, const std::string& path, const struct stat& info,
+                             SecureBytes bytes)
     : CacheFile(std::move(fd), path, info), bytes_(std::move(bytes)) {}
 
-CachedFile::~CachedFile() { GiveBackWindow(std::move(bytes_)); }
+PageCacheFile::~PageCacheFile() { BufferPool::Return(std::move(bytes_)); }
 
-std::string_view CachedFile::Whole(bool* whole) const {
+std::string_view PageCacheFile::Whole(bool* whole) const {
   *whole = true;
   return {bytes_.data(), static_cast<size_t>(info().st_size)};
 }
 
-Status CachedFile::Read(char* /*buffer*/, size_t /*capacity*/, size_t* size) {
+Status PageCacheFile::Read(char* /*buffer*/, size_t /*capacity*/, size_t* size) {
   *size = 0;
   return Status::Ok();
 }
 
-Status CachedFile::Fetch(uint64_t offset, size_t size, char* buffer) {
+Status PageCacheFile::Fetch(uint64_t offset, size_t size, char* buffer) {
   std::memcpy(buffer, bytes_.data() + offset, size);
   return Status::Ok();
 }
