@@ -4,13 +4,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {installBuildTools} from '../lib/debian.mjs';
-import {npm, tool} from '../lib/npm.mjs';
+import {npm} from '../lib/npm.mjs';
 import {fromRoot, root} from '../lib/paths.mjs';
-import {run, runOrFail} from '../lib/run.mjs';
+import {runOrFail} from '../lib/run.mjs';
+import {StepFailure} from '../lib/steps.mjs';
 import {
 	hashOf, isStamped, removeStamp, writeStamp,
 } from './stamps.mjs';
-import {StepFailure} from '../lib/steps.mjs';
 
 const addon = fromRoot('build', 'Release', 'azure_shared_token_cache.node');
 const dist = fromRoot('dist');
@@ -52,33 +52,24 @@ export async function buildAddon() {
 }
 
 /**
- * Compiles `src/` to `dist/`, bundles the modules that every program loads, and removes files that no source produces any more.
+ * Compiles `src/` to `dist/` and removes files that no source produces any more.
  *
  * @returns {Promise<string>} What was done.
  * @throws {StepFailure} with the compiler's output.
  */
 export async function buildDist() {
-	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', 'scripts/build/bundle.mjs']);
+	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', 'scripts/build/bundle.mjs', 'scripts/build/declarations.mjs']);
 	if (isStamped('dist', hash) && fs.existsSync(path.join(dist, 'index.js'))) {
 		return 'unchanged';
 	}
 
 	removeStamp('dist');
-	const {code, stdout, output} = await run(process.execPath, [tool.tsc, '--project', '.', '--listEmittedFiles', '--pretty', 'false']);
-	if (code !== 0) {
-		throw new StepFailure('src/ does not compile', output.replaceAll(/^TSFILE:.*\n/gm, ''));
-	}
-
-	const emitted = new Set([...stdout.matchAll(/^TSFILE: (?<file>.*)$/gm)].map(match => path.resolve(match.groups.file)));
 	// Imported here, because this file is loaded before npm's packages are installed.
-	const {bundle} = await import('./bundle.mjs');
-	for (const file of await bundle(dist)) {
-		emitted.add(file);
-	}
-
+	const [{bundle}, {buildDeclarations}] = await Promise.all([import('./bundle.mjs'), import('./declarations.mjs')]);
+	const written = new Set([...await bundle(dist), ...await buildDeclarations(dist)]);
 	for (const name of fs.readdirSync(dist, {recursive: true})) {
 		const file = path.join(dist, name);
-		if (!emitted.has(file) && fs.statSync(file).isFile()) {
+		if (!written.has(file) && fs.statSync(file).isFile()) {
 			fs.rmSync(file);
 		}
 	}

@@ -76,7 +76,7 @@ test.after.always(() => {
 	fs.rmSync(folder, {recursive: true, force: true});
 });
 
-/** The build creates it: see `scripts/build/bundle.mjs`. */
+/** Loads the whole package for `dist/index.mjs`: see `scripts/build/bundle.mjs`. */
 const wholePackage = 'whole';
 
 test('the tarball contains what users need and nothing else', t => {
@@ -84,19 +84,47 @@ test('the tarball contains what users need and nothing else', t => {
 	const intended = [
 		/^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|SECURITY\.md|TROUBLESHOOTING\.md)$/,
 		/^docs\/[a-z-]+\.md$/,
-		/^dist\/[a-z\d-]+\.(?:js|d\.ts)$/,
-		/^dist\/index\.(?:mjs|d\.mts)$/,
+		/^dist\/index\.(?:js|js\.map|mjs|d\.ts|d\.mts)$/,
+		/^dist\/whole\.js$/,
+		/^dist\/lazy\/[a-z\d-]+(?:\/[a-z\d-]+)*\.js(?:\.map)?$/,
 		/^prebuilds\/(?:SHA256SUMS|(?:darwin|linux|win32)-(?:x64|arm64)\/[^/]+\.node)$/,
 	];
 	t.deepEqual(files.filter(file => !intended.some(pattern => pattern.test(file))), []);
-	for (const needed of ['package.json', 'dist/index.js', 'dist/index.mjs', 'dist/index.d.ts', 'dist/index.d.mts']) {
+	for (const needed of ['package.json', 'dist/index.js', 'dist/index.js.map', 'dist/index.mjs', `dist/${wholePackage}.js`, 'dist/index.d.ts', 'dist/index.d.mts']) {
 		t.true(files.includes(needed), `${needed} is missing`);
 	}
 
-	// Each source has its two outputs, and each output has a source.
-	const modules = fs.readdirSync(path.join(root, 'src')).map(file => file.replace(/\.m?ts$/, ''));
-	const outputs = new Set(files.filter(file => file.startsWith('dist/')).map(file => path.basename(file).replace(/(?:\.d)?\.(?:js|mjs|ts|mts)$/, '')));
-	t.deepEqual([...outputs].toSorted(), [...new Set([...modules, wholePackage])].toSorted());
+	// Each lazily loaded file has its source map and comes from a module that is still there.
+	const lazy = files.filter(file => /^dist\/lazy\/.*\.js$/.test(file));
+	t.true(lazy.length > 0);
+	t.deepEqual(lazy.filter(file => !files.includes(`${file}.map`)), []);
+	t.deepEqual(lazy.filter(file => !fs.existsSync(path.join(root, file.replace(/^dist\/lazy/, 'src').replace(/\.js$/, '.ts')))), []);
+	// Each source is in one of the maps, except for those that hold types alone.
+	const mapped = new Set(files.filter(file => file.endsWith('.js.map')).flatMap(file => {
+		const {sources} = JSON.parse(fs.readFileSync(path.join(root, file), 'utf8')) as {sources: string[]};
+		return sources.map(source => path.relative(root, path.resolve(path.dirname(path.join(root, file)), source)));
+	}));
+	const modules = fs.readdirSync(path.join(root, 'src'), {recursive: true, encoding: 'utf8'}).filter(file => file.endsWith('.ts'));
+	const unmapped = modules.map(file => path.join('src', file)).filter(file => !mapped.has(file));
+	t.deepEqual(unmapped.filter(file => /^export (?:async )?(?:function|class|const|let)/m.test(fs.readFileSync(path.join(root, file), 'utf8'))), []);
+});
+
+test('the declarations need no other package and no other file', t => {
+	const statement = /^(?:import|export)\b[^;]*?\bfrom\s*['"](?<from>[^'"]+)['"]|\bimport\(|\brequire\(|^\/\/\/ <reference/gm;
+	const referencesOf = (file: string) => [...fs.readFileSync(path.join(project, 'node_modules', manifest.name, 'dist', file), 'utf8').matchAll(statement)]
+		.map(({0: text, groups}) => groups?.['from'] ?? text);
+	t.deepEqual(referencesOf('index.d.ts'), []);
+	t.deepEqual(referencesOf('index.d.mts'), ['./index.js']);
+});
+
+test('a stack trace names functions, and with source maps the files of src', async t => {
+	const ask = `require('${manifest.name}').SharedTokenCacheCredential.prototype.getToken.call({})`;
+	const {output} = await run(process.execPath, ['--enable-source-maps', '--eval', ask], project);
+	t.regex(output, /at (?:\w+\.)?getToken \(.*src\/credential\/shared-token-cache-credential\.ts:\d+:\d+\)/);
+	const plain = await run(process.execPath, ['--eval', ask], project);
+	t.regex(plain.output, /at (?:\w+\.)?getToken \(.*dist\/index\.js:\d+:\d+\)/);
+	// Node prints the line that threw.
+	t.true(plain.output.split('\n').every(line => line.length < 500), plain.output);
 });
 
 // Node 20 and 22 search the text of such files for export names, which takes longer than a first token for the whole
