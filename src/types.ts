@@ -1,9 +1,6 @@
-/**
- * The Azure `TokenCredential` surface, declared here so that the package needs no `@azure/*` package at run time or for its
- * types. `test/types` holds each type assignable to and from its namesake in `@azure/core-auth`.
- *
- * Source: `@azure/core-auth` 1.10.1, `TokenCredential`, `GetTokenOptions`, `AccessToken`.
- */
+/** The public types. Those of `@azure/core-auth` are inlined into the published declarations, which therefore need no further package. */
+
+import type {AccessToken as AzureAccessToken, GetTokenOptions as AzureGetTokenOptions} from '@azure/core-auth';
 
 declare global {
 	/** For compilers whose `lib` has no `esnext.disposable` and who do without `@types/node`: they would refuse the credential's declaration. */
@@ -12,57 +9,27 @@ declare global {
 	}
 }
 
-/** The part of `AbortSignal` that is used, so that older polyfills fit too. */
-export type AbortSignalLike = {
-	readonly aborted: boolean;
-	addEventListener(type: 'abort', listener: (this: AbortSignalLike, event: unknown) => unknown, options?: unknown): void;
-	removeEventListener(type: 'abort', listener: (this: AbortSignalLike, event: unknown) => unknown, options?: unknown): void;
-};
+/** The part of `AbortSignal` that is used, so that older polyfills fit, too. */
+export type AbortSignalLike = NonNullable<AzureGetTokenOptions['abortSignal']>;
 
-/** The span that is current, as `@azure/core-tracing` hands it around. Opaque to this package. */
-export type TracingContext = {
-	getValue(key: symbol): unknown;
-	setValue(key: symbol, value: unknown): TracingContext;
-	deleteValue(key: symbol): TracingContext;
-};
+export type {TokenCredential, TracingContext} from '@azure/core-auth';
 
-/** What a caller, most often an Azure SDK client, may ask of one token. */
-export type GetTokenOptions = {
-	/** Ends this call with an `AbortError`. Other callers who wait for the same token are not disturbed. */
-	abortSignal?: AbortSignalLike;
-	requestOptions?: {
-		/** Longest time that this call may take, milliseconds. Default: no limit but the retries'. */
-		timeout?: number;
-	};
-	/** Needs `@azure/core-tracing`; a call that is answered from memory makes no span. */
-	tracingOptions?: {
-		tracingContext?: TracingContext;
-		/** Of clients with `@azure/core-auth` before 1.3. Not looked at. */
+type TracingOptions = NonNullable<AzureGetTokenOptions['tracingOptions']>;
+type ProofOfPossessionOptions = NonNullable<AzureGetTokenOptions['proofOfPossessionOptions']>;
+
+/** Options of one token request, as Azure SDK clients pass them. */
+export interface GetTokenOptions extends AzureGetTokenOptions {
+	/** Needs `@azure/core-tracing`. A call that is answered from memory makes no span. */
+	tracingOptions?: TracingOptions & {
+		/** Passed by clients with `@azure/core-auth` before 1.3. Ignored. */
 		spanOptions?: unknown;
 	};
-	/** A claims challenge of the resource, decoded JSON. Cached access tokens are passed over. */
-	claims?: string;
-	/** Continuous access evaluation: use the `.cae` cache, and declare the client capability `CP1`. Default false. */
-	enableCae?: boolean;
-	/** Tenant to get this token from. See `additionallyAllowedTenants`. */
-	tenantId?: string;
-	/** Not supported: a cached refresh token gives bearer tokens. Refused when given. */
-	proofOfPossessionOptions?: {
-		nonce: string;
-		resourceRequestMethod: string;
-		resourceRequestUrl: string;
-	};
-};
+	/** Not supported, because a cached refresh token gives bearer tokens. A call with it fails. */
+	proofOfPossessionOptions?: ProofOfPossessionOptions;
+}
 
 /** A token for the `Authorization: Bearer` header. Frozen, and shared between callers. `util.inspect` shows no secret. */
-export type AccessToken = {
-	readonly token: string;
-	/** Unix milliseconds. */
-	readonly expiresOnTimestamp: number;
-	/** When to ask again, Unix milliseconds, where the authority told. */
-	readonly refreshAfterTimestamp?: number;
-	readonly tokenType: 'Bearer';
-};
+export type AccessToken = Readonly<AzureAccessToken> & {readonly tokenType: 'Bearer'};
 
 /** An account of the shared cache, without any secret. */
 export type SharedTokenCacheAccount = {

@@ -13,7 +13,7 @@ import {part} from '../runtime/lazy.js';
 import {allowedRequestTenant, checkTenantId} from '../settings/tenants.js';
 import {withSpan} from '../runtime/tracing.js';
 import type {
-	AbortSignalLike, AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions,
+	AbortSignalLike, AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions, TokenCredential,
 } from '../types.js';
 
 /**
@@ -26,7 +26,7 @@ import type {
  * const {token} = await credential.getToken('https://storage.azure.com/.default');
  * ```
  */
-export class SharedTokenCacheCredential {
+export class SharedTokenCacheCredential implements TokenCredential {
 	/** Whether this platform has a shared token cache: Linux, macOS and Windows do. */
 	static supported(): boolean {
 		return ['darwin', 'linux', 'win32'].includes(process.platform);
