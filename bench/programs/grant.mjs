@@ -9,7 +9,7 @@ import {converse} from './conversation.mjs';
 import {loopbackDispatcher} from './loopback.mjs';
 
 const load = createRequire(import.meta.url);
-const {TokenClient} = load('../../dist/grant/token-endpoint.js');
+const {TokenEndpoint} = load('../../dist/grant/token-endpoint.js');
 const {defaultAuthorityHost, parseAuthority} = load('../../dist/settings/authority.js');
 const {SharedTokenCacheCredential} = load('../../dist/index.js');
 
@@ -56,7 +56,7 @@ function barePost({server, clientId, homeAccountId, tenantId, refreshToken, scop
 /** The grant alone: what is sent, and the answer checked. */
 function tokenClient({server, clientId, homeAccountId, tenantId, refreshToken, scope}) {
 	const dispatcher = loopbackDispatcher(server);
-	const client = new TokenClient({
+	const client = new TokenEndpoint({
 		authority: parseAuthority(defaultAuthorityHost, 'authorityHost'),
 		clientId,
 		disableInstanceDiscovery: true,

@@ -18,7 +18,7 @@ import {
 } from './backend.js';
 import {entryMakers} from './entry-makers.js';
 import {StoreError} from '../errors.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 
 export class NativeBackend implements CacheBackend {
 	readonly kind = 'native';
@@ -143,7 +143,7 @@ export class NativeBackend implements CacheBackend {
 
 /** Loaded where such a cache is looked for, which is where no other has the account. */
 function goCaches() {
-	return part(() => require('./go-cache.js') as typeof import('./go-cache.js'));
+	return requireLazily(() => require('./go-cache.js') as typeof import('./go-cache.js'));
 }
 
 /** `performance.now()` without loading `node:perf_hooks`, which takes 0.4 ms of a process's first token. */

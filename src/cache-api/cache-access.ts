@@ -9,7 +9,7 @@ import {editsOfSignOut} from '../cache/sign-out-edits.js';
 import type {SourceReading} from '../cache/source-reading.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {invalidArgument, StoreError} from '../errors.js';
-import {holding} from '../runtime/keep-alive.js';
+import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {waitForLock} from '../cache/lock-wait.js';
 import {cacheChangesOf, diffRecords} from './record-diff.js';
@@ -30,7 +30,7 @@ export class CacheAccess {
 	}
 
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
-		return holding(async () => listAccounts(await this.#readAll([...this.#own(), ...this.#choice.extra]), this.#choice.settings.clientId));
+		return keepAlive(async () => listAccounts(await this.#readAll([...this.#own(), ...this.#choice.extra]), this.#choice.settings.clientId));
 	}
 
 	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {
@@ -40,7 +40,7 @@ export class CacheAccess {
 		}
 
 		const environments = environment === undefined ? undefined : parseAuthority(environment, 'environment').environments;
-		return holding(async () => {
+		return keepAlive(async () => {
 			const removedFrom: string[] = [];
 			for (const source of this.#own()) {
 				// One lock after the other: no peer ever waits for two of ours.
@@ -59,7 +59,7 @@ export class CacheAccess {
 
 	async withCache<Result>(merge: (cache: MsalCache) => Result | Promise<Result>): Promise<Result> {
 		const {primary, kind, settings} = this.#choice;
-		return holding(async () => {
+		return keepAlive(async () => {
 			const source = await this.#cache.writableSource(primary[kind], settings.unsafeAllowUnencryptedStorage);
 			const done = await waitForLock(async () => {
 				const {value: before} = await this.#cache.stamp(source);

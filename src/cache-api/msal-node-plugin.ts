@@ -11,7 +11,7 @@ import {RecheckTimers} from '../cache/recheck-timers.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {StoreError} from '../errors.js';
-import {holding} from '../runtime/keep-alive.js';
+import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import {
@@ -54,10 +54,10 @@ const repairWindowMs = 5000;
  * @throws {TypeError} `STC_INVALID_ARGUMENT`.
  */
 export function createCachePlugin(options: CachePluginOptions = {}): CachePlugin {
-	const keeper = new CacheKeeper(options);
+	const plugin = new SharedCachePlugin(options);
 	return {
-		beforeCacheAccess: async context => holding(async () => keeper.prepare(context)),
-		afterCacheAccess: async context => holding(async () => keeper.finish(context)),
+		beforeCacheAccess: async context => keepAlive(async () => plugin.prepare(context)),
+		afterCacheAccess: async context => keepAlive(async () => plugin.finish(context)),
 	};
 }
 
@@ -88,7 +88,7 @@ type Access = {
 	readError: StoreError | undefined;
 };
 
-class CacheKeeper {
+class SharedCachePlugin {
 	readonly #choice: CacheChoice;
 	readonly #cache: SharedCache;
 	/** Tries once to get a lock. */

@@ -5,7 +5,7 @@
 
 import type {CacheAccess} from './cache-access.js';
 import type {CachePlugin, CachePluginOptions} from './msal-node-plugin.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
@@ -31,7 +31,7 @@ export class SharedTokenCache {
 	 * @throws {TypeError} `STC_INVALID_ARGUMENT`.
 	 */
 	constructor(options?: SharedTokenCacheOptions) {
-		const {CacheAccess: Access} = part(() => require('./cache-access.js') as typeof import('./cache-access.js'));
+		const {CacheAccess: Access} = requireLazily(() => require('./cache-access.js') as typeof import('./cache-access.js'));
 		this.#access = new Access(options);
 	}
 
@@ -80,6 +80,6 @@ export class SharedTokenCache {
  * @throws {TypeError} `STC_INVALID_ARGUMENT`.
  */
 export function createCachePlugin(options?: CachePluginOptions): CachePlugin {
-	const {createCachePlugin: create} = part(() => require('./msal-node-plugin.js') as typeof import('./msal-node-plugin.js'));
+	const {createCachePlugin: create} = requireLazily(() => require('./msal-node-plugin.js') as typeof import('./msal-node-plugin.js'));
 	return create(options);
 }

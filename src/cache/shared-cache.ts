@@ -12,7 +12,7 @@ import type {CacheSource} from './cache-source.js';
 import type {CommitOptions, CommitOutcome} from './commit.js';
 import {log} from '../runtime/log.js';
 import {loadNativeBackend} from '../backend/native-backend.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 import type {SourceReading, SourceStamp} from './source-reading.js';
 import {joinStamps, signalStamp} from './stamps.js';
 import {settle} from './torn-read.js';
@@ -170,7 +170,7 @@ type Backends = {backend?: CacheBackend; nativeError?: StoreError};
 
 /** Loaded when there is something to write, because most processes never have. */
 function forWriting() {
-	return part(() => require('./commit.js') as typeof import('./commit.js'));
+	return requireLazily(() => require('./commit.js') as typeof import('./commit.js'));
 }
 
 const chosenBackends = new Map<boolean | undefined, Backends>();
@@ -191,7 +191,7 @@ function chooseBackend(useNativeAddon: boolean | undefined): Backends {
 }
 
 function loadBackend(useNativeAddon: boolean | undefined): Backends {
-	const loadPure = () => part(() => require('../backend/js/js-backend.js') as typeof import('../backend/js/js-backend.js')).pureBackend;
+	const loadPure = () => requireLazily(() => require('../backend/js/js-backend.js') as typeof import('../backend/js/js-backend.js')).pureBackend;
 	if (useNativeAddon === false) {
 		return {backend: loadPure()};
 	}

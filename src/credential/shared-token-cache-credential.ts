@@ -1,15 +1,15 @@
-/** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memo. */
+/** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memory. */
 
 import type {TokenRequest} from '../lookup/token-request.js';
 import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
 import {toAbortError} from '../runtime/abort.js';
-import {Flight} from '../runtime/single-flight.js';
-import {holding} from '../runtime/keep-alive.js';
+import {SingleFlight} from '../runtime/single-flight.js';
+import {keepAlive} from '../runtime/keep-alive.js';
 import {parseJsonObject} from '../runtime/json.js';
 import {log} from '../runtime/log.js';
-import {TokenMemo} from './token-memory.js';
+import {TokenMemory} from './token-memory.js';
 import {readSettings, type Settings} from '../settings/settings.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 import {allowedRequestTenant, checkTenantId} from '../settings/tenants.js';
 import {withSpan} from '../runtime/tracing.js';
 import type {
@@ -33,8 +33,8 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	}
 
 	readonly #settings: Settings;
-	readonly #memo: TokenMemo;
-	readonly #hot: TokenMemo['hot'];
+	readonly #memory: TokenMemory;
+	readonly #hot: TokenMemory['hot'];
 	readonly #cacheCheckIntervalMs: number;
 	#isClosed = false;
 	#closing: Promise<void> | undefined;
@@ -63,9 +63,9 @@ export class SharedTokenCacheCredential implements TokenCredential {
 
 		this.#settings = readSettings(options);
 		this.#cacheCheckIntervalMs = this.#settings.cacheCheckIntervalMs;
-		this.#memo = TokenMemo.for(this.#settings);
-		this.#hot = this.#memo.hot;
-		abandoned.register(this, this.#memo, this);
+		this.#memory = TokenMemory.for(this.#settings);
+		this.#hot = this.#memory.hot;
+		abandoned.register(this, this.#memory, this);
 	}
 
 	/**
@@ -88,8 +88,8 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			if (token !== undefined) {
 				const nowMs = Date.now();
 				if (nowMs < token.serveUntilMs) {
-					if (nowMs >= token.refreshFromMs || !(nowMs - this.#memo.checkedMs < this.#cacheCheckIntervalMs) || nowMs < this.#memo.checkedMs) {
-						this.#memo.maintain(token, hotKey, nowMs);
+					if (nowMs >= token.refreshFromMs || !(nowMs - this.#memory.checkedMs < this.#cacheCheckIntervalMs) || nowMs < this.#memory.checkedMs) {
+						this.#memory.maintain(token, hotKey, nowMs);
 					}
 
 					return token.promise;
@@ -107,11 +107,11 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	 */
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
-		const {acquirer} = this.#memo;
+		const {acquirer} = this.#memory;
 		try {
-			const {listAccounts} = part(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
+			const {listAccounts} = requireLazily(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
 			// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
-			const reading = new Flight(async () => acquirer.readAll(), () => undefined);
+			const reading = new SingleFlight(async () => acquirer.readAll(), () => undefined);
 			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
 		} catch (error) {
 			throw toUnavailable(error);
@@ -124,7 +124,7 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			this.#isClosed = true;
 			abandoned.unregister(this);
 			// What is being written is waited for without a hold of its own.
-			this.#closing = holding(async () => this.#memo.release());
+			this.#closing = keepAlive(async () => this.#memory.release());
 		}
 
 		await this.#closing;
@@ -144,16 +144,16 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		}
 
 		const hotKey = request.tenantId === undefined ? joinScopes(scopes) : tenantHotKey(request.tenantId, list);
-		const token = request.claims === undefined ? this.#memo.hotTokenFor(hotKey, request) : undefined;
+		const token = request.claims === undefined ? this.#memory.hotTokenFor(hotKey, request) : undefined;
 		const nowMs = Date.now();
 		if (token && nowMs < token.serveUntilMs) {
-			this.#memo.maintain(token, hotKey, nowMs);
+			this.#memory.maintain(token, hotKey, nowMs);
 			return token.promise;
 		}
 
 		return withSpan('SharedTokenCacheCredential.getToken', options, async () => {
 			try {
-				const acquired = await this.#memo.acquire(hotKey, request, {abortSignal, timeoutMs});
+				const acquired = await this.#memory.acquire(hotKey, request, {abortSignal, timeoutMs});
 				log.info(() => `SharedTokenCacheCredential => getToken() => SUCCESS. Scopes: ${list.join(', ')}.`);
 				return acquired;
 			} catch (error_) {
@@ -207,8 +207,8 @@ export class SharedTokenCacheCredential implements TokenCredential {
 }
 
 /** Credentials that nobody closed, and nobody can use any longer: they keep no connection open for those that are still in use. */
-const abandoned = new FinalizationRegistry<TokenMemo>(memo => {
-	void memo.release();
+const abandoned = new FinalizationRegistry<TokenMemory>(memory => {
+	void memory.release();
 });
 
 /** Whether a hit may be served without reading the options any further. */

@@ -13,7 +13,7 @@ import {AccountResolver, type ResolvedAccount} from '../lookup/account-resolver.
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import type {LazyAbortController} from '../runtime/abort.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 import {log} from '../runtime/log.js';
 import type {Settings} from '../settings/settings.js';
 import {ownTenant} from '../settings/tenants.js';
@@ -160,7 +160,7 @@ export class TokenAcquirer {
 	/** Loaded when the first token is not in the cache: loading it costs many times the start-up of a hit. */
 	#loadGrant(): RefreshGrant {
 		if (!this.#grant) {
-			const {RefreshGrant: Grant} = part(() => require('../grant/refresh-grant.js') as typeof import('../grant/refresh-grant.js'));
+			const {RefreshGrant: Grant} = requireLazily(() => require('../grant/refresh-grant.js') as typeof import('../grant/refresh-grant.js'));
 			this.#grant = new Grant({settings: this.#settings, cache: this.#cache}, (source, baseStamp, stamp) => {
 				this.#resolver.acknowledge(source, baseStamp, stamp);
 			});

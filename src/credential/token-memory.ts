@@ -1,12 +1,12 @@
 /**
- * The process-wide memo: what has been acquired once is served from here to every credential with the same settings, without a
+ * The process-wide memory: what has been acquired once is served from here to every credential with the same settings, without a
  * system call. Keeps itself fresh in the background, and makes one acquisition of many concurrent wishes for one token.
  */
 
 import {issueAccessToken} from './access-token.js';
 import {TokenAcquirer} from './token-acquirer.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
-import {Flight, type WaitOptions} from '../runtime/single-flight.js';
+import {SingleFlight, type WaitOptions} from '../runtime/single-flight.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
 import {log} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
@@ -50,21 +50,21 @@ const toleratedClockStepMs = 10_000;
 /** Tokens kept for one kind of request at the most: scopes come from callers, and may not fill the memory. */
 const maxHotTokens = 1000;
 
-export class TokenMemo {
+export class TokenMemory {
 	/**
-	 * The memo of these settings, made if there is none. Whoever gets one calls {@link release} once.
+	 * The memory of these settings, made if there is none. Whoever gets one calls {@link release} once.
 	 */
-	static for(settings: Settings): TokenMemo {
+	static for(settings: Settings): TokenMemory {
 		const key = identityOf(settings);
-		let memo = memos.get(key)?.deref();
-		if (!memo) {
-			memo = new TokenMemo(key, settings);
-			memos.set(key, new WeakRef(memo));
-			collected.register(memo, key);
+		let memory = memories.get(key)?.deref();
+		if (!memory) {
+			memory = new TokenMemory(key, settings);
+			memories.set(key, new WeakRef(memory));
+			collected.register(memory, key);
 		}
 
-		memo.#users++;
-		return memo;
+		memory.#users++;
+		return memory;
 	}
 
 	/** By the caller's scopes as written, so that a hit needs one look-up. */
@@ -76,7 +76,7 @@ export class TokenMemo {
 	readonly #checkIntervalMs: number;
 	/** The same for requests that name a tenant, which are looked up once their arguments are checked. */
 	readonly #hotOfTenants: HotTokens = hotTokens();
-	readonly #flights = new Map<string, Flight<HotToken>>();
+	readonly #inFlight = new Map<string, SingleFlight<HotToken>>();
 	#isChecking = false;
 	#users = 0;
 
@@ -90,7 +90,7 @@ export class TokenMemo {
 
 	/** Waits for one token together with everybody else who wants it. */
 	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
-		const token = await this.#flightFor(request).wait(wait).catch((error: unknown) => {
+		const token = await this.#join(request).wait(wait).catch((error: unknown) => {
 			// Whose patience is over gets what is there.
 			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquirer.lastResort(request) : undefined;
 			if (!lastResort) {
@@ -135,34 +135,34 @@ export class TokenMemo {
 			return;
 		}
 
-		memos.delete(this.#key);
+		memories.delete(this.#key);
 		this.#forget();
-		for (const flight of this.#flights.values()) {
+		for (const flight of this.#inFlight.values()) {
 			flight.abort();
 		}
 
 		await this.acquirer.close();
 	}
 
-	#flightFor(request: TokenRequest, replaced?: ReplacedToken): Flight<HotToken> {
+	#join(request: TokenRequest, replaced?: ReplacedToken): SingleFlight<HotToken> {
 		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
-		let flight = this.#flights.get(key);
+		let flight = this.#inFlight.get(key);
 		if (!flight) {
-			flight = new Flight(async abort => {
+			flight = new SingleFlight(async abort => {
 				try {
 					const acquired = await this.acquirer.acquire(request, abort, replaced);
 					this.checkedMs = Math.max(this.checkedMs, this.acquirer.checkedMs);
 					return toHotToken(acquired, request);
 				} finally {
 					// Unless it was given up, and its place taken.
-					if (this.#flights.get(key) === flight) {
-						this.#flights.delete(key);
+					if (this.#inFlight.get(key) === flight) {
+						this.#inFlight.delete(key);
 					}
 				}
 			}, () => {
-				this.#flights.delete(key);
+				this.#inFlight.delete(key);
 			});
-			this.#flights.set(key, flight);
+			this.#inFlight.set(key, flight);
 		}
 
 		return flight;
@@ -219,7 +219,7 @@ export class TokenMemo {
 				return;
 			}
 
-			const next = await this.#flightFor({...request, claims: undefined}, {token: current, expiresOnSec}).background();
+			const next = await this.#join({...request, claims: undefined}, {token: current, expiresOnSec}).background();
 			if (next.expiresOnSec <= expiresOnSec) {
 				throw new Error('The authority gave no newer token.');
 			}
@@ -240,12 +240,12 @@ function hotTokens(): HotTokens {
 	return {cae: new BoundedMap(maxHotTokens), nocae: new BoundedMap(maxHotTokens)};
 }
 
-const memos = new Map<string, WeakRef<TokenMemo>>();
+const memories = new Map<string, WeakRef<TokenMemory>>();
 
 const collected = new FinalizationRegistry<string>(key => {
-	// A memo with the same key may have been made since.
-	if (!memos.get(key)?.deref()) {
-		memos.delete(key);
+	// A memory with the same key may have been made since.
+	if (!memories.get(key)?.deref()) {
+		memories.delete(key);
 	}
 });
 

@@ -6,7 +6,7 @@ import {findAccessToken, type TokenCriteria} from '../lookup/select-token.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
 
 /** When a token was asked for. */
-export type Moment = {
+export type RequestTime = {
 	/** Grows with each request of this process, whatever is done to its clock. */
 	order: number;
 	/** Unix milliseconds: to be compared with what others cached. */
@@ -14,13 +14,13 @@ export type Moment = {
 };
 
 /** A token that a grant of this process brought. */
-export type GrantedToken = AccessTokenEntry & Moment & {
+export type GrantedToken = AccessTokenEntry & RequestTime & {
 	kind: CacheKind;
 	source: 'grant';
 };
 
 /** A challenge that a grant answered: tokens that were asked for before it are worthless. As an entry, so that it is matched like one. */
-type Challenge = AccessTokenEntry & Moment & {kind: CacheKind};
+type Challenge = AccessTokenEntry & RequestTime & {kind: CacheKind};
 
 /** A challenge outlives the tokens that it made worthless: those of continuous access evaluation live up to 28 hours. Seconds. */
 const challengeLifeSec = 48 * 3600;
@@ -43,7 +43,7 @@ export class GrantedTokens {
 	readonly #rotated = new BoundedMap<string, string>(maxRotatedTokens);
 
 	/** To be called when a token is asked for. */
-	now(): Moment {
+	now(): RequestTime {
 		return {order: ++this.#lastOrder, sentMs: Date.now()};
 	}
 
@@ -53,7 +53,7 @@ export class GrantedTokens {
 	}
 
 	/** The last challenge, of those that have been answered, to a request such as this. */
-	lastChallenge(kind: CacheKind, criteria: TokenCriteria): Moment | undefined {
+	lastChallenge(kind: CacheKind, criteria: TokenCriteria): RequestTime | undefined {
 		return this.#challenges.findLast(challenge => challenge.kind === kind && findAccessToken([challenge], criteria) !== undefined);
 	}
 

@@ -16,7 +16,7 @@ export type HttpRequest = {
 	body?: string;
 };
 
-export type HttpAnswer = {
+export type HttpResponse = {
 	status: number;
 	body: string;
 	/** When the request was sent, Unix milliseconds. */
@@ -80,7 +80,7 @@ export class HttpClient {
 	 * @throws {HttpFailure}
 	 * @throws the reason of `signal`, if that fired.
 	 */
-	async send(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+	async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
 		signal.throwIfAborted();
 		const attempt = new AbortController();
 		const onAbort = () => {
@@ -110,7 +110,7 @@ export class HttpClient {
 		await own?.destroy();
 	}
 
-	async #exchange({method, url, headers, body}: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+	async #exchange({method, url, headers, body}: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
 		const {origin, pathname, search} = new URL(url);
 		const dispatcher = this.#settings.dispatcher ?? (this.#own ??= createDispatcher(this.#settings.proxy));
 		// A dispatcher of another undici version brings the request function that suits it.

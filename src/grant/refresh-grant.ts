@@ -10,17 +10,17 @@ import type {SharedCache} from '../cache/shared-cache.js';
 import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} from '../errors.js';
 import type {Grant} from './grant-edits.js';
 import type {TokenResponse} from './token-response.js';
-import {type GrantedToken, GrantedTokens, type Moment} from './granted-tokens.js';
+import {type GrantedToken, GrantedTokens, type RequestTime} from './granted-tokens.js';
 import {type Lease, leasePath, takeLease} from './machine-lease.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
 import {log} from '../runtime/log.js';
 import type {Settings} from '../settings/settings.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 import {
 	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, namedTenant, organizationsTenant, ownTenant,
 } from '../settings/tenants.js';
-import type {GrantRefusal, TokenClient} from './token-endpoint.js';
+import type {GrantRefusal, TokenEndpoint} from './token-endpoint.js';
 import type {WriteBack, WrittenListener} from './write-back.js';
 
 /** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
@@ -60,7 +60,7 @@ export class RefreshGrant {
 	readonly #onWritten: WrittenListener;
 	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
 	readonly #refused = new BoundedMap<string, {refusal: GrantRefusal; untilMs: number}>(maxRefused);
-	#client: TokenClient | undefined;
+	#client: TokenEndpoint | undefined;
 	#writeBack: WriteBack | undefined;
 	#isClosed = false;
 
@@ -228,7 +228,7 @@ export class RefreshGrant {
 		response: TokenResponse,
 		account: ResolvedAccount,
 		request: TokenRequest,
-		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; moment: Moment},
+		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; moment: RequestTime},
 	): GrantResult {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
@@ -279,7 +279,7 @@ export class RefreshGrant {
 	/** Loaded when there is something to write, because most processes never have. */
 	#writer(): WriteBack {
 		if (!this.#writeBack) {
-			const {WriteBack: Writer} = part(() => require('./write-back.js') as typeof import('./write-back.js'));
+			const {WriteBack: Writer} = requireLazily(() => require('./write-back.js') as typeof import('./write-back.js'));
 			this.#writeBack = new Writer(this.#cache, this.#onWritten);
 			if (this.#isClosed) {
 				// For a grant that came in the turn of the end.
@@ -291,9 +291,9 @@ export class RefreshGrant {
 	}
 
 	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
-	#tokenClient(): TokenClient {
+	#tokenClient(): TokenEndpoint {
 		if (!this.#client) {
-			const {TokenClient: Client} = part(() => require('./token-endpoint.js') as typeof import('./token-endpoint.js'));
+			const {TokenEndpoint: Client} = requireLazily(() => require('./token-endpoint.js') as typeof import('./token-endpoint.js'));
 			this.#client = new Client(this.#settings);
 		}
 

@@ -15,7 +15,7 @@ import {
 	type TokenResponse,
 } from './token-response.js';
 import {
-	type HttpAnswer, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
+	type HttpResponse, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
 } from './http-client.js';
 import {unlessAborted} from '../runtime/abort.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
@@ -50,7 +50,7 @@ export class GrantRefusal extends Error {
 	}
 }
 
-export type TokenClientSettings = HttpSettings & {
+export type TokenEndpointSettings = HttpSettings & {
 	authority: Authority;
 	clientId: string;
 	disableInstanceDiscovery: boolean;
@@ -99,14 +99,14 @@ type RequestContext = {
 	correlationId: string;
 };
 
-export class TokenClient {
-	readonly #settings: TokenClientSettings;
+export class TokenEndpoint {
+	readonly #settings: TokenEndpointSettings;
 	readonly #http: HttpClient;
 	/** When requests of one kind may be sent again, by `performance.now()`, and the status with which that was asked for. */
 	readonly #throttled = new BoundedMap<string, {untilMs: number; status: number}>(maxThrottled);
 	#discovery: Promise<Discovered> | undefined;
 
-	constructor(settings: TokenClientSettings) {
+	constructor(settings: TokenEndpointSettings) {
 		this.#settings = settings;
 		this.#http = new HttpClient(settings);
 	}
@@ -195,7 +195,7 @@ export class TokenClient {
 	}
 
 	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
-	async #sendWithRetries(request: HttpRequest, context: RequestContext, signal: AbortSignal): Promise<HttpAnswer> {
+	async #sendWithRetries(request: HttpRequest, context: RequestContext, signal: AbortSignal): Promise<HttpResponse> {
 		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
 		await this.#waitOutThrottle(context, signal);
 		for (let attempt = 0; ; attempt++) {
@@ -221,7 +221,7 @@ export class TokenClient {
 		}
 	}
 
-	async #try(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer | HttpFailure> {
+	async #try(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse | HttpFailure> {
 		try {
 			return await this.#http.send(request, signal);
 		} catch (error) {
@@ -259,7 +259,7 @@ export class TokenClient {
 		this.#throttled.delete(key);
 	}
 
-	#readAnswer(answer: HttpAnswer, request: RedeemRequest, context: RequestContext): TokenResponse {
+	#readAnswer(answer: HttpResponse, request: RedeemRequest, context: RequestContext): TokenResponse {
 		const {correlationId} = context;
 		const json = parseJsonObject(answer.body);
 		const errorResponse = json && readErrorResponse(json, request.refreshToken);
@@ -287,7 +287,7 @@ export class TokenClient {
 		return response;
 	}
 
-	#unusable(answer: HttpAnswer, why: string, correlationId: string): AuthenticationError {
+	#unusable(answer: HttpResponse, why: string, correlationId: string): AuthenticationError {
 		return new AuthenticationError(
 			'STC_TOKEN_REQUEST_FAILED',
 			`SharedTokenCacheCredential: the answer of ${this.#settings.authority.host} cannot be used: ${why}. Correlation id ${correlationId}.`,
@@ -369,7 +369,7 @@ function remember(origin: string, answer: Discovered): Discovered {
 }
 
 function toError(
-	outcome: HttpAnswer | HttpFailure,
+	outcome: HttpResponse | HttpFailure,
 	{host, missing, refused, refreshToken, correlationId}: RequestContext,
 	{attempts, retryAfterMs}: {attempts: number; retryAfterMs: number | undefined},
 ): AuthenticationError {
@@ -407,7 +407,7 @@ function toError(
  *
  * @param askedMs What the authority asked for: the least, because it may ask for nothing while it is down.
  */
-export function pauseBeforeRetryMs(attempt: number, askedMs: number | undefined, {retryDelayMs, maxRetryDelayMs}: TokenClientSettings['retry']): number {
+export function pauseBeforeRetryMs(attempt: number, askedMs: number | undefined, {retryDelayMs, maxRetryDelayMs}: TokenEndpointSettings['retry']): number {
 	const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
 	// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
 	return Math.max(askedMs ?? 0, Math.min(Math.round(backoffMs * (0.75 + (Math.random() / 2))), maxRetryDelayMs));
@@ -427,7 +427,7 @@ function isRepeatable(status: number): boolean {
 	return status === 429 || status === 408 || status >= 500;
 }
 
-function describeUnusable(answer: HttpAnswer, isJson: boolean): string {
+function describeUnusable(answer: HttpResponse, isJson: boolean): string {
 	if (answer.status >= 300 && answer.status < 400) {
 		return 'a redirect, which is never followed with a refresh token';
 	}

@@ -7,7 +7,7 @@ import {CredentialUnavailableError, detailsOf, type ErrorCode} from '../errors.j
 import {homeTenantOf} from '../settings/tenants.js';
 
 /** What was looked for, and how much of it may be told. */
-export type Asked = {criteria: AccountCriteria; showUserNames: boolean};
+export type AccountSearch = {criteria: AccountCriteria; showUserNames: boolean};
 
 /**
  * What is worth telling where sources could not be read, the most telling first. Each outweighs an answer of "no accounts" from the
@@ -24,7 +24,7 @@ const tellingErrors: readonly ErrorCode[] = [
 ];
 
 /** An account cannot be chosen from a cache that has some. */
-export function unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>, {criteria, showUserNames}: Asked, addition = ''): CredentialUnavailableError {
+export function unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>, {criteria, showUserNames}: AccountSearch, addition = ''): CredentialUnavailableError {
 	return new CredentialUnavailableError(code, explainSelection(selection, criteria, showUserNames) + addition);
 }
 
@@ -33,7 +33,7 @@ export function unavailable(code: ErrorCode, selection: Exclude<Selection, {kind
  *
  * @param failed What came of the first source that has accounts.
  */
-export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[], asked: Asked): CredentialUnavailableError {
+export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[], asked: AccountSearch): CredentialUnavailableError {
 	const broken = readings.filter(({error}) => error !== undefined);
 	const rank = ({error}: SourceReading) => {
 		const index = error ? tellingErrors.indexOf(error.code) : -1;

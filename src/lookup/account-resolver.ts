@@ -10,10 +10,10 @@ import type {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading, SourceStamp} from '../cache/source-reading.js';
 import {CredentialUnavailableError, type ErrorCode} from '../errors.js';
 import {log} from '../runtime/log.js';
-import {part} from '../runtime/lazy.js';
+import {requireLazily} from '../runtime/lazy.js';
 import type {Settings} from '../settings/settings.js';
 import {namedTenant} from '../settings/tenants.js';
-import type {Asked} from './account-errors.js';
+import type {AccountSearch} from './account-errors.js';
 import {distinctSources, isStoreDown, readSources} from './read-sources.js';
 import {
 	type AccountCriteria, type Candidate, findCandidates, selectAccount, type Selection,
@@ -288,7 +288,7 @@ export class AccountResolver {
 				}
 
 				case 'several': {
-					return explain().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#asked());
+					return explain().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#search());
 				}
 
 				default: {
@@ -309,7 +309,7 @@ export class AccountResolver {
 
 		// No account is configured and the primary cache is damaged. Fail rather than pick an account from a lower-priority cache.
 		if (!this.#namesAccount() && readings.some(({error}) => error !== undefined && unusableCacheCodes.has(error.code))) {
-			return explain().explainFailure(failed, readings, this.#asked());
+			return explain().explainFailure(failed, readings, this.#search());
 		}
 
 		for (const source of sources.extra) {
@@ -319,7 +319,7 @@ export class AccountResolver {
 			}
 		}
 
-		return explain().explainFailure(failed, readings, this.#asked());
+		return explain().explainFailure(failed, readings, this.#search());
 	}
 
 	/** Whether the options name an account, so that it may be taken from any cache. */
@@ -343,14 +343,14 @@ export class AccountResolver {
 		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
 	}
 
-	#asked(): Asked {
+	#search(): AccountSearch {
 		return {criteria: this.#criteria, showUserNames: this.#settings.allowLoggingAccountIdentifiers};
 	}
 }
 
 /** Loaded when there is something to explain. */
 function explain() {
-	return part(() => require('./account-errors.js') as typeof import('./account-errors.js'));
+	return requireLazily(() => require('./account-errors.js') as typeof import('./account-errors.js'));
 }
 
 function isSameAccount(resolution: Resolution, {candidate}: ResolvedAccount): boolean {

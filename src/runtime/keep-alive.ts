@@ -1,16 +1,18 @@
-/** Longer than any process waits; a timer that exists only to hold the event loop. Milliseconds. */
-const holdMs = 2_147_483_647;
+/** Keeping the event loop alive for work that does not do so itself, such as a keyring call. */
 
-/** Holds the event loop, from now on until it is released. */
-export class Hold {
-	/** For the rest of this turn: a process's first timer takes 0.3 ms, which a token that is there before the next one does without. */
+/** The longest delay that a timer takes, milliseconds. */
+const maxDelayMs = 2_147_483_647;
+
+/** Keeps the event loop alive until it is released. */
+export class KeepAlive {
+	/** Keeps the loop alive for this tick without creating a timer. */
 	readonly #immediate = setImmediate(() => {
-		this.#timer = setTimeout(() => undefined, holdMs);
+		this.#timer = setTimeout(() => undefined, maxDelayMs);
 	});
 
 	#timer: NodeJS.Timeout | undefined;
 
-	/** May be called again. */
+	/** May be called more than once. */
 	release(): void {
 		clearImmediate(this.#immediate);
 		if (this.#timer) {
@@ -19,16 +21,12 @@ export class Hold {
 	}
 }
 
-/**
- * Holds the event loop while somebody waits for `work`: a keyring's answer alone does not.
- *
- * Begins at once, not in a later turn.
- */
-export async function holding<Result>(work: () => Promise<Result>): Promise<Result> {
-	const hold = new Hold();
+/** Keeps the event loop alive while `work` runs. Calls `work` at once, in the same tick. */
+export async function keepAlive<Result>(work: () => Promise<Result>): Promise<Result> {
+	const held = new KeepAlive();
 	try {
 		return await work();
 	} finally {
-		hold.release();
+		held.release();
 	}
 }

@@ -1,17 +1,20 @@
-/** Parts of this package that are loaded when they are needed, which may be in the middle of a night. */
+/**
+ * Lazy `require` for modules that most processes never use. A service may first need one days after its start, when it is out of file
+ * descriptors.
+ */
 
 import {cureOfTooManyFiles, isOutOfFiles, StoreError} from '../errors.js';
 
 /**
- * @param load Requires the part. Written out at the caller's, so that bundlers find it.
- * @throws {StoreError} `STC_IO` where its file cannot be opened. Node forgets that it failed, so whoever needs the part next tries again.
+ * @param load Calls `require` with a literal, so that bundlers find the module.
+ * @throws {StoreError} `STC_IO` if the module's file cannot be opened. Node does not cache a failed `require`, so the next call retries.
  */
-export function part<Exports>(load: () => Exports): Exports {
+export function requireLazily<Exports>(load: () => Exports): Exports {
 	try {
 		return load();
 	} catch (error) {
 		const {code, syscall, errno = 0} = error as NodeJS.ErrnoException;
-		// Anything else is a fault of the part's own, or told by a part that it needs itself.
+		// Anything else is a bug in the module, or a StoreError of a module that it requires itself.
 		if (code === undefined || (syscall === undefined && code !== 'MODULE_NOT_FOUND')) {
 			throw error;
 		}

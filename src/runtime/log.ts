@@ -1,6 +1,6 @@
 /**
- * Log lines in the Azure SDK's manner: through the application's `@azure/logger` where it has one, else to standard error as
- * `AZURE_LOG_LEVEL` says. Lines are made only when somebody listens, and never hold a secret.
+ * Logging like the Azure SDK's: through the application's `@azure/logger` if it has one, otherwise to standard error according to
+ * `AZURE_LOG_LEVEL`. A line is built only if it is written, and never holds a secret.
  */
 
 export type LogLevel = 'error' | 'warning' | 'info' | 'verbose';
@@ -11,15 +11,17 @@ type AzureLogger = Record<LogLevel, {enabled: boolean; (...values: unknown[]): v
 
 const namespace = 'azure-shared-token-cache';
 
-/** Least severe last. Source: `@azure/logger` 1.3, AZURE_LOG_LEVEL. */
+/** Most severe first. Source: `@azure/logger` 1.3, AZURE_LOG_LEVEL. */
 const levels: readonly LogLevel[] = ['error', 'warning', 'info', 'verbose'];
 
 let azureLogger: AzureLogger | undefined;
 let waiting: Array<{level: LogLevel; line: LogLine}> = [];
 
 /**
- * Finds the application's logger; `undefined` where there is none, or where nobody can be listening. Loading it costs milliseconds of
- * the main thread, so that is done only for an application that has loaded it already, or that asks for lines by the environment.
+ * Finds the application's `@azure/logger`. Loading it blocks the main thread for milliseconds, so this does it only if the application has
+ * loaded it already or sets AZURE_LOG_LEVEL.
+ *
+ * @returns `undefined` if there is none, or if nobody reads its lines.
  */
 let findLoggerModule = async (): Promise<unknown> => {
 	const isLoaded = Object.keys(require.cache).some(path => /[/\\]@azure[/\\]logger[/\\]/.test(path));
@@ -27,7 +29,7 @@ let findLoggerModule = async (): Promise<unknown> => {
 		return undefined;
 	}
 
-	// Within `try`, bundlers take it for what it is: optional.
+	// In a `try` block, bundlers treat the module as optional.
 	try {
 		return require('@azure/logger') as unknown;
 	} catch {
@@ -36,8 +38,8 @@ let findLoggerModule = async (): Promise<unknown> => {
 };
 
 /**
- * `@azure/logger` has a copy of its state for `require` and another for `import`. The entry point for `import` says that the
- * application most likely set its log level in the second, where nobody can tell what is loaded.
+ * Replaces the way to find the logger. `@azure/logger` keeps one state for `require` and another for `import`. An application that imports
+ * this package most likely set its log level in the latter, and Node does not tell which ES modules are loaded.
  */
 export function loadLoggerWith(load: () => Promise<unknown>): void {
 	findLoggerModule = load;
@@ -65,7 +67,7 @@ function write(level: LogLevel, line: LogLine): void {
 		return;
 	}
 
-	// After whatever is going on now: the first token should not wait for a logger to load.
+	// In a later tick, so that the first token does not wait for the logger to load.
 	if (waiting.length === 0) {
 		setImmediate(() => {
 			void flush();
@@ -89,7 +91,7 @@ async function findAzureLogger(): Promise<AzureLogger | undefined> {
 		const found = await findLoggerModule() as {createClientLogger(name: string): AzureLogger} | undefined;
 		return found?.createClientLogger(namespace);
 	} catch {
-		// An optional peer: the application has none.
+		// `@azure/logger` is an optional peer dependency, and the application does not have it.
 		return undefined;
 	}
 }
@@ -101,7 +103,7 @@ function emit(level: LogLevel, line: LogLine): void {
 				azureLogger[level](line());
 			}
 		} catch {
-			// Where lines go is the application's affair, and no reason for a caller to go without a token.
+			// A logger of the application that throws must not fail a token request.
 		}
 	} else if (levels.indexOf(level) <= levels.indexOf(process.env['AZURE_LOG_LEVEL']?.toLowerCase() as LogLevel)) {
 		process.stderr.write(`azure:${namespace}:${level} ${line()}\n`);

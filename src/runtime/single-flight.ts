@@ -1,30 +1,30 @@
-/** One piece of work that many wait for: each with its own patience, and nobody's impatience is another's failure. */
+/** Work that several callers wait for. Each has its own time-out and signal, and one that gives up does not affect the others. */
 
 import {AbortError, AuthenticationError} from '../errors.js';
 import {LazyAbortController, toAbortError} from './abort.js';
-import {Hold} from './keep-alive.js';
+import {KeepAlive} from './keep-alive.js';
 import type {AbortSignalLike} from '../types.js';
 
 export type WaitOptions = {
 	abortSignal: AbortSignalLike | undefined;
-	/** Milliseconds; `undefined`: no limit. */
+	/** Milliseconds. `undefined` means no limit. */
 	timeoutMs: number | undefined;
 };
 
-export class Flight<Result> {
+export class SingleFlight<Result> {
 	readonly #abort = new LazyAbortController();
 	readonly #result: Promise<Result>;
 	readonly #onAbandoned: () => void;
 	#waiting = 0;
 	#isBackground = false;
 	#isDone = false;
-	#hold: Hold | undefined;
+	#keepAlive: KeepAlive | undefined;
 
-	/** @param onAbandoned Called when the last one who waited went away, and the work is being aborted: nobody should join it now. */
+	/** @param onAbandoned Called when the last waiter has left and the work is being aborted, so that nobody joins it any more. */
 	constructor(work: (abort: LazyAbortController) => Promise<Result>, onAbandoned: () => void) {
 		this.#onAbandoned = onAbandoned;
 		this.#result = this.#run(work);
-		// Each waiter gets the failure; when all have left, nobody is there to handle it.
+		// Each waiter gets the failure. If all have left, it must not become an unhandled rejection.
 		this.#result.catch(() => undefined);
 	}
 
@@ -34,8 +34,8 @@ export class Flight<Result> {
 	 */
 	async wait({abortSignal, timeoutMs}: WaitOptions): Promise<Result> {
 		this.#waiting++;
-		// The work itself holds no event loop, because a refresh in the background must not.
-		this.#hold ??= new Hold();
+		// The work itself does not keep the event loop alive, because a background refresh must not.
+		this.#keepAlive ??= new KeepAlive();
 		let timer: NodeJS.Timeout | undefined;
 		let onAbort: (() => void) | undefined;
 		try {
@@ -64,7 +64,7 @@ export class Flight<Result> {
 				clearTimeout(timer);
 			}
 
-			// Before the signal is let go, which is the caller's own and may throw.
+			// First, because the caller's own signal may throw in removeEventListener.
 			this.#leave();
 			if (onAbort) {
 				abortSignal?.removeEventListener('abort', onAbort);
@@ -72,7 +72,7 @@ export class Flight<Result> {
 		}
 	}
 
-	/** Waits without holding the event loop, and keeps the work going when others leave. */
+	/** Waits without keeping the event loop alive. The work goes on after other waiters have left. */
 	async background(): Promise<Result> {
 		this.#isBackground = true;
 		return this.#result;
@@ -87,15 +87,15 @@ export class Flight<Result> {
 			return await work(this.#abort);
 		} finally {
 			this.#isDone = true;
-			this.#hold?.release();
+			this.#keepAlive?.release();
 		}
 	}
 
 	#leave(): void {
 		this.#waiting--;
 		if (this.#waiting === 0) {
-			this.#hold?.release();
-			this.#hold = undefined;
+			this.#keepAlive?.release();
+			this.#keepAlive = undefined;
 			if (!this.#isBackground && !this.#isDone) {
 				this.#onAbandoned();
 				this.#abort.abort(new AbortError('Nobody waits for this token any longer.'));

@@ -1,4 +1,4 @@
-/** Spans through the application's `@azure/core-tracing`, where it has one and a caller passes a tracing context. */
+/** Spans through the application's `@azure/core-tracing`, if it has that package and the caller passes a tracing context. */
 
 import {isOutOfFiles} from '../errors.js';
 import type {GetTokenOptions} from '../types.js';
@@ -8,10 +8,10 @@ type TracingClient = {
 	withSpan<Result>(name: string, options: object, callback: () => Promise<Result>): Promise<Result>;
 };
 
-/** `null`: looked for, not there. */
+/** `null` if the package was looked for and is not there, `undefined` if it was not looked for yet. */
 let tracingClient: TracingClient | null | undefined;
 
-/** Runs `callback` in a span named `name`, or just runs it. */
+/** Runs `callback`, in a span named `name` if there is a tracing context. */
 export async function withSpan<Result>(name: string, options: GetTokenOptions, callback: () => Promise<Result>): Promise<Result> {
 	if (!options.tracingOptions?.tracingContext) {
 		return callback();
@@ -29,7 +29,7 @@ function findTracingClient(): TracingClient | null | undefined {
 		const {createTracingClient} = require('@azure/core-tracing') as {createTracingClient(options: object): TracingClient};
 		return createTracingClient({namespace: 'Microsoft.AAD', packageName, packageVersion});
 	} catch (error) {
-		// An optional peer: the application has none, unless it only could not be loaded just now.
+		// An optional peer dependency. Out of file descriptors, it may exist: look again the next time.
 		return isOutOfFiles((error as NodeJS.ErrnoException).code) ? undefined : null;
 	}
 }

@@ -1,4 +1,4 @@
-/** Name and version as sent to the authority; `test/unit/version.test.ts` holds them equal to package.json's. */
+/** The name and version that are sent to the authority. A test compares them with package.json. */
 
 export const packageName = 'azure-shared-token-cache';
 export const packageVersion = '1.0.0-beta.1';

@@ -4,7 +4,7 @@ import {readFileSync} from 'node:fs';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {mock} from 'node:test';
 import test, {type ExecutionContext} from 'ava';
-import {TokenClient} from '../../dist/grant/token-endpoint.js';
+import {TokenEndpoint} from '../../dist/grant/token-endpoint.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
@@ -44,7 +44,7 @@ test.serial('a grant that arrives while the credential is closed is not written 
 	const credential = home.credential();
 	let closing: Promise<void> | undefined;
 	// Closes in the same turn in which the response has been read.
-	const redeem = mock.method(TokenClient.prototype, 'redeem', async () => {
+	const redeem = mock.method(TokenEndpoint.prototype, 'redeem', async () => {
 		closing = credential.close();
 		return {accessToken: 'FAKE-granted', expiresOnSec: nowSec() + 3600, tenantId: ann.utid};
 	});

@@ -3,16 +3,16 @@
 import {createRequire} from 'node:module';
 import test from 'ava';
 import {StoreError} from '../../dist/errors.js';
-import {part} from '../../dist/runtime/lazy.js';
+import {requireLazily} from '../../dist/runtime/lazy.js';
 
 const load = createRequire(import.meta.url);
 
 test('a part that is there', t => {
-	t.is(part(() => 'exports'), 'exports');
+	t.is(requireLazily(() => 'exports'), 'exports');
 });
 
 test('a part whose file is gone, as when the package is replaced while the program runs', t => {
-	const error = t.throws(() => part(() => load('./no-such-part.js') as unknown), {instanceOf: StoreError});
+	const error = t.throws(() => requireLazily(() => load('./no-such-part.js') as unknown), {instanceOf: StoreError});
 	t.is(error.code, 'STC_IO');
 	t.is(error.message, 'A part of this package could not be loaded: MODULE_NOT_FOUND. Reinstall the package, and start the program anew.');
 	t.is((error.cause as NodeJS.ErrnoException).code, 'MODULE_NOT_FOUND');
@@ -20,7 +20,7 @@ test('a part whose file is gone, as when the package is replaced while the progr
 
 test('a part whose file cannot be opened', t => {
 	const cause = Object.assign(new Error('ENFILE: file table overflow, open \'/part.js\''), {code: 'ENFILE', errno: -23, syscall: 'open'});
-	const error = t.throws(() => part(() => {
+	const error = t.throws(() => requireLazily(() => {
 		throw cause;
 	}), {instanceOf: StoreError});
 	t.is(error.message, 'A part of this package could not be loaded: ENFILE. Too many files are open: close some, or raise the limit (ulimit -n).');
@@ -32,7 +32,7 @@ test('a part whose file cannot be opened', t => {
 
 test('faults of the part\'s own stay what they are', t => {
 	for (const fault of [new TypeError('a bug'), new StoreError('STC_IO', 'of a part within'), Object.assign(new TypeError('x'), {code: 'STC_INVALID_ARGUMENT'})]) {
-		t.throws(() => part(() => {
+		t.throws(() => requireLazily(() => {
 			throw fault;
 		}), {is: fault});
 	}
