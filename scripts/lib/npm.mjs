@@ -64,6 +64,7 @@ export const tool = {
 	ava: fromRoot('node_modules', 'ava', 'entrypoints', 'cli.mjs'),
 	clangFormat: fromRoot('node_modules', 'clang-format', 'index.js'),
 	dependencyCruiser: fromRoot('node_modules', 'dependency-cruiser', 'bin', 'dependency-cruise.mjs'),
+	markdownlint: fromRoot('node_modules', 'markdownlint-cli2', 'markdownlint-cli2-bin.mjs'),
 	publint: fromRoot('node_modules', 'publint', 'src', 'cli.js'),
 	tsc: fromRoot('node_modules', 'typescript', 'bin', 'tsc'),
 	xo: fromRoot('node_modules', 'xo', 'dist', 'cli.js'),

@@ -53,7 +53,13 @@ export const lintChecks = [
 		},
 	},
 	{
-		name: 'lint: the packed package (publint)',
+		name: 'lint: Markdown (markdownlint)',
+		inputs: ['.markdownlint-cli2.jsonc', 'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md', 'TROUBLESHOOTING.md', 'docs', 'prebuilds/README.md', 'bench', 'tools'],
+		check: checkMarkdown,
+		fixes: true,
+	},
+	{
+		name: 'lint: the packed package (publint, arethetypeswrong)',
 		inputs: ['src', 'README.md', 'docs', 'LICENSE', 'prebuilds'],
 		check: checkPackage,
 	},
@@ -144,11 +150,23 @@ export function nativeSources() {
 	return files;
 }
 
+/** @param {boolean} fix */
+async function checkMarkdown(fix) {
+	await runOrFail(process.execPath, [tool.markdownlint, ...(fix ? ['--fix'] : [])]);
+}
+
+/** Checks what npm would publish: its manifest, and its types for each way that TypeScript resolves modules. */
 async function checkPackage() {
 	const folder = fromRoot('.cache', 'pack');
 	fs.rmSync(folder, {recursive: true, force: true});
 	fs.mkdirSync(folder, {recursive: true});
 	await npm(['pack', '--ignore-scripts', '--pack-destination', folder]);
-	const [tarball] = fs.readdirSync(folder);
-	await runOrFail(process.execPath, [tool.publint, '--strict', path.join(folder, tarball)]);
+	const tarball = path.join(folder, fs.readdirSync(folder)[0]);
+	await runOrFail(process.execPath, [tool.publint, '--strict', tarball]);
+	// Imported here, because this file is loaded before npm's packages are installed.
+	const {checkPackage: checkTypesOfPackage, createPackageFromTarballData} = await import('@arethetypeswrong/core');
+	const {types, problems} = await checkTypesOfPackage(createPackageFromTarballData(new Uint8Array(fs.readFileSync(tarball))));
+	if (!types || problems.length > 0) {
+		throw new StepFailure('the types do not resolve as the code does', JSON.stringify(problems, undefined, 2));
+	}
 }
