@@ -1,26 +1,28 @@
-// `npm test`: brings what is needed, then lint, the tests and the tests of the types. With arguments (files or flags for AVA),
-// those tests alone. The last line is the sum: "N passed, N failed", with ", N skipped" where something was.
+// `npm test` prepares what the tests need, lints, and runs the tests and the tests of the types. With arguments (files or flags
+// for AVA) it prepares what those files need and runs only them. The last line is the sum: "N passed, N failed", and
+// ", N skipped" if tests were skipped.
 
 import process from 'node:process';
 import {runAva} from './testing/ava.mjs';
 import {checkInstructionCounts} from './quality/bench-count.mjs';
 import {buildAddon, buildDist, checkLoads} from './build/build.mjs';
 import {consumerTests, installConsumers} from './testing/consumer-types.mjs';
-import {installTestPackages} from './lib/debian.mjs';
+import {installTestPackages, testPurposes} from './lib/debian.mjs';
 import {lintChecks, runLintCheck} from './quality/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
 import {fromRoot} from './lib/paths.mjs';
 import {step} from './lib/steps.mjs';
+import {neededFor} from './testing/preparations.mjs';
 import {typeTests} from './testing/type-tests.mjs';
 
 const avaArguments = process.argv.slice(2);
 const isContinuousIntegration = Boolean(process.env.CI) && process.env.CI !== 'false';
 const tally = {passed: 0, failed: 0, skipped: 0};
-/** Names, to be found at the end of a long output. */
+/** Repeated at the end of the output. */
 const failures = [];
 const skips = [];
 
-/** A test of our own. */
+/** Runs a step that counts as a test. */
 async function check(name, action) {
 	const result = await step(name, action);
 	tally[result.outcome]++;
@@ -33,7 +35,7 @@ async function check(name, action) {
 	return result.outcome === 'passed';
 }
 
-/** What tests need. It counts only when it is missing. */
+/** Runs a step that the tests need. It counts as a test only if it does not succeed. */
 async function prepare(name, action) {
 	const isReady = await check(name, action);
 	if (isReady) {
@@ -58,18 +60,27 @@ async function testEverything() {
 		return;
 	}
 
-	await prepare('Debian packages', installTestPackages);
+	const needed = neededFor(avaArguments);
+	await prepare('Debian packages', () => installTestPackages(testPurposes.filter(purpose => needed.has(purpose))));
 	await prepare('addon', buildAddon);
 	const isBuilt = await prepare('dist', buildDist) && await prepare('package loads', checkLoads);
-	await prepare('peers (msal-node and others)', async () => {
-		const {installPeers} = await import('./testing/peers.mjs');
-		return installPeers();
-	});
-	await prepare('package managers', () => installPackages(fromRoot('test', 'package-managers')));
-	await prepare('bundlers', () => installPackages(fromRoot('test', 'bundlers')));
+	if (needed.has('peers')) {
+		await prepare('peers (msal-node and others)', async () => {
+			const {installPeers} = await import('./testing/peers.mjs');
+			return installPeers();
+		});
+	}
+
+	if (needed.has('packageManagers')) {
+		await prepare('package managers', () => installPackages(fromRoot('test', 'package-managers')));
+	}
+
+	if (needed.has('bundlers')) {
+		await prepare('bundlers', () => installPackages(fromRoot('test', 'bundlers')));
+	}
 
 	if (avaArguments.length === 0) {
-		await prepare('compilers of users', installConsumers);
+		await prepare('oldest and newest TypeScript', installConsumers);
 		console.log('\nLint');
 		for (const lintCheck of lintChecks) {
 			await check(lintCheck.name, () => runLintCheck(lintCheck, false));
@@ -113,9 +124,9 @@ try {
 }
 
 if (isContinuousIntegration && tally.skipped > 0) {
-	// A machine that is there to run everything must not pass by leaving something out.
+	// A continuous integration machine has everything that the tests need.
 	tally.failed += tally.skipped;
-	failures.push(...skips.splice(0).map(name => `${name}. Nothing may be skipped where CI is set`));
+	failures.push(...skips.splice(0).map(name => `${name}. No test may be skipped if CI is set`));
 	tally.skipped = 0;
 }
 

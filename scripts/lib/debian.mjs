@@ -1,4 +1,4 @@
-/** Debian's packages: installed as root, named with the exact command otherwise. */
+/** Installs Debian packages if this process runs as root. Otherwise its errors contain the command to run. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -9,10 +9,15 @@ import {StepFailure, StepSkipped} from './steps.mjs';
 
 const isRoot = process.getuid?.() === 0;
 
-/** Commands that the addon's build needs, and the package that has each. */
+/** The packages that the addon's build needs, and the commands of which one shows that a package is installed. */
 const buildTools = {'g++': ['c++', 'g++', 'clang++'], make: ['make'], python3: ['python3']};
 
-/** @throws {StepFailure} naming the command that installs what the build lacks. */
+/**
+ * Installs what the addon's build needs.
+ *
+ * @returns {Promise<string | undefined>} What was done.
+ * @throws {StepFailure} if only the user can install it, with the command.
+ */
 export async function installBuildTools() {
 	const missing = Object.entries(buildTools)
 		.filter(([name, commands]) => !(name === 'g++' && process.env.CXX) && !commands.some(command => isOnPath(command)))
@@ -31,11 +36,11 @@ export async function installBuildTools() {
 }
 
 /**
- * Installs packages that are known by a command or a file of theirs.
+ * Installs packages. A command or a file shows whether one is installed.
  *
- * @param {Record<string, string>} signOf Package -> command on the path, or absolute path of a file.
+ * @param {Record<string, string>} signOf From a package to a command on the path, or to the absolute path of a file.
  * @returns {Promise<string>} What was done.
- * @throws {StepFailure} where only the user can do that, with the command.
+ * @throws {StepFailure} if only the user can install them, with the command.
  */
 export async function installPackagesOfDebian(signOf) {
 	const missing = Object.keys(signOf).filter(name => !(path.isAbsolute(signOf[name]) ? fs.existsSync(signOf[name]) : isOnPath(signOf[name])));
@@ -50,22 +55,27 @@ export async function installPackagesOfDebian(signOf) {
 	return install(missing);
 }
 
-/** The packages for the tests, by purpose. */
-export function testPackages() {
-	const groups = JSON.parse(fs.readFileSync(fromRoot('test', 'helpers', 'keyring', 'debian-packages.json'), 'utf8'));
-	return [...new Set(Object.values(groups).flatMap(group => Array.isArray(group) ? group : group.packages ?? []))];
-}
+const testGroups = JSON.parse(fs.readFileSync(fromRoot('test', 'helpers', 'keyring', 'debian-packages.json'), 'utf8'));
+
+/** The purposes for which the tests need packages: the groups of `debian-packages.json`. */
+export const testPurposes = Object.keys(testGroups);
 
 /**
- * Installs what the tests need and the machine lacks.
+ * Installs the packages that the tests need for some purposes and that the machine lacks.
  *
- * @throws {StepSkipped} where only the user can do that, with the command.
+ * @param {string[]} purposes
+ * @returns {Promise<string>} What was done.
+ * @throws {StepSkipped} if only the user can install them, with the command.
  * @throws {StepFailure} if apt-get fails.
  */
-export async function installTestPackages() {
-	const packages = testPackages();
+export async function installTestPackages(purposes) {
+	const packages = [...new Set(purposes.flatMap(purpose => testGroups[purpose].packages))];
+	if (packages.length === 0) {
+		return 'none needed';
+	}
+
 	if (!isOnPath('dpkg-query')) {
-		throw new StepSkipped(`not Debian or Ubuntu: install what matches ${packages.join(' ')}`);
+		throw new StepSkipped(`not Debian or Ubuntu. Install the equivalent of: ${packages.join(' ')}`);
 	}
 
 	const missing = await missingPackages(packages);
@@ -74,14 +84,14 @@ export async function installTestPackages() {
 	}
 
 	if (!isRoot) {
-		throw new StepSkipped(`missing for the keyring and Python tests. Run: sudo ${installCommand(missing)}`);
+		throw new StepSkipped(`missing for some tests. Run: sudo ${installCommand(missing)}`);
 	}
 
 	return install(missing);
 }
 
 async function missingPackages(packages) {
-	// dpkg-query complains about unknown names and still lists the others. Its placeholders look like a template's.
+	// dpkg-query prints the packages that it knows, even if it fails because of others. Its placeholders look like those of a template.
 	// eslint-disable-next-line no-template-curly-in-string
 	const {stdout} = await run('dpkg-query', ['--show', '--showformat=${db:Status-Status} ${Package}\n', ...packages]);
 	const present = new Set(stdout.split('\n').filter(line => line.startsWith('installed ')).map(line => line.slice('installed '.length)));
@@ -93,7 +103,7 @@ const installCommand = packages => `apt-get install --no-install-recommends ${pa
 async function install(packages) {
 	const options = {env: {DEBIAN_FRONTEND: 'noninteractive'}};
 	const installation = ['install', '--yes', '--no-install-recommends', ...packages];
-	// The lists of a fresh machine are empty or old, those of others are good: look first, fetch them when that fails.
+	// Fetching the package lists takes long, and only fresh machines lack them.
 	let result = await run('apt-get', installation, options);
 	if (result.code !== 0) {
 		const update = await run('apt-get', ['update'], options);
