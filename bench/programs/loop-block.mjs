@@ -12,12 +12,14 @@ const require = createRequire(import.meta.url);
 
 const readers = {
 	async native() {
+		const {storeOf} = require('../../dist/backend/stores.js');
 		const {backend} = require('../../dist/backend/native-backend.js').loadNativeBackend();
-		return async () => (await backend.query('plaintext', {path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
+		return async () => (await storeOf(backend, 'plaintext').query({path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
 	},
 	async pure() {
-		const {pureBackend} = require('../../dist/backend/js/js-backend.js');
-		return async () => (await pureBackend.query('plaintext', {path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
+		const {storeOf} = require('../../dist/backend/stores.js');
+		const {jsBackend} = require('../../dist/backend/js/js-backend.js');
+		return async () => (await storeOf(jsBackend, 'plaintext').query({path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
 	},
 	// Making its application reads the cache a first time, to find the account; the one that counts is warm, as the others are.
 	async 'msal-node'() {

@@ -7,21 +7,23 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 
 const {path, smallPath, query, rounds} = JSON.parse(process.argv[2]);
-const {backend} = createRequire(import.meta.url)('../../dist/backend/native-backend.js').loadNativeBackend();
+const require = createRequire(import.meta.url);
+const {backend} = require('../../dist/backend/native-backend.js').loadNativeBackend();
+const {storeOf} = require('../../dist/backend/stores.js');
 
 const memoryBytes = field => process.platform === 'linux'
 	? Number(new RegExp(String.raw`^${field}:\s+(\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
 	: process.resourceUsage().maxRSS * 1024;
 
 // The thread, the addon and what it needs once.
-await backend.query('plaintext', {path: smallPath}, query, 10_000);
+await storeOf(backend, 'plaintext').query({path: smallPath}, query, 10_000);
 const before = memoryBytes('VmRSS');
 const ms = [];
 let code = null;
 for (let round = 0; round < rounds; round++) {
 	const start = performance.now();
 	try {
-		await backend.query('plaintext', {path}, query, 60_000);
+		await storeOf(backend, 'plaintext').query({path}, query, 60_000);
 	} catch (error) {
 		({code} = error);
 	}

@@ -12,8 +12,9 @@ import {interleave} from '../statistics.mjs';
 import {readAndSkip} from './skip-scan.mjs';
 
 const load = createRequire(import.meta.url);
-const {pureBackend: pure} = load('../../dist/backend/js/js-backend.js');
+const {jsBackend: pure} = load('../../dist/backend/js/js-backend.js');
 const {backend: native, error} = load('../../dist/backend/native-backend.js').loadNativeBackend();
+const {storeOf} = load('../../dist/backend/stores.js');
 
 if (!native) {
 	throw error;
@@ -42,7 +43,7 @@ const sampleOf = read => async () => {
 	return elapsedMs / callsPerRound;
 };
 
-const viaBackend = (backend, at = path) => sampleOf(async () => (await backend.query('plaintext', {path: at}, query, 10_000)).accessTokens.length);
+const viaBackend = (backend, at = path) => sampleOf(async () => (await storeOf(backend, 'plaintext').query({path: at}, query, 10_000)).accessTokens.length);
 
 const parseText = text => {
 	const {AccessToken: tokens = {}} = JSON.parse(text);
@@ -68,7 +69,7 @@ const readers = {
 	utf8: () => sampleOf(async () => parseText(await readFile(path, 'utf8'))),
 	pure: () => viaBackend(pure),
 	// A job that looks at a file's state and no more: there and back.
-	trip: () => sampleOf(async () => await native.stamp('plaintext', {path: threadedPath}, 10_000) && tokenCount),
+	trip: () => sampleOf(async () => await storeOf(native, 'plaintext').stamp({path: threadedPath}, 10_000) && tokenCount),
 	bytes: () => sampleOf(async () => copyBytes() ?? tokenCount),
 	// The scanner alone, asked for somebody who is not in the cache.
 	checked() {

@@ -11,8 +11,9 @@ import {interleave} from '../statistics.mjs';
 
 const load = createRequire(import.meta.url);
 const {editsOfGrant} = load('../../dist/grant/grant-edits.js');
-const {pureBackend: pure} = load('../../dist/backend/js/js-backend.js');
+const {jsBackend: pure} = load('../../dist/backend/js/js-backend.js');
 const {backend: native, error} = load('../../dist/backend/native-backend.js').loadNativeBackend();
+const {storeOf} = load('../../dist/backend/stores.js');
 
 if (!native) {
 	throw error;
@@ -54,7 +55,7 @@ async function copyTo(suffix) {
 const viaBackend = (backend, file) => async () => {
 	const request = {change: changeOf(), lockPaths: [`${file}.lockfile`, `${file}.java.lockfile`], create: false};
 	const start = performance.now();
-	const {outcome} = await backend.commit('plaintext', {path: file}, request, 10_000);
+	const {outcome} = await storeOf(backend, 'plaintext').commit({path: file}, request, 10_000);
 	const elapsedMs = performance.now() - start;
 	if (outcome !== 'written') {
 		throw new Error(`the outcome is ${outcome}`);

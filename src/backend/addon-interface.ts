@@ -2,7 +2,7 @@
 
 import type {ErrorCode} from '../errors.js';
 import type {
-	CacheChange, CacheQuery, CacheSlice, CacheText, CommitRequest, CommitResult, EditResult, StoreLocation, StoreName,
+	CacheChange, CacheQuery, CacheSlice, CacheText, CommitRequest, CommitResult, EditResult, StoreLocation,
 } from './backend.js';
 import type {entryMakers} from './entry-makers.js';
 
@@ -14,19 +14,19 @@ export type NativeFailure = {code: ErrorCode; message: string; op: string; osDom
 
 export type NativeAddon = {
 	readonly apiVersion: number;
-	readonly stores: readonly StoreName[];
+	readonly stores: readonly string[];
 	/** Must be called once, before the other functions. The addon builds entries with these functions. */
 	setEntryMakers(...makers: typeof entryMakers): void;
-	probe(store: StoreName): NativeFailure | undefined;
-	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
-	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
+	probe(store: string): NativeFailure | undefined;
+	query(store: string, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
+	stamp(store: string, at: StoreLocation, timeoutMs: number): Promise<string | null>;
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
-	read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
+	read(store: string, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
 	tryLock(paths: readonly string[]): Promise<NativeLock | null>;
 	checkLock(lock: NativeLock): Promise<boolean>;
 	touchLock(lock: NativeLock): Promise<void>;
 	releaseLock(lock: NativeLock): Promise<void>;
-	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
+	commit(store: string, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
 	edit(bytes: Uint8Array, change: CacheChange): EditResult | NativeFailure;
 	/** The payload of a key in the kernel's key service. On Linux alone. */
 	readKey?(description: string): Uint8Array | NativeFailure | null;

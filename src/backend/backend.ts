@@ -1,30 +1,33 @@
 /**
- * The seam between policy and bytes: what `cache.ts` asks of whoever reads caches. Two backends implement it, the C++ addon
- * (`native.ts`) and the pure-JS variant (`pure.ts`); `test/conformance` holds both to the same answers.
+ * The seam between the cache logic and the bytes. `cache/` reads and writes a cache through a {@link CacheStore}; `stores.ts` lists all
+ * stores. Two {@link CacheBackend}s make most of them: the C++ addon (`native-backend.ts`) and plain JavaScript (`js/js-backend.ts`).
+ * `test/conformance` holds all of them to this description.
  *
- * `null` means "we looked and nothing is there". A rejection means "we could not look".
+ * `null` means that a look found no cache. A rejection means that nobody knows.
  */
 
 import type {StoreError} from '../errors.js';
 
-/** Where a cache's bytes are kept: a file as MSAL writes it, a file that Windows or Go encrypted, an item of the macOS Keychain or of the Secret Service. */
-export type StoreName = 'plaintext' | 'dpapi' | 'jwe' | 'keychain' | 'libsecret';
-
-/** The stores whose caches are files: written by several libraries in place, so that a reader may meet a write. */
-export const fileStores: ReadonlySet<StoreName> = new Set(['plaintext', 'dpapi', 'jwe']);
+/**
+ * What a store does when it is asked. `file`: answers at once; other programs may write in place, so a reading may meet a write. `keyring`:
+ * may wait for a service or for the user; gives whole items. `remote`: may wait for the network; gives whole values.
+ */
+export type StoreKind = 'file' | 'keyring' | 'remote';
 
 /** Which cache of a store. A store ignores the fields that it does not use. */
 export type StoreLocation = {
-	/** Absolute path of the cache file (`plaintext`, `dpapi`, `jwe`). */
+	/** Absolute path of the cache file (`file` stores). */
 	path?: string;
 	/** `xdg:schema` of the item (`libsecret`). */
 	schema?: string;
 	/** Attributes that the item must carry with these values (`libsecret`); `service` and `account` of the item (`keychain`). */
 	attributes?: Readonly<Record<string, string>>;
-	/** Attributes that the item must not carry: tells two languages' items apart where one's attributes include the other's. */
+	/** Attributes that the item must not carry: tells two languages' items apart if one's attributes include the other's. */
 	absentAttributes?: readonly string[];
-	/** Fail where the user would have to be asked (`keychain`; no other store asks). Default false. */
+	/** Fail if the user would have to be asked (`keychain`; no other store asks). Default false. */
 	noPrompts?: boolean;
+	/** The client of a `remote` store, and which of its caches. */
+	remote?: object;
 };
 
 /**
@@ -111,7 +114,7 @@ export type AppMetadataEntry = {
  * (as in `JSON.parse`), at its own place.
  */
 export type CacheSlice = {
-	/** Changes whenever the store's bytes may have changed; equal to what {@link CacheBackend.stamp} gives. */
+	/** Changes whenever the store's bytes may have changed; equal to what {@link CacheStore.stamp} gives. */
 	stamp: string;
 	/** When the store was last written, Unix milliseconds; 0 where the store does not tell. */
 	modifiedMs: number;
@@ -222,75 +225,143 @@ export interface HeldLock {
 	release(): Promise<void>;
 }
 
-export interface CacheBackend {
-	readonly kind: 'native' | 'pure';
-	/** The stores that this backend can read. */
-	readonly stores: readonly StoreName[];
+/** One kind of place in which a cache may be. `at` says which cache of it. */
+export interface CacheStore {
+	/** The store's name in `stores.ts`. */
+	readonly name: string;
+	readonly kind: StoreKind;
+	/** The deadline of each call, milliseconds. Default: the setting `keyringTimeoutMs`. */
+	readonly timeoutMs?: number;
 
 	/**
-	 * Whether a store is here at all, as far as that can be told at once: in microseconds, without asking anybody.
+	 * Whether this machine has the store at all. Takes microseconds and asks no service.
 	 *
-	 * @returns what every call would fail with, or `undefined`.
+	 * @returns the error with which every call would fail, or `undefined`.
 	 */
-	probe(store: StoreName): StoreError | undefined;
+	probe(): StoreError | undefined;
 
 	/**
-	 * Reads, decodes and scans one cache off the main thread and returns what the query matched.
+	 * Reads, decodes and scans one cache, off the main thread if the store can, and returns what the query matched.
 	 *
-	 * A store that may stall does not hold the event loop: whoever waits has to.
+	 * The call does not keep the event loop alive if the store may wait; the caller must.
 	 *
-	 * @param timeoutMs Deadline for a store that may stall (`libsecret`); a file has none.
-	 * @returns `null` when the cache was never written.
+	 * @param timeoutMs Deadline for a store that may wait. A file store ignores it.
+	 * @returns `null` if the cache was never written.
 	 * @throws {StoreError} `STC_CACHE_CORRUPT` (not a JSON object of MSAL's shape), `STC_CACHE_FORMAT` (a format of another
 	 * platform or library that cannot be read here), `STC_CACHE_CHANGED` (a writer was at work: read again), `STC_STORE_UNAVAILABLE`,
 	 * `STC_STORE_LOCKED`, `STC_STORE_DENIED`, `STC_STORE_TIMEOUT`, `STC_IO`.
 	 */
-	query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
+	query(at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
 
 	/**
-	 * The cheap change test: a string that differs when the store was written, without reading a secret.
+	 * The cheap change test: a string that differs after each write, without reading a secret. Must not contain `|`.
 	 *
-	 * @returns `null` when the cache was never written.
-	 * @throws {StoreError} as {@link CacheBackend.query}, but for the `STC_CACHE_` codes.
+	 * @returns `null` if the cache was never written.
+	 * @throws {StoreError} as {@link CacheStore.query}, except for the `STC_CACHE_` codes.
 	 */
-	stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null>;
+	stamp(at: StoreLocation, timeoutMs: number): Promise<string | null>;
 
 	/**
-	 * Reads and decodes one cache as a whole, for those who hand it to MSAL. The text cannot be wiped: {@link query} keeps it native.
+	 * Reads and decodes one whole cache, for programs that pass it to MSAL. A string cannot be wiped; {@link query} keeps secrets that
+	 * nobody asked for out of JavaScript.
 	 *
-	 * @returns `null` when the cache was never written.
-	 * @throws {StoreError} as {@link CacheBackend.query}.
+	 * @returns `null` if the cache was never written.
+	 * @throws {StoreError} as {@link CacheStore.query}.
 	 */
-	read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
+	read(at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
+
+	/**
+	 * Takes the lock files, reads the cache again, merges the change into it, replaces it, and releases the lock files, in one call. The
+	 * old cache is intact after any failure and at every moment. Never waits for a lock. Absent: the store is only read.
+	 *
+	 * @throws {StoreError} as {@link CacheStore.query}: a cache that cannot be read is not overwritten.
+	 */
+	commit?(at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
+
+	/** As {@link CacheBackend.tryLock}, for readers of a `file` store that may have met a write. Absent: the store has no lock files. */
+	tryLock?(paths: readonly string[]): Promise<HeldLock | null>;
+
+	/**
+	 * The lease with this name for a cache. Opens nothing and creates nothing. A keyring keeps it as a file: for an item with a signal file,
+	 * `path` of `at` is that file's path.
+	 *
+	 * Absent or `undefined`: no leases, so each process requests its tokens without waiting for the others.
+	 */
+	lease?(at: StoreLocation, name: string): LeaseStore | undefined;
+}
+
+/**
+ * A lease: of all processes that share a cache, one at a time holds it. A store that loses its holder (the process dies, the connection
+ * ends) frees the lease.
+ */
+export interface LeaseStore {
+	/**
+	 * Tries to take the lease. Never waits.
+	 *
+	 * @returns `null` if another process holds it.
+	 * @throws {StoreError} if no lease can be taken here.
+	 */
+	tryTake(): Promise<HeldLease | null>;
+
+	/** @returns `undefined` if nobody holds the lease. */
+	state(): Promise<LeaseState | undefined>;
+
+	/**
+	 * Frees the lease of a holder that is stuck, if the state still has this version.
+	 *
+	 * @returns whether it was freed.
+	 * @throws if it cannot be freed.
+	 */
+	evict(version: string): Promise<boolean>;
+}
+
+export type LeaseState = {
+	/** Differs between holders. `undefined`: not known, or not known yet. */
+	holder: string | undefined;
+	/** Differs after each {@link HeldLease.renew}, and between holders. */
+	version: string;
+};
+
+export interface HeldLease {
+	/** A sign of life: others may evict a holder that gives none. */
+	renew(): Promise<void>;
+	release(): Promise<void>;
+}
+
+export interface CacheBackend {
+	readonly kind: 'native' | 'pure';
+
+	/**
+	 * Makes a store of this backend. Use `storeOf` of `stores.ts`, which keeps it.
+	 *
+	 * @returns `undefined` if the backend has no store of that name.
+	 */
+	open(name: string, kind: StoreKind): CacheStore | undefined;
 
 	/**
 	 * Tries to take lock files, all of them or none. Never waits.
 	 *
-	 * @param paths Absolute; taken in this order. Their directory has to be there.
-	 * @returns `null` if one is held.
+	 * @param paths Absolute; taken in this order. Their directories must exist.
+	 * @returns `null` if another program holds one of them.
 	 * @throws {StoreError} `STC_STORE_DENIED`, `STC_IO`.
 	 */
 	tryLock(paths: readonly string[]): Promise<HeldLock | null>;
 
 	/**
-	 * Takes the lock files, reads the cache anew, merges the change into what it holds now, writes that in place of it and lets the
-	 * lock files go, in one go. What was there before is intact after any failure and at any moment. Never waits for a lock.
-	 *
-	 * @throws {StoreError} as {@link CacheBackend.query}: what cannot be read is not overwritten.
-	 */
-	commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
-
-	/**
-	 * The merge alone, synchronous and pure: for tests and fuzzing.
+	 * The merge of a commit, synchronous and without side effects: for stores that are written in TypeScript, tests and fuzzing.
 	 *
 	 * @throws {StoreError} `STC_CACHE_CORRUPT`, `STC_CACHE_FORMAT`.
 	 */
 	edit(bytes: Uint8Array, change: CacheChange): EditResult;
 
 	/**
-	 * The scanner alone, synchronous and pure: for tests, fuzzing and benchmarks. `stamp` is empty and `modifiedMs` 0.
+	 * The scanner, synchronous and without side effects: for stores that are written in TypeScript, tests, fuzzing and benchmarks.
+	 * `stamp` is empty and `modifiedMs` 0.
 	 *
 	 * @throws {StoreError} `STC_CACHE_CORRUPT`, `STC_CACHE_FORMAT`.
 	 */
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice;
+
+	/** The payload of a key in the kernel's key service; `null` if there is none. The addon on Linux alone. */
+	readonly readKey?: ((description: string) => Uint8Array | null) | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * The cache of Go's azidentity on Linux: a file that holds a JSON Web Encryption object in compact form, its key in the kernel. Only
- * read.
+ * The store of Go's azidentity on Linux: a file that holds a JSON Web Encryption object in compact form, with its key in the kernel. This
+ * package only reads it.
  *
  * Source: azidentity/cache 0.3 for Go, `internal/jwe.go` and `storage.go`; RFC 7518, 5.2.3 (A128CBC-HS256), but for the additional
  * authenticated data, which Go leaves empty.
@@ -9,33 +9,58 @@
 import {createDecipheriv, createHmac, timingSafeEqual} from 'node:crypto';
 import {basename} from 'node:path';
 import type {
-	CacheBackend, CacheQuery, CacheSlice, CacheText, StoreLocation,
+	CacheBackend, CacheQuery, CacheSlice, CacheStore, CacheText, HeldLock, StoreLocation,
 } from './backend.js';
 import {StoreError} from '../errors.js';
 import {readCacheFile, statCacheFile} from './js/cache-file.js';
 
-/** Of the key, 16 bytes for the tag and 16 for the cipher. */
+/** 16 bytes for the tag and 16 for the cipher. */
 const keyBytes = 32;
 const tagBytes = 16;
-/** The length of no additional data, in bits, as 64 bits. */
+/** The length of the additional authenticated data in bits, as a 64-bit number: there is none. */
 const noDataLength = Buffer.alloc(8);
 
-/** Gives the payload of a key of the kernel, `null` where there is none. */
-export type ReadKey = (description: string) => Uint8Array | null;
-
-/** @returns `null` where there is no such cache, or its key is gone, as after a restart of the machine: Go begins anew then, too. */
-export async function queryGoCache({path = ''}: StoreLocation, query: CacheQuery, scan: CacheBackend['scan'], readKey: ReadKey): Promise<CacheSlice | null> {
-	return readCacheFile(path, (bytes, {stamp, modifiedMs}) => withPlaintext(bytes, path, readKey, plaintext => ({...scan(plaintext, query), stamp, modifiedMs})));
+/** @returns `undefined` if the backend cannot read the kernel's keys. */
+export function openGoCache(backend: CacheBackend): CacheStore | undefined {
+	return backend.readKey && new GoCacheStore(backend, backend.readKey);
 }
 
-export async function stampGoCache({path = ''}: StoreLocation): Promise<string | null> {
-	const state = await statCacheFile(path);
-	return state?.stamp ?? null;
-}
+type ReadKey = NonNullable<CacheBackend['readKey']>;
 
-/** As {@link queryGoCache}, the whole text. */
-export async function readGoCache({path = ''}: StoreLocation, readKey: ReadKey): Promise<CacheText | null> {
-	return readCacheFile(path, (bytes, {stamp, modifiedMs}) => withPlaintext(bytes, path, readKey, plaintext => ({text: plaintext.toString('utf8'), stamp, modifiedMs})));
+class GoCacheStore implements CacheStore {
+	readonly name = 'jwe';
+	readonly kind = 'file';
+	readonly #backend: CacheBackend;
+	readonly #readKey: ReadKey;
+
+	constructor(backend: CacheBackend, readKey: ReadKey) {
+		this.#backend = backend;
+		this.#readKey = readKey;
+	}
+
+	probe(): undefined {
+		return undefined;
+	}
+
+	/** `null` also if the key is gone, as after a restart of the machine: Go makes a new cache then. */
+	async query({path = ''}: StoreLocation, query: CacheQuery): Promise<CacheSlice | null> {
+		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => (
+			withPlaintext(bytes, path, this.#readKey, plaintext => ({...this.#backend.scan(plaintext, query), stamp, modifiedMs}))));
+	}
+
+	async stamp({path = ''}: StoreLocation): Promise<string | null> {
+		const state = await statCacheFile(path);
+		return state?.stamp ?? null;
+	}
+
+	async read({path = ''}: StoreLocation): Promise<CacheText | null> {
+		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => (
+			withPlaintext(bytes, path, this.#readKey, plaintext => ({text: plaintext.toString('utf8'), stamp, modifiedMs}))));
+	}
+
+	async tryLock(paths: readonly string[]): Promise<HeldLock | null> {
+		return this.#backend.tryLock(paths);
+	}
 }
 
 function withPlaintext<Result>(bytes: Buffer, path: string, readKey: ReadKey, use: (plaintext: Buffer) => Result): Result | null {
@@ -43,7 +68,7 @@ function withPlaintext<Result>(bytes: Buffer, path: string, readKey: ReadKey, us
 		return null;
 	}
 
-	// The key is named after the cache, and may be followed by a zero.
+	// The key has the name of the cache file. A zero byte may follow its payload.
 	const key = readKey(basename(path));
 	if (!key) {
 		return null;
@@ -59,7 +84,7 @@ function withPlaintext<Result>(bytes: Buffer, path: string, readKey: ReadKey, us
 	}
 }
 
-/** @throws {StoreError} `STC_CACHE_FORMAT` for what is no such object, `STC_CACHE_CORRUPT` for one that is cut or was changed. */
+/** @throws {StoreError} `STC_CACHE_FORMAT` for anything but such an object, `STC_CACHE_CORRUPT` for one that was truncated or changed. */
 export function decrypt(text: string, key: Buffer, path: string): Buffer {
 	const [header = '', encryptedKey, iv = '', ciphertext = '', tag = '', ...more] = text.trim().split('.');
 	if (encryptedKey !== '' || more.length > 0 || !isExpectedHeader(header)) {
@@ -83,7 +108,7 @@ export function decrypt(text: string, key: Buffer, path: string): Buffer {
 		parts.push(decipher.final());
 		return Buffer.concat(parts);
 	} catch {
-		// Wrong padding under a right tag. What OpenSSL says of it helps nobody.
+		// The tag is right and the padding is wrong. OpenSSL's message would not help.
 		throw corrupt;
 	} finally {
 		for (const part of parts) {
@@ -97,7 +122,7 @@ function isExpectedHeader(text: string): boolean {
 		const {alg, enc} = JSON.parse(Buffer.from(text, 'base64url').toString('utf8')) as {alg?: unknown; enc?: unknown};
 		return alg === 'dir' && enc === 'A128CBC-HS256';
 	} catch {
-		// The parser would quote it.
+		// The parser's message would quote the cache.
 		return false;
 	}
 }

@@ -2,19 +2,20 @@
 
 import type {NativeAddon, NativeFailure, NativeLock} from './addon-interface.js';
 import {loadAddon} from './addon-loader.js';
-import {
-	type CacheBackend,
-	type CacheChange,
-	type CacheQuery,
-	type CacheSlice,
-	type CacheText,
-	type CommitRequest,
-	type CommitResult,
-	type EditResult,
-	fileStores,
-	type HeldLock,
-	type StoreLocation,
-	type StoreName,
+import type {
+	CacheBackend,
+	CacheChange,
+	CacheQuery,
+	CacheSlice,
+	CacheStore,
+	CacheText,
+	CommitRequest,
+	CommitResult,
+	EditResult,
+	HeldLock,
+	LeaseStore,
+	StoreKind,
+	StoreLocation,
 } from './backend.js';
 import {entryMakers} from './entry-makers.js';
 import {StoreError} from '../errors.js';
@@ -22,80 +23,33 @@ import {requireLazily} from '../runtime/lazy.js';
 
 export class NativeBackend implements CacheBackend {
 	readonly kind = 'native';
-	readonly stores: readonly StoreName[];
+	/** On Linux alone. */
+	readonly readKey: CacheBackend['readKey'];
 	readonly #addon: NativeAddon;
-	/** Ends when the last of the calls to the keyring that were asked for so far has ended. */
-	#keyringCalls: Promise<unknown> = Promise.resolve();
 
 	constructor(addon: NativeAddon) {
 		addon.setEntryMakers(...entryMakers);
 		this.#addon = addon;
-		this.stores = addon.readKey ? [...addon.stores, 'jwe'] : addon.stores;
+		this.readKey = addon.readKey && (description => {
+			const key = addon.readKey?.(description) ?? null;
+			if (key && !(key instanceof Uint8Array)) {
+				throw toStoreError(key, 'jwe', {});
+			}
+
+			return key;
+		});
 	}
 
-	probe(store: StoreName): StoreError | undefined {
-		const failure = store === 'jwe' ? undefined : this.#addon.probe(store);
-		return failure && toStoreError(failure, store, {}) as StoreError;
-	}
-
-	async query(store: StoreName, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null> {
-		if (store === 'jwe') {
-			return goCaches().queryGoCache(at, query, (bytes, each) => this.scan(bytes, each), description => this.#readKey(description));
+	open(name: string, kind: StoreKind): CacheStore | undefined {
+		if (!this.#addon.stores.includes(name)) {
+			return undefined;
 		}
 
-		// Made before the call, because the addon answers when the caller's stack is gone.
-		const site = callSite();
-		try {
-			// A file is read at once. A process's first token pays 0.1 ms for each function that it runs for the first time.
-			return await (fileStores.has(store) ? this.#addon.query(store, at, query, timeoutMs) : this.#inTurn(timeoutMs, async leftMs => this.#addon.query(store, at, query, leftMs)));
-		} catch (error) {
-			throw toStoreError(error, store, at, site);
-		}
-	}
-
-	async stamp(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<string | null> {
-		if (store === 'jwe') {
-			return goCaches().stampGoCache(at);
-		}
-
-		const site = callSite();
-		try {
-			return await (fileStores.has(store) ? this.#addon.stamp(store, at, timeoutMs) : this.#inTurn(timeoutMs, async leftMs => this.#addon.stamp(store, at, leftMs)));
-		} catch (error) {
-			throw toStoreError(error, store, at, site);
-		}
-	}
-
-	async read(store: StoreName, at: StoreLocation, timeoutMs: number): Promise<CacheText | null> {
-		if (store === 'jwe') {
-			return goCaches().readGoCache(at, description => this.#readKey(description));
-		}
-
-		const site = callSite();
-		try {
-			return await (fileStores.has(store) ? this.#addon.read(store, at, timeoutMs) : this.#inTurn(timeoutMs, async leftMs => this.#addon.read(store, at, leftMs)));
-		} catch (error) {
-			throw toStoreError(error, store, at, site);
-		}
+		return kind === 'file' ? new NativeFileStore(this.#addon, name, kind) : new NativeKeyringStore(this.#addon, name, kind);
 	}
 
 	async tryLock(paths: readonly string[]): Promise<HeldLock | null> {
-		const site = callSite();
-		try {
-			const lock = await this.#addon.tryLock(paths);
-			return lock && new AddonLock(this.#addon, lock);
-		} catch (error) {
-			throw toStoreError(error, 'plaintext', {}, site);
-		}
-	}
-
-	async commit(store: StoreName, at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult> {
-		const site = callSite();
-		try {
-			return await (fileStores.has(store) ? this.#addon.commit(store, at, request, timeoutMs) : this.#inTurn(timeoutMs, async leftMs => this.#addon.commit(store, at, request, leftMs)));
-		} catch (error) {
-			throw toStoreError(error, store, at, site);
-		}
+		return tryLock(this.#addon, paths);
 	}
 
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
@@ -105,51 +59,106 @@ export class NativeBackend implements CacheBackend {
 	edit(bytes: Uint8Array, change: CacheChange): EditResult {
 		return orThrow(this.#addon.edit(bytes, change));
 	}
+}
 
-	#readKey(description: string): Uint8Array | null {
-		const key = this.#addon.readKey?.(description) ?? null;
-		if (key && !(key instanceof Uint8Array)) {
-			throw toStoreError(key, 'jwe', {});
+/* eslint-disable @typescript-eslint/promise-function-async -- the methods return the promise of `call` itself: each `async` would add turns. */
+abstract class NativeStore implements CacheStore {
+	constructor(protected readonly addon: NativeAddon, readonly name: string, readonly kind: StoreKind) {}
+
+	probe(): StoreError | undefined {
+		const failure = this.addon.probe(this.name);
+		return failure && toStoreError(failure, this.name, {}) as StoreError;
+	}
+
+	query(at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null> {
+		return this.call(at, timeoutMs, leftMs => this.addon.query(this.name, at, query, leftMs));
+	}
+
+	stamp(at: StoreLocation, timeoutMs: number): Promise<string | null> {
+		return this.call(at, timeoutMs, leftMs => this.addon.stamp(this.name, at, leftMs));
+	}
+
+	read(at: StoreLocation, timeoutMs: number): Promise<CacheText | null> {
+		return this.call(at, timeoutMs, leftMs => this.addon.read(this.name, at, leftMs));
+	}
+
+	commit(at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult> {
+		return this.call(at, timeoutMs, leftMs => this.addon.commit(this.name, at, request, leftMs));
+	}
+
+	lease({path}: StoreLocation, name: string): LeaseStore | undefined {
+		if (path === undefined) {
+			return undefined;
 		}
 
-		return key;
+		const {FileLease} = requireLazily(() => require('./file-lease.js') as typeof import('./file-lease.js'));
+		return new FileLease(path, name, paths => tryLock(this.addon, paths));
+	}
+
+	/** @param ask Calls the addon with the time that is left for the call, milliseconds. */
+	protected abstract call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result>;
+}
+
+class NativeFileStore extends NativeStore {
+	tryLock(paths: readonly string[]): Promise<HeldLock | null> {
+		return tryLock(this.addon, paths);
+	}
+
+	protected call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result> {
+		return orStoreError(() => ask(timeoutMs), this.name, at);
+	}
+}
+
+class NativeKeyringStore extends NativeStore {
+	/** Resolves when all calls so far have ended. */
+	#calls: Promise<unknown> = Promise.resolve();
+
+	protected call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result> {
+		return orStoreError(() => this.#inTurn(timeoutMs, ask), this.name, at);
 	}
 
 	/**
-	 * Calls the keyring once at a time: each call takes threads of its own, and a service that stalls stalls for all of them. Whoever
-	 * waits for a turn gives up at its own deadline.
+	 * Calls the keyring once at a time: each call takes threads, and a service that does not answer one call does not answer the others. A
+	 * call whose turn does not come before its deadline fails.
 	 */
-	async #inTurn<Result>(timeoutMs: number, call: (leftMs: number) => Promise<Result>): Promise<Result> {
+	async #inTurn<Result>(timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result> {
 		const deadlineMs = monotonicMs() + timeoutMs;
-		const before = this.#keyringCalls;
+		const before = this.#calls;
 		let end: (() => void) | undefined;
 		const ended = new Promise<void>(resolve => {
 			end = resolve;
 		});
-		this.#keyringCalls = before.then(async () => ended);
+		this.#calls = before.then(() => ended);
 		let timer: NodeJS.Timeout | undefined;
 		try {
 			await Promise.race([before, new Promise<never>((_resolve, reject) => {
-				// It does not keep the event loop alive, just as the calls themselves.
+				// Like the calls themselves, it does not keep the event loop alive.
 				timer = setTimeout(reject, timeoutMs, noTurn).unref();
 			})]);
-			return await call(Math.max(0, deadlineMs - monotonicMs()));
+			return await ask(Math.max(0, deadlineMs - monotonicMs()));
 		} finally {
 			clearTimeout(timer);
 			end?.();
 		}
 	}
 }
+/* eslint-enable @typescript-eslint/promise-function-async */
 
-/** Loaded where such a cache is looked for, which is where no other has the account. */
-function goCaches() {
-	return requireLazily(() => require('./go-cache.js') as typeof import('./go-cache.js'));
-}
+const noTurn: NativeFailure = {
+	code: 'STC_STORE_TIMEOUT',
+	message: 'Earlier calls to the keyring were still waiting for its answer. Look for a prompt that waits, restart the keyring service, or raise keyringTimeoutInMs.',
+	op: 'wait',
+};
 
-/** `performance.now()` without loading `node:perf_hooks`, which takes 0.4 ms of a process's first token. */
+/** `performance.now()` without `node:perf_hooks`, which costs start-up time. */
 function monotonicMs(): number {
 	const [seconds, nanoseconds] = process.hrtime();
 	return (seconds * 1000) + (nanoseconds / 1e6);
+}
+
+async function tryLock(addon: NativeAddon, paths: readonly string[]): Promise<HeldLock | null> {
+	const lock = await orStoreError(async () => addon.tryLock(paths), 'plaintext');
+	return lock && new AddonLock(addon, lock);
 }
 
 class AddonLock implements HeldLock {
@@ -162,32 +171,31 @@ class AddonLock implements HeldLock {
 	}
 
 	async check(): Promise<boolean> {
-		return this.#call(async () => this.#addon.checkLock(this.#lock));
+		return orStoreError(async () => this.#addon.checkLock(this.#lock), 'plaintext');
 	}
 
 	async touch(): Promise<void> {
-		await this.#call(async () => this.#addon.touchLock(this.#lock));
+		await orStoreError(async () => this.#addon.touchLock(this.#lock), 'plaintext');
 	}
 
 	async release(): Promise<void> {
-		await this.#call(async () => this.#addon.releaseLock(this.#lock));
-	}
-
-	async #call<Result>(call: () => Promise<Result>): Promise<Result> {
-		const site = callSite();
-		try {
-			return await call();
-		} catch (error) {
-			throw toStoreError(error, 'plaintext', {}, site);
-		}
+		await orStoreError(async () => this.#addon.releaseLock(this.#lock), 'plaintext');
 	}
 }
 
-const noTurn: NativeFailure = {
-	code: 'STC_STORE_TIMEOUT',
-	message: 'Earlier calls to the keyring were still waiting for its answer. Look for a prompt that waits, restart the keyring service, or raise keyringTimeoutInMs.',
-	op: 'wait',
-};
+/** Where a call came from. V8 makes the text of `stack` only when it is read: making it for each call would be slow. */
+type CallSite = {readonly stack?: string};
+
+/** A failure of the addon becomes a `StoreError` with the stack of this function's caller: when the addon answers, that stack is gone. */
+async function orStoreError<Result>(call: () => Promise<Result>, store: string, at: StoreLocation = {}): Promise<Result> {
+	const site: CallSite = {};
+	Error.captureStackTrace(site, orStoreError);
+	try {
+		return await call();
+	} catch (error) {
+		throw toStoreError(error, store, at, site);
+	}
+}
 
 function orThrow<Result extends object>(result: Result | NativeFailure): Result {
 	if ('code' in result) {
@@ -198,19 +206,10 @@ function orThrow<Result extends object>(result: Result | NativeFailure): Result 
 	return result;
 }
 
-/** Where a call came from. Its text is made when somebody reads it, which takes a third of the time that reading a small cache does. */
-type CallSite = {readonly stack?: string};
-
-function callSite(): CallSite {
-	const site: CallSite = {};
-	Error.captureStackTrace(site, callSite);
-	return site;
-}
-
 /** @param site Of a failure that came later than the call. */
-function toStoreError(failure: unknown, store: StoreName, at: StoreLocation, site?: CallSite): unknown {
+function toStoreError(failure: unknown, store: string, at: StoreLocation, site?: CallSite): unknown {
 	if (failure instanceof Error) {
-		// A wrong argument: a bug of the caller.
+		// A wrong argument, which is a bug of the caller.
 		return failure;
 	}
 

@@ -1,7 +1,8 @@
 /** What describes a place of a shared cache: its store, its location in the store, and the lock files of all programs that write there. */
 
 import {dirname, join} from 'node:path';
-import type {StoreLocation, StoreName} from '../backend/backend.js';
+import type {StoreLocation} from '../backend/backend.js';
+import type {StoreName} from '../backend/stores.js';
 
 /** Whether a cache holds tokens for requests with Continuous Access Evaluation (CAE) or for requests without it. */
 export type CacheKind = 'cae' | 'nocae';

@@ -4,13 +4,12 @@ import {mkdir as mkdirWithCallback, stat as statWithCallback} from 'node:fs';
 import {constants as osConstants} from 'node:os';
 import {dirname} from 'node:path';
 import {promisify} from 'node:util';
-import {setTimeout as sleep} from 'node:timers/promises';
-import {
-	type CacheBackend, type CacheChange, type CommitResult, fileStores, type StoreName,
-} from '../backend/backend.js';
+import type {CacheChange, CacheStore, CommitResult} from '../backend/backend.js';
+import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
 import type {CacheSource} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
+import {sleep} from '../runtime/sleep.js';
 import {absent, joinStamps, signalStamp} from './stamps.js';
 import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
 
@@ -39,18 +38,20 @@ export type CommitOptions = {
 };
 
 export type WritingMeans = {
-	/** @throws {StoreError} `STC_ADDON_MISSING` where the store needs the addon and there is none. */
-	backendFor: (store: StoreName) => CacheBackend;
-	keyringTimeoutMs: number;
+	/** @throws {StoreError} as `chooseStore`. */
+	storeOf: (name: StoreName) => CacheStore;
+	/** The deadline of a call of that store, milliseconds. */
+	deadlineMs: (store: CacheStore) => number;
 	lockTimeoutMs: number;
 };
 
 /** As `SharedCache.writableSource`. */
-export async function writableSource(primary: readonly CacheSource[], unsafeAllowUnencryptedStorage: boolean, {backendFor, keyringTimeoutMs}: WritingMeans): Promise<CacheSource> {
-	const keyring: CacheSource[] = [];
+export async function writableSource(primary: readonly CacheSource[], unsafeAllowUnencryptedStorage: boolean, means: WritingMeans): Promise<CacheSource> {
+	const encrypted: CacheSource[] = [];
 	let failure: StoreError | undefined;
 	for (const source of primary) {
-		if (source.store === 'plaintext') {
+		if (isPlaintext(source.store)) {
+			// A smaller file only signals that a keyring item changed.
 			if (await sizeOf(source.at.path ?? '') > signalFileSize) {
 				return source;
 			}
@@ -59,12 +60,11 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 		}
 
 		try {
-			const backend = backendFor(source.store);
-			if (await backend.stamp(source.store, source.at, keyringTimeoutMs) !== null) {
+			if (await isThere(source, means)) {
 				return source;
 			}
 
-			keyring.push(source);
+			encrypted.push(source);
 		} catch (error) {
 			if (!(error instanceof StoreError)) {
 				throw error;
@@ -74,8 +74,8 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 		}
 	}
 
-	const plaintext = unsafeAllowUnencryptedStorage ? primary.find(({store}) => store === 'plaintext') : undefined;
-	const chosen = keyring[0] ?? plaintext;
+	const plaintext = unsafeAllowUnencryptedStorage ? primary.find(({store}) => isPlaintext(store)) : undefined;
+	const chosen = encrypted[0] ?? plaintext;
 	if (chosen) {
 		return chosen;
 	}
@@ -90,11 +90,15 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 
 /** As `SharedCache.commit`. */
 export async function commit(source: CacheSource, change: CacheChange, options: CommitOptions, means: WritingMeans): Promise<CommitOutcome> {
-	const {backendFor, keyringTimeoutMs, lockTimeoutMs} = means;
 	const {create = false, lateChange = change, expectedStamp, signal, ref} = options;
-	const backend = backendFor(source.store);
-	const [lockPath = ''] = source.lockPaths;
-	if (create) {
+	const store = means.storeOf(source.store);
+	const commitToStore = store.commit?.bind(store);
+	if (!commitToStore) {
+		throw new StoreError('STC_STORE_DENIED', `${source.label}: this package only reads the store "${store.name}". Use another cache.`, {op: 'commit', store: store.name});
+	}
+
+	const [lockPath] = source.lockPaths;
+	if (create && lockPath !== undefined) {
 		await makeDirectory(dirname(lockPath));
 	}
 
@@ -114,7 +118,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 			return {outcome: 'changed'};
 		}
 
-		const result = await tryCommit(source, means, async () => backend.commit(source.store, source.at, attempt, keyringTimeoutMs));
+		const result = await tryCommit(source, means, async () => commitToStore(source.at, attempt, means.deadlineMs(store)));
 		switch (result.outcome) {
 			case 'locked': {
 				return undefined;
@@ -137,7 +141,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 			}
 		}
 	}, {
-		timeoutMs: lockTimeoutMs, path: lockPath, signal, ...(ref !== undefined && {ref}),
+		timeoutMs: means.lockTimeoutMs, path: lockPath ?? source.label, signal, ...(ref !== undefined && {ref}),
 	});
 }
 
@@ -149,8 +153,10 @@ async function tryCommit(source: CacheSource, means: WritingMeans, write: () => 
 		} catch (error) {
 			const pauseMs = tornReadPausesMs[attempt];
 			if (isMissingDirectory(error)) {
-				if (attempt === 0 && await isItem(source, means)) {
-					await makeDirectory(dirname(source.lockPaths[0] ?? ''));
+				// A keyring item may exist without the directory: its writer keeps its lock files elsewhere.
+				const [lockPath] = source.lockPaths;
+				if (attempt === 0 && lockPath !== undefined && storeKind(source.store) !== 'file' && await isThere(source, means)) {
+					await makeDirectory(dirname(lockPath));
 					continue;
 				}
 
@@ -166,9 +172,10 @@ async function tryCommit(source: CacheSource, means: WritingMeans, write: () => 
 	}
 }
 
-/** Whether it is an item of a keyring, and there: its writer may keep the lock files elsewhere. */
-async function isItem({store, at}: CacheSource, {backendFor, keyringTimeoutMs}: WritingMeans): Promise<boolean> {
-	return !fileStores.has(store) && await backendFor(store).stamp(store, at, keyringTimeoutMs) !== null;
+/** Whether the cache exists. */
+async function isThere({store: name, at}: CacheSource, {storeOf, deadlineMs}: WritingMeans): Promise<boolean> {
+	const store = storeOf(name);
+	return await store.stamp(at, deadlineMs(store)) !== null;
 }
 
 async function sizeOf(path: string): Promise<number> {
@@ -196,7 +203,11 @@ async function makeDirectory(path: string): Promise<void> {
 
 /** The first lock file, and those others whose directories are there. */
 async function withDirectories(lockPaths: readonly string[]): Promise<string[]> {
-	const [first = '', ...others] = lockPaths;
+	const [first, ...others] = lockPaths;
+	if (first === undefined) {
+		return [];
+	}
+
 	const directories = new Set(others.map(path => dirname(path)));
 	directories.delete(dirname(first));
 	const missing = new Set<string>();

@@ -1,21 +1,19 @@
 /**
- * The shared cache as the rest of the package sees it: reads one source at a time through whichever backend loads, believes
- * nothing that a writer was in the middle of, and commits changes under the locks of everybody who writes there. The one file that
- * reaches `native` and `pure`.
+ * Reads and writes one cache at a time. Retries reads that may overlap a write, and holds every other library's lock while writing. The
+ * rest of the package reaches a store only through this class.
  */
 
-import {
-	type CacheBackend, type CacheChange, type CacheQuery, type CacheText, fileStores, type HeldLock, type StoreName,
+import type {
+	CacheChange, CacheQuery, CacheStore, CacheText, LeaseStore,
 } from '../backend/backend.js';
+import {chooseStore, storeKind, type StoreName} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
+import {requireLazily} from '../runtime/lazy.js';
 import type {CacheSource} from './cache-source.js';
 import type {CommitOptions, CommitOutcome} from './commit.js';
-import {log} from '../runtime/log.js';
-import {loadNativeBackend} from '../backend/native-backend.js';
-import {requireLazily} from '../runtime/lazy.js';
 import type {SourceReading, SourceStamp} from './source-reading.js';
 import {joinStamps, signalStamp} from './stamps.js';
-import {settle} from './torn-read.js';
+import {readConsistent} from './torn-read.js';
 
 export class SharedCache {
 	readonly #keyringTimeoutMs: number;
@@ -28,15 +26,15 @@ export class SharedCache {
 		this.#useNativeAddon = settings.useNativeAddon;
 	}
 
-	/** Reads one source. Never rejects: what went wrong is in the reading, for another source may do. */
+	/** Reads one source. Never rejects with a {@link StoreError}: the reading holds it, because another source may have the account. */
 	async read(source: CacheSource, query: CacheQuery): Promise<SourceReading> {
 		let stamp: SourceStamp | undefined;
 		for (;;) {
 			try {
-				const backend = this.#backendFor(source.store);
+				const store = this.#storeOf(source.store);
 				// Taken before the read, so that a write in between shows as a change at the next look.
 				const signal = await signalStamp(source);
-				const slice = await this.#settled(source, async () => backend.query(source.store, source.at, query, this.#keyringTimeoutMs));
+				const slice = await this.#readConsistent(source, store, async () => store.query(source.at, query, this.#deadlineMs(store)));
 				return {
 					source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
 				};
@@ -45,9 +43,9 @@ export class SharedCache {
 					throw error;
 				}
 
-				// What failed gave no stamp, and one that is taken now may be that of a cache which can be read: so once more. A keyring that
-				// just failed would fail again, perhaps after another deadline.
-				const next = fileStores.has(source.store) ? stamp ?? await this.stamp(source) : {value: error.code, readable: false};
+				// A failed read gives no stamp, and a stamp that is taken now may belong to a cache that can be read. So take the stamp, then
+				// read again. Not for other stores than files: they would fail again, perhaps after another deadline.
+				const next = storeKind(source.store) === 'file' ? stamp ?? await this.stamp(source) : {value: error.code, readable: false};
 				if (stamp || !next.readable) {
 					return {
 						source, slice: null, error, stamp: next,
@@ -59,11 +57,11 @@ export class SharedCache {
 		}
 	}
 
-	/** The cheap change test. Never rejects. */
+	/** The cheap change test. Never rejects with a {@link StoreError}. */
 	async stamp(source: CacheSource): Promise<SourceStamp> {
 		try {
-			const backend = this.#backendFor(source.store);
-			const [own, signal] = await Promise.all([backend.stamp(source.store, source.at, this.#keyringTimeoutMs), signalStamp(source)]);
+			const store = this.#storeOf(source.store);
+			const [own, signal] = await Promise.all([store.stamp(source.at, this.#deadlineMs(store)), signalStamp(source)]);
 			return {value: joinStamps(own, signal), readable: true};
 		} catch (error) {
 			if (!(error instanceof StoreError)) {
@@ -75,137 +73,107 @@ export class SharedCache {
 	}
 
 	/**
-	 * The whole of a source's text, for programs that hand it to MSAL.
+	 * Reads the whole text of a source, for programs that pass it to MSAL.
 	 *
-	 * @returns `null` where there is no such cache.
-	 * @throws {StoreError}
+	 * @returns `null` if there is no such cache.
+	 * @throws {StoreError} as `CacheStore.read`.
 	 */
 	async readText(source: CacheSource): Promise<CacheText | null> {
-		const backend = this.#backendFor(source.store);
+		const store = this.#storeOf(source.store);
 		const signal = await signalStamp(source);
-		const read = await this.#settled(source, async () => {
-			const text = await backend.read(source.store, source.at, this.#keyringTimeoutMs);
+		const read = await this.#readConsistent(source, store, async () => {
+			const text = await store.read(source.at, this.#deadlineMs(store));
 			return text && {...text, sizeBytes: text.text.length};
 		});
 		return read && {text: read.text, stamp: joinStamps(read.stamp, signal), modifiedMs: read.modifiedMs};
 	}
 
 	/**
-	 * Which of the primary sources takes what is written: the one that holds a cache, else the keyring where there is one, else a
-	 * plaintext file where that is allowed.
+	 * Chooses the primary source to write to: the first one with a cache, or else the first one with an encrypted store, or else a
+	 * plaintext file if that is allowed.
 	 *
-	 * @throws {StoreError} where none can be written.
+	 * @throws {StoreError} if none can be written.
 	 */
 	async writableSource(primary: readonly CacheSource[], unsafeAllowUnencryptedStorage: boolean): Promise<CacheSource> {
 		return forWriting().writableSource(primary, unsafeAllowUnencryptedStorage, this.#means());
 	}
 
 	/**
-	 * Merges a change into what a source holds now, under its locks.
+	 * Merges a change into the current content of a source, under its locks.
 	 *
-	 * @throws {StoreError} `STC_LOCK_TIMEOUT`, or as `CacheBackend.commit`. The cache is as it was then.
-	 * @throws the reason of `signal`, if that fires while the lock is waited for.
+	 * @throws {StoreError} `STC_LOCK_TIMEOUT`, or as `CacheStore.commit`. The cache is unchanged then.
+	 * @throws the reason of `signal`, if that fires while this waits for the lock.
 	 */
 	async commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome> {
 		return forWriting().commit(source, change, options, this.#means());
 	}
 
 	/**
-	 * Tries to take lock files of our own, such as a lease.
+	 * The lease with this name, kept by the last of the sources whose store has leases.
 	 *
-	 * @throws {StoreError} `STC_STORE_DENIED`, `STC_IO`.
+	 * @returns `undefined` if no store has leases.
 	 */
-	async tryLock(paths: readonly string[]): Promise<HeldLock | null> {
-		return this.#backendFor('plaintext').tryLock(paths);
+	lease(sources: readonly CacheSource[], name: string): LeaseStore | undefined {
+		for (const {store, at, signalPath} of sources.toReversed()) {
+			try {
+				const lease = chooseStore(store, this.#useNativeAddon).lease?.({...(signalPath !== undefined && {path: signalPath}), ...at}, name);
+				if (lease) {
+					return lease;
+				}
+			} catch (error) {
+				if (!(error instanceof StoreError)) {
+					throw error;
+				}
+			}
+		}
+
+		return undefined;
 	}
 
-	/** Repeats a reading that may have met a writer. */
-	async #settled<Reading extends {sizeBytes: number; modifiedMs: number}>(source: CacheSource, read: () => Promise<Reading | null>): Promise<Reading | null> {
+	/** Repeats a reading that may have met a write. */
+	async #readConsistent<Reading extends {sizeBytes: number; modifiedMs: number}>(source: CacheSource, store: CacheStore, read: () => Promise<Reading | null>): Promise<Reading | null> {
 		const first = read();
 		try {
 			const reading = await first;
-			if (!reading || reading.sizeBytes > 0 || !fileStores.has(source.store)) {
+			if (!reading || reading.sizeBytes > 0 || store.kind !== 'file') {
 				return reading;
 			}
 		} catch (error) {
-			if (!(error instanceof StoreError) || !fileStores.has(source.store)) {
+			if (!(error instanceof StoreError) || store.kind !== 'file') {
 				throw error;
 			}
 		}
 
-		return settle({
-			source, first, read, lockTimeoutMs: this.#lockTimeoutMs, tryLock: async paths => this.tryLock(paths),
+		return readConsistent({
+			source, first, read, lockTimeoutMs: this.#lockTimeoutMs, ...(store.tryLock && {tryLock: store.tryLock.bind(store)}),
 		});
 	}
 
-	/** What writing takes besides. */
 	#means() {
-		return {backendFor: (store: StoreName) => this.#backendFor(store), keyringTimeoutMs: this.#keyringTimeoutMs, lockTimeoutMs: this.#lockTimeoutMs};
+		return {
+			storeOf: (name: StoreName) => this.#storeOf(name),
+			deadlineMs: (store: CacheStore) => this.#deadlineMs(store),
+			lockTimeoutMs: this.#lockTimeoutMs,
+		};
 	}
 
-	/**
-	 * @throws {StoreError} `STC_ADDON_MISSING` where the store needs the addon and there is none; what {@link CacheBackend.probe} says,
-	 * so that a keyring which cannot be there costs neither a thread nor a look at its signal (0.5 ms of a process's first token).
-	 */
-	#backendFor(store: StoreName): CacheBackend {
-		const {backend, nativeError} = chooseBackend(this.#useNativeAddon);
-		if (backend?.stores.includes(store)) {
-			const failure = backend.probe(store);
-			if (failure) {
-				throw failure;
-			}
+	#deadlineMs(store: CacheStore): number {
+		return store.timeoutMs ?? this.#keyringTimeoutMs;
+	}
 
-			return backend;
+	/** @throws {StoreError} as `chooseStore`, or as `probe` of the store: a keyring that is missing costs neither a thread nor a look at its signal file. */
+	#storeOf(name: StoreName): CacheStore {
+		const store = chooseStore(name, this.#useNativeAddon);
+		const failure = store.probe();
+		if (failure) {
+			throw failure;
 		}
 
-		throw nativeError ?? new StoreError(
-			'STC_ADDON_MISSING',
-			`Reading the store "${store}" needs the native addon, which the option useNativeAddon switches off. Leave it out.`,
-			{store},
-		);
+		return store;
 	}
 }
 
-type Backends = {backend?: CacheBackend; nativeError?: StoreError};
-
-/** Loaded when there is something to write, because most processes never have. */
+/** Loaded when there is something to write: most processes never write. */
 function forWriting() {
 	return requireLazily(() => require('./commit.js') as typeof import('./commit.js'));
-}
-
-const chosenBackends = new Map<boolean | undefined, Backends>();
-
-/**
- * Chosen once per process and preference. The addon and the pure-JS variant are loaded only when they are chosen, for start-up time.
- *
- * @throws {StoreError} `STC_IO` where neither can be loaded just now.
- */
-function chooseBackend(useNativeAddon: boolean | undefined): Backends {
-	let chosen = chosenBackends.get(useNativeAddon);
-	if (!chosen) {
-		chosen = loadBackend(useNativeAddon);
-		chosenBackends.set(useNativeAddon, chosen);
-	}
-
-	return chosen;
-}
-
-function loadBackend(useNativeAddon: boolean | undefined): Backends {
-	const loadPure = () => requireLazily(() => require('../backend/js/js-backend.js') as typeof import('../backend/js/js-backend.js')).pureBackend;
-	if (useNativeAddon === false) {
-		return {backend: loadPure()};
-	}
-
-	const {backend, error} = loadNativeBackend();
-	if (backend) {
-		return {backend};
-	}
-
-	const nativeError = error ? {nativeError: error} : {};
-	if (useNativeAddon) {
-		return nativeError;
-	}
-
-	log.warning(() => `The native addon could not be loaded; plaintext caches are read by the pure-JS variant, encrypted ones cannot be read. ${error?.message ?? ''}`);
-	return {backend: loadPure(), ...nativeError};
 }

@@ -1,44 +1,49 @@
-/** Readings that may have met a writer which goes by no lock: looked at again, until they can be believed. */
+/** Retries reads that may overlap an in-place write without a lock. */
 
 import {stat} from 'node:fs';
-import {fileStores, type HeldLock} from '../backend/backend.js';
+import type {HeldLock} from '../backend/backend.js';
+import {storeKind} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
-import type {CacheSource} from './cache-source.js';
-import {waitForLock} from './lock-wait.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
+import type {CacheSource} from './cache-source.js';
+import {waitForLock} from './lock-wait.js';
 
 /**
- * Pauses between looks at a file that seems to be in the middle of a write, milliseconds. Peers that write in place leave such
- * a window in 6 to 8 of 100 reads of a 64 KiB cache that is written without a pause.
+ * Pauses between reads of a file that seems to be in the middle of a write, milliseconds. Some libraries write in place, so such a file
+ * may be empty or truncated for a moment.
  */
 export const tornReadPausesMs = [1, 2, 4, 8, 16, 32];
 
-/** An empty or damaged file that nobody wrote for this long is what it seems. Milliseconds. */
+/** A file that was not written for this long is not in the middle of a write: it is truly empty or damaged. Milliseconds. */
 const settledAfterMs = 2000;
 
-/** A lock for reading is not waited for longer: a reader only wants to see the end of a write. Milliseconds. */
+/** Longest wait for the lock before a read: a reader only needs the end of the current write. Milliseconds. */
 const readLockTimeoutMs = 2000;
 
 export type Reading = {sizeBytes: number; modifiedMs: number};
 
-export type Looks<Found extends Reading> = {
+export type ReadAttempts<Found extends Reading> = {
 	source: CacheSource;
-	/** The look that there was already. */
+	/** The read that was made already. */
 	first: Promise<Found | null>;
 	read: () => Promise<Found | null>;
-	tryLock: (paths: readonly string[]) => Promise<HeldLock | null>;
+	/** Absent: the store has no lock files. */
+	tryLock?: (paths: readonly string[]) => Promise<HeldLock | null>;
 	lockTimeoutMs: number;
 };
 
-/** Repeats a reading that may have met a writer; believes it in the end only under the lock, where that can be had. */
-export async function settle<Found extends Reading>({source, first, read, tryLock, lockTimeoutMs}: Looks<Found>): Promise<Found | null> {
-	let look = first;
+/**
+ * Repeats a read that may have met a write until it finds a whole cache. Makes the last read under the lock, if it can take the lock.
+ *
+ * @throws {StoreError} if the last read fails, too.
+ */
+export async function readConsistent<Found extends Reading>({source, first, read, tryLock, lockTimeoutMs}: ReadAttempts<Found>): Promise<Found | null> {
+	let attempt = first;
 	for (const pauseMs of tornReadPausesMs) {
 		try {
-			// One look after the other: each decides whether another is needed.
-			const reading = await look;
-			if (!reading || reading.sizeBytes > 0 || !fileStores.has(source.store) || !isRecent(reading.modifiedMs)) {
+			const reading = await attempt;
+			if (!reading || reading.sizeBytes > 0 || storeKind(source.store) !== 'file' || !isRecent(reading.modifiedMs)) {
 				return reading;
 			}
 		} catch (error) {
@@ -49,11 +54,11 @@ export async function settle<Found extends Reading>({source, first, read, tryLoc
 
 		await sleep(pauseMs);
 		if (pauseMs !== tornReadPausesMs.at(-1)) {
-			look = read();
+			attempt = read();
 		}
 	}
 
-	const lock = await lockForReading(source, tryLock, lockTimeoutMs);
+	const lock = tryLock && await lockForReading(source, tryLock, lockTimeoutMs);
 	try {
 		return await readUndisturbed(read);
 	} finally {
@@ -61,7 +66,7 @@ export async function settle<Found extends Reading>({source, first, read, tryLoc
 	}
 }
 
-/** Under the lock, to be believed as it is, unless somebody is writing all the same: by no lock, or by one whose file was deleted. */
+/** Repeats a read under the lock only while the file changes during the read: a writer ignores the lock, or its lock file was deleted. */
 async function readUndisturbed<Found>(read: () => Promise<Found>): Promise<Found> {
 	for (const pauseMs of tornReadPausesMs) {
 		try {
@@ -78,21 +83,21 @@ async function readUndisturbed<Found>(read: () => Promise<Found>): Promise<Found
 	return read();
 }
 
-async function lockForReading({lockPaths}: CacheSource, tryLock: Looks<Reading>['tryLock'], lockTimeoutMs: number): Promise<HeldLock | undefined> {
+async function lockForReading({lockPaths, label}: CacheSource, tryLock: NonNullable<ReadAttempts<Reading>['tryLock']>, lockTimeoutMs: number): Promise<HeldLock | undefined> {
 	try {
 		return await waitForLock(
 			async () => await tryLock(lockPaths) ?? undefined,
-			{timeoutMs: Math.min(readLockTimeoutMs, lockTimeoutMs), path: lockPaths[0] ?? ''},
+			{timeoutMs: Math.min(readLockTimeoutMs, lockTimeoutMs), path: lockPaths[0] ?? label},
 		);
 	} catch (error) {
-		// A reader may have no right to write there: what it sees has to do.
+		// A reader may have no right to create the lock file. It reads without the lock then.
 		log.info(() => `Read without the lock: ${(error as Error).message}`);
 		return undefined;
 	}
 }
 
 export async function isPerhapsTorn(error: unknown, {store, at}: CacheSource): Promise<boolean> {
-	if (!(error instanceof StoreError) || !fileStores.has(store)) {
+	if (!(error instanceof StoreError) || storeKind(store) !== 'file') {
 		return false;
 	}
 
@@ -110,7 +115,7 @@ async function modifiedMs(path: string): Promise<number> {
 		// The callback form, because loading `node:fs/promises` costs start-up time.
 		// eslint-disable-next-line n/prefer-promises/fs
 		stat(path, (error, stats) => {
-			// If the file vanished, it changed just now: the next look shows what replaced it.
+			// A file that vanished changed just now: the next read shows what replaced it.
 			resolve(error ? Date.now() : stats.mtimeMs);
 		});
 	});

@@ -1,80 +1,62 @@
 /**
- * The lease: of all processes that want one token, one redeems, and the others use what it writes to the cache. A lock file of our
- * own beside the cache, which no peer looks at; the operating system frees it when its holder dies.
+ * Turns for token requests: of all processes that want one token, one requests it, and the others use the token that it writes to the
+ * cache. Where a lease is kept is the store's business ({@link LeaseStore}); how long to wait for one is decided here.
  */
 
 import {createHash} from 'node:crypto';
-import {
-	mkdir as mkdirWithCallback, readFile as readFileWithCallback, stat as statWithCallback, unlink as unlinkWithCallback,
-} from 'node:fs';
-import {dirname, join} from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
-import {promisify} from 'node:util';
-import type {HeldLock} from '../backend/backend.js';
+import type {HeldLease, LeaseStore} from '../backend/backend.js';
 import {log} from '../runtime/log.js';
+import {sleep} from '../runtime/sleep.js';
 
-const mkdir = promisify(mkdirWithCallback);
-const readFile = promisify(readFileWithCallback);
-const stat = promisify(statWithCallback);
-const unlink = promisify(unlinkWithCallback);
-
-/** Between looks at a lease that another process holds, milliseconds, with jitter. */
+/** Pauses between tries while another process holds the lease, milliseconds: a random time from the one to the other. */
 const shortestPauseMs = 5;
 const longestPauseMs = 25;
 
-/** Between a holder's signs of life, milliseconds. */
-const signOfLifeMs = 2000;
+/** Time between two renewals by the holder, milliseconds. */
+const renewEveryMs = 2000;
 
 /**
- * A holder that shows no sign of life for so long is stuck, and its lease is taken away: as long as one attempt at the authority may
- * take (`attemptTimeoutMs` of `http.ts`). Milliseconds.
+ * A holder that did not renew its lease for so long is stuck and loses it. As long as one attempt at the authority may take
+ * (`attemptTimeoutMs` in `http-client.ts`). Milliseconds.
  */
 const stuckAfterMs = 30_000;
 
-/** With other holders all the time, one's own turn never comes: a grant without the lease then. Milliseconds. */
+/** Wait no longer than this, although other holders come and go: then request the token without the lease. Milliseconds. */
 const patienceMs = 2 * stuckAfterMs;
 
 /**
- * Holders that are waited for. When these have come and gone and nothing can be used, the authority is down, or the cache cannot be
- * written: each in turn would only add its time to that of those before. Two, so that a holder that dies is replaced by one.
+ * Wait for at most this many holders. If their requests gave no usable token, the authority is down or the cache cannot be written, and
+ * each further process would only add its own wait to the others'. Two, so that one holder may die and be replaced.
  */
 const maxHolders = 2;
 
 export type LeaseOptions = {
-	/** The lock file. See {@link leasePath}. */
-	path: string;
-	tryLock: (paths: readonly string[]) => Promise<HeldLock | null>;
+	lease: LeaseStore;
 	signal: AbortSignal;
-	/** Only wait for another's lease; take none, for nobody would learn what came of it. */
+	/** Wait for the holder, but do not take the lease: this process cannot write its token to the cache, so no other could use it. */
 	onlyWait: boolean;
 	/** Default 30 s. */
 	stuckAfterMs?: number;
 };
 
 /**
- * Where the lease for one token is.
+ * The name of the lease for one token.
  *
  * @param identity Everything that makes two requests want the same token.
  */
-export function leasePath(cachePath: string, identity: readonly string[]): string {
-	const hash = createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32);
-	return join(dirname(cachePath), `.${hash}.lease`);
+export function leaseName(identity: readonly string[]): string {
+	return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32);
 }
 
 /**
- * Waits until the lease is ours, or there is none to wait for.
+ * Waits until this process has the lease, or until there is nobody to wait for.
  *
- * @returns the lease, to be released after the token was written; `undefined` where one has to do without.
+ * @returns the lease, to be released when the token is in the cache; `undefined` if this process has to do without.
  * @throws the reason of `signal`.
  */
-export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: stuckMs = stuckAfterMs}: LeaseOptions): Promise<Lease | undefined> {
-	if (onlyWait) {
-		if (await stateOf(path) === undefined) {
-			return undefined;
-		}
-	} else {
-		// If it cannot be made, taking the lease says why.
-		await mkdir(dirname(path), {recursive: true, mode: 0o700}).catch(() => undefined);
+export async function takeLease({lease, signal, onlyWait, stuckAfterMs: stuckMs = stuckAfterMs}: LeaseOptions): Promise<Lease | undefined> {
+	if (onlyWait && await lease.state() === undefined) {
+		return undefined;
 	}
 
 	const giveUpAtMs = performance.now() + Math.max(patienceMs, 2 * stuckMs);
@@ -83,28 +65,27 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 	let quietSinceMs = performance.now();
 	for (;;) {
 		signal.throwIfAborted();
-		let lock: HeldLock | null;
+		let held: HeldLease | null;
 		try {
-			// Each try waits for the one before.
-			lock = await tryLock([path]);
+			held = await lease.tryTake();
 		} catch (error) {
-			// A directory that cannot be written, a full disk: every process for itself.
+			// Such as a directory that cannot be written, or a full disk.
 			log.info(() => `No lease for the token request: ${(error as Error).message}`);
 			return undefined;
 		}
 
-		if (lock) {
+		if (held) {
 			if (!onlyWait) {
-				return new Lease(lock);
+				return new Lease(held);
 			}
 
-			await lock.release();
+			await held.release();
 			return undefined;
 		}
 
-		const holder = await holderOf(path);
-		if (holder) {
-			holders.add(holder);
+		const state = await lease.state();
+		if (state?.holder !== undefined) {
+			holders.add(state.holder);
 		}
 
 		if (holders.size > maxHolders) {
@@ -112,12 +93,11 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 			return undefined;
 		}
 
-		const now = await stateOf(path);
-		if (now !== seen) {
-			seen = now;
+		if (state?.version !== seen) {
+			seen = state?.version;
 			quietSinceMs = performance.now();
-		} else if (performance.now() - quietSinceMs > stuckMs && now !== undefined) {
-			await takeAway(path, now, tryLock);
+		} else if (performance.now() - quietSinceMs > stuckMs && state) {
+			await evict(lease, state.version);
 			quietSinceMs = performance.now();
 			continue;
 		}
@@ -127,62 +107,34 @@ export async function takeLease({path, tryLock, signal, onlyWait, stuckAfterMs: 
 			return undefined;
 		}
 
-		await sleep(shortestPauseMs + (Math.random() * (longestPauseMs - shortestPauseMs)), undefined, {signal, ref: false}).catch((error: unknown) => {
-			signal.throwIfAborted();
-			throw error;
-		});
+		await sleep(shortestPauseMs + (Math.random() * (longestPauseMs - shortestPauseMs)), {signal, ref: false});
 	}
 }
 
 export class Lease {
-	readonly #lock: HeldLock;
-	readonly #signs: NodeJS.Timeout;
+	readonly #held: HeldLease;
+	readonly #renewal: NodeJS.Timeout;
 
-	constructor(lock: HeldLock) {
-		this.#lock = lock;
-		this.#signs = setInterval(() => {
-			// If it fails, the lease may be taken away early: one grant too many.
-			lock.touch().catch(() => undefined);
-		}, signOfLifeMs).unref();
+	constructor(held: HeldLease) {
+		this.#held = held;
+		this.#renewal = setInterval(() => {
+			// If this fails, another process may evict this one too early, which costs one token request.
+			held.renew().catch(() => undefined);
+		}, renewEveryMs).unref();
 	}
 
 	async release(): Promise<void> {
-		clearInterval(this.#signs);
-		await this.#lock.release();
+		clearInterval(this.#renewal);
+		await this.#held.release();
 	}
 }
 
-/** What the holder wrote there, its process id first; empty where it is about to. `undefined`: nobody holds it. */
-async function holderOf(path: string): Promise<string | undefined> {
+async function evict(lease: LeaseStore, version: string): Promise<void> {
 	try {
-		return await readFile(path, 'utf8');
-	} catch {
-		return undefined;
-	}
-}
-
-/** Differs after each sign of life, and for each lease. `undefined`: there is none. */
-async function stateOf(path: string): Promise<string | undefined> {
-	try {
-		const {ino, mtimeNs} = await stat(path, {bigint: true});
-		return `${ino}:${mtimeNs}`;
-	} catch {
-		return undefined;
-	}
-}
-
-/** Removes a stuck holder's lease. One waiter at a time, so that none removes the lease of the one who came after. */
-async function takeAway(path: string, judged: string, tryLock: LeaseOptions['tryLock']): Promise<void> {
-	let turn: HeldLock | null = null;
-	try {
-		turn = await tryLock([`${path}.stuck`]);
-		if (turn && await stateOf(path) === judged) {
+		if (await lease.evict(version)) {
 			log.warning(() => 'The process that holds the lease of the token request shows no sign of life; it is taken over.');
-			await unlink(path);
 		}
 	} catch (error) {
 		log.info(() => `The lease of a stuck process could not be removed: ${(error as Error).message}`);
-	} finally {
-		await turn?.release();
 	}
 }

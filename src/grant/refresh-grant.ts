@@ -11,7 +11,7 @@ import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} fro
 import type {Grant} from './grant-edits.js';
 import type {TokenResponse} from './token-response.js';
 import {type GrantedToken, GrantedTokens, type RequestTime} from './granted-tokens.js';
-import {type Lease, leasePath, takeLease} from './machine-lease.js';
+import {type Lease, leaseName, takeLease} from './machine-lease.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
 import {log} from '../runtime/log.js';
@@ -103,12 +103,6 @@ export class RefreshGrant {
 		{primary, target, signal}: {primary: readonly CacheSource[]; target: CacheSource | undefined; signal: AbortSignal},
 	): Promise<Lease | undefined> {
 		const {authority, clientId, cacheName} = this.#settings;
-		// Beside the cache file, or where one would be: a keyring's signal file is in the same directory.
-		const path = primary.map(({at, signalPath}) => at.path ?? signalPath).findLast(each => each !== undefined);
-		if (path === undefined) {
-			return undefined;
-		}
-
 		const identity = [
 			cacheName,
 			request.kind,
@@ -118,12 +112,8 @@ export class RefreshGrant {
 			request.tenantId ?? ownTenant(this.#settings) ?? '',
 			...request.scopes.map(scope => scope.toLowerCase()).toSorted(),
 		];
-		return takeLease({
-			path: leasePath(path, identity.map(part => part.toLowerCase())),
-			tryLock: async paths => this.#cache.tryLock(paths),
-			signal,
-			onlyWait: target === undefined,
-		});
+		const lease = this.#cache.lease(primary, leaseName(identity.map(part => part.toLowerCase())));
+		return lease && takeLease({lease, signal, onlyWait: target === undefined});
 	}
 
 	/** Tries the account's refresh tokens one after the other. */

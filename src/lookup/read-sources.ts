@@ -1,6 +1,7 @@
 /** Reading several sources in turn. */
 
-import type {CacheQuery, StoreName} from '../backend/backend.js';
+import type {CacheQuery} from '../backend/backend.js';
+import type {StoreName} from '../backend/stores.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading} from '../cache/source-reading.js';

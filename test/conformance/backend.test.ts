@@ -10,6 +10,8 @@ import {join} from 'node:path';
 import {inspect, isDeepStrictEqual, promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheBackend, CacheQuery, CacheSlice} from '../../dist/backend/backend.js';
+import {loadAddon} from '../../dist/backend/addon-loader.js';
+import {storeOf} from '../../dist/backend/stores.js';
 import type {StoreError} from '../../dist/errors.js';
 import {backends, toAnswer} from '../helpers/caches/backends.js';
 import {
@@ -29,7 +31,7 @@ function directory(t: ExecutionContext): string {
 	return path;
 }
 
-const ask = async (backend: CacheBackend, path: string, rest: Partial<CacheQuery> = {}) => backend.query('plaintext', {path}, {...query, ...rest}, 10_000);
+const ask = async (backend: CacheBackend, path: string, rest: Partial<CacheQuery> = {}) => storeOf(backend, 'plaintext').query({path}, {...query, ...rest}, 10_000);
 
 async function failure(t: ExecutionContext, backend: CacheBackend, path: string): Promise<StoreError> {
 	const error = await t.throwsAsync<StoreError>(ask(backend, path), {name: 'StoreError'});
@@ -50,7 +52,7 @@ for (const backend of backends) {
 		const {dev, ino, size, mtimeNs, ctimeNs, mtimeMs} = statSync(path, {bigint: true});
 		// Some versions of Node for Windows report different volume numbers for one file.
 		t.is(slice?.stamp, [...(process.platform === 'win32' ? [] : [dev]), ino, size, mtimeNs, ctimeNs].join(':'));
-		t.is(await backend.stamp('plaintext', {path}, 1000), slice!.stamp);
+		t.is(await storeOf(backend, 'plaintext').stamp({path}, 1000), slice!.stamp);
 		t.true(Math.abs((slice?.modifiedMs ?? 0) - Number(mtimeMs)) < 2);
 	});
 
@@ -60,7 +62,7 @@ for (const backend of backends) {
 		symlinkSync('nowhere', join(home, 'dangling'));
 		for (const path of [join(home, 'absent'), join(home, 'no/such/directory'), join(home, 'file/below'), join(home, 'dangling')]) {
 			t.is(await ask(backend, path), null);
-			t.is(await backend.stamp('plaintext', {path}, 1000), null);
+			t.is(await storeOf(backend, 'plaintext').stamp({path}, 1000), null);
 		}
 	});
 
@@ -105,10 +107,11 @@ for (const backend of backends) {
 		chmodSync(path, 0o000);
 		chmodSync(closed, 0o000);
 		const code = `
-			const {backend} = ${backend.kind === 'native' ? 'require("./dist/backend/native-backend.js").loadNativeBackend()' : '{backend: require("./dist/backend/js/js-backend.js").pureBackend}'};
+			const {backend} = ${backend.kind === 'native' ? 'require("./dist/backend/native-backend.js").loadNativeBackend()' : '{backend: require("./dist/backend/js/js-backend.js").jsBackend}'};
 			const [path, below] = ${JSON.stringify([path, join(closed, 'cache')])};
-			const query = at => backend.query('plaintext', {path: at}, {environments: [], clientId: '', nowSec: 0}, 1000);
-			Promise.allSettled([query(path), query(below), backend.stamp('plaintext', {path: below}, 1000)])
+			const {storeOf} = require('./dist/backend/stores.js');
+			const query = at => storeOf(backend, 'plaintext').query({path: at}, {environments: [], clientId: '', nowSec: 0}, 1000);
+			Promise.allSettled([query(path), query(below), storeOf(backend, 'plaintext').stamp({path: below}, 1000)])
 				.then(outcomes => console.log(JSON.stringify(outcomes.map(({reason: {code, osDomain, osCode, op} = {}}) => ({code, osDomain, osCode, op})))));
 		`;
 		// Root can read everything, so a child process drops its rights after it has loaded the code.
@@ -126,7 +129,7 @@ for (const backend of backends) {
 			t.like(await failure(t, backend, path), {
 				code: 'STC_IO', op: 'open', osDomain: 'errno', osCode,
 			});
-			await t.throwsAsync(backend.stamp('plaintext', {path}, 1000), {name: 'StoreError', code: 'STC_IO', message: /Check the file/});
+			await t.throwsAsync(storeOf(backend, 'plaintext').stamp({path}, 1000), {name: 'StoreError', code: 'STC_IO', message: /Check the file/});
 		}
 	});
 
@@ -140,10 +143,10 @@ for (const backend of backends) {
 	test(`${backend.kind}: a path of the wrong type is a TypeError`, async t => {
 		for (const path of ['/tmp\u0000/x', 5, {}] as string[]) {
 			await t.throwsAsync(ask(backend, path), {instanceOf: TypeError});
-			await t.throwsAsync(backend.stamp('plaintext', {path}, 1000), {instanceOf: TypeError});
+			await t.throwsAsync(storeOf(backend, 'plaintext').stamp({path}, 1000), {instanceOf: TypeError});
 		}
 
-		await t.throwsAsync(backend.query('plaintext', {path: directory(t)}, {} as CacheQuery, 1000));
+		await t.throwsAsync(storeOf(backend, 'plaintext').query({path: directory(t)}, {} as CacheQuery, 1000));
 	});
 
 	test(`${backend.kind}: refuses a file of more than 1 GiB without reading it`, async t => {
@@ -154,7 +157,7 @@ for (const backend of backends) {
 		const error = await failure(t, backend, path);
 		t.is(error.code, 'STC_CACHE_CORRUPT');
 		t.regex(error.message, /larger than \d+ [MG]iB.*Move it away/);
-		t.is(typeof await backend.stamp('plaintext', {path}, 1000), 'string');
+		t.is(typeof await storeOf(backend, 'plaintext').stamp({path}, 1000), 'string');
 	});
 
 	test(`${backend.kind}: no error message quotes the file's content`, async t => {
@@ -334,8 +337,7 @@ test('native: reports a value that is longer than a JavaScript string can be', a
 
 test('the pure-JS backend says that a keyring needs the native addon', async t => {
 	const pure = backends.find(({kind}) => kind === 'pure')!;
-	await t.throwsAsync(pure.query('libsecret', {}, query, 1000), {message: /native addon/});
-	await t.throwsAsync(pure.stamp('libsecret', {}, 1000), {message: /native addon/});
+	t.throws(() => storeOf(pure, 'libsecret'), {message: /native addon/});
 });
 
 test('an error of the native addon has the caller\'s stack', async t => {
@@ -347,9 +349,10 @@ test('an error of the native addon has the caller\'s stack', async t => {
 
 test('the native addon refuses arguments of the wrong type and a path with a NUL', async t => {
 	const native = backends.find(({kind}) => kind === 'native')!;
-	await t.throwsAsync(native.query('nothing' as 'plaintext', {path: '/x'}, query, 1000), {instanceOf: TypeError});
-	await t.throwsAsync(native.query('plaintext', {path: 5} as unknown as {path: string}, query, 1000), {instanceOf: TypeError});
-	await t.throwsAsync(native.query('plaintext', {path: '/tmp\u0000/x'}, query, 1000), {instanceOf: TypeError});
-	await t.throwsAsync(native.query('plaintext', {path: '/x'}, {} as CacheQuery, 1000), {instanceOf: TypeError});
-	await t.throwsAsync(native.query('plaintext', {path: '/x'}, query, 'soon' as unknown as number), {instanceOf: TypeError});
+	await t.throwsAsync(async () => loadAddon().addon!.query('nothing', {path: '/x'}, query, 1000), {instanceOf: TypeError});
+	t.is(native.open('nothing', 'file'), undefined);
+	await t.throwsAsync(storeOf(native, 'plaintext').query({path: 5} as unknown as {path: string}, query, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(storeOf(native, 'plaintext').query({path: '/tmp\u0000/x'}, query, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(storeOf(native, 'plaintext').query({path: '/x'}, {} as CacheQuery, 1000), {instanceOf: TypeError});
+	await t.throwsAsync(storeOf(native, 'plaintext').query({path: '/x'}, query, 'soon' as unknown as number), {instanceOf: TypeError});
 });

@@ -15,6 +15,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {
 	CacheBackend, CacheChange, CommitRequest, CommitResult,
 } from '../../dist/backend/backend.js';
+import {storeOf} from '../../dist/backend/stores.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {until} from '../helpers/until.js';
@@ -47,7 +48,7 @@ const put = (key: string, value = '"new"', section = 'Mine'): CacheChange => ({
 });
 
 async function commit(backend: CacheBackend, path: string, change: CacheChange, rest: Partial<CommitRequest> = {}): Promise<CommitResult> {
-	return backend.commit('plaintext', {path}, {
+	return storeOf(backend, 'plaintext').commit!({path}, {
 		change, lockPaths: lockPathsOf(path), create: false, ...rest,
 	}, 1000);
 }
@@ -139,7 +140,7 @@ for (const backend of backends) {
 		checkAlone(t, path);
 		const {baseStamp, stamp} = written(t, await commit(backend, path, put('k'), {create: true}));
 		t.is(baseStamp, null);
-		t.is(stamp, await backend.stamp('plaintext', {path}, 1000) ?? '');
+		t.is(stamp, await storeOf(backend, 'plaintext').stamp({path}, 1000) ?? '');
 		t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {Mine: {k: {value: 'new'}}});
 		t.is(statSync(path).mode & 0o777, 0o600);
 		checkAlone(t, path);
@@ -156,8 +157,8 @@ for (const backend of backends) {
 		const path = cachePath(t);
 		writeSettled(path, '{ "Mine": {"k": {"value":"new"} } }', 0o644);
 		const before = stateOf(path);
-		t.deepEqual(await commit(backend, path, put('k')), {outcome: 'unchanged', stamp: (await backend.stamp('plaintext', {path}, 1000))!});
-		t.deepEqual(await commit(backend, path, {edits: []}), {outcome: 'unchanged', stamp: (await backend.stamp('plaintext', {path}, 1000))!});
+		t.deepEqual(await commit(backend, path, put('k')), {outcome: 'unchanged', stamp: (await storeOf(backend, 'plaintext').stamp({path}, 1000))!});
+		t.deepEqual(await commit(backend, path, {edits: []}), {outcome: 'unchanged', stamp: (await storeOf(backend, 'plaintext').stamp({path}, 1000))!});
 		t.deepEqual(stateOf(path), before);
 		checkAlone(t, path);
 	});
@@ -184,7 +185,7 @@ for (const backend of backends) {
 		t.deepEqual(stateOf(path), before);
 		const {stamp: second} = written(t, await commit(backend, path, put('l'), {expectedStamp: first}));
 		t.deepEqual(await commit(backend, path, put('m'), {expectedStamp: first}), {outcome: 'changed'});
-		t.is((await backend.stamp('plaintext', {path}, 1000))!, second);
+		t.is((await storeOf(backend, 'plaintext').stamp({path}, 1000))!, second);
 		t.deepEqual(await commit(backend, path, put('l'), {expectedStamp: first}), {outcome: 'changed'}, 'even if the change would have no effect');
 		checkAlone(t, path);
 	});
@@ -193,12 +194,12 @@ for (const backend of backends) {
 		const path = cachePath(t);
 		writeSettled(path, '{}');
 		for (let count = 0; count < 20; count++) {
-			const before = await backend.stamp('plaintext', {path}, 1000);
+			const before = await storeOf(backend, 'plaintext').stamp({path}, 1000);
 			const {baseStamp, stamp} = written(t, await commit(backend, path, put(`k${count}`)));
 			t.is(baseStamp, before);
 			t.not(stamp, before!);
 			for (const other of backends) {
-				t.is(await other.stamp('plaintext', {path}, 1000), stamp);
+				t.is(await storeOf(other, 'plaintext').stamp({path}, 1000), stamp);
 			}
 		}
 	});
@@ -253,7 +254,7 @@ for (const backend of backends) {
 		t.not(statSync(target).ino, ino);
 		t.deepEqual(JSON.parse(readFileSync(target, 'utf8')), {Theirs: {}, Mine: {k: {value: 'new'}}});
 		t.not(baseStamp, stamp);
-		t.is(stamp, (await backend.stamp('plaintext', {path}, 1000))!);
+		t.is(stamp, (await storeOf(backend, 'plaintext').stamp({path}, 1000))!);
 		t.deepEqual(readdirSync(elsewhere), ['cache.json']);
 		t.deepEqual(readdirSync(dirname(path)).toSorted(), ['else', 'hop', basename(path)]);
 	});

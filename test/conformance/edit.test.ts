@@ -8,6 +8,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheBackend, CacheChange, RecordEdit} from '../../dist/backend/backend.js';
+import {storeOf} from '../../dist/backend/stores.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {
@@ -416,7 +417,7 @@ for (const backend of backends) {
 				],
 			};
 			await writeFile(path, text);
-			const result = await backend.commit('plaintext', {path}, {change, lockPaths: [`${path}.lockfile`], create: false}, 1000);
+			const result = await storeOf(backend, 'plaintext').commit!({path}, {change, lockPaths: [`${path}.lockfile`], create: false}, 1000);
 			t.is(result.outcome, 'written');
 			const expected = `{"T":"${filler}","S":{"a":{"realm":"s","x":"${filler}","z":[]},"b":{"secret":"FAKE","realm":"s","z":[]},"d":{"y":"${filler}"},"e":{"a":1}} , "U":[]}`;
 			t.true(await readFile(path, 'utf8') === expected, `${size}`);

@@ -164,7 +164,8 @@ async function livesFor(keyring: Keyring, code: string): Promise<number> {
 	const startMs = Date.now();
 	await run(process.execPath, ['--eval', `
 		const {backend} = require('./dist/backend/native-backend.js').loadNativeBackend();
-		const ask = () => backend.query('libsecret', ${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
+		const {storeOf} = require('./dist/backend/stores.js');
+		const ask = () => storeOf(backend, 'libsecret').query(${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
 		${code}
 	`], {cwd: root, env: keyring.environment, timeout: 25_000});
 	return Date.now() - startMs;
@@ -179,8 +180,9 @@ keyringTest(title('a stalled keyring delays neither the end of the process nor t
 		const {Worker} = require('node:worker_threads');
 		const worker = new Worker(\`
 			const {backend} = require(\${JSON.stringify(require('node:path').resolve('dist/backend/native-backend.js'))}).loadNativeBackend();
+			const {storeOf} = require(\${JSON.stringify(require('node:path').resolve('dist/backend/stores.js'))});
 			for (let call = 0; call < 10; call++) {
-				backend.query('libsecret', ${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
+				storeOf(backend, 'libsecret').query(${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
 			}
 			setInterval(() => undefined, 1000);
 		\`, {eval: true});

@@ -25,7 +25,8 @@ async function commitInProcess(path: string): Promise<void> {
 	const request = {change, lockPaths: [`${path}.lockfile`, join(path, '..', '.lockfile')], create: false};
 	await runFile(process.execPath, ['-e', `
 		const {backend} = require(${JSON.stringify(fileURLToPath(new URL('../../dist/backend/native-backend.js', import.meta.url)))}).loadNativeBackend();
-		backend.commit('plaintext', ${JSON.stringify({path})}, ${JSON.stringify(request)}, 1000).then(({outcome}) => process.exit(outcome === 'written' ? 0 : 1));
+		const {storeOf} = require(${JSON.stringify(fileURLToPath(new URL('../../dist/backend/stores.js', import.meta.url)))});
+		storeOf(backend, 'plaintext').commit(${JSON.stringify({path})}, ${JSON.stringify(request)}, 1000).then(({outcome}) => process.exit(outcome === 'written' ? 0 : 1));
 	`]);
 }
 

@@ -17,7 +17,7 @@ import {promisify} from 'node:util';
 import {Worker} from 'node:worker_threads';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheBackend} from '../../dist/backend/backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {lockDirectory, LockProcess, lockWithin} from '../helpers/locks/lock-process.js';
 import {debianPython, lackOf, testWhere} from '../helpers/peers/peers.js';
@@ -206,7 +206,7 @@ for (const backend of backends) {
 			t.is(await holder.ask('lock'), 'locked');
 			t.is(await backend.tryLock([path]), null);
 			await holder.kill();
-			if (backend === pureBackend && isContained) {
+			if (backend === jsBackend && isContained) {
 				await assertTaken(t, backend, path, {boundSec: deadBoundSec});
 				continue;
 			}
@@ -267,11 +267,11 @@ test('pure: a claim to remove a stale lock file is removed after its owner died'
 	const claim = `${path}.${statSync(path, {bigint: true}).ino}.x`;
 	writeFileSync(claim, '');
 	const claimedMs = performance.now();
-	const first = await pureBackend.tryLock([path]);
+	const first = await jsBackend.tryLock([path]);
 	// Unless the machine was so busy that the claim has aged in the meantime.
 	if (first === null || performance.now() - claimedMs < 1000) {
 		t.is(first, null);
-		await assertTaken(t, pureBackend, path, {notBeforeSec: 1, boundSec: 2});
+		await assertTaken(t, jsBackend, path, {notBeforeSec: 1, boundSec: 2});
 	}
 
 	await first?.release();
@@ -346,10 +346,10 @@ for (const {kind} of backends) {
 		const {path} = lockDirectory(t);
 		leave(path, texts.python(deadPid), 10);
 		chownSync(path, nobody, nobody);
-		await assertTakenAtOnce(t, kind === 'native' ? native : pureBackend, path);
+		await assertTakenAtOnce(t, kind === 'native' ? native : jsBackend, path);
 		leave(path, texts.python(livingPid), 10);
 		chownSync(path, nobody, nobody);
-		await assertHeld(t, kind === 'native' ? native : pureBackend, path, 500);
+		await assertHeld(t, kind === 'native' ? native : jsBackend, path, 500);
 	});
 
 	test.serial(`${kind}: 200 threads in 20 processes leave no file and lose no update`, async t => {
@@ -402,9 +402,9 @@ for (const {kind} of backends) {
 	test(`${kind}: a thread that is terminated as the holder ${kind === 'native' ? 'releases its lock' : 'leaves it for 60 s (documented)'}`, async t => {
 		const {directory, path} = lockDirectory(t);
 		const worker = new Worker(`
-			const {pureBackend} = require(${JSON.stringify(require.resolve('../../dist/backend/js/js-backend.js'))});
+			const {jsBackend} = require(${JSON.stringify(require.resolve('../../dist/backend/js/js-backend.js'))});
 			const {loadNativeBackend} = require(${JSON.stringify(require.resolve('../../dist/backend/native-backend.js'))});
-			const backend = ${kind === 'native' ? 'loadNativeBackend().backend' : 'pureBackend'};
+			const backend = ${kind === 'native' ? 'loadNativeBackend().backend' : 'jsBackend'};
 			const {parentPort} = require('node:worker_threads');
 			backend.tryLock([${JSON.stringify(path)}]).then(lock => {
 				globalThis.lock = lock;
@@ -432,7 +432,7 @@ for (const {kind} of backends) {
 
 		const writtenSec = (Date.now() / 1000) - 61;
 		utimesSync(path, writtenSec, writtenSec);
-		const lock = await pureBackend.tryLock([path]);
+		const lock = await jsBackend.tryLock([path]);
 		t.truthy(lock);
 		await lock?.release();
 		t.is(readdirSync(directory).length, 1, 'its private file remains until the process ends');
@@ -445,7 +445,7 @@ for (const {kind} of backends) {
 		await run('cc', ['-shared', '-fPIC', '-o', library, noLinksSource]);
 		const options = {environment: {...process.env, LD_PRELOAD: library}};
 		const [one, other] = await Promise.all([LockProcess.start(t, kind, path, options), LockProcess.start(t, kind, path, options)]);
-		const backend = kind === 'native' ? native : pureBackend;
+		const backend = kind === 'native' ? native : jsBackend;
 		t.is(await one.ask('try'), 'locked');
 		t.deepEqual(readdirSync(directory).length, 1, 'without links there is no private file');
 		t.is(await one.ask('check'), 'true');

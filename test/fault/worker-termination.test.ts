@@ -8,6 +8,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test, {type ExecutionContext} from 'ava';
+import {storeOf} from '../../dist/backend/stores.js';
 import {buildCache, builtClientId, builtEnvironment} from '../helpers/caches/cache-builder.js';
 import {native} from '../helpers/caches/backends.js';
 import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
@@ -111,7 +112,7 @@ async function tidy(directory: string, path: string): Promise<void> {
 		await lock?.release();
 	}
 
-	await native.commit('plaintext', {path}, {change: {edits: []}, lockPaths: [`${path}.lockfile`], create: false}, 1000);
+	await storeOf(native, 'plaintext').commit!({path}, {change: {edits: []}, lockPaths: [`${path}.lockfile`], create: false}, 1000);
 }
 
 async function checkEnds(t: ExecutionContext, kind: string, rest: Record<string, unknown> = {}, environment?: Readonly<Record<string, string>>): Promise<void> {
@@ -163,7 +164,7 @@ test('threads and contexts have separate addon instances and continue when one o
 		const {readFileSync} = require('node:fs');
 		const {dirname, resolve} = require('node:path');
 		const vm = require('node:vm');
-		const file = resolve('dist/backend/native-backend.js');
+		const files = ['dist/backend/native-backend.js', 'dist/backend/stores.js'].map(file => resolve(file));
 		/** As a module loader makes modules that runs each test file, and all that it loads, in a context of its own. */
 		function inContext() {
 			const context = vm.createContext({process, Buffer, performance, setTimeout, clearTimeout});
@@ -181,13 +182,13 @@ test('threads and contexts have separate addon instances and continue when one o
 				return module.exports;
 			}
 
-			return {load: load(file).loadNativeBackend, prototype: vm.runInContext('Object.prototype', context)};
+			return {modules: files.map(file => load(file)), prototype: vm.runInContext('Object.prototype', context)};
 		}
 
-		const environments = [inContext(), {load: require(file).loadNativeBackend, prototype: Object.prototype}, inContext()];
+		const environments = [inContext(), {modules: files.map(file => require(file)), prototype: Object.prototype}, inContext()];
 		async function ask() {
-			const answers = await Promise.all(environments.map(async ({load, prototype}) => {
-				const {accounts, refreshTokens, accessTokens} = await load().backend.query('plaintext', {path: ${JSON.stringify(path)}}, ${JSON.stringify(query)}, 1000);
+			const answers = await Promise.all(environments.map(async ({modules: [{loadNativeBackend}, {storeOf}], prototype}) => {
+				const {accounts, refreshTokens, accessTokens} = await storeOf(loadNativeBackend().backend, 'plaintext').query({path: ${JSON.stringify(path)}}, ${JSON.stringify(query)}, 1000);
 				const ofOthers = [...accounts, ...refreshTokens, ...accessTokens].filter(entry => Object.getPrototypeOf(entry) !== prototype);
 				return accounts.length + '-' + ofOthers.length;
 			}));

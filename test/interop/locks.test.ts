@@ -10,7 +10,7 @@ import {
 import {join} from 'node:path';
 import test from 'ava';
 import type {CacheBackend} from '../../dist/backend/backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {
 	lockDirectory, LockProcess, lockWithin, type PeerLock, within,
@@ -54,7 +54,7 @@ for (const backend of backends) {
 	for (const peer of peers) {
 		const {kind} = peer;
 		// It holds a lock without writing to the file. Without access to kernel locks that looks like an empty file.
-		const isUnseen = backend === pureBackend && kind === 'flock';
+		const isUnseen = backend === jsBackend && kind === 'flock';
 		testWhere(test, [lackOfPeer(kind)], `${kind} holds: ${backend.kind} ${isUnseen ? 'waits 2 s at most (documented)' : 'is excluded until the release'}`, async t => {
 			const {directory, path} = lockDirectory(t);
 			const holder = await LockProcess.startPeer(t, kind, path);
@@ -112,7 +112,7 @@ for (const backend of backends) {
 			t.deepEqual(readdirSync(directory), []);
 		});
 
-		if (peer.leavesFile || (backend === pureBackend && !peer.isExistenceOnly)) {
+		if (peer.leavesFile || (backend === jsBackend && !peer.isExistenceOnly)) {
 			continue;
 		}
 

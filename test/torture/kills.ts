@@ -8,6 +8,7 @@ import {
 import {basename, dirname} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {CacheBackend} from '../../dist/backend/backend.js';
+import {storeOf} from '../../dist/backend/stores.js';
 
 export type KillReport = {
 	kills: number;
@@ -96,7 +97,7 @@ async function killOne(program: string, path: string, number: number, lifeMs: nu
 /** The next process must get a dead holder's lock at the first attempt. */
 async function commitAtOnce(backend: CacheBackend, path: string, number: number): Promise<void> {
 	const set = {number: String(number), padding: JSON.stringify(paddingOf(number))};
-	const {outcome} = await backend.commit('plaintext', {path}, {
+	const {outcome} = await storeOf(backend, 'plaintext').commit!({path}, {
 		change: {
 			edits: [
 				{

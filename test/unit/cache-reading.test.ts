@@ -12,7 +12,7 @@ import test from 'ava';
 import {SharedCache} from '../../dist/cache/shared-cache.js';
 import {StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/cache/cache-source.js';
-import {type Reading, settle, tornReadPausesMs} from '../../dist/cache/torn-read.js';
+import {readConsistent, type Reading, tornReadPausesMs} from '../../dist/cache/torn-read.js';
 import {backends} from '../helpers/caches/backends.js';
 import {accountRecord, ann, cacheOf} from '../helpers/home.js';
 import {query} from '../helpers/peers/written-cache.js';
@@ -81,7 +81,7 @@ async function look(writes: number): Promise<{found: Reading | null | StoreError
 		return {sizeBytes: 1, modifiedMs: 0};
 	};
 
-	const found = await settle({
+	const found = await readConsistent({
 		source: plaintextFile('/cache'),
 		first: read(),
 		read,

@@ -4,7 +4,7 @@ import test from 'ava';
 import type {AccountEntry, CacheChange, RefreshTokenEntry} from '../../dist/backend/backend.js';
 import {editsOfSignOut} from '../../dist/cache/sign-out-edits.js';
 import {editsOfEviction, editsOfGrant, type Grant} from '../../dist/grant/grant-edits.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {
 	ann, type CacheSections, clientId, homeAccountId, publicCloud, scope,
 } from '../helpers/home.js';
@@ -71,7 +71,7 @@ const editOf = (change: CacheChange, section: string) => {
 /** The cache after the change, parsed by JSON.parse. */
 function applied(cache: CacheSections | string, change: CacheChange): CacheSections | 'no-account' {
 	const text = typeof cache === 'string' ? cache : JSON.stringify(cache);
-	const result = pureBackend.edit(Buffer.from(text), change);
+	const result = jsBackend.edit(Buffer.from(text), change);
 	if (result.outcome === 'no-account') {
 		return 'no-account';
 	}

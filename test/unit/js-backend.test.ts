@@ -9,7 +9,8 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheQuery} from '../../dist/backend/backend.js';
 import type {StoreError} from '../../dist/errors.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
+import {chooseStore, storeOf, storesOf} from '../../dist/backend/stores.js';
 import {buildCache, builtClientId, builtEnvironment} from '../helpers/caches/cache-builder.js';
 
 const nowSec = 1_800_000_000;
@@ -44,13 +45,13 @@ async function buffersMadeBy(action: () => Promise<unknown>): Promise<Buffer[]> 
 	return made;
 }
 
-test('reads plaintext only, and says what the other stores need', async t => {
-	t.is(pureBackend.kind, 'pure');
-	t.deepEqual(pureBackend.stores, ['plaintext']);
+test('reads plaintext only, and says what the other stores need', t => {
+	t.is(jsBackend.kind, 'pure');
+	t.deepEqual(storesOf(jsBackend), ['plaintext']);
 	const expected = {name: 'StoreError', code: 'STC_ADDON_MISSING', message: /"libsecret" needs the native addon.*useNativeAddon/};
-	const error = await t.throwsAsync<StoreError>(pureBackend.query('libsecret', {schema: 'x'}, query, 1000), expected);
+	const error = t.throws<StoreError>(() => storeOf(jsBackend, 'libsecret'), expected);
 	t.is(error.store, 'libsecret');
-	await t.throwsAsync(pureBackend.stamp('libsecret', {schema: 'x'}, 1000), expected);
+	t.throws(() => chooseStore('libsecret', false), expected);
 });
 
 test.serial('the bytes that were read are wiped, whether or not they were a cache', async t => {
@@ -60,7 +61,7 @@ test.serial('the bytes that were read are wiped, whether or not they were a cach
 		let accounts = 0;
 		const buffers = await buffersMadeBy(async () => {
 			try {
-				const slice = await pureBackend.query('plaintext', {path}, query, 1000);
+				const slice = await storeOf(jsBackend, 'plaintext').query({path}, query, 1000);
 				accounts = slice?.accounts.length ?? 0;
 			} catch (error) {
 				t.is((error as Error).name, 'StoreError');
@@ -78,7 +79,7 @@ test('refuses a file longer than the longest string without reading it', async t
 	writeFileSync(path, '');
 	// A sparse file, which takes no disk space.
 	truncateSync(path, constants.MAX_STRING_LENGTH + 1);
-	const error = await t.throwsAsync<StoreError>(pureBackend.query('plaintext', {path}, query, 1000), {name: 'StoreError', code: 'STC_CACHE_CORRUPT'});
+	const error = await t.throwsAsync<StoreError>(storeOf(jsBackend, 'plaintext').query({path}, query, 1000), {name: 'StoreError', code: 'STC_CACHE_CORRUPT'});
 	t.true(error.message.startsWith(`${path}: larger than 511 MiB`), error.message);
 });
 
@@ -88,7 +89,7 @@ test('ignores properties that a program added to Object.prototype', t => {
 	const foreign = {home_account_id: 'foreign', username: 'foreign', RefreshToken: {r: {home_account_id: 'u.t', environment: builtEnvironment, secret: 'FAKE'}}};
 	Object.assign(prototype, foreign);
 	try {
-		const {accounts, refreshTokens} = pureBackend.scan(bytes, query);
+		const {accounts, refreshTokens} = jsBackend.scan(bytes, query);
 		t.deepEqual(accounts, [{homeAccountId: 'u.t', environment: builtEnvironment}]);
 		t.deepEqual(refreshTokens, []);
 	} finally {
@@ -97,7 +98,7 @@ test('ignores properties that a program added to Object.prototype', t => {
 		}
 	}
 
-	pureBackend.scan(Buffer.from('{"__proto__":{"polluted":1},"Account":{"__proto__":{"__proto__":{"polluted":1}}}}'), query);
+	jsBackend.scan(Buffer.from('{"__proto__":{"polluted":1},"Account":{"__proto__":{"__proto__":{"polluted":1}}}}'), query);
 	const fresh: Record<string, unknown> = {};
 	t.is(fresh['polluted'], undefined);
 });

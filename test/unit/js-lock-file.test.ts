@@ -4,7 +4,7 @@ import {spawnSync} from 'node:child_process';
 import {readdirSync, utimesSync, writeFileSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import test, {type ExecutionContext} from 'ava';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {lockDirectory} from '../helpers/locks/lock-process.js';
 
 /** Delays the first call that creates a file with this suffix until the test releases it. */
@@ -47,9 +47,9 @@ for (let round = 1; round <= 5; round++) {
 		const {directory, path} = lockDirectory(t);
 		leaveStale(path);
 		const {reached, letGo} = holdUpCreation(t, '.x');
-		const late = pureBackend.tryLock([path]);
+		const late = jsBackend.tryLock([path]);
 		await reached;
-		const lock = await pureBackend.tryLock([path]);
+		const lock = await jsBackend.tryLock([path]);
 		t.truthy(lock);
 		letGo();
 		t.is(await late, null);
@@ -62,9 +62,9 @@ for (let round = 1; round <= 5; round++) {
 test.serial('a lock file that appears during the creation of ours wins', async t => {
 	const {directory, path} = lockDirectory(t);
 	const {reached, letGo} = holdUpCreation(t, '.js');
-	const late = pureBackend.tryLock([path]);
+	const late = jsBackend.tryLock([path]);
 	await reached;
-	const lock = await pureBackend.tryLock([path]);
+	const lock = await jsBackend.tryLock([path]);
 	t.truthy(lock);
 	letGo();
 	t.is(await late, null);

@@ -3,40 +3,45 @@
 import {
 	existsSync, readdirSync, readFileSync, statSync, writeFileSync,
 } from 'node:fs';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
+import type {CacheBackend} from '../../dist/backend/backend.js';
 import {StoreError} from '../../dist/errors.js';
+import {FileLease} from '../../dist/backend/file-lease.js';
 import {
-	Lease, type LeaseOptions, leasePath, takeLease,
+	Lease, leaseName, type LeaseOptions, takeLease,
 } from '../../dist/grant/machine-lease.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {lockDirectory, LockProcess, within} from '../helpers/locks/lock-process.js';
 import {until} from '../helpers/until.js';
 
-const tryLock: LeaseOptions['tryLock'] = async paths => native.tryLock(paths);
+type TryLock = CacheBackend['tryLock'];
+const tryLock: TryLock = async paths => native.tryLock(paths);
 
 function leaseFile(t: ExecutionContext): {directory: string; path: string} {
 	const {directory} = lockDirectory(t);
 	return {directory, path: join(directory, '.00.lease')};
 }
 
-const waitFor = async (path: string, rest: Partial<LeaseOptions> = {}) => takeLease({
-	path, tryLock, signal: new AbortController().signal, onlyWait: false, ...rest,
+/** `path` is the lease's file. */
+const waitFor = async (path: string, {tryLock: lock = tryLock, ...rest}: Partial<LeaseOptions> & {tryLock?: TryLock} = {}) => takeLease({
+	lease: new FileLease(join(dirname(path), 'msal.cache'), '00', lock), signal: new AbortController().signal, onlyWait: false, ...rest,
 });
 
 test('the lease is beside the cache, and equal for equal requests only', t => {
 	const identity = ['msal.cache', 'nocae', 'https://login.microsoftonline.com', 'a', 'b'];
-	const path = leasePath('/h/.IdentityService/msal.cache.nocae', identity);
+	const pathOf = (each: readonly string[]) => new FileLease('/h/.IdentityService/msal.cache.nocae', leaseName(each), tryLock).path;
+	const path = pathOf(identity);
 	t.regex(path, /^\/h\/\.IdentityService\/\.[\da-f]{32}\.lease$/);
-	t.is(leasePath('/h/.IdentityService/msal.cache.nocae', [...identity]), path);
+	t.is(pathOf([...identity]), path);
 	const others = [
 		...identity.map((_, index) => identity.toSpliced(index, 1, 'other')),
 		[...identity.slice(0, -2), 'ab', ''],
 		[...identity.slice(0, -2), '', 'ab'],
 		[...identity.slice(0, -2), 'ab'],
 		[...identity, ''],
-	].map(other => leasePath('/h/.IdentityService/msal.cache.nocae', other));
+	].map(other => pathOf(other));
 	t.is(new Set([path, ...others]).size, others.length + 1);
 });
 

@@ -2,7 +2,7 @@
 
 import test from 'ava';
 import type {CacheChange, RecordEdit} from '../../dist/backend/backend.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {
 	applyChanges, cacheChangesOf, diffRecords, joinChanges, subjectOf, undoneChanges,
 } from '../../dist/cache-api/record-diff.js';
@@ -25,7 +25,7 @@ function merged(cache: Record<string, unknown>, before: Record<string, Json>, af
 function mergedWith(cache: string, changes: CacheChange[]): unknown {
 	let bytes: Uint8Array = Buffer.from(cache);
 	for (const change of changes) {
-		const result = pureBackend.edit(bytes, change);
+		const result = jsBackend.edit(bytes, change);
 		bytes = result.outcome === 'changed' ? result.bytes : bytes;
 	}
 

@@ -11,6 +11,7 @@ import process from 'node:process';
 import test, {type ExecutionContext} from 'ava';
 import {SharedTokenCache, SharedTokenCacheCredential} from '../../dist/index.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import {storeOf} from '../../dist/backend/stores.js';
 import {native} from '../helpers/caches/backends.js';
 import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
@@ -172,7 +173,7 @@ test.serial('a new token is written where Microsoft\'s library and MSAL find it'
 	t.is(silent.accessToken, token);
 
 	// A query instead of a second credential, which would share this process's memory.
-	const slice = await native.query('dpapi', {path}, {environments: ['login.microsoftonline.com'], clientId, nowSec: 0}, 10_000);
+	const slice = await storeOf(native, 'dpapi').query({path}, {environments: ['login.microsoftonline.com'], clientId, nowSec: 0}, 10_000);
 	t.true(slice?.accessTokens.some(({secret}) => secret === token));
 });
 

@@ -14,7 +14,9 @@ import {SharedCache} from '../../dist/cache/shared-cache.js';
 import type {StoreError} from '../../dist/errors.js';
 import type {CacheSource} from '../../dist/cache/cache-source.js';
 import {stampOf} from '../../dist/backend/js/cache-file.js';
-import {pureBackend} from '../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
+import {loadAddon} from '../../dist/backend/addon-loader.js';
+import {storeOf, storesOf} from '../../dist/backend/stores.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes,
@@ -43,12 +45,12 @@ const put = (secret: string): CacheChange => ({
 });
 
 async function commit(path: string, change: CacheChange, rest: {create?: boolean; expectedStamp?: string | null} = {}) {
-	return native.commit('dpapi', {path}, {
+	return storeOf(native, 'dpapi').commit!({path}, {
 		change, lockPaths: [`${path}.lockfile`, join(path, '..', '.lockfile')], create: true, ...rest,
 	}, 10_000);
 }
 
-const read = async (path: string) => native.read('dpapi', {path}, 10_000);
+const read = async (path: string) => storeOf(native, 'dpapi').read({path}, 10_000);
 const settle = (path: string) => {
 	utimesSync(path, nowSec, nowSec);
 };
@@ -66,15 +68,15 @@ async function outcomeOf(path: string, bytes: Uint8Array): Promise<{text?: strin
 }
 
 test('Windows has the encrypted store first', t => {
-	t.deepEqual(native.stores, ['dpapi', 'plaintext']);
-	t.deepEqual(pureBackend.stores, ['plaintext']);
+	t.deepEqual(loadAddon().addon?.stores, ['dpapi', 'plaintext']);
+	t.deepEqual(storesOf(jsBackend), ['plaintext']);
 });
 
 test('a cache is created, read and changed, and kept if nothing changes', async t => {
 	const path = join(directory(t), 'msal.cache.nocae');
 	t.deepEqual(await commit(path, put('FAKE-one'), {create: false}), {outcome: 'absent'});
 	t.is(await read(path), null);
-	t.is(await native.stamp('dpapi', {path}, 1000), null);
+	t.is(await storeOf(native, 'dpapi').stamp({path}, 1000), null);
 	const made = await commit(path, put('FAKE-one'));
 	t.like(made, {outcome: 'written', baseStamp: null, lockLost: false});
 	const bytes = readFileSync(path);
@@ -99,13 +101,13 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 	test(`${store}: a stamp equals the one from Node's stat, after each commit`, async t => {
 		const path = join(directory(t), 'cache');
 		for (let round = 0; round < 5; round++) {
-			const result = await native.commit(store, {path}, {change: put(`FAKE-${round}`), lockPaths: [`${path}.lockfile`], create: true}, 1000);
+			const result = await storeOf(native, store).commit!({path}, {change: put(`FAKE-${round}`), lockPaths: [`${path}.lockfile`], create: true}, 1000);
 			const stamp = stampOf(statSync(path, {bigint: true}));
 			t.is(result.outcome === 'written' ? result.stamp : result.outcome, stamp);
 
-			t.is(await native.stamp(store, {path}, 1000), stamp);
+			t.is(await storeOf(native, store).stamp({path}, 1000), stamp);
 
-			t.is((await native.query(store, {path}, query, 1000))?.stamp, stamp);
+			t.is((await storeOf(native, store).query({path}, query, 1000))?.stamp, stamp);
 
 			// Some versions of Node 22 and 23 return more bits of the volume number for a path than for a handle.
 			const byHandle = statSync(path, {bigint: true});
@@ -118,7 +120,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 		const path = join(directory(t), 'cache');
 		const lockPaths = [`${path}.lockfile`];
 		const change = {change: put('FAKE'), lockPaths, create: true};
-		await native.commit(store, {path}, change, 1000);
+		await storeOf(native, store).commit!({path}, change, 1000);
 		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 1000, useNativeAddon: true});
 		const source = {
 			store, at: {path}, lockPaths, label: path, kind: 'nocae', writable: true,
@@ -126,8 +128,8 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 		const alone = openSync(path, readWriteAlone);
 		for (const backend of store === 'plaintext' ? backends : [native]) {
 			const expected = {code: 'STC_CACHE_CHANGED', message: /Close the program that has it open\./};
-			await t.throwsAsync(backend.read(store, {path}, 1000), expected);
-			await t.throwsAsync(backend.commit(store, {path}, {...change, change: put('FAKE-two')}, 1000), expected);
+			await t.throwsAsync(storeOf(backend, store).read({path}, 1000), expected);
+			await t.throwsAsync(storeOf(backend, store).commit!({path}, {...change, change: put('FAKE-two')}, 1000), expected);
 		}
 
 		const {error} = await cache.read(source, query);
@@ -147,15 +149,15 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 
 	test(`${store}: reports anything but a file, and a path below one`, async t => {
 		const home = directory(t);
-		const refusal = await t.throwsAsync<StoreError>(native.read(store, {path: home}, 1000));
+		const refusal = await t.throwsAsync<StoreError>(storeOf(native, store).read({path: home}, 1000));
 		t.like(refusal, {code: 'STC_IO', osDomain: 'win32', op: 'CreateFileW'});
 		writeFileSync(join(home, 'file'), '');
 		for (const path of [join(home, 'no', 'such', 'directory'), join(home, 'file', 'below'), join(home, 'absent')]) {
-			t.is(await native.read(store, {path}, 1000), null);
+			t.is(await storeOf(native, store).read({path}, 1000), null);
 		}
 
 		const path = join(home, 'missing', 'cache');
-		const failing = native.commit(store, {path}, {change: put('FAKE'), lockPaths: [`${path}.lockfile`], create: true}, 1000);
+		const failing = storeOf(native, store).commit!({path}, {change: put('FAKE'), lockPaths: [`${path}.lockfile`], create: true}, 1000);
 		const failure = await t.throwsAsync<StoreError>(failing);
 		t.like(failure, {code: 'STC_IO', osDomain: 'win32', osCode: 3});
 		t.false(existsSync(join(home, 'missing')));
@@ -163,7 +165,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 
 	test(`${store}: retries while a reader blocks the replacement, then writes in place`, async t => {
 		const path = join(directory(t), 'cache');
-		const write = async (secret: string) => native.commit(store, {path}, {change: put(secret), lockPaths: [`${path}.lockfile`], create: true}, 1000);
+		const write = async (secret: string) => storeOf(native, store).commit!({path}, {change: put(secret), lockPaths: [`${path}.lockfile`], create: true}, 1000);
 		await write('FAKE-old');
 		const reader = openSync(path, 'r');
 		let tries = 0;
@@ -179,7 +181,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 		t.is(outcome, 'written');
 		// Windows immediately replaces a file that is shared as Node shares it.
 		t.true(tries === 1 || (tries > 20 && performance.now() - startMs >= 100), `${tries}`);
-		t.regex((await native.read(store, {path}, 1000))?.text ?? '', /FAKE-new/);
+		t.regex((await storeOf(native, store).read({path}, 1000))?.text ?? '', /FAKE-new/);
 		t.is((await write('FAKE-newer')).outcome, 'written');
 		t.deepEqual(readdirSync(join(path, '..')), ['cache']);
 	});
@@ -197,16 +199,16 @@ test('a cache of 1.4 MB in a directory with non-ASCII characters is scanned', as
 	t.like(await commit(path, {edits}), {outcome: 'written'});
 	t.true(isDeepStrictEqual(JSON.parse((await read(path))?.text ?? ''), sections));
 	const wanted = large.accounts[7]!;
-	const slice = await native.query('dpapi', {path}, {...query, username: wanted.username, homeTenantId: wanted.tenantId}, 10_000);
+	const slice = await storeOf(native, 'dpapi').query({path}, {...query, username: wanted.username, homeTenantId: wanted.tenantId}, 10_000);
 	t.true(isDeepStrictEqual(slice?.accessTokens.map(({secret}) => secret).toSorted(), wanted.accessTokens.toSorted()));
-	const slices = await Promise.all(Array.from({length: 40}, async () => native.query('dpapi', {path}, query, 10_000)));
+	const slices = await Promise.all(Array.from({length: 40}, async () => storeOf(native, 'dpapi').query({path}, query, 10_000)));
 	t.true(slices.every(each => each?.accounts.length === large.accounts.length));
 });
 
 test('an empty file counts as an empty cache once it is old enough', async t => {
 	const path = join(directory(t), 'cache');
 	writeFileSync(path, '');
-	t.like(await native.query('dpapi', {path}, query, 1000), emptySlice);
+	t.like(await storeOf(native, 'dpapi').query({path}, query, 1000), emptySlice);
 	t.deepEqual(await commit(path, put('FAKE')), {outcome: 'changed'}, 'another program may be writing it');
 	settle(path);
 	t.like(await commit(path, put('FAKE')), {outcome: 'written'});
@@ -230,11 +232,11 @@ test('a blob in place of plaintext is another format, in both backends', async t
 	const path = join(directory(t), 'cache');
 	// The beginning of every blob on real Windows.
 	writeFileSync(path, Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'));
-	for (const backend of [native, pureBackend]) {
-		await t.throwsAsync(backend.query('plaintext', {path}, query, 1000), {code: 'STC_CACHE_FORMAT', message: /DPAPI/});
+	for (const backend of [native, jsBackend]) {
+		await t.throwsAsync(storeOf(backend, 'plaintext').query({path}, query, 1000), {code: 'STC_CACHE_FORMAT', message: /DPAPI/});
 	}
 
-	await t.throwsAsync(pureBackend.query('dpapi', {path}, query, 1000), {code: 'STC_ADDON_MISSING', message: /native addon/});
+	t.throws(() => storeOf(jsBackend, 'dpapi'), {code: 'STC_ADDON_MISSING', message: /native addon/});
 });
 
 test('a truncated or changed blob gives an error with a remedy, never another text, and is not overwritten', async t => {

@@ -2,6 +2,7 @@
 
 import process from 'node:process';
 import {loadNativeBackend} from '../../dist/backend/native-backend.js';
+import {storeOf} from '../../dist/backend/stores.js';
 
 const [path] = process.argv.slice(2);
 const {backend, error} = loadNativeBackend();
@@ -9,7 +10,7 @@ if (!backend) {
 	throw error;
 }
 
-await backend.commit('dpapi', {path}, {
+await storeOf(backend, 'dpapi').commit({path}, {
 	change: {
 		edits: [{
 			section: 'RefreshToken', action: 'put', key: 'key', set: {secret: '"FAKE-of-another"'},

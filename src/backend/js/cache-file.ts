@@ -4,7 +4,7 @@ import {constants as bufferConstants, isAscii, isUtf8} from 'node:buffer';
 import {constants as fileConstants} from 'node:fs';
 import {type FileHandle, open, stat} from 'node:fs/promises';
 import {constants as osConstants} from 'node:os';
-import {maxCacheSizeBytes, type StoreLocation, type StoreName} from '../backend.js';
+import {maxCacheSizeBytes} from '../backend.js';
 import {cureOfTooManyFiles, StoreError} from '../../errors.js';
 import {isObject} from '../../runtime/json.js';
 
@@ -96,14 +96,6 @@ async function readInto(file: FileHandle, buffer: Buffer, size: number): Promise
 	} while (bytesRead > 0 && done < size);
 
 	return done;
-}
-
-export function pathOf(store: StoreName, {path}: StoreLocation): string {
-	if (store !== 'plaintext') {
-		throw new StoreError('STC_ADDON_MISSING', `The store "${store}" needs the native addon, which is not loaded. Leave out the option useNativeAddon, or install a binary for this platform.`, {op: 'open', store});
-	}
-
-	return path ?? '';
 }
 
 function stateOf(stats: BigStats): FileState {

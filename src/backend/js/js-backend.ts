@@ -1,6 +1,6 @@
 /**
- * The pure-JS variant of the {@link CacheBackend}, for plaintext caches: the fallback where no binary loads, and the opponent in
- * the benchmark. Its rules are the addon's; `test/conformance` holds both to the same answers.
+ * The {@link CacheBackend} in plain JavaScript, for plaintext caches: the fallback on platforms without a binary, and the baseline of the
+ * benchmarks. `test/conformance` holds it to the same answers as the addon.
  */
 
 import {
@@ -11,51 +11,63 @@ import {
 	type CacheChange,
 	type CacheQuery,
 	type CacheSlice,
+	type CacheStore,
+	type CacheText,
 	type CommitRequest,
 	type EditResult,
 	maxAccountsWithSecrets,
 	type RefreshTokenEntry,
 	type StoreLocation,
-	type StoreName,
 } from '../backend.js';
 import {commitFile} from './commit.js';
 import {editCache} from './edit.js';
 import {
-	type Json, parseCache, pathOf, readCacheFile, statCacheFile,
+	type Json, parseCache, readCacheFile, statCacheFile,
 } from './cache-file.js';
 import {tryLockFiles} from './lock-file.js';
 import {
 	anyString, familyId, foldAscii, isPureAscii, isSame, own, requiredString, time,
 } from './record-fields.js';
 import {isObject} from '../../runtime/json.js';
+import {requireLazily} from '../../runtime/lazy.js';
 
-export const pureBackend: CacheBackend = {
-	kind: 'pure',
-	stores: ['plaintext'],
+const plaintextStore: CacheStore = {
+	name: 'plaintext',
+	kind: 'file',
 
-	// Files are everywhere.
 	probe: () => undefined,
 
-	async query(store: StoreName, at: StoreLocation, query: CacheQuery): Promise<CacheSlice | null> {
-		const path = pathOf(store, at);
+	async query({path = ''}: StoreLocation, query: CacheQuery): Promise<CacheSlice | null> {
 		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => ({...toSlice(bytes, query, `${path}:`), stamp, modifiedMs}));
 	},
 
-	async stamp(store: StoreName, at: StoreLocation): Promise<string | null> {
-		const state = await statCacheFile(pathOf(store, at));
+	async stamp({path = ''}: StoreLocation): Promise<string | null> {
+		const state = await statCacheFile(path);
 		return state === null ? null : state.stamp;
 	},
 
-	async read(store: StoreName, at: StoreLocation) {
-		const path = pathOf(store, at);
+	async read({path = ''}: StoreLocation): Promise<CacheText | null> {
 		return readCacheFile(path, (bytes, {stamp, modifiedMs}) => ({text: parseCache(bytes, `${path}:`).text, stamp, modifiedMs}));
+	},
+
+	async commit({path = ''}: StoreLocation, request: CommitRequest) {
+		return commitFile(path, request);
 	},
 
 	tryLock: tryLockFiles,
 
-	async commit(store: StoreName, at: StoreLocation, request: CommitRequest) {
-		return commitFile(pathOf(store, at), request);
+	lease({path = ''}: StoreLocation, name: string) {
+		const {FileLease} = requireLazily(() => require('../file-lease.js') as typeof import('../file-lease.js'));
+		return new FileLease(path, name, tryLockFiles);
 	},
+};
+
+export const jsBackend: CacheBackend = {
+	kind: 'pure',
+
+	open: name => name === plaintextStore.name ? plaintextStore : undefined,
+
+	tryLock: tryLockFiles,
 
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
 		return toSlice(bytes, query, 'The cache is');

@@ -3,7 +3,7 @@
 import type {CacheBackend, CacheQuery, CacheSlice} from '../../../dist/backend/backend.js';
 import type {StoreError} from '../../../dist/errors.js';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
-import {pureBackend} from '../../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../../dist/backend/js/js-backend.js';
 import {type OracleAnswer, sorted} from './oracle.js';
 
 const {backend: nativeBackend, error} = loadNativeBackend();
@@ -12,7 +12,7 @@ if (!nativeBackend) {
 }
 
 export const native: CacheBackend = nativeBackend;
-export const backends: readonly CacheBackend[] = [native, pureBackend];
+export const backends: readonly CacheBackend[] = [native, jsBackend];
 
 export function toAnswer({sizeBytes, accounts, refreshTokens, accessTokens, appMetadata}: CacheSlice): OracleAnswer {
 	return {

@@ -8,7 +8,9 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 
-const {loadNativeBackend} = createRequire(import.meta.url)('../../../dist/backend/native-backend.js');
+const require = createRequire(import.meta.url);
+const {loadNativeBackend} = require('../../../dist/backend/native-backend.js');
+const {storeOf} = require('../../../dist/backend/stores.js');
 const {backend, error: loadError} = loadNativeBackend();
 if (!backend) {
 	throw loadError;
@@ -19,16 +21,16 @@ const query = {environments: ['login.microsoftonline.com'], clientId: 'client', 
 
 const calls = {
 	async probe() {
-		const failure = backend.probe('libsecret');
+		const failure = storeOf(backend, 'libsecret').probe();
 		if (failure) {
 			throw failure;
 		}
 
 		return 'here';
 	},
-	query: async () => backend.query('libsecret', at, query, timeoutMs),
-	stamp: async () => backend.stamp('libsecret', at, timeoutMs),
-	commit: async () => backend.commit('libsecret', at, request, timeoutMs),
+	query: async () => storeOf(backend, 'libsecret').query(at, query, timeoutMs),
+	stamp: async () => storeOf(backend, 'libsecret').stamp(at, timeoutMs),
+	commit: async () => storeOf(backend, 'libsecret').commit(at, request, timeoutMs),
 };
 
 async function ask() {

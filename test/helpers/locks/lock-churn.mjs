@@ -8,7 +8,7 @@ import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {isMainThread, Worker, workerData} from 'node:worker_threads';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
-import {pureBackend} from '../../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../../dist/backend/js/js-backend.js';
 
 if (isMainThread) {
 	const [kind, path, counter, threads, times] = process.argv.slice(2);
@@ -27,7 +27,7 @@ if (isMainThread) {
 }
 
 async function churn({kind, path, counter, times}) {
-	const backend = kind === 'native' ? loadNativeBackend().backend : pureBackend;
+	const backend = kind === 'native' ? loadNativeBackend().backend : jsBackend;
 	for (let time = 0; time < times; time++) {
 		const held = await lock(backend, path);
 		const number = Number(await readFile(counter, 'utf8'));

@@ -10,10 +10,10 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
-import {pureBackend} from '../../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../../dist/backend/js/js-backend.js';
 
 const [variant, path, uid] = process.argv.slice(2);
-const {tryLock} = variant === 'native' ? nativeLocks() : pureBackend;
+const {tryLock} = variant === 'native' ? nativeLocks() : jsBackend;
 if (uid) {
 	process.setgroups([]);
 	process.setgid(Number(uid));

@@ -10,6 +10,7 @@ import {readFileSync} from 'node:fs';
 import process from 'node:process';
 import {isMainThread, threadId, workerData} from 'node:worker_threads';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {storeOf} from '../../../dist/backend/stores.js';
 
 const {kind, path, location = {path}, counters = new SharedArrayBuffer(8), end} = isMainThread ? JSON.parse(process.argv[2]) : workerData;
 const counts = new Int32Array(counters);
@@ -26,10 +27,10 @@ const held = [];
 let count = 0;
 
 const jobs = {
-	read: async () => backend.read(store, location, timeoutMs),
-	query: async () => backend.query(store, location, query, timeoutMs),
-	stamp: async () => backend.stamp(store, location, timeoutMs),
-	commit: async () => backend.commit(store, location, {
+	read: async () => storeOf(backend, store).read(location, timeoutMs),
+	query: async () => storeOf(backend, store).query(location, query, timeoutMs),
+	stamp: async () => storeOf(backend, store).stamp(location, timeoutMs),
+	commit: async () => storeOf(backend, store).commit(location, {
 		change: {
 			edits: [{
 				section: 'Mine', action: 'put', key: 'k', set: {count: String(count++), thread: String(threadId)},

@@ -6,10 +6,11 @@
 import path from 'node:path';
 import process from 'node:process';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
-import {pureBackend} from '../../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../../dist/backend/js/js-backend.js';
+import {storeOf} from '../../../dist/backend/stores.js';
 
 const {variant, path: cachePath, uid} = JSON.parse(process.argv[2]);
-const backend = variant === 'native' ? loadNativeBackend().backend : pureBackend;
+const backend = variant === 'native' ? loadNativeBackend().backend : jsBackend;
 if (uid !== undefined) {
 	process.setgroups([]);
 	process.setgid(uid);
@@ -22,7 +23,7 @@ const change = {
 	}],
 };
 try {
-	const {outcome} = await backend.commit('plaintext', {path: cachePath}, {change, lockPaths: [`${cachePath}.lockfile`, `${path.dirname(cachePath)}/.lockfile`], create: true}, 1000);
+	const {outcome} = await storeOf(backend, 'plaintext').commit({path: cachePath}, {change, lockPaths: [`${cachePath}.lockfile`, `${path.dirname(cachePath)}/.lockfile`], create: true}, 1000);
 	console.log(JSON.stringify({outcome}));
 } catch (error) {
 	const {name, code, op, osDomain, osCode, message} = error;

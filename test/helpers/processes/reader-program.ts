@@ -10,7 +10,8 @@ import type {CacheBackend} from '../../../dist/backend/backend.js';
 import {SharedTokenCacheCredential, StoreError} from '../../../dist/index.js';
 import {cacheSources} from '../../../dist/cache/locations/index.js';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
-import {pureBackend} from '../../../dist/backend/js/js-backend.js';
+import {jsBackend} from '../../../dist/backend/js/js-backend.js';
+import {storeOf, storesOf} from '../../../dist/backend/stores.js';
 import {loopbackDispatcher} from '../authority/dispatcher.js';
 import type {
 	ReaderJob, ReaderReport, SourceReport, TokenReport,
@@ -33,7 +34,7 @@ console.log(JSON.stringify(report));
 
 /** Reads every possible cache location through the backend. */
 async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]> {
-	const backend = variant === 'native' ? nativeBackend() : pureBackend;
+	const backend = variant === 'native' ? nativeBackend() : jsBackend;
 	const home = homedir();
 	const {primary, extra} = cacheSources('nocae', {
 		platform: process.platform,
@@ -45,10 +46,10 @@ async function readSources({variant, query}: ReaderJob): Promise<SourceReport[]>
 	const reports: SourceReport[] = [];
 	// The backend does not keep the event loop alive during a keyring call. The caller must.
 	const hold = setInterval(() => undefined, keyringTimeoutMs);
-	for (const {store, at, label} of [...primary, ...extra].filter(source => backend.stores.includes(source.store))) {
+	for (const {store, at, label} of [...primary, ...extra].filter(source => storesOf(backend).includes(source.store))) {
 		try {
-			const slice = await backend.query(store, at, {...query, nowSec: Math.floor(Date.now() / 1000)}, keyringTimeoutMs);
-			reports.push({label, slice, stamp: await backend.stamp(store, at, keyringTimeoutMs)});
+			const slice = await storeOf(backend, store).query(at, {...query, nowSec: Math.floor(Date.now() / 1000)}, keyringTimeoutMs);
+			reports.push({label, slice, stamp: await storeOf(backend, store).stamp(at, keyringTimeoutMs)});
 		} catch (error) {
 			if (!(error instanceof StoreError)) {
 				throw error;

@@ -11,6 +11,7 @@ import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Worker} from 'node:worker_threads';
 import {loadNativeBackend} from '../../../dist/backend/native-backend.js';
+import {storeOf} from '../../../dist/backend/stores.js';
 
 const {kinds, path: cachePath, location} = JSON.parse(process.argv[2]);
 const inFlight = Object.fromEntries(kinds.map(kind => [kind, 0]));
@@ -52,7 +53,7 @@ const left = readdirSync(path.dirname(cachePath)).filter(name => name !== path.b
 async function commit() {
 	const giveUpAtMs = Date.now() + 10_000;
 	for (;;) {
-		const {outcome} = await loadNativeBackend().backend.commit('plaintext', {path: cachePath}, {
+		const {outcome} = await storeOf(loadNativeBackend().backend, 'plaintext').commit({path: cachePath}, {
 			change: {
 				edits: [{
 					section: 'Mine', action: 'put', key: 'last', set: {written: 'true'},

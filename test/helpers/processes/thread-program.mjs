@@ -5,7 +5,9 @@ import {readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import process from 'node:process';
 
-const {backend, error} = createRequire(import.meta.url)('../../../dist/backend/native-backend.js').loadNativeBackend();
+const require = createRequire(import.meta.url);
+const {backend, error} = require('../../../dist/backend/native-backend.js').loadNativeBackend();
+const {storeOf} = require('../../../dist/backend/stores.js');
 if (!backend) {
 	throw error;
 }
@@ -18,7 +20,7 @@ const isStamp = first === 'stamp';
 for (const path of isStamp ? others : [first, ...others]) {
 	const before = countThreads();
 
-	const found = await (isStamp ? backend.stamp('plaintext', {path}, 10_000) : backend.query('plaintext', {path}, query, 10_000));
+	const found = await (isStamp ? storeOf(backend, 'plaintext').stamp({path}, 10_000) : storeOf(backend, 'plaintext').query({path}, query, 10_000));
 	readings.push({threads: countThreads() - before, sizeBytes: found && (isStamp ? Number(found.split(':')[2]) : found.sizeBytes)});
 }
 
