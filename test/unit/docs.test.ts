@@ -4,7 +4,7 @@ import {existsSync, readdirSync} from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 import {
-	anchorsOf, codeBlocks, codeSpansOf, linksOf, markdownFiles, proseOf, readText, root,
+	anchorsOf, codeBlocks, codeSpansOf, linksOf, markdownFiles, readText, root,
 } from '../helpers/docs/markdown.js';
 
 type Manifest = Record<'scripts' | 'dependencies' | 'peerDependencies' | 'devDependencies' | 'overrides', Record<string, string> | undefined>;
@@ -127,10 +127,6 @@ test('every error code is in TROUBLESHOOTING, and no other is named anywhere', t
 	}
 });
 
-test('README has at most 150 lines, and prose has at most 100 columns', t => {
+test('README has at most 150 lines', t => {
 	t.true(readText('README.md').trimEnd().split('\n').length <= 150);
-	for (const file of files.filter(each => !generated.has(each))) {
-		const long = proseOf(file).split('\n').filter(line => line.length > 100 && !/^(?:\||#|!\[|\s*(?:[-*] )?<?https?:\S+$)/.test(line));
-		t.deepEqual(long, [], file);
-	}
 });

@@ -34,7 +34,7 @@ export function codeBlocks(file: string): CodeBlock[] {
 }
 
 /** The text without code blocks. */
-export function proseOf(file: string): string {
+function proseOf(file: string): string {
 	return readText(file).replaceAll(fence, '');
 }
 
