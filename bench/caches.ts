@@ -1,6 +1,7 @@
 /**
- * The caches that are measured, from a seed: each in a home directory of its own, the same bytes in every run but for times. What JavaScript
- * reads fastest, one line of ASCII, is the rule; the forms that cost it more have rows of their own.
+ * The measured caches, generated from a seed, each in its own home directory. All runs use the same bytes, except for
+ * times. The default form is the one that JavaScript reads fastest, a single line of ASCII. Separate rows measure the
+ * slower forms.
  */
 
 import {
@@ -14,32 +15,35 @@ import {
 
 export type SizeName = keyof typeof cacheSizes;
 
-/** `unicode`: every other user has a name that is not ASCII, as UTF-8. `python`: these as escapes, and indented. */
+/** `unicode`: every second user has a non-ASCII name in UTF-8. `python`: the same names as escapes, and indented. */
 export type Form = 'plain' | 'unicode' | 'python';
 
 export type SizedCache = {
-	/** Its size, for people. */
+	/** The size as text. */
 	label: string;
 	sizeBytes: number;
 	home: string;
-	/** Of the cache of tokens without CAE. */
+	/** The cache for tokens without CAE. */
 	path: string;
 	username: string;
 	tenantId: string;
 	scopes: readonly string[];
-	/** The first of them. */
+	/** The first scope of the account. */
 	scope: string;
-	/** Asks for the account in the middle of the file. */
+	/** Queries the account in the middle of the file. */
 	query: CacheQuery & {homeAccountId: string};
-	/** Access tokens that the query finds. */
+	/** Number of access tokens that the query finds. */
 	tokenCount: number;
-	/** Access tokens of all accounts. */
+	/** Number of access tokens of all accounts. */
 	totalTokens: number;
 };
 
 type Sections = Record<string, Record<string, Record<string, unknown>>>;
 
-/** 6, 500 and 10,000 tokens. @param directory Empty; gets one home directory a size. */
+/**
+ * Creates caches with 6, 500 and 10,000 tokens. @param directory An empty directory. Each cache gets a home directory
+ * in it.
+ */
 export function prepareCaches(directory: string): Record<SizeName, SizedCache> {
 	return {S: prepareCache(directory, 'S'), M: prepareCache(directory, 'M'), L: prepareCache(directory, 'L')};
 }
@@ -53,7 +57,10 @@ export function prepareCache(directory: string, name: SizeName, form: Form = 'pl
 	return describe(home, path, accounts);
 }
 
-/** 100,000 tokens, 290 MB: ten caches of the largest other size in one. Their users share names, so that accounts are told apart by id alone. */
+/**
+ * Creates a cache with 100,000 tokens, 290 MB: ten caches of the largest other size combined. Their users share names,
+ * so that only IDs distinguish accounts.
+ */
 export function prepareLargestCache(directory: string): SizedCache {
 	const home = join(directory, 'XL');
 	const path = cachePath(home, 'nocae');
@@ -64,7 +71,7 @@ export function prepareLargestCache(directory: string): SizedCache {
 	const file = openSync(path, 'w', 0o600);
 	try {
 		for (const [index, name] of Object.keys(parts[0]!.sections).entries()) {
-			// Keys come from other seeds, but for the one client's metadata.
+			// The keys come from different seeds, except for the client's metadata.
 			const bodies = parts.map(({sections}) => JSON.stringify(sections[name]).slice(1, -1)).slice(0, name === 'AppMetadata' ? 1 : undefined);
 			writeWhole(file, `${index === 0 ? '{' : ','}${JSON.stringify(name)}:{`);
 			for (const [part, body] of bodies.entries()) {
@@ -82,7 +89,7 @@ export function prepareLargestCache(directory: string): SizedCache {
 	return describe(home, path, parts.flatMap(({accounts}) => accounts));
 }
 
-/** One account and no token: 300 bytes. */
+/** Creates a cache with one account and no token: 300 bytes. */
 export function prepareSmallestCache(directory: string): SizedCache {
 	const home = join(directory, 'XS');
 	const path = cachePath(home, 'nocae');
@@ -98,7 +105,7 @@ export function prepareSmallestCache(directory: string): SizedCache {
 	return {...describe(home, path, accounts), tokenCount: 0, totalTokens: 0};
 }
 
-/** A home directory with small caches of both kinds. */
+/** Creates a home directory with small caches of both kinds. */
 export function prepareHomeOfBothKinds(directory: string): {home: string; scope: string} {
 	const home = join(directory, 'both');
 	const {text, accounts} = buildCache(cacheSizes.S);
@@ -108,7 +115,7 @@ export function prepareHomeOfBothKinds(directory: string): {home: string; scope:
 }
 
 function describe(home: string, path: string, accounts: readonly BuiltAccount[]): SizedCache {
-	// Also brings it into the page cache.
+	// Also loads the file into the page cache.
 	const sizeBytes = statSync(path).size > 1e8 ? statSync(path).size : readFileSync(path).length;
 	const {homeAccountId, tenantId, username, scopes, accessTokens} = accounts[Math.floor(accounts.length / 2)]!;
 	return {
@@ -128,7 +135,7 @@ function describe(home: string, path: string, accounts: readonly BuiltAccount[])
 	};
 }
 
-/** Three digits at the most, in the unit that fits. */
+/** Formats a size with at most three digits. */
 export function sizeLabel(sizeBytes: number): string {
 	const [scale, unit] = sizeBytes < 1e3 ? [1, 'bytes'] : (sizeBytes < 1e6 ? [1e3, 'KB'] : [1e6, 'MB']);
 	const value = sizeBytes / scale;
@@ -141,7 +148,10 @@ function cachePath(home: string, kind: 'cae' | 'nocae'): string {
 	return join(directory, `msal.cache.${kind}`);
 }
 
-/** MSAL for Node reads id tokens when it lists accounts, and fails where one is none. The size of each stays. */
+/**
+ * Replaces the ID tokens by valid ones of the same size: MSAL for Node parses them when it lists accounts, and fails on
+ * invalid ones.
+ */
 function withReadableIdTokens(sections: Sections): Sections {
 	const accounts = new Map(Object.values(sections['Account']!).map(account => [account['home_account_id'], account]));
 	const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');

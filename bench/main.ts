@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: benchmarks, each against its peers in the same run. A ratio is what to quote: machines differ. A run of all of them writes
- * RESULTS.md, results.json and plots/.
+ * `npm run bench`: runs the benchmarks, each with its peers in the same run. Quote ratios, because machines differ. A
+ * run of all benchmarks writes RESULTS.md, results.json and plots/.
  */
 
 import {execFileSync} from 'node:child_process';
@@ -26,10 +26,10 @@ import {measureFleet} from './targets/fleet.js';
 import {measureGrant} from './targets/grant.js';
 import {measureMemoryGrowth} from './targets/growth.js';
 import {measureHit, measureMany, measureSilentHit} from './targets/hit.js';
-import {measureOdd} from './targets/odd.js';
 import {type Options, Prepared} from './targets/prepared.js';
 import {measureGrowth, measureReading} from './targets/reading.js';
 import {measureTail} from './targets/tail.js';
+import {measureUnusualCaches} from './targets/unusual-caches.js';
 import {measureWriteBack} from './targets/write-back.js';
 
 const measurements: Record<string, (prepared: Prepared) => Promise<Outcome>> = {
@@ -46,22 +46,22 @@ const measurements: Record<string, (prepared: Prepared) => Promise<Outcome>> = {
 	many: measureMany,
 	tail: measureTail,
 	growth: measureMemoryGrowth,
-	odd: measureOdd,
+	'unusual-caches': measureUnusualCaches,
 };
 
 const names = Object.keys(measurements);
 const usage = `Usage: npm run bench -- [--only ${names.join('|')}]... [--json] [--explain] [--large]
        npm run bench -- --draw
 
-  --only     these alone; nothing is written then
+  --only     run these only, and write no file
   --json     print an array of {id, what, ours, peer, peerName, ratio, unit, target, met}
   --explain  with P3: the import time of each file before the first cached token
-  --large    with odd: also a string of 1 GiB, which takes as much disk
-  --draw     measure nothing: write RESULTS.md and plots/ anew from results.json`;
+  --large    with unusual-caches: also a string of 1 GiB, which needs as much disk space
+  --draw     measure nothing: rewrite RESULTS.md and plots/ from results.json`;
 
 const inBench = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** Of the sources, with `-dirty` where they have been changed since. */
+/** The commit of the sources, with `-dirty` if they have changed since. */
 function commit(): string {
 	const root = inBench('..');
 	if (!existsSync(join(root, '.git'))) {
@@ -131,7 +131,7 @@ async function main(): Promise<void> {
 		}));
 		const unknown = values.only?.find(name => !names.includes(name));
 		if (unknown !== undefined) {
-			throw new Error(`There is no ${unknown}.`);
+			throw new Error(`There is no benchmark ${unknown}.`);
 		}
 	} catch (error) {
 		console.error(`${(error as Error).message}\n${usage}`);
@@ -151,7 +151,7 @@ async function main(): Promise<void> {
 
 	const {error} = loadNativeBackend();
 	if (error) {
-		console.error(`Without the addon there is nothing to compare. ${error.message}`);
+		console.error(`The benchmarks need the native addon. ${error.message}`);
 		process.exitCode = 1;
 		return;
 	}
@@ -168,7 +168,7 @@ async function main(): Promise<void> {
 	if (values.json) {
 		console.log(JSON.stringify(report.results.map(result => toJson(result)), undefined, '\t'));
 	} else {
-		console.log(`${machine}\nmedian (p10..p90, p99 of 200 samples and more, number of samples); ratio: median of the rounds' ratios\n`);
+		console.log(`${machine}\nmedian (p10..p90, p99 with at least 200 samples, number of samples); ratio: median of the rounds' ratios\n`);
 		printTable(report.results);
 	}
 

@@ -1,4 +1,4 @@
 import type {Plots} from './results.js';
 
-/** @returns File name without its ending -> SVG. */
+/** @returns SVG text by file name without extension. */
 export function drawPlots(data: Plots): Record<string, string>;

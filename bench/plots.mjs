@@ -5,7 +5,10 @@ import {parseHTML} from 'linkedom';
 
 const {document} = parseHTML('<html><body></body></html>');
 
-/** Okabe and Ito's colors, which people who do not see some colors can tell apart too; dark enough for white, light enough for black. */
+/**
+ * Okabe and Ito's colors, which color-blind people can distinguish: dark enough for a white background, light enough
+ * for a black one.
+ */
 const colorOf = {
 	ours: '#0a84d8', pure: '#d98200', peer: '#d1495b', identity: '#8a63c9', floor: '#7d8590',
 };
@@ -37,7 +40,9 @@ const common = {
 	style: {fontSize: '13px', fontFamily: 'system-ui, -apple-system, "Segoe UI", "Helvetica Neue", Arial, sans-serif', background: 'none'},
 };
 
-/** @param {import('./results.js').Plots} data @returns {Record<string, string>} File name without its ending -> SVG. */
+/**
+ * @param {import('./results.js').Plots} data @returns {Record<string, string>} SVG text by file name without extension.
+ */
 export function drawPlots(data) {
 	return {
 		hit: drawHit(data.hit),
@@ -48,7 +53,7 @@ export function drawPlots(data) {
 }
 
 function drawHit(series) {
-	// Each nine of the percentile takes the same room.
+	// Every additional nine of the percentile gets the same width.
 	const nines = share => -Math.log10(1 - share);
 	const rows = series.flatMap(({name, points}) => points.map(({share, value}) => ({name, nines: nines(share), ns: value})));
 	const longest = Math.max(...rows.map(row => row.nines));
@@ -69,7 +74,7 @@ function drawHit(series) {
 			}),
 			...endLabels(rows, 'nines', 'ns'),
 		],
-	}), 'A hit, cache of 6 tokens', 'Time of one call. This package answers from memory; the libraries read the cache each time.');
+	}), 'A hit, cache of 6 tokens', 'Time of one call. This package answers from memory. The libraries read the cache for each call.');
 }
 
 function drawSize(points) {
@@ -91,7 +96,7 @@ function drawSize(points) {
 			}),
 			...endLabels(rows, 'sizeBytes', 'ms'),
 		],
-	}), 'From file to token', 'Time until the token is there, file in the page cache: read and scan, read and parse, silent hit.');
+	}), 'From file to token', 'Time until the token is available, file in the page cache: read and scan, read and parse, silent hit.');
 }
 
 function drawBlock(rows) {
@@ -121,7 +126,7 @@ function drawBlock(rows) {
 				x: 'ms', y: 'name', stroke: row => seriesColor(row.name), strokeWidth: 3, insetTop: 8, insetBottom: 8,
 			}),
 		],
-	}), 'The event loop while the largest cache loads', 'One dot a run; the bar is the median.');
+	}), 'The event loop while the largest cache is read', 'One dot per run. The bar is the median.');
 }
 
 function drawGrants(rows) {
@@ -134,7 +139,7 @@ function drawGrants(rows) {
 			type: 'band', domain: names, axis: null, paddingInner: 0.08,
 		},
 		fx: {
-			domain: counts, label: 'processes, 10 calls each, that want one expired token', labelAnchor: 'center', labelArrow: 'none', labelOffset: 44, axis: 'bottom',
+			domain: counts, label: 'processes that request one expired token, 10 calls each', labelAnchor: 'center', labelArrow: 'none', labelOffset: 44, axis: 'bottom',
 		},
 		y: {
 			label: null, grid: true, labelOffset: 44, tickFormat: 'd', insetTop: 8,
@@ -151,10 +156,10 @@ function drawGrants(rows) {
 	}), 'Grants for one expired token', 'Requests that reach the authority.', names.map(name => ({name, color: seriesColor(name)})));
 }
 
-/** The names of the series behind their last points, moved apart where they would cover each other. */
+/** The labels of the series behind their last points, moved apart to avoid overlaps. */
 function endLabels(rows, x, y) {
 	const leastDistance = 16;
-	/** Pixels that the logarithmic scale has, about. */
+	/** Approximate height of the logarithmic scale in pixels. */
 	const room = 280;
 	const names = [...new Set(rows.map(({name}) => name))];
 	const values = rows.map(row => row[y]);
@@ -173,7 +178,7 @@ function endLabels(rows, x, y) {
 	}));
 }
 
-/** The powers of ten that a logarithmic axis shows. */
+/** The powers of ten on a logarithmic axis. */
 function decades(values) {
 	const first = Math.floor(Math.log10(Math.min(...values)));
 	const last = Math.ceil(Math.log10(Math.max(...values)));
@@ -192,7 +197,7 @@ function formatBytes(bytes) {
 	return `${plain(bytes / scale)} ${unit}`;
 }
 
-/** Adds what Plot leaves to a page: title, background, and colors for light and dark. */
+/** Adds what Plot leaves to the page: title, background, and colors for light and dark mode. */
 function finish(svg, title, subtitle, legend = []) {
 	svg.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
 	svg.setAttribute('role', 'img');
@@ -231,7 +236,7 @@ function finish(svg, title, subtitle, legend = []) {
 		}, name));
 	}
 
-	// Before Plot's own elements, but behind its style.
+	// Inserted before Plot's own elements, but after its style.
 	for (const each of added.toReversed()) {
 		svg.insertBefore(each, svg.querySelector('style').nextSibling);
 	}

@@ -1,4 +1,4 @@
-/** The processes that are measured: plain Node programs, so that nothing of the one that measures distorts them. */
+/** Starts the measured processes: plain Node programs, so that the measuring process does not distort them. */
 
 import {spawn, spawnSync} from 'node:child_process';
 import {createInterface} from 'node:readline';
@@ -6,16 +6,14 @@ import {fileURLToPath} from 'node:url';
 
 const pathOf = (program: string) => fileURLToPath(new URL(`programs/${program}`, import.meta.url));
 
-/**
- * No session bus: a keyring of this machine is neither asked nor measured. No locale, which changes what Node does when it starts.
- */
+/** No session bus: this machine's keyring is not used. No locale, which changes what Node does at startup. */
 const environmentOf = (home: string) => ({PATH: process.env['PATH'] ?? '', HOME: home});
 
 /**
  * Runs a program of `bench/programs`.
  *
- * @returns What it printed.
- * @throws {Error} when it failed.
+ * @returns its standard output.
+ * @throws {Error} if it fails.
  */
 export function run(program: string, home: string, parameters: readonly string[], nodeArguments: readonly string[] = []): string {
 	const {status, stdout, stderr, error} = spawnSync(process.execPath, [...nodeArguments, pathOf(program), ...parameters], {
@@ -28,7 +26,7 @@ export function run(program: string, home: string, parameters: readonly string[]
 	return stdout;
 }
 
-/** A program that stays, and answers one line of JSON with another: see `programs/conversation.mjs`. */
+/** A running program that answers each line of JSON with another one: see `programs/conversation.mjs`. */
 export class Conversation {
 	readonly #name: string;
 	readonly #child;
@@ -37,12 +35,12 @@ export class Conversation {
 	constructor(program: string, home: string, nodeArguments: readonly string[] = []) {
 		this.#name = program;
 		this.#child = spawn(process.execPath, [...nodeArguments, pathOf(program)], {env: environmentOf(home), stdio: ['pipe', 'pipe', 'inherit']});
-		// What is written to one that has ended is seen by the missing answer.
+		// A write to an ended process shows in the missing answer.
 		this.#child.stdin.on('error', () => undefined);
 		this.#lines = createInterface({input: this.#child.stdout})[Symbol.asyncIterator]();
 	}
 
-	/** @throws {Error} when the program ended instead. */
+	/** @throws {Error} if the program ends instead of answering. */
 	async ask<Answer>(question: object): Promise<Answer> {
 		this.#child.stdin.write(`${JSON.stringify(question)}\n`);
 		const line = await this.#lines.next() as IteratorResult<string, undefined>;
@@ -53,7 +51,7 @@ export class Conversation {
 		return JSON.parse(line.value) as Answer;
 	}
 
-	/** Lets it close what it has open. */
+	/** Closes its standard input, so that it ends regularly. */
 	async end(): Promise<void> {
 		if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
 			return;
@@ -66,13 +64,13 @@ export class Conversation {
 		await ended;
 	}
 
-	/** For one that failed. */
+	/** Ends a program that failed. */
 	kill(): void {
 		this.#child.kill('SIGKILL');
 	}
 }
 
-/** One question, in a process of its own. */
+/** Asks one question of a separate process. */
 export async function askOnce<Answer>(program: string, home: string, question: object, nodeArguments: readonly string[] = []): Promise<Answer> {
 	const conversation = new Conversation(program, home, nodeArguments);
 	try {

@@ -1,50 +1,53 @@
-/** What a benchmark came to, and how it is printed. */
+/** The results of a benchmark, and their output. */
 
 import {type Summary, summarize} from './statistics.mjs';
 
 export type Result = {
-	/** Target of the design, such as `P4`, or the name of what the design asks for without a number. */
+	/** A design target such as `P4`, or the name of a requirement without a number. */
 	id: string;
 	what: string;
 	unit: string;
 	ours: Summary;
-	/** `undefined`: the row is there for its absolute figure. */
+	/** `undefined`: the row contains only an absolute figure. */
 	peer?: {name: string; summary: Summary};
-	/** Median of what the rounds gave. Of a cost ours over peer, of a speed-up how many times as fast as the peer. */
+	/** Median of the rounds. For a cost: ours over peer. For a speed-up: how many times as fast as the peer. */
 	ratio?: number;
-	/** A cost should be small, a speed-up large. */
+	/** Whether a small (cost) or a large (speed-up) value is better. */
 	direction: 'cost' | 'speed-up';
-	/** Bound, from above for a cost and from below for a speed-up. `undefined`: for information. */
+	/** Upper bound for a cost, lower bound for a speed-up. `undefined`: for information only. */
 	target?: {on: 'ratio' | 'ours'; bound: number};
 };
 
-/** What a measurement gives: rows, and for the plots what no row holds. */
+/** The result of a measurement: rows, and additional data for the plots. */
 export type Outcome = {results: Result[]; plots?: Partial<Plots>};
 
 export type Distribution = Array<{share: number; value: number}>;
 
-/** What the plots show. */
+/** The data of the plots. */
 export type Plots = {
 	/** Nanoseconds. */
 	hit: Array<{name: string; points: Distribution}>;
 	/** Bytes, milliseconds. */
 	size: Array<{name: string; sizeBytes: number; ms: number}>;
-	/** Milliseconds, one run each. */
+	/** Milliseconds of one run each. */
 	block: Array<{name: string; ms: number}>;
 	grants: Array<{name: string; processes: number; grants: number}>;
 };
 
-/** `ratio` and `ours` as in {@link Result}, times as medians; `target` says which of the two it bounds by its unit, `x` or `unit`. */
+/**
+ * `ratio` and `ours` are as in {@link Result}, times are medians. The unit of `target`, `x` or `unit`, says which of
+ * the two it limits.
+ */
 export type JsonResult = {
 	id: string; what: string; ours: number; peer: number | null; peerName: string | null; ratio: number | null; unit: string; target: string | null; met: boolean | null;
 };
 
-/** The median of `numerator[i] / denominator[i]`: both samples of a round met the machine in the same mood. */
+/** The median of `numerator[i] / denominator[i]`: both samples of a round met the machine in the same state. */
 export function pairedRatio(numerator: readonly number[], denominator: readonly number[]): number {
 	return summarize(numerator.map((sample, round) => sample / denominator[round]!)).median;
 }
 
-/** A figure that is known rather than sampled. */
+/** A figure that is exact, not sampled. */
 export function single(value: number): Summary {
 	return summarize([value]);
 }
@@ -66,7 +69,7 @@ export function toJson(result: Result): JsonResult {
 
 export const columns = ['', 'what', 'ours', 'peer', 'peer is', 'ratio', 'target', 'met'] as const;
 
-/** One text for each of {@link columns}. */
+/** The text for each of {@link columns}. */
 export function cellsOf(result: Result): string[] {
 	const {id, what, unit, ours, peer, ratio, direction} = result;
 	const met = isMet(result);

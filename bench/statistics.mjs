@@ -1,8 +1,8 @@
-/** Medians, spread, and samples taken in turn. Plain JavaScript, because the measured processes use it, too. */
+/** Medians, spread, and interleaved samples. Plain JavaScript, because the measured processes also use it. */
 
 /** @typedef {{median: number, p10: number, p90: number, max: number, count: number, p99?: number}} Summary `p99`: where there are samples enough for one. */
 
-/** With fewer samples, the 99th percentile is the largest or the next to it. */
+/** With fewer samples, the 99th percentile is one of the two largest samples. */
 const leastForP99 = 200;
 
 /**
@@ -31,7 +31,7 @@ export function quantile(sorted, share) {
 }
 
 /**
- * The distribution of many samples in few points, denser towards its end: where the tail is.
+ * Reduces many samples to a few points, denser at the slow end.
  *
  * @param {readonly number[] | Float64Array} samples
  * @returns {Array<{share: number, value: number}>}
@@ -47,13 +47,13 @@ export function distribution(samples) {
 }
 
 /**
- * Takes samples of several things in turn, A B C, C B A, A B C ..., so that a machine whose speed drifts, and whatever one thing
- * leaves behind for the next, treats them alike. What stands at one place of two series was measured in the same round.
+ * Takes samples of several tasks alternately, A B C, C B A, A B C ..., so that a drift of the machine's speed and
+ * after-effects of a task affect all alike. Equal positions in two series come from the same round.
  *
  * @template Sample
  * @param {{rounds: number, warmUpRounds?: number}} plan
- * @param {ReadonlyArray<() => Sample | Promise<Sample>>} tasks Each gives one sample.
- * @returns {Promise<Sample[][]>} One series for each task.
+ * @param {ReadonlyArray<() => Sample | Promise<Sample>>} tasks Each returns one sample.
+ * @returns {Promise<Sample[][]>} One series per task.
  */
 export async function interleave({rounds, warmUpRounds = 1}, tasks) {
 	const series = tasks.map(() => []);

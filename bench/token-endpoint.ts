@@ -1,6 +1,6 @@
 /**
- * A token endpoint that costs next to nothing: every request is granted, to one user, each with other tokens. The tests' endpoint
- * reads what it is asked; here that would be measured, too.
+ * A token endpoint with almost no cost: it grants every request, to one user, with new tokens each time. The tests'
+ * endpoint parses requests, which would be measured, too.
  */
 
 import {createServer} from 'node:https';
@@ -9,7 +9,7 @@ import {makeServerCertificate} from '../test/helpers/authority/certificates.js';
 
 export type TokenEndpoint = {server: {port: number; ca: string}; grantCount(): number; close(): Promise<void>};
 
-/** @param account Whose tokens they are. */
+/** @param account The account that the tokens belong to. */
 export async function startTokenEndpoint({homeAccountId, username, scope}: {homeAccountId: string; username: string; scope: string}): Promise<TokenEndpoint> {
 	const certificate = await makeServerCertificate();
 	const [uid, utid] = homeAccountId.split('.');
@@ -17,7 +17,7 @@ export async function startTokenEndpoint({homeAccountId, username, scope}: {home
 	const idToken = `${encode({typ: 'JWT', alg: 'none'})}.${encode({
 		oid: uid, tid: utid, preferred_username: username, name: 'Fake User', sub: 'FAKE', ver: '2.0', iss: `https://login.microsoftonline.com/${utid}/v2.0`,
 	})}.FAKE`;
-	// As long as real ones.
+	// As long as real tokens.
 	const filler = 'x'.repeat(1500);
 	let grants = 0;
 	const server = createServer({cert: certificate.cert, key: certificate.key, keepAliveTimeout: 60_000}, (request, response) => {
@@ -25,7 +25,7 @@ export async function startTokenEndpoint({homeAccountId, username, scope}: {home
 		request.on('end', () => {
 			grants++;
 			response.setHeader('content-type', 'application/json; charset=utf-8');
-			// The scopes of every request, so that what is asked for is what is granted.
+			// The scopes of every request, so that the granted scopes are the requested ones.
 			response.end(JSON.stringify({
 				token_type: 'Bearer',
 				scope,

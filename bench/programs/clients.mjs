@@ -1,4 +1,4 @@
-/** The libraries that serve a cached token, behind one face. */
+/** The libraries that serve a cached token, behind one interface. */
 
 import {createRequire} from 'node:module';
 
@@ -8,8 +8,8 @@ import {createRequire} from 'node:module';
  */
 
 /**
- * @param {(name: string) => unknown} load Finds modules as this file does.
- * @param {string} own This package.
+ * @param {(name: string) => unknown} load Loads modules as this file does.
+ * @param {string} own The entry of this package.
  * @returns {Record<'ours' | 'pure' | 'msal-node' | 'identity', (job: Job) => Promise<Client>>}
  */
 export function clientsBy(load, own) {
@@ -31,7 +31,7 @@ function ours({SharedTokenCacheCredential}, {username, scope}, useNativeAddon) {
 	};
 }
 
-/** As its documentation has it: an application with the extensions' plugin, and the account looked up once. */
+/** As documented by MSAL: an application with the extensions' plugin that looks the account up once. */
 async function msalNode(load, {cachePath, clientId, homeAccountId, tenantId, scope}) {
 	const {PublicClientApplication} = await load('@azure/msal-node');
 	const {FilePersistence, PersistenceCachePlugin} = await load('@azure/msal-node-extensions');
@@ -47,7 +47,10 @@ async function msalNode(load, {cachePath, clientId, homeAccountId, tenantId, sco
 	};
 }
 
-/** The one of its credentials that serves a user's token from a shared cache without asking anybody. It finds the cache below HOME. */
+/**
+ * The only one of its credentials that serves a user's token from a shared cache without interaction. It finds the
+ * cache below HOME.
+ */
 async function identity(load, {clientId, homeAccountId, tenantId, username, scope}) {
 	const {DeviceCodeCredential, useIdentityPlugin} = await load('@azure/identity');
 	const {cachePersistencePlugin} = await load('@azure/identity-cache-persistence');

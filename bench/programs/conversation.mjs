@@ -4,7 +4,7 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 
 /**
- * Answers each line until there is none left.
+ * Answers every line of standard input.
  *
  * @param {(question: any) => unknown} answer
  */

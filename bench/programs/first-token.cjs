@@ -1,6 +1,6 @@
-// P3 and P6: a fresh process that gets one cached token, as an application would. Argument: a job as JSON. Without one it is the empty process
-// that it is held against; `library: 'none'` is that, too, and reports. `report` costs time itself: `split` prints where the time went, `peak`
-// the most memory that the process had.
+// P3 and P6: a new process gets one cached token, like an application. Argument: a job as JSON. Without an argument it
+// is the empty process for the comparison; `library: 'none'` is the same with a report. `report` takes time itself:
+// `split` prints the times of the steps, `peak` the peak memory of the process.
 
 'use strict';
 
@@ -8,7 +8,7 @@ const [jobText] = process.argv.slice(2);
 if (jobText !== undefined) {
 	const job = JSON.parse(jobText);
 	const {report} = job;
-	// The global `performance` would load a module, which is none of what is measured.
+	// The global `performance` would load a module that is not part of the measurement.
 	const nowMs = () => Number(process.hrtime.bigint()) / 1e6;
 	const startMs = nowMs();
 	const getToken = libraries()[job.library](job);
@@ -27,7 +27,7 @@ if (jobText !== undefined) {
 	});
 }
 
-/** Each loads its library, and gives what then gets the token. */
+/** Each loads its library and returns a function that gets the token. */
 function libraries() {
 	const oursOf = ({SharedTokenCacheCredential}, {username, scope}, useNativeAddon) =>
 		async () => (await new SharedTokenCacheCredential({username, useNativeAddon}).getToken(scope)).token;
@@ -46,11 +46,11 @@ function libraries() {
 		none: () => async () => '',
 		bytes: ({cachePath}) => async () => {
 			const {closeSync, openSync, readSync} = require('node:fs');
-			// As large as the addon's window.
+			// As large as the addon's read buffer.
 			const window = Buffer.alloc(64 * 1024);
 			const file = openSync(cachePath, 'r');
 			while (readSync(file, window) > 0) {
-				// The next part.
+				// Reads the next part.
 			}
 
 			closeSync(file);
@@ -91,8 +91,8 @@ function libraries() {
 }
 
 /**
- * This package with the code that V8 made of it the time before, all functions that had run among it, as a `require` without a compiler would
- * load it. If there is no such code yet, `keepCode` writes it down.
+ * Loads this package with V8's compiled code from an earlier run, including all functions that had run: like a
+ * `require` without a compiler. Without such code, `keepCode` writes it.
  */
 function loadCompiled(codePath) {
 	const {existsSync, readFileSync, writeFileSync} = require('node:fs');
@@ -103,7 +103,7 @@ function loadCompiled(codePath) {
 	const isMade = existsSync(codePath);
 	const script = new Script(Module.wrap(readFileSync(file, 'utf8')), {filename: file, cachedData: isMade ? readFileSync(codePath) : undefined});
 	if (script.cachedDataRejected) {
-		throw new Error(`V8 does not take the code of ${codePath}, which another version made`);
+		throw new Error(`V8 rejects the code in ${codePath}, which another version wrote`);
 	}
 
 	const module = {exports: {}};
@@ -118,7 +118,7 @@ function loadCompiled(codePath) {
 	};
 }
 
-/** Not getrusage's figure, which on Linux begins with that of the process which started this one. */
+/** Not getrusage's figure, which on Linux starts with that of the parent process. */
 function peakBytes() {
 	return process.platform === 'linux'
 		? Number(/^VmHWM:\s+(?<kib>\d+) kB$/m.exec(require('node:fs').readFileSync('/proc/self/status', 'utf8')).groups.kib) * 1024

@@ -1,5 +1,6 @@
-// P3: as first-token.cjs, for an application of ES modules. Argument: a job as JSON; without a library, it is the empty process. Prints the
-// milliseconds from the start of the process to the token: what goes on behind it, such as the loading of an optional logger, is no part of it.
+// P3: like first-token.cjs, for an application with ES modules. Argument: a job as JSON. Without a library it is the
+// empty process. Prints the milliseconds from the start of the process to the token. Background work such as loading an
+// optional logger is not included.
 
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';

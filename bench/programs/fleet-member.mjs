@@ -1,5 +1,5 @@
-// P8: one process of a fleet that wants a token all at once. Takes a job as a line of JSON on standard input, says "ready", waits for another
-// line, makes its calls, and prints how many tokens it got.
+// P8: one of several processes that request a token at the same time. Reads a job as a line of JSON from standard
+// input, prints "ready", waits for another line, makes its calls, and prints how many tokens it got.
 
 import {createRequire} from 'node:module';
 import process from 'node:process';

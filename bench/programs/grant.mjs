@@ -1,4 +1,5 @@
-// P7: grants over connections that are kept alive, each way of getting one in turn. Takes a job as a line of JSON, prints series of milliseconds.
+// P7: grants over kept-alive connections, with the different ways interleaved. Reads a job as a line of JSON. Prints
+// series of milliseconds.
 
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
@@ -25,7 +26,7 @@ async function timed(getToken) {
 	return performance.now() - start;
 }
 
-/** The same request that ours sends, and nothing else. */
+/** Sends only the request that our credential sends. */
 function barePost({server, clientId, homeAccountId, tenantId, refreshToken, scope}) {
 	const dispatcher = loopbackDispatcher(server);
 	const [uid, utid] = homeAccountId.split('.');
@@ -53,7 +54,7 @@ function barePost({server, clientId, homeAccountId, tenantId, refreshToken, scop
 	};
 }
 
-/** The grant alone: what is sent, and the answer checked. */
+/** The grant only: the request and the check of the response. */
 function tokenClient({server, clientId, homeAccountId, tenantId, refreshToken, scope}) {
 	const dispatcher = loopbackDispatcher(server);
 	const client = new TokenEndpoint({
@@ -77,13 +78,13 @@ function tokenClient({server, clientId, homeAccountId, tenantId, refreshToken, s
 	};
 }
 
-/** All of it: the cache looked at, the lease, the grant, and the write-back behind it. */
+/** All steps: cache check, lease, grant, and the write-back in the background. */
 function credential({server, username, scope}) {
 	const dispatcher = loopbackDispatcher(server);
 	const ours = new SharedTokenCacheCredential({username, dispatcher});
 	let serial = 0;
 	return {
-		// New claims are what no cached token fits.
+		// New claims, which no cached token satisfies.
 		getToken: async () => (await ours.getToken(scope, {claims: JSON.stringify({access_token: {nbf: {value: String(serial++)}}})})).token,
 		async close() {
 			await ours.close();
@@ -111,7 +112,7 @@ async function msalNode({server, cachePath, clientId, homeAccountId, tenantId, s
 await converse(async ({rounds, callsPerRound, ...job}) => {
 	const ways = {bare: barePost(job), redeem: tokenClient(job)};
 	const callers = {credential: credential(job), msalNode: await msalNode({...job, cachePath: job.peerCachePath})};
-	// A sample is the median of a few calls one after the other: the first one after another client's work is not what is asked about.
+	// A sample is the median of several consecutive calls, because the first one after another client's call is slower.
 	const sampleOf = ({getToken}) => async () => {
 		const samples = [];
 		for (let call = 0; call < callsPerRound; call++) {
@@ -121,7 +122,7 @@ await converse(async ({rounds, callsPerRound, ...job}) => {
 		return samples;
 	};
 
-	// A few hundred requests go by until the engine has compiled what all of them run through.
+	// The engine needs some hundred requests to compile everything.
 	const [bare, redeem] = await interleave({rounds, warmUpRounds: 200}, Object.values(ways).map(way => sampleOf(way)));
 	const [whole, msalNodeSamples] = await interleave({rounds: Math.ceil(rounds / 4), warmUpRounds: 5}, Object.values(callers).map(way => sampleOf(way)));
 	for (const {close} of [...Object.values(ways), ...Object.values(callers)]) {

@@ -1,4 +1,5 @@
-// Memory over many hits and many grants. Takes a job as a line of JSON, prints heap and resident size in bytes, collected, at even distances.
+// Memory over many hits and many grants. Reads a job as a line of JSON. Prints heap and resident size in bytes after
+// collections, at regular intervals.
 
 import {createRequire} from 'node:module';
 import process from 'node:process';
@@ -8,7 +9,7 @@ import {loopbackDispatcher} from './loopback.mjs';
 
 const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
 
-/** What lives on after a collection, once what is going on in the background has ended. */
+/** The memory that remains after a collection, when background work has ended. */
 async function reading() {
 	await sleep(1000);
 	for (let round = 0; round < 3; round++) {
@@ -45,7 +46,7 @@ await converse(async ({username, scope, server, hits, grants}) => {
 		}
 	};
 
-	// Once of all that there is, so that code is compiled and pools are full.
+	// A first round of everything, so that code is compiled and pools are full.
 	await series(100_000, 1, () => credential.getToken(scope));
 	await series(2000, 1, grant);
 	const result = {

@@ -1,5 +1,5 @@
-// P1: hits, and the cheapest thing that can be awaited. HOME has caches of both kinds. Argument: scope. Prints series of nanoseconds for
-// one call as JSON.
+// P1: hits, and the cheapest possible await. HOME contains caches of both kinds. Argument: scope. Prints series of
+// nanoseconds per call as JSON.
 
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
@@ -12,12 +12,12 @@ const {SharedTokenCacheCredential} = load('../../dist/index.js');
 const [scope] = process.argv.slice(2);
 const credential = new SharedTokenCacheCredential();
 const list = [scope];
-// What the policies of @azure/core-rest-pipeline hand over.
+// The options that the policies of @azure/core-rest-pipeline pass.
 const clientOptions = {enableCae: true, abortSignal: new AbortController().signal, tracingOptions: undefined};
 const constant = Object.freeze({token: ''});
 const floor = async () => constant;
 let nowMs = 0;
-/** What nobody can do without who may not hand out an expired token. */
+/** The minimum for code that must not return an expired token. */
 const floorWithClock = async () => {
 	nowMs = Date.now();
 	return constant;
@@ -32,7 +32,7 @@ for (const options of [undefined, clientOptions]) {
 
 const calls = 50_000;
 const perCall = start => (performance.now() - start) / calls * 1e6;
-// Each loop stands alone: a function that calls and awaits what it is given would add to every call.
+// Separate loops: a shared function that calls and awaits its argument would add to every call.
 const series = await interleave({rounds: 60, warmUpRounds: 10}, [
 	async () => {
 		const start = performance.now();
@@ -76,7 +76,7 @@ const series = await interleave({rounds: 60, warmUpRounds: 10}, [
 	},
 ]);
 if (!(nowMs > 0)) {
-	throw new Error('the clock was not looked at');
+	throw new Error('the clock was not read');
 }
 
 await credential.close();

@@ -1,12 +1,12 @@
-// P3 --explain: to be loaded before a program, by `node --require`. Prints what each file and built-in module that the program loads takes, by
-// itself and with what it loads in turn, as JSON, when the program ends.
+// P3 --explain: loaded before a program by `node --require`. When the program ends, prints as JSON the load time of
+// each file and built-in module, with and without the modules that it loads.
 
 'use strict';
 
 const Module = require('node:module');
 
 const loaded = [];
-/** Milliseconds that the modules which are being loaded have spent in others. */
+/** Milliseconds that the modules being loaded have spent in other modules. */
 const inOthers = [0];
 
 function timed(name, load) {
@@ -28,7 +28,7 @@ const seen = new Set();
 
 Module._load = function (request, parent, isMain) {
 	const name = Module.isBuiltin(request) ? request.replace(/^(?:node:)?/, 'node:') : Module._resolveFilename(request, parent, isMain);
-	// A module that is loaded already is looked up, and no more.
+	// A module that is already loaded is only looked up.
 	if (seen.has(name) || isMain) {
 		return load.call(this, request, parent, isMain);
 	}

@@ -1,5 +1,5 @@
-// P5: the longest time that the event loop stands still while one large cache is read. Argument: a job as JSON. The variant `idle` reads nothing:
-// what the loop and the machine do by themselves. Prints milliseconds.
+// P5: the longest block of the event loop while one large cache is read. Argument: a job as JSON. The variant `idle`
+// reads nothing and measures the loop and the machine alone. Prints milliseconds.
 
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
@@ -21,12 +21,13 @@ const readers = {
 		const {jsBackend} = require('../../dist/backend/js/js-backend.js');
 		return async () => (await storeOf(jsBackend, 'plaintext').query({path: job.cachePath}, query, 10_000)).accessTokens.length > 0;
 	},
-	// Making its application reads the cache a first time, to find the account; the one that counts is warm, as the others are.
+	// Creating its application reads the cache once, to find the account. The measured read is warm, as for the other
+	// libraries.
 	async 'msal-node'() {
 		const client = await clients['msal-node'](job);
 		return async () => (await client.getToken()).includes('FAKE');
 	},
-	// About as long as the native variant reads.
+	// About as long as the native backend reads.
 	idle: async () => async () => sleep(10, true),
 };
 
@@ -44,7 +45,7 @@ function tick() {
 }
 
 tick();
-// The loop itself has to be warm, or its own first turns are what is measured.
+// Warms the loop up, otherwise its first turns would be measured.
 await sleep(200);
 longestMs = 0;
 const isRead = await read();

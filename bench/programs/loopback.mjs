@@ -1,4 +1,4 @@
-/** Whatever the host is called, the endpoint on loopback answers for it, its certificate verified. */
+/** Routes every host name to the endpoint on loopback and verifies its certificate. */
 
 import {Agent, buildConnector} from 'undici';
 

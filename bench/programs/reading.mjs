@@ -1,5 +1,5 @@
-// P4: reading and scanning a file for one account's tokens, asynchronously, page cache warm. Argument: a job as JSON. Prints series of milliseconds
-// for one reading as JSON.
+// P4: asynchronous read and scan of a file for one account's tokens, with a warm page cache. Argument: a job as JSON.
+// Prints series of milliseconds per read as JSON.
 
 import {
 	closeSync, openSync, readFileSync, readSync,
@@ -24,10 +24,16 @@ const {
 	path, query, tokenCount, rounds, callsPerRound, ways,
 } = JSON.parse(process.argv[2]);
 
-/** The same file. Linux reads a small one on the spot if it is in memory, which behind a link of this kind cannot be told. */
+/**
+ * The same file. Linux reads a small file on the main thread if it is in the page cache, which cannot be determined
+ * behind this kind of link.
+ */
 const threadedPath = process.platform === 'linux' ? `/proc/self/root${path}` : path;
 
-/** A sample: a few readings one after the other, since the first one after another way of reading meets cold caches and a sleeping thread. */
+/**
+ * A sample is several consecutive reads, because the first one after another way of reading meets cold caches and a
+ * sleeping thread.
+ */
 const sampleOf = read => async () => {
 	let count = 0;
 	const start = performance.now();
@@ -50,14 +56,14 @@ const parseText = text => {
 	return Object.values(tokens).filter(record => record.home_account_id === query.homeAccountId).length;
 };
 
-/** As large as the addon's window. */
+/** As large as the addon's read buffer. */
 const window = Buffer.alloc(64 * 1024);
 
-/** What no way of reading can do without: the kernel's copy of the bytes. */
+/** The minimum for every way of reading: the kernel copies the bytes. */
 function copyBytes() {
 	const file = openSync(path, 'r');
 	while (readSync(file, window) > 0) {
-		// The next part.
+		// Reads the next part.
 	}
 
 	closeSync(file);
@@ -68,10 +74,10 @@ const readers = {
 	threaded: () => viaBackend(native, threadedPath),
 	utf8: () => sampleOf(async () => parseText(await readFile(path, 'utf8'))),
 	pure: () => viaBackend(pure),
-	// A job that looks at a file's state and no more: there and back.
+	// A job that only gets a file's state: one round trip to a thread.
 	trip: () => sampleOf(async () => await storeOf(native, 'plaintext').stamp({path: threadedPath}, 10_000) && tokenCount),
 	bytes: () => sampleOf(async () => copyBytes() ?? tokenCount),
-	// The scanner alone, asked for somebody who is not in the cache.
+	// The scanner alone, with a query for a missing account.
 	checked() {
 		const bytes = readFileSync(path);
 		const nobody = {...query, homeAccountId: 'nobody.nowhere'};

@@ -1,4 +1,4 @@
-// P10: the scanner alone, over bytes in memory. Argument: a job as JSON. Prints series of GB/s as JSON.
+// P10: the scanner alone, on bytes in memory. Argument: a job as JSON. Prints series of GB/s as JSON.
 
 import {readFile} from 'node:fs/promises';
 import {createRequire} from 'node:module';

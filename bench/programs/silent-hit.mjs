@@ -1,4 +1,5 @@
-// P2: silent hits of one library, a round at a time. The first line names the library and the account; each further one asks for so many calls.
+// P2: silent hits of one library, one round at a time. The first line names the library and the account. Each further
+// line requests a number of calls.
 
 import {performance} from 'node:perf_hooks';
 import {createRequire} from 'node:module';
@@ -8,7 +9,7 @@ import {converse} from './conversation.mjs';
 
 let client;
 
-/** How long each of some calls takes, in nanoseconds, the timer's own 40 or so included. */
+/** Nanoseconds of each call, including about 40 for the timer. */
 async function timed(call, calls) {
 	const samples = new Float64Array(calls);
 	for (let index = 0; index < calls; index++) {
@@ -30,7 +31,7 @@ const actions = {
 
 		return {};
 	},
-	/** Many calls as one sample: a call that takes less than the timer. */
+	/** Many calls as one sample, for calls that are faster than the timer. */
 	async batch({calls}) {
 		const {getToken} = client;
 		const start = performance.now();
@@ -49,7 +50,7 @@ async function floor() {
 	return async () => constant;
 }
 
-/** Nothing between the loop and the credential but one call: a function that awaits would cost as much again as the hit. */
+/** Calls the credential directly from the loop: an async function in between would double the cost of a hit. */
 function hitsOf({username, scope}) {
 	const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
 	const credential = new SharedTokenCacheCredential({username});

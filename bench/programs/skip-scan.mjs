@@ -1,7 +1,7 @@
 /**
- * The fastest plain JavaScript found for the reader's job: never make a string of the file, let Buffer.indexOf jump to where the
- * account is named, and JSON.parse the records around those places alone. It takes the rest for well formed and every record for one
- * that begins with flat fields, which the real readers do not, and it holds the event loop: an opponent, and no more.
+ * The fastest plain JavaScript that we found for the reader's job: it never converts the file to a string, finds the
+ * account's name with Buffer.indexOf, and parses only the records around it. It assumes well-formed JSON and flat
+ * fields at the start of each record, which the real readers do not, and it blocks the event loop. Only for comparison.
  */
 
 import {Buffer} from 'node:buffer';
@@ -27,7 +27,7 @@ export async function readAndSkip(path, homeAccountId) {
 		for (let done = 0; done < size;) {
 			const {bytesRead} = await file.read(bytes, done, size - done, done);
 			if (bytesRead === 0) {
-				throw new Error('the file became shorter');
+				throw new Error('the file has become shorter');
 			}
 
 			done += bytesRead;

@@ -1,6 +1,7 @@
-// The tail of a hit while there is much to do: a token of the same credential is refreshed in the background time and again, another credential
-// reloads a large cache, and garbage is made and collected. The floor is an await of a constant, timed in turn with the hits. Takes a job as a
-// line of JSON, prints distributions in nanoseconds, and how often each of those things happened.
+// The slowest hits under load: a token of the same credential is refreshed in the background repeatedly, another
+// credential reloads a large cache, and garbage is produced and collected. The floor is an await of a constant,
+// interleaved with the hits. Reads a job as a line of JSON. Prints distributions in nanoseconds, and the number of each
+// event.
 
 import {Buffer} from 'node:buffer';
 import {utimesSync} from 'node:fs';
@@ -31,10 +32,10 @@ await converse(async ({username, scopes, large, server, samples: sampleCount}) =
 	});
 	observer.observe({entryTypes: ['gc']});
 	let lastLoaded;
-	/** Ends what goes on in the background. */
+	/** Ends the background work. */
 	const ending = new AbortController();
 	const disturbances = [
-		// The tokens of the cache are due for a refresh: asking twice gives the token, and starts one.
+		// The tokens of the cache are due for a refresh: a second request returns the token and starts a refresh.
 		(async () => {
 			for (let next = 0; !ending.signal.aborted; next++) {
 				const other = others[next % others.length];
@@ -48,7 +49,7 @@ await converse(async ({username, scopes, large, server, samples: sampleCount}) =
 			while (!ending.signal.aborted) {
 				const now = new Date();
 				utimesSync(large.path, now, now);
-				// Read anew, it is another object.
+				// A token that is read again is another object.
 				const token = await loading.getToken(large.scope);
 				if (token !== lastLoaded) {
 					lastLoaded = token;
@@ -79,7 +80,7 @@ await converse(async ({username, scopes, large, server, samples: sampleCount}) =
 		const start = performance.now();
 		const token = await hitting.getToken(scope);
 		const end = performance.now();
-		// Another token, or the same one read anew, was a miss.
+		// Another token, or the same one read again, was a miss.
 		if (token === last) {
 			hitNs[counts.hits++] = (end - start) * 1e6;
 		} else {
@@ -98,13 +99,13 @@ await converse(async ({username, scopes, large, server, samples: sampleCount}) =
 	while (counts.hits < sampleCount) {
 		for (let index = 0; index < 50 && counts.hits < sampleCount; index++) {
 			await timeHit();
-			// After a miss there is one floor more.
+			// After a miss there is one more floor sample.
 			if (counts.floors < counts.hits) {
 				await timeFloor();
 			}
 		}
 
-		// As a caller meets it: whatever holds the event loop before the call's turn counts.
+		// The time that a caller experiences, including everything that blocks the event loop before the call's turn.
 		let start = performance.now();
 		await nextTurn();
 		await floor();

@@ -1,5 +1,6 @@
-// P9: writing one entry back, asynchronously, page cache warm, over writing the same bytes as one buffer and renaming; and over what a
-// program does that has no splicer. Argument: JSON. Prints series of milliseconds as JSON.
+// P9: asynchronous write of one entry, with a warm page cache, compared with writing the same bytes as one buffer with
+// a rename, and with a program that parses and serializes the cache. Argument: JSON. Prints series of milliseconds as
+// JSON.
 
 import {
 	copyFile, readFile, rename, stat, writeFile,
@@ -22,7 +23,7 @@ if (!native) {
 const {path, account, clientId, scope, rounds} = JSON.parse(process.argv[2]);
 const {homeAccountId, environment, realm} = account;
 
-/** Each round brings other tokens of the same length, so that there always is something to write. */
+/** Each round has other tokens of the same length, so that there is always something to write. */
 let round = 0;
 function changeOf() {
 	round++;

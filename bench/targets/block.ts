@@ -1,4 +1,4 @@
-/** P5: how long the event loop stands still while the largest cache is read. */
+/** P5: the longest block of the event loop while the largest cache is read. */
 
 import {run} from '../processes.js';
 import {type Outcome, pairedRatio, type Result} from '../results.js';
@@ -12,21 +12,21 @@ export async function measureBlock({caches: {L: cache}}: Prepared): Promise<Outc
 	const block = (variant: string) => () => Number(run('loop-block.mjs', home, [JSON.stringify({variant, query, job: jobOf(cache)})]));
 	const [native, pure, msalNode, idle] = await interleave({rounds: 15}, variants.map(variant => block(variant))) as [number[], number[], number[], number[]];
 	const longest = (series: number[]) => summarize([summarize(series).max]);
-	const what = `longest block while ${label} load`;
+	const what = `longest block while ${label} are read`;
 	const row = (peerName: string, peer: number[]): Result => ({
 		id: 'P5', what, unit: 'ms', ours: summarize(native), peer: {name: peerName, summary: summarize(peer)}, ratio: pairedRatio(native, peer), direction: 'cost',
 	});
 	return {
 		results: [
-			{...row('pure-JS variant', pure), target: {on: 'ours', bound: 1}},
+			{...row('pure-JS backend', pure), target: {on: 'ours', bound: 1}},
 			row(peerNames['msal-node'], msalNode),
-			row('the same loop while nothing loads', idle),
+			row('the same loop without a read', idle),
 			{
 				id: 'P5',
 				what: `${what}, worst run of ${native.length}`,
 				unit: 'ms',
 				ours: longest(native),
-				peer: {name: 'the same loop while nothing loads', summary: longest(idle)},
+				peer: {name: 'the same loop without a read', summary: longest(idle)},
 				ratio: summarize(native).max / summarize(idle).max,
 				direction: 'cost',
 			},

@@ -1,4 +1,4 @@
-/** P3: a fresh process to its first cached token, above an empty one. P6: the most memory that it takes. */
+/** P3: a new process to its first cached token, above an empty process. P6: its peak memory. */
 
 import {join, relative} from 'node:path';
 import {performance} from 'node:perf_hooks';
@@ -15,7 +15,7 @@ type Job = {library: Library; report?: 'split' | 'peak'; codePath?: string};
 
 const argumentFor = (cache: SizedCache, job: Job) => JSON.stringify({...jobOf(cache), ...job});
 
-/** What each round adds to that of the empty process. The difference of the medians would mix rounds. */
+/** The difference to the empty process in each round. A difference of medians would mix rounds. */
 const aboveOf = (empty: readonly number[]) => (series: readonly number[]) => series.map((sample, round) => sample - empty[round]!);
 
 export async function measureFirstToken({caches, directory, options}: Prepared): Promise<Outcome> {
@@ -33,7 +33,7 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 			return performance.now() - startMs;
 		};
 
-		// The first of the warm-up rounds compiles what the others find compiled.
+		// The first warm-up round writes the compiled code that the later ones use.
 		const [empty, ours, compiled, bytes, pure, msalNode, identity] = await interleave({rounds: 41, warmUpRounds: 2}, [
 			timed(), ...(['ours', 'compiled', 'bytes', 'pure', 'msal-node', 'identity'] as const).map(library => timed(argumentFor(cache, {library, codePath}))),
 		]) as [number[], number[], number[], number[], number[], number[], number[]];
@@ -41,7 +41,7 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 		const what = `to first cached token, above empty, ${cache.label}`;
 		const splits = Array.from({length: 9}, () => JSON.parse(run('first-token.cjs', cache.home, [argumentFor(cache, {library: 'ours', report: 'split'})])) as {requireMs: number; getTokenMs: number});
 		const part = (name: string, series: number[]): Result => ({
-			id: 'P3', what: `  seen from inside: ${name}`, unit: 'ms', ours: summarize(series), direction: 'cost',
+			id: 'P3', what: `  inside the process: ${name}`, unit: 'ms', ours: summarize(series), direction: 'cost',
 		});
 		results.push(
 			{
@@ -49,18 +49,18 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 				what,
 				unit: 'ms',
 				ours: summarize(above(ours)),
-				peer: {name: 'the empty process itself', summary: summarize(empty)},
+				peer: {name: 'the empty process', summary: summarize(empty)},
 				ratio: pairedRatio(above(ours), empty),
 				direction: 'cost',
 				target: {on: 'ours', bound: targets[name]},
 			},
-			...([['floor: the same, without V8\'s compiling', compiled], ['floor: the bytes copied and not looked at', bytes], ['pure-JS variant', pure], [peerNames['msal-node'], msalNode], [peerNames.identity, identity]] as const).map(([peerName, series]): Result => ({
+			...([['floor: the same with V8\'s compiled code cached', compiled], ['floor: copying the bytes only', bytes], ['pure-JS backend', pure], [peerNames['msal-node'], msalNode], [peerNames.identity, identity]] as const).map(([peerName, series]): Result => ({
 				id: 'P3',
 				what,
 				unit: 'ms',
 				ours: summarize(above(ours)),
 				peer: {name: peerName, summary: summarize(above(series))},
-				// Of the medians: ours is near nothing in some rounds.
+				// Ratio of the medians, because ours is close to zero in some rounds.
 				ratio: summarize(above(ours)).median / summarize(above(series)).median,
 				direction: 'cost',
 			})),
@@ -73,12 +73,12 @@ export async function measureFirstToken({caches, directory, options}: Prepared):
 	return {results};
 }
 
-/** The same for an application of ES modules, for which Node finds and loads packages in another way. */
+/** The same for an application with ES modules, for which Node resolves packages differently. */
 async function measureAsEsModule(cache: SizedCache): Promise<Result[]> {
 	const timed = (library: Library) => () => Number(run('first-token.mjs', cache.home, [argumentFor(cache, {library})]));
 	const [empty, ours, msalNode, identity] = await interleave({rounds: 21, warmUpRounds: 2}, (['none', 'ours', 'msal-node', 'identity'] as const).map(library => timed(library))) as [number[], number[], number[], number[]];
 	const above = aboveOf(empty);
-	return ([['the empty process itself', empty], [peerNames['msal-node'], above(msalNode)], [peerNames.identity, above(identity)]] as const).map(([name, series]) => ({
+	return ([['the empty process', empty], [peerNames['msal-node'], above(msalNode)], [peerNames.identity, above(identity)]] as const).map(([name, series]) => ({
 		id: 'P3',
 		what: `to first cached token, above empty, ES modules, ${cache.label}`,
 		unit: 'ms',
@@ -91,7 +91,7 @@ async function measureAsEsModule(cache: SizedCache): Promise<Result[]> {
 
 type Import = {name: string; ownMs: number; totalMs: number};
 
-/** Prints what each file takes that is loaded before the first cached token. */
+/** Prints the load time of each file that is loaded before the first cached token. */
 function explainImports({home, ...cache}: SizedCache): void {
 	const preload = fileURLToPath(new URL('../programs/imports.cjs', import.meta.url));
 	const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -100,12 +100,12 @@ function explainImports({home, ...cache}: SizedCache): void {
 		const ofAll = (field: 'ownMs' | 'totalMs') => summarize(runs.flatMap(imports => imports.filter(each => each.name === name).map(each => each[field]))).median;
 		return {name: name.startsWith('node:') ? name : relative(root, name), ownMs: ofAll('ownMs'), totalMs: ofAll('totalMs')};
 	}).toSorted((a, b) => b.ownMs - a.ownMs);
-	console.error(`\nLoaded before the first cached token, ${cache.label}: milliseconds, by itself and with what it loads in turn; medians of ${runs.length} processes`);
+	console.error(`\nLoaded before the first cached token, ${cache.label}: milliseconds without and with the modules that each loads; medians of ${runs.length} processes`);
 	for (const {name, ownMs, totalMs} of rows) {
 		console.error(`${ownMs.toFixed(2).padStart(8)} ${totalMs.toFixed(2).padStart(8)}  ${name}`);
 	}
 
-	console.error(`${rows.reduce((sum, {ownMs}) => sum + ownMs, 0).toFixed(2).padStart(8)}           in all\n`);
+	console.error(`${rows.reduce((sum, {ownMs}) => sum + ownMs, 0).toFixed(2).padStart(8)}           in total\n`);
 }
 
 /** P6: peak memory above an empty process. */
@@ -124,8 +124,8 @@ export async function measurePeakMemory({caches: {L: cache}}: Prepared): Promise
 	});
 	return {
 		results: [
-			{...row('the empty process itself', empty), target: {on: 'ours', bound: 8}},
-			row('pure-JS variant', above(pure)),
+			{...row('the empty process', empty), target: {on: 'ours', bound: 8}},
+			row('pure-JS backend', above(pure)),
 			row(peerNames['msal-node'], above(msalNode)),
 			row(peerNames.identity, above(identity)),
 		],

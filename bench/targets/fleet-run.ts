@@ -1,4 +1,4 @@
-/** P8: many processes want the same expired token at once. Counts what reaches the authority. */
+/** P8: many processes request the same expired token at the same time. Counts the requests that reach the authority. */
 
 import {spawn} from 'node:child_process';
 import {mkdirSync, rmSync, writeFileSync} from 'node:fs';
@@ -43,13 +43,13 @@ function expiredCache(): string {
 	});
 }
 
-/** @param directory Gets a home directory for the fleet, which is removed afterwards. */
+/** @param directory Gets a temporary home directory for the processes. */
 export async function runFleet(directory: string, {library, processes, calls}: {library: 'ours' | 'msal-node'; processes: number; calls: number}): Promise<FleetOutcome> {
 	const home = join(directory, 'fleet');
 	const cachePath = join(home, '.IdentityService', 'msal.cache.nocae');
 	mkdirSync(join(home, '.IdentityService'), {recursive: true, mode: 0o700});
 	writeFileSync(cachePath, expiredCache(), {mode: 0o600});
-	// As long as the real authority takes, about.
+	// About as long as the real authority takes.
 	const server = await startEntraServer({refreshTokens: {[refreshToken]: user}, delayMs: 150});
 	try {
 		const members = Array.from({length: processes}, () => startMember(home, {

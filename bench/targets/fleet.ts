@@ -1,4 +1,4 @@
-/** P8: many processes want one expired token at once. */
+/** P8: many processes request one expired token at the same time. */
 
 import {
 	type Outcome, pairedRatio, type Plots, type Result,
@@ -26,7 +26,7 @@ export async function measureFleet({directory}: Prepared): Promise<Outcome> {
 			unit,
 			ours: summarize(oursPicked),
 			peer: {name: peerNames['msal-node'], summary: summarize(peersPicked)},
-			// Nothing over nothing is no ratio.
+			// Zero over zero is not a ratio.
 			...(peersPicked.every(Boolean) && {ratio: pairedRatio(oursPicked, peersPicked)}),
 			direction: 'cost',
 			...(target && {target}),
@@ -45,12 +45,12 @@ export async function measureFleet({directory}: Prepared): Promise<Outcome> {
 		results: [
 			{
 				...row('grants', 'grants', outcome => outcome.grants),
-				// The worst of the rounds: one is what is promised, not the median.
+				// The worst of the rounds, because the promise is one grant in every round.
 				ours: summarize([Math.max(...ours.map(outcome => outcome.grants))]),
 				target: {on: 'ours', bound: 1},
 			},
 			row('calls without a token', 'calls', ({failed}) => failed, {on: 'ours', bound: 0}),
-			row('until all have it', 'ms', ({elapsedMs}) => elapsedMs),
+			row('until all have the token', 'ms', ({elapsedMs}) => elapsedMs),
 		],
 		plots: {grants},
 	};

@@ -11,14 +11,14 @@ import {jobOf, peerNames, type Prepared} from './prepared.js';
 type Samples = Record<'bare' | 'redeem' | 'credential' | 'msalNode', number[][]>;
 
 export async function measureGrant({directory, caches: {S: cache}}: Prepared): Promise<Outcome> {
-	// Grants are written back: each library has a cache of its own.
+	// Grants are written back, so each library has its own cache.
 	const home = join(directory, 'grant');
 	const peerHome = join(directory, 'grant-peer');
 	for (const copy of [home, peerHome]) {
 		cpSync(cache.home, copy, {recursive: true});
 	}
 
-	// It writes app metadata under this alias of the host, and refuses to choose between two.
+	// MSAL writes app metadata under this alias of the host, and refuses to choose between two.
 	const environment = 'login.windows.net';
 	const peerCachePath = cache.path.replace(cache.home, peerHome);
 	writeFileSync(peerCachePath, JSON.stringify({...JSON.parse(readFileSync(peerCachePath, 'utf8')) as object, AppMetadata: {[`appmetadata-${environment}-${cache.query.clientId}`]: {client_id: cache.query.clientId, environment, family_id: '1'}}}));
@@ -42,8 +42,8 @@ export async function measureGrant({directory, caches: {S: cache}}: Prepared): P
 		return {
 			results: [
 				{...row('one grant, kept-alive loopback TLS', redeem, barePost), target: {on: 'ratio', bound: 1.25}},
-				row('getToken that redeems: cache, lease, grant, answer; write-back behind it', credential, barePost),
-				row('getToken that redeems: cache, lease, grant, answer; write-back behind it', credential, {name: `${peerNames['msal-node']}, forceRefresh`, samples: msalNode}),
+				row('getToken with a grant: cache, lease, grant, response; write-back in the background', credential, barePost),
+				row('getToken with a grant: cache, lease, grant, response; write-back in the background', credential, {name: `${peerNames['msal-node']}, forceRefresh`, samples: msalNode}),
 			],
 		};
 	} finally {

@@ -1,4 +1,4 @@
-/** Memory over many hits and many grants: none may be left behind. */
+/** Memory over many hits and many grants: it must not grow. */
 
 import {cpSync} from 'node:fs';
 import {join} from 'node:path';
@@ -21,7 +21,8 @@ export async function measureMemoryGrowth({directory, caches: {S: cache}}: Prepa
 		const readings = await askOnce<Record<'hits' | 'grants', Reading[]>>('growth.mjs', home, {
 			...jobOf(cache), server: endpoint.server, hits, grants,
 		}, ['--expose-gc']);
-		// Medians of three, since now and then a reading meets a write-back that is still going on. The first one of all meets what was done before.
+		// Medians of three, because a write-back may still be running during a reading. The first reading still
+		// contains earlier work.
 		const begin = (series: number[]) => summarize(series.slice(1, 4)).median;
 		const end = (series: number[]) => summarize(series.slice(-3)).median;
 		const row = (what: string, series: number[], boundKb?: number): Result => ({
@@ -33,9 +34,10 @@ export async function measureMemoryGrowth({directory, caches: {S: cache}}: Prepa
 			...(boundKb !== undefined && {target: {on: 'ours', bound: boundKb}}),
 		});
 		const rows = (name: string, series: Reading[]) => [
-			// What V8 learns about its code, and pages that the allocator keeps, are no growth of ours: a leak of 100 bytes a hit would be 100 MB.
-			row(`heap grown by ${name}`, series.map(({heap}) => heap), 500),
-			row(`resident memory grown by ${name}`, series.map(({rss}) => rss), 10_000),
+			// V8's data about the code and pages that the allocator keeps are not a leak of ours: 100 bytes per hit
+			// would be 100 MB.
+			row(`heap growth over ${name}`, series.map(({heap}) => heap), 500),
+			row(`resident memory growth over ${name}`, series.map(({rss}) => rss), 10_000),
 		];
 		return {
 			results: [

@@ -1,4 +1,7 @@
-/** P1 and P2: a hit, over the cheapest thing that can be awaited and over the peers' silent hits; and that of a hundred credentials. */
+/**
+ * P1 and P2: a hit, compared with the cheapest possible await and the peers' silent hits; and the hits of a hundred
+ * credentials.
+ */
 
 import {prepareHomeOfBothKinds} from '../caches.js';
 import {Conversation, run} from '../processes.js';
@@ -8,7 +11,7 @@ import {
 import {distribution, interleave, summarize} from '../statistics.mjs';
 import {jobOf, peerNames, type Prepared} from './prepared.js';
 
-/** P1: a hit, over the cheapest thing that can be awaited. */
+/** P1: a hit, compared with the cheapest possible await. */
 export async function measureHit({directory}: Prepared): Promise<Outcome> {
 	const {home, scope} = prepareHomeOfBothKinds(directory);
 	const [floor, floorWithClock, text, list, likeClient] = JSON.parse(run('hit.mjs', home, [scope])) as [number[], number[], number[], number[], number[]];
@@ -26,14 +29,14 @@ export async function measureHit({directory}: Prepared): Promise<Outcome> {
 	return {
 		results: [
 			row('scope', text, constant, 2),
-			row('scope', text, {name: 'await of a constant, and Date.now()', samples: floorWithClock}),
+			row('scope', text, {name: 'await of a constant and Date.now()', samples: floorWithClock}),
 			row('[scope]', list),
 			row('[scope], CAE and signal', likeClient),
 		],
 	};
 }
 
-/** P2: against libraries that read the cache for each call. */
+/** P2: compared with libraries that read the cache for each call. */
 export async function measureSilentHit({caches}: Prepared): Promise<Outcome> {
 	const plans = {
 		S: {rounds: 20, calls: 50, bound: 2000},
@@ -47,7 +50,8 @@ export async function measureSilentHit({caches}: Prepared): Promise<Outcome> {
 		const {floor, ours, identity} = members;
 		const msalNode = members['msal-node'];
 		try {
-			// What takes less than the timer comes in batches, and its mean is held against the others' median: no sample of theirs is lost in a pause.
+			// Calls that are faster than the timer come in batches, and their mean is compared with the peers' median:
+			// no peer sample is lost in a pause.
 			const batch = (member: Conversation) => async () => [await member.ask<number>({action: 'batch', calls: 50_000})];
 			const each = (member: Conversation) => async () => member.ask<number[]>({action: 'each', calls});
 			const [oursNs, msalNs, identityNs] = await interleave({rounds, warmUpRounds: 3}, [batch(ours), each(msalNode), each(identity)]) as [number[][], number[][], number[][]];
@@ -96,7 +100,7 @@ async function start<Library extends string>(home: string, libraries: readonly L
 	return members;
 }
 
-/** A hundred credentials on one cache, against one. */
+/** A hundred credentials on one cache, compared with one. */
 export async function measureMany({caches}: Prepared): Promise<Outcome> {
 	const {home, username, scope, label} = caches.L;
 	type Measured = {firstMs: number; hitNs: number[]; heapBytes: number};

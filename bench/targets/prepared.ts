@@ -1,4 +1,4 @@
-/** What the measurements have in common. */
+/** Shared input of the measurements. */
 
 import {
 	prepareLargestCache, type SizedCache, type SizeName,
@@ -12,12 +12,12 @@ export const peerNames = {
 
 export type Options = {
 	isExplained: boolean;
-	/** Also what needs a file of a gigabyte. */
+	/** Also runs measurements that need a file of one gigabyte. */
 	largeFiles: boolean;
 };
 
 export class Prepared {
-	/** For files of a measurement's own, which it removes. */
+	/** For temporary files of a measurement. */
 	readonly directory: string;
 	readonly caches: Record<SizeName, SizedCache>;
 	readonly options: Options;
@@ -29,14 +29,14 @@ export class Prepared {
 		this.options = options;
 	}
 
-	/** Made when it is first wanted: it takes 5 s. */
+	/** Created on first use, because it takes 5 s. */
 	get largest(): SizedCache {
 		this.#largest ??= prepareLargestCache(this.directory);
 		return this.#largest;
 	}
 }
 
-/** The account in the middle of a cache, in the words of `programs/clients.mjs`. */
+/** The account in the middle of a cache, as a job for `programs/clients.mjs`. */
 export function jobOf({path, query, tenantId, username, scope}: SizedCache) {
 	return {
 		cachePath: path, clientId: query.clientId, homeAccountId: query.homeAccountId, tenantId, username, scope,

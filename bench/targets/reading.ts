@@ -1,4 +1,4 @@
-/** P4: reading and scanning a file for one account's tokens. P10: how that grows, and the scanner alone. */
+/** P4: read and scan of a file for one account's tokens. P10: growth with the size, and the scanner alone. */
 
 import {prepareCache, prepareSmallestCache, type SizedCache} from '../caches.js';
 import {run} from '../processes.js';
@@ -18,7 +18,7 @@ const plans = {
 	L: {rounds: 15, callsPerRound: 3},
 } as const satisfies Record<string, Plan>;
 
-/** Milliseconds for one reading, each way in turn. */
+/** Milliseconds per read, with the ways of reading interleaved. */
 function read({home, path, query, tokenCount}: SizedCache, plan: Plan, ways: ReadonlyArray<keyof ReadingSeries>): Partial<ReadingSeries> {
 	return JSON.parse(run('reading.mjs', home, [JSON.stringify({
 		...plan, path, query, tokenCount, ways,
@@ -28,22 +28,21 @@ function read({home, path, query, tokenCount}: SizedCache, plan: Plan, ways: Rea
 /** P4 */
 export async function measureReading({directory, caches}: Prepared): Promise<Outcome> {
 	const bounds = {S: 4, M: 15, L: 15};
-	const pureName = 'pure variant: latin1 of ASCII, utf8 of else, + JSON.parse';
+	const pureName = 'pure-JS backend: latin1 for ASCII, otherwise utf8, + JSON.parse';
 	const results: Result[] = [];
 	const sizes: Plots['size'] = [];
 	const rowsOf = (cache: SizedCache, plan: Plan, what: string, utf8Bound?: number) => {
-		// Larger ones are read by threads always.
+		// Threads always read larger files.
 		const isSmall = cache.sizeBytes <= 65_536 && process.platform === 'linux';
 		const series = read(cache, plan, [...(isSmall ? ['native', 'threaded'] as const : ['native'] as const), 'utf8', 'pure', 'skipping', 'trip', 'bytes', 'checked']) as ReadingSeries;
-		const copied = 'the bytes copied and not looked at';
-		const trip = {floor: series.trip.map((sample, round) => sample + series.bytes[round]!), floorName: `floor: a trip to a thread, ${copied}`};
+		const trip = {floor: series.trip.map((sample, round) => sample + series.bytes[round]!), floorName: 'floor: a round trip to a thread and copying the bytes'};
 		const ways = isSmall
 			? [
 				{
-					ours: series.native, where: ', on the spot', bound: utf8Bound, floor: series.bytes, floorName: `floor: ${copied}`,
+					ours: series.native, where: ', on the event loop\'s thread', bound: utf8Bound, floor: series.bytes, floorName: 'floor: copying the bytes only',
 				},
 				{
-					ours: series.threaded, where: ', by a thread', bound: undefined, ...trip,
+					ours: series.threaded, where: ', on another thread', bound: undefined, ...trip,
 				},
 			]
 			: [{
@@ -52,7 +51,7 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 		for (const {ours, where, bound, floor, floorName} of ways) {
 			const row = (peerName: string, peer: number[], atLeast?: number): Result => ({
 				id: 'P4',
-				what: `read + scan, ${what}, ${cache.tokenCount} tokens out${where}`,
+				what: `read + scan, ${what}, ${cache.tokenCount} tokens returned${where}`,
 				unit: 'ms',
 				ours: summarize(ours),
 				peer: {name: peerName, summary: summarize(peer)},
@@ -63,18 +62,19 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 			results.push(
 				row('readFile utf8 + JSON.parse', series.utf8, bound),
 				row(pureName, series.pure, 1),
-				// It finds no account in a cache without tokens, and so does nothing there.
-				...(cache.tokenCount > 0 ? [row('Buffer.indexOf, nothing checked', series.skipping, 1)] : []),
+				// It finds no account in a cache without tokens and does nothing there.
+				...(cache.tokenCount > 0 ? [row('Buffer.indexOf without validation', series.skipping, 1)] : []),
 				{...row(floorName, floor), ratio: pairedRatio(ours, floor), direction: 'cost'},
 			);
 		}
 
-		// What no scanner that is as fast as P10 asks for can beat: where this misses a target, the target cannot be had here.
+		// The minimum for a scanner as fast as P10 requires: if this row misses a target, no scanner can reach it on
+		// this machine.
 		if (!isSmall) {
 			const atBest = trip.floor.map((sample, round) => sample + series.checked[round]!);
 			results.push({
 				id: 'P4',
-				what: `  the trip, the bytes copied, and checked in memory, ${what}, nothing out`,
+				what: `  round trip to a thread, copy, and scan in memory, ${what}, no match`,
 				unit: 'ms',
 				ours: summarize(atBest),
 				peer: {name: 'readFile utf8 + JSON.parse', summary: summarize(series.utf8)},
@@ -100,7 +100,7 @@ export async function measureReading({directory, caches}: Prepared): Promise<Out
 	for (const form of ['unicode', 'python'] as const) {
 		for (const name of ['M', 'L'] as const) {
 			const cache = prepareCache(directory, name, form);
-			rowsOf(cache, plans[name], `${cache.label}, ${form === 'unicode' ? 'names that are not ASCII' : 'as Python writes it'}`);
+			rowsOf(cache, plans[name], `${cache.label}, ${form === 'unicode' ? 'non-ASCII names' : 'as written by Python'}`);
 		}
 	}
 
@@ -128,11 +128,11 @@ export async function measureGrowth(prepared: Prepared): Promise<Outcome> {
 			unit: 'ms',
 			ours: ms,
 			...(before && {
-				peer: {name: `as long a byte as at ${before.cache.label}`, summary: single(before.ms.median * cache.sizeBytes / before.cache.sizeBytes)},
+				peer: {name: `the time per byte at ${before.cache.label}`, summary: single(before.ms.median * cache.sizeBytes / before.cache.sizeBytes)},
 				ratio: ms.median / (before.ms.median * cache.sizeBytes / before.cache.sizeBytes),
 			}),
 			direction: 'cost',
-			// Below, a processor's caches hold all of it, and a part of the time is what any reading costs.
+			// Smaller caches fit into the processor's caches, and a constant cost per read is part of their time.
 			...(cache === largest && {target: {on: 'ratio', bound: 1.25}}),
 		});
 	}
@@ -150,9 +150,9 @@ export async function measureGrowth(prepared: Prepared): Promise<Outcome> {
 		...(atLeast !== undefined && {target: {on: 'ours', bound: atLeast}}),
 	});
 	results.push(
-		speed(`${tokenCount} tokens out`, scan, 'latin1 + JSON.parse', parse, 10),
-		speed('nothing out', scanForNobody, 'latin1 + JSON.parse', parse),
-		speed('nothing out', scanForNobody, 'memory bandwidth: libc\'s memchr for a byte that is not there', memchr),
+		speed(`${tokenCount} tokens returned`, scan, 'latin1 + JSON.parse', parse, 10),
+		speed('no match', scanForNobody, 'latin1 + JSON.parse', parse),
+		speed('no match', scanForNobody, 'memory bandwidth: libc\'s memchr for a missing byte', memchr),
 	);
 	return {results, plots: {size: [{name: 'native', sizeBytes: largest.sizeBytes, ms: times.at(-1)!.ms.median}]}};
 }

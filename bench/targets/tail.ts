@@ -1,4 +1,4 @@
-/** The tail of a hit while tokens are refreshed, a large cache is reloaded and garbage is collected. */
+/** The slowest hits while tokens are refreshed, a large cache is reloaded and garbage is collected. */
 
 import {cpSync, readFileSync, writeFileSync} from 'node:fs';
 import {join} from 'node:path';
@@ -37,7 +37,7 @@ export async function measureTail({directory, caches: {M: cache, L: large}}: Pre
 		});
 		const refreshes = endpoint.grantCount();
 		if (refreshes === 0 || counts.reloads === 0 || counts.collections === 0) {
-			throw new Error(`nothing went on: ${refreshes} grants, ${counts.reloads} reloads, ${counts.collections} collections`);
+			throw new Error(`nothing happened in the background: ${refreshes} grants, ${counts.reloads} reloads, ${counts.collections} collections`);
 		}
 
 		const during = `during ${refreshes} refreshes, ${counts.reloads} reloads of ${large.label}, ${counts.collections} collections`;
@@ -53,16 +53,16 @@ export async function measureTail({directory, caches: {M: cache, L: large}}: Pre
 		const above = (what: string, ours: number, peer: number): Result => ({
 			id: 'tail', what, unit: 'us', ours: single((ours - peer) / 1000), direction: 'cost', target: {on: 'ours', bound: 1000},
 		});
-		const floorName = 'await of a constant, in turn';
-		const turnName = 'a turn of the event loop alone, in turn';
+		const floorName = 'await of a constant, interleaved';
+		const turnName = 'a turn of the event loop alone, interleaved';
 		return {
 			results: [
 				row(`p50 of a hit, ${counts.hits} hits ${during}`, hit.median, floor.median, floorName),
 				row('p99.9 of a hit', hit.p999, floor.p999, floorName),
-				above('p99.9 of a hit, above the floor\'s', hit.p999, floor.p999),
+				above('p99.9 of a hit above the floor', hit.p999, floor.p999),
 				row(`the longest of ${hit.count} hits`, hit.max, floor.max, floorName),
 				row(`p99.9 of a turn of the event loop and a hit, ${turnHit.count}`, turnHit.p999, turnFloor.p999, turnName),
-				above('p99.9 of a turn and a hit, above the floor\'s', turnHit.p999, turnFloor.p999),
+				above('p99.9 of a turn and a hit above the floor', turnHit.p999, turnFloor.p999),
 			],
 		};
 	} finally {
@@ -70,7 +70,7 @@ export async function measureTail({directory, caches: {M: cache, L: large}}: Pre
 	}
 }
 
-/** All tokens of the account but one are due for a refresh, and live on. */
+/** Makes all tokens of the account but one due for a refresh, while they stay valid. */
 function makeTokensDue(path: string, homeAccountId: string, scope: string): void {
 	const cache = JSON.parse(readFileSync(path, 'utf8')) as {AccessToken: Record<string, Record<string, string>>};
 	const nowSec = Math.floor(Date.now() / 1000);

@@ -1,4 +1,4 @@
-/** P9: writing one grant back, over writing the same bytes without looking at them. */
+/** P9: the write-back of one grant, compared with writing the same bytes without parsing them. */
 
 import type {SizedCache, SizeName} from '../caches.js';
 import {run} from '../processes.js';
@@ -26,7 +26,7 @@ export async function measureWriteBack({caches}: Prepared): Promise<Outcome> {
 		results.push(
 			row('the same bytes as one buffer + rename', floor, 1.3),
 			row('utf8 + JSON.parse, JSON.stringify + rename', parsed),
-			row('pure variant: splicing in JavaScript', variant),
+			row('pure-JS backend: edits the text in JavaScript', variant),
 		);
 	}
 

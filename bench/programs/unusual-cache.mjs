@@ -1,5 +1,5 @@
-// Reads one cache that nobody would write by accident. Argument: a job as JSON. Prints milliseconds, and by how many bytes the process grew at
-// the most meanwhile, or the code of the error.
+// Reads one unusual cache. Argument: a job as JSON. Prints the milliseconds and the maximum growth of the process in
+// bytes, or the error code.
 
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
@@ -15,7 +15,7 @@ const memoryBytes = field => process.platform === 'linux'
 	? Number(new RegExp(String.raw`^${field}:\s+(\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024
 	: process.resourceUsage().maxRSS * 1024;
 
-// The thread, the addon and what it needs once.
+// Starts the thread and loads the addon.
 await storeOf(backend, 'plaintext').query({path: smallPath}, query, 10_000);
 const before = memoryBytes('VmRSS');
 const ms = [];

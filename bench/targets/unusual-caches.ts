@@ -1,4 +1,4 @@
-/** Caches that nobody writes by accident: they may cost no more than linear time and bounded memory. */
+/** Unusual caches: they must not cost more than linear time and bounded memory. */
 
 import {
 	closeSync, mkdirSync, openSync, rmSync, truncateSync, writeFileSync, writeSync,
@@ -15,9 +15,9 @@ type Reading = {ms: number[]; code: string | null; grownBytes: number};
 type Kind = {
 	name: string;
 	head: string;
-	/** Repeated until the size is reached. `index`: how often so far. */
+	/** Repeated until the size is reached. @param index Number of repetitions so far. */
 	body(index: number): string;
-	/** @param count How often the body was repeated. */
+	/** @param count Number of repetitions of the body. */
 	tail(count: number): string;
 };
 
@@ -32,7 +32,7 @@ const kinds: readonly Kind[] = [
 		name: 'tiny records', head: '{"AccessToken":{', body: index => `"${index.toString(36)}":{},`, tail: () => '"":{}}}',
 	},
 	{
-		name: 'records under one key', head: '{"AccessToken":{', body: () => '"a":{"secret":"b"},', tail: () => '"a":{}}}',
+		name: 'records with one key', head: '{"AccessToken":{', body: () => '"a":{"secret":"b"},', tail: () => '"a":{}}}',
 	},
 	{
 		name: 'one string', head: '{"long":"', body: () => 'x'.repeat(1000), tail: () => '"}',
@@ -45,18 +45,18 @@ const kinds: readonly Kind[] = [
 	},
 ];
 
-/** The last two are larger than what processors cache: what goes at the speed of memory is slower there than below. */
+/** The last two are larger than the processor's caches: code that is limited by memory speed is slower there. */
 const sizes = [27e6, 90e6, 270e6];
 
 /** The limit of src/backend/backend.ts. */
 const maxCacheSizeBytes = 1024 ** 3;
 
-export async function measureOdd(prepared: Prepared): Promise<Outcome> {
+export async function measureUnusualCaches(prepared: Prepared): Promise<Outcome> {
 	const {directory, caches: {S: {path: smallPath, query, home}}, options} = prepared;
-	const folder = join(directory, 'odd');
+	const folder = join(directory, 'unusual-caches');
 	mkdirSync(folder);
 	const path = join(folder, 'msal.cache.nocae');
-	const read = (rounds: number) => JSON.parse(run('odd-cache.mjs', home, [JSON.stringify({
+	const read = (rounds: number) => JSON.parse(run('unusual-cache.mjs', home, [JSON.stringify({
 		path, smallPath, query, rounds,
 	})])) as Reading;
 	const results: Result[] = [];
@@ -64,7 +64,7 @@ export async function measureOdd(prepared: Prepared): Promise<Outcome> {
 		const times: number[] = [];
 		for (const sizeBytes of sizes) {
 			console.error(`  ${kind.name}, ${sizeLabel(sizeBytes)}`);
-			writeOdd(path, kind, sizeBytes);
+			writeCache(path, kind, sizeBytes);
 			const {ms, code, grownBytes} = read(sizeBytes > 1e8 ? 3 : 7);
 			if (code !== null) {
 				throw new Error(`${kind.name}, ${sizeLabel(sizeBytes)}: ${code}`);
@@ -76,24 +76,24 @@ export async function measureOdd(prepared: Prepared): Promise<Outcome> {
 				const linear = times.at(-2)! * 3;
 				results.push(
 					{
-						id: 'odd',
+						id: 'unusual-caches',
 						what: `${kind.name}, ${sizeLabel(sizeBytes)}: read + scan`,
 						unit: 'ms',
 						ours: time,
-						peer: {name: 'three times that of a third of it', summary: single(linear)},
+						peer: {name: 'three times the time for a third of the size', summary: single(linear)},
 						ratio: time.median / linear,
 						direction: 'cost',
 						target: {on: 'ratio', bound: 1.5},
 					},
 					{
-						id: 'odd', what: `${kind.name}, ${sizeLabel(sizeBytes)}: memory above idle`, unit: 'MB', ours: single(grownBytes / 1e6), peer: {name: 'the cache itself', summary: single(sizeBytes / 1e6)}, ratio: grownBytes / sizeBytes, direction: 'cost', target: {on: 'ratio', bound: 4},
+						id: 'unusual-caches', what: `${kind.name}, ${sizeLabel(sizeBytes)}: memory above idle`, unit: 'MB', ours: single(grownBytes / 1e6), peer: {name: 'size of the cache', summary: single(sizeBytes / 1e6)}, ratio: grownBytes / sizeBytes, direction: 'cost', target: {on: 'ratio', bound: 4},
 					},
 				);
 			}
 		}
 	}
 
-	// Sparse: costs no disk, and has to be refused by its size alone.
+	// A sparse file, which takes no disk space. It must be refused by its size alone.
 	writeFileSync(path, '{"long":"');
 	truncateSync(path, maxCacheSizeBytes + 1);
 	const tooLarge = read(7);
@@ -102,10 +102,10 @@ export async function measureOdd(prepared: Prepared): Promise<Outcome> {
 	}
 
 	results.push({
-		id: 'odd', what: 'over the limit of 1 GiB: refused (STC_CACHE_CORRUPT)', unit: 'ms', ours: summarize(tooLarge.ms), direction: 'cost', target: {on: 'ours', bound: 5},
+		id: 'unusual-caches', what: 'over the limit of 1 GiB: refused (STC_CACHE_CORRUPT)', unit: 'ms', ours: summarize(tooLarge.ms), direction: 'cost', target: {on: 'ours', bound: 5},
 	});
 	if (options.largeFiles) {
-		writeOdd(path, kinds.find(({name}) => name === 'one string')!, maxCacheSizeBytes - 2000);
+		writeCache(path, kinds.find(({name}) => name === 'one string')!, maxCacheSizeBytes - 2000);
 		const {ms, code, grownBytes} = read(3);
 		if (code !== null) {
 			throw new Error(`a string of 1 GiB: ${code}`);
@@ -113,22 +113,22 @@ export async function measureOdd(prepared: Prepared): Promise<Outcome> {
 
 		results.push(
 			{
-				id: 'odd', what: 'one string, 1 GiB: read + scan', unit: 'ms', ours: summarize(ms), direction: 'cost',
+				id: 'unusual-caches', what: 'one string, 1 GiB: read + scan', unit: 'ms', ours: summarize(ms), direction: 'cost',
 			},
 			{
-				id: 'odd', what: 'one string, 1 GiB: memory above idle', unit: 'MB', ours: single(grownBytes / 1e6), direction: 'cost', target: {on: 'ours', bound: 8},
+				id: 'unusual-caches', what: 'one string, 1 GiB: memory above idle', unit: 'MB', ours: single(grownBytes / 1e6), direction: 'cost', target: {on: 'ours', bound: 8},
 			},
 		);
 	} else {
-		console.error('  a string of 1 GiB is left out, which takes as much disk: --large');
+		console.error('  skipped: a string of 1 GiB, which needs as much disk space; use --large');
 	}
 
 	rmSync(folder, {recursive: true});
 	return {results};
 }
 
-/** Well formed, and about so large. */
-function writeOdd(path: string, {head, body, tail}: Kind, sizeBytes: number): void {
+/** Writes a well-formed file of about this size. */
+function writeCache(path: string, {head, body, tail}: Kind, sizeBytes: number): void {
 	const file = openSync(path, 'w');
 	const write = (text: string) => {
 		const bytes = Buffer.from(text, 'latin1');
@@ -142,7 +142,7 @@ function writeOdd(path: string, {head, body, tail}: Kind, sizeBytes: number): vo
 	try {
 		let written = write(head);
 		let count = 0;
-		// The tail of a nesting is as long as the rest.
+		// For nesting, the tail is as long as the rest.
 		const half = tail(1).length > tail(0).length ? 0.5 : 1;
 		while (written < sizeBytes * half) {
 			const parts: string[] = [];
