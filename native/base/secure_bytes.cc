@@ -25,6 +25,12 @@ void Wipe(void* data, size_t size) {
 SecureBytes::SecureBytes(size_t size)
     : data_(size == 0 ? nullptr : new char[size]), size_(size), capacity_(size) {}
 
+SecureBytes SecureBytes::CopyOf(std::string_view bytes) {
+  SecureBytes copy(bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.data(), bytes.data(), bytes.size());
+  return copy;
+}
+
 SecureBytes::SecureBytes(SecureBytes&& other) noexcept
     : data_(std::move(other.data_)),
       size_(std::exchange(other.size_, 0)),

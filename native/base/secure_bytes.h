@@ -17,6 +17,7 @@ class SecureBytes {
  public:
   SecureBytes() = default;
   explicit SecureBytes(size_t size);
+  static SecureBytes CopyOf(std::string_view bytes);
   SecureBytes(SecureBytes&& other) noexcept;
   SecureBytes& operator=(SecureBytes&& other) noexcept;
   SecureBytes(const SecureBytes&) = delete;

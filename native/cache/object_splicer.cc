@@ -1,6 +1,5 @@
 #include "cache/object_splicer.h"
 
-#include <cstring>
 #include <utility>
 
 namespace stc {
@@ -24,8 +23,7 @@ void ObjectSplicer::Finish(std::string_view added) {
   splice.begin = has_kept_ ? kept_end_ : is_removing_ ? removed_begin_ : inside_;
   splice.end = is_removing_ ? removed_end_ : splice.begin;
   if (!has_kept_ && !added.empty()) added.remove_prefix(1);
-  splice.text = SecureBytes(added.size());
-  if (!added.empty()) std::memcpy(splice.text.data(), added.data(), added.size());
+  splice.text = SecureBytes::CopyOf(added);
   splices_->push_back(std::move(splice));
 }
 

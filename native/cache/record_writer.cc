@@ -69,12 +69,6 @@ std::vector<FieldPlace> ReadFields(std::string_view record, const FieldNames& na
   return places;
 }
 
-SecureBytes ToBytes(std::string_view json) {
-  SecureText text;
-  text.Append(json);
-  return text.Take();
-}
-
 }  // namespace
 
 void AppendMember(const std::u16string& name, std::string_view json, SecureText* text) {
@@ -120,7 +114,7 @@ void SpliceRecord(std::string_view record, uint64_t offset, const RecordEdit& ed
     if (place.set == kNone || last[place.set] != i) continue;
     const std::string& json = edit.set[place.set].second;
     if (record.substr(place.value, place.end - place.value) == json) continue;
-    splices->push_back({offset + place.value, offset + place.end, ToBytes(json)});
+    splices->push_back({offset + place.value, offset + place.end, SecureBytes::CopyOf(json)});
   }
   SecureText added;
   for (size_t i = 0; i < edit.set.size(); ++i) {

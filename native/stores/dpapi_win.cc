@@ -32,9 +32,7 @@ class Blob {
 
   DATA_BLOB* out() { return &blob_; }
   SecureBytes Copy() const {
-    SecureBytes bytes(blob_.cbData);
-    if (blob_.cbData > 0) std::memcpy(bytes.data(), blob_.pbData, blob_.cbData);
-    return bytes;
+    return SecureBytes::CopyOf({reinterpret_cast<const char*>(blob_.pbData), blob_.cbData});
   }
 
  private:

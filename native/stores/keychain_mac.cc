@@ -11,7 +11,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
 #include <functional>
 #include <limits>
@@ -181,9 +180,8 @@ class Content {
   }
 
   SecureBytes Value() const {
-    SecureBytes value(data_ == nullptr ? 0 : size_);
-    if (value.size() > 0) std::memcpy(value.data(), data_, value.size());
-    return value;
+    if (data_ == nullptr) return {};
+    return SecureBytes::CopyOf({static_cast<const char*>(data_), size_});
   }
 
   std::string Stamp() const { return DateOf(dates_[0]) + ":" + DateOf(dates_[1]); }
@@ -442,12 +440,6 @@ Status ReadQuietly(const ItemName& name, bool with_value, const CallLimits& limi
       call);
 }
 
-SecureBytes CopyOf(const SecureBytes& bytes) {
-  SecureBytes copy(bytes.size());
-  if (bytes.size() > 0) std::memcpy(copy.data(), bytes.data(), bytes.size());
-  return copy;
-}
-
 Status ReplaceValue(const ItemName& name, const std::string& stamp, const SecureBytes& text,
                     const Call& call) {
   ItemRef item;
@@ -488,7 +480,7 @@ class KeychainItem : public KeyringItem {
     std::shared_ptr<const Call> call;
     Status status = ReadQuietly(name_, true, limits_, &call);
     if (!status.ok()) return status;
-    *text = CopyOf(call->reading().text);
+    *text = SecureBytes::CopyOf(call->reading().text.view());
     *stamp = call->reading().stamp;
     stamp_ = *stamp;
     return status;
@@ -522,7 +514,7 @@ class KeychainItem : public KeyringItem {
       return ToStatus(operation, errSecDataTooLarge);
     }
     // The call may outlive its deadline, so that it needs its own copy.
-    const auto copy = std::make_shared<SecureBytes>(CopyOf(text));
+    const auto copy = std::make_shared<SecureBytes>(SecureBytes::CopyOf(text.view()));
     std::shared_ptr<const Call> call;
     return Lane::The().Do(
         limits_, operation, "",
@@ -558,8 +550,8 @@ class KeychainStore : public SecretStore {
                                         &call);
     if (!status.ok()) return status;
     const Reading& reading = call->reading();
-    *source =
-        std::make_unique<MemorySource>(CopyOf(reading.text), reading.stamp, reading.modified_ms);
+    *source = std::make_unique<MemorySource>(SecureBytes::CopyOf(reading.text.view()),
+                                             reading.stamp, reading.modified_ms);
     return status;
   }
 

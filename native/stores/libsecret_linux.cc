@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -335,8 +334,7 @@ class LibsecretStore : public SecretStore {
     }
     size_t size = 0;
     const char* const data = api.secret_value_get(value, &size);
-    *secret = SecureBytes(size);
-    if (size > 0) std::memcpy(secret->data(), data, size);
+    *secret = SecureBytes::CopyOf({data, size});
     api.secret_value_unref(value);
     return Status::Ok();
   }
@@ -348,9 +346,7 @@ class LibsecretStore : public SecretStore {
     if (first != std::string_view::npos && secret[first] != '{' && DecodeBase64(secret, &bytes)) {
       return bytes;
     }
-    bytes = SecureBytes(secret.size());
-    if (!secret.empty()) std::memcpy(bytes.data(), secret.data(), secret.size());
-    return bytes;
+    return SecureBytes::CopyOf(secret);
   }
 };
 
