@@ -1,6 +1,6 @@
-#include <cstring>
+#include "cache/edit_plan.h"
 
-#include "cache/cache_editor.h"
+#include <cstring>
 
 namespace stc {
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "cache/cache_editor.h"
 #include "cache/cache_record.h"
+#include "cache/record_edit.h"
 #include "json/caseless_text.h"
 #include "json/json_reader.h"
 #include "json/json_text.h"

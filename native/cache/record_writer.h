@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "cache/cache_editor.h"
 #include "cache/object_splicer.h"
+#include "cache/record_edit.h"
 #include "json/secure_text.h"
 
 namespace stc {

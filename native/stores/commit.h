@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "cache/cache_editor.h"
+#include "cache/record_edit.h"
 #include "io/file_lock.h"
 
 namespace stc {

@@ -1,3 +1,4 @@
+#include "cache/cache_editor.h"
 #include "io/memory_source.h"
 #include "stores/file_commit_posix.h"
 #include "stores/item_commit.h"

@@ -181,8 +181,6 @@ function kernelSources() {
 		}
 	}
 
-	// Headers without a source of their name say in which file what they declare is.
-	found.add(fromRoot('native', 'cache', 'edit_plan.cc'));
 	return [...found].filter(file => file.endsWith('.cc')).map(file => path.relative(root, file)).toSorted();
 }
 
