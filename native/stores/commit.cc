@@ -1,49 +1,65 @@
 #include "stores/commit.h"
 
-#include <algorithm>
-#include <utility>
+#include <cstdlib>
+#include <mutex>
+#include <unordered_set>
+
+#include "base/no_destructor.h"
 
 namespace stc {
 
-Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held) {
-  *is_held = false;
-  for (const std::string& path : paths) {
-    std::unique_ptr<FileLock> lock;
-    if (!locks_.empty()) lock = locks_.front()->TryExtend(path);
-    if (lock == nullptr) {
-      Status status = FileLock::TryAcquire(path, &lock);
-      if (lock == nullptr) {
-        Release();
-        return status;
-      }
-    }
-    locks_.push_back(std::move(lock));
-  }
-  *is_held = true;
+namespace {
+
+// An empty file that is older than this is really empty. Same as settledAfterMs in
+// src/cache/shared-cache.ts.
+constexpr int64_t kSettledMs = 2000;
+
+// Caches whose temporary files this process has already deleted.
+struct Sweeps {
+  std::mutex mutex;
+  std::unordered_set<std::string> swept;
+};
+
+}  // namespace
+
+Status EndCommit(CommitOutcome outcome, CommitResult* result) {
+  result->outcome = outcome;
   return Status::Ok();
 }
 
-bool LockSet::Check() {
-  return !locks_.empty() &&
-         std::all_of(locks_.begin(), locks_.end(),
-                     [](const std::unique_ptr<FileLock>& lock) { return lock->Check(); });
-}
-
-Status LockSet::Touch() {
-  for (const std::unique_ptr<FileLock>& lock : locks_) {
-    Status status = lock->Touch();
-    if (!status.ok()) return status;
+std::optional<CommitOutcome> CheckBase(const CommitRequest& request,
+                                       const std::optional<std::string>& base_stamp) {
+  if (request.expected_stamp && *request.expected_stamp != base_stamp) {
+    return CommitOutcome::kChanged;
   }
-  return Status::Ok();
+  if (!base_stamp && !request.create) return CommitOutcome::kAbsent;
+  return std::nullopt;
 }
 
-void LockSet::Release() {
-  while (!locks_.empty()) locks_.pop_back();
+std::optional<CommitOutcome> CheckPlan(const EditPlan& plan,
+                                       const std::optional<std::string>& base_stamp,
+                                       CommitResult* result) {
+  switch (plan.outcome) {
+    case EditOutcome::kNoAccount:
+      return CommitOutcome::kNoAccount;
+    case EditOutcome::kUnchanged:
+      if (!base_stamp) return CommitOutcome::kAbsent;
+      result->stamp = *base_stamp;
+      return CommitOutcome::kUnchanged;
+    case EditOutcome::kChanged:
+      break;
+  }
+  return std::nullopt;
 }
 
-bool LockSet::took_over() const {
-  return std::any_of(locks_.begin(), locks_.end(),
-                     [](const std::unique_ptr<FileLock>& lock) { return lock->took_over(); });
+bool IsPerhapsTorn(uint64_t size, int64_t age_ms) {
+  return size == 0 && std::abs(age_ms) < kSettledMs;
+}
+
+bool ShouldSweep(const std::string& path, const LockSet& locks) {
+  auto& sweeps = NoDestructor<Sweeps>();
+  const std::lock_guard<std::mutex> guard(sweeps.mutex);
+  return sweeps.swept.insert(path).second || locks.took_over();
 }
 
 }  // namespace stc

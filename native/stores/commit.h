@@ -1,18 +1,18 @@
-// Types of a commit, which writes a change to a cache that other programs also write, and the set
-// of locks that it holds. Each kind of store implements its own protocol; see SecretStore::Commit.
+// A commit writes a change to a cache that other programs also write. This file has its types, and
+// the steps that all stores share; the protocol is in file_commit_*.cc and item_commit_posix.cc.
 
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
+#include "cache/edit_plan.h"
 #include "cache/record_edit.h"
-#include "io/file_lock.h"
+#include "io/lock_set.h"
 
 namespace stc {
 
@@ -39,30 +39,32 @@ struct CommitResult {
   bool lock_lost = false;
 };
 
-// Lock files that are held together. The destructor releases them in reverse order. Not
-// thread-safe.
-class LockSet {
- public:
-  LockSet() = default;
-  LockSet(LockSet&&) = default;
-  LockSet& operator=(LockSet&&) = default;
-  ~LockSet() { Release(); }
+// Sets the outcome and returns kOk.
+Status EndCommit(CommitOutcome outcome, CommitResult* result);
 
-  // Takes all locks of `paths`, in order, or none. `*is_held` is false if another process holds one
-  // of them. Fails as FileLock::TryAcquire does.
-  Status TryAcquire(const std::vector<std::string>& paths, bool* is_held);
+// The steps that all stores share. Each returns the outcome that ends the commit, or nullopt to
+// continue. `base_stamp`: the stamp of the cache that was found, or nullopt if there is none.
 
-  // Whether this set still holds all its locks. False after Release. See FileLock::Check.
-  bool Check();
-  Status Touch();
-  void Release();
+// Call it before reading the cache: checks the stamp that the request expects, and whether it may
+// create a cache.
+std::optional<CommitOutcome> CheckBase(const CommitRequest& request,
+                                       const std::optional<std::string>& base_stamp);
 
-  // Whether one of the locks was taken over from a process that died.
-  bool took_over() const;
+// Call it after planning: tells whether there is anything to write. Sets the stamp of `result` for
+// kUnchanged.
+std::optional<CommitOutcome> CheckPlan(const EditPlan& plan,
+                                       const std::optional<std::string>& base_stamp,
+                                       CommitResult* result);
 
- private:
-  std::vector<std::unique_ptr<FileLock>> locks_;
-};
+// For cache files only: whether another program may be in the middle of writing the file. A library
+// without locks truncates the file before it writes. Treating that file as an empty cache would
+// lose all its content. `age_ms`: time since the last modification.
+bool IsPerhapsTorn(uint64_t size, int64_t age_ms);
+
+// For cache files only: whether to delete the temporary files beside the cache that writers have
+// left which died. Live writers hold the locks, which must be `locks` now. True for the first
+// commit of this process to `path`, and after a lock was taken over.
+bool ShouldSweep(const std::string& path, const LockSet& locks);
 
 }  // namespace stc
 

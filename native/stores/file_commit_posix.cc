@@ -12,16 +12,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <mutex>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include "base/errno_status.h"
-#include "base/no_destructor.h"
 #include "base/secure_bytes.h"
 #include "cache/cache_editor.h"
 #include "io/buffer_pool.h"
@@ -39,9 +35,6 @@ namespace {
 constexpr char kTempSuffix[] = ".tmp";
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kSecond = 1'000'000'000;
-// An empty file that is older than this is really empty, see IsPerhapsTorn. Same as settledAfterMs
-// in src/cache/shared-cache.ts.
-constexpr int64_t kSettled = 2 * kSecond;
 
 // A new file that the destructor deletes, unless Keep was called.
 class TempFile {
@@ -171,12 +164,6 @@ bool SetModified(int fd, int64_t nanoseconds, struct stat* info) {
   return futimens(fd, coarse_times) == 0 && fstat(fd, info) == 0;
 }
 
-// Caches whose temporary files this process has already cleaned up.
-struct Sweeps {
-  std::mutex mutex;
-  std::unordered_set<std::string> swept;
-};
-
 class Commit {
  public:
   Commit(const std::string& path, const CommitRequest& request, LockSet* locks,
@@ -189,11 +176,11 @@ class Commit {
     Sweep();
     status = CacheFile::Open(path_, &base_);
     if (!status.ok() && status.code() != StatusCode::kNotFound) return status;
-    if (IsPerhapsTorn()) return End(CommitOutcome::kChanged);
-    if (request_.expected_stamp && *request_.expected_stamp != BaseStamp()) {
+    if (base_ != nullptr &&
+        IsPerhapsTorn(static_cast<uint64_t>(base_->info().st_size), BaseAgeMs())) {
       return End(CommitOutcome::kChanged);
     }
-    if (base_ == nullptr && !request_.create) return End(CommitOutcome::kAbsent);
+    if (const auto outcome = CheckBase(request_, BaseStamp())) return End(*outcome);
     status = ReadText();
     if (status.code() == StatusCode::kCacheChanged) return End(CommitOutcome::kChanged);
     if (!status.ok()) return status;
@@ -203,35 +190,20 @@ class Commit {
                        &plan);
     if (base_ != nullptr && !base_->Verify().ok()) return End(CommitOutcome::kChanged);
     if (!status.ok()) return status;
-    switch (plan.outcome) {
-      case EditOutcome::kNoAccount:
-        return End(CommitOutcome::kNoAccount);
-      case EditOutcome::kUnchanged:
-        if (base_ == nullptr) return End(CommitOutcome::kAbsent);
-        result_->stamp = base_->stamp();
-        return End(CommitOutcome::kUnchanged);
-      case EditOutcome::kChanged:
-        break;
-    }
+    if (const auto outcome = CheckPlan(plan, BaseStamp(), result_)) return End(*outcome);
     return Replace(plan);
   }
 
  private:
-  Status End(CommitOutcome outcome) {
-    result_->outcome = outcome;
-    return Status::Ok();
-  }
+  Status End(CommitOutcome outcome) { return EndCommit(outcome, result_); }
 
   std::optional<std::string> BaseStamp() const {
     if (base_ == nullptr) return std::nullopt;
     return base_->stamp();
   }
 
-  // A library without locks truncates the file before it writes. Treating that file as an empty
-  // cache would lose all its content.
-  bool IsPerhapsTorn() const {
-    if (base_ == nullptr || base_->info().st_size > 0) return false;
-    return std::abs(WallClockNanoseconds() - Nanoseconds(ModifiedAt(base_->info()))) < kSettled;
+  int64_t BaseAgeMs() const {
+    return (WallClockNanoseconds() - Nanoseconds(ModifiedAt(base_->info()))) / kMillisecond;
   }
 
   bool IsLarge() const {
@@ -257,13 +229,8 @@ class Commit {
     return Status::Ok();
   }
 
-  // Deletes temporary files of writers that died. Live writers hold the lock, which is ours now.
   void Sweep() const {
-    {
-      auto& sweeps = NoDestructor<Sweeps>();
-      const std::lock_guard<std::mutex> guard(sweeps.mutex);
-      if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
-    }
+    if (!ShouldSweep(path_, *locks_)) return;
     ForEachTemp(path_, kTempSuffix, [](const std::string& orphan) { unlink(orphan.c_str()); });
   }
 

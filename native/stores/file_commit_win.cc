@@ -1,12 +1,10 @@
 #include "stores/file_commit_win.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 #include "base/no_destructor.h"
@@ -20,10 +18,6 @@
 namespace stc {
 
 namespace {
-
-// An empty file that is older than this is really empty, see IsPerhapsTorn. Same as settledAfterMs
-// in src/cache/shared-cache.ts.
-constexpr int64_t kSettled = 2 * kTicksPerSecond;
 
 // Files that could not be replaced because readers have them open. Kept per process, because the
 // caller waits between tries: each try is a new Commit.
@@ -71,12 +65,6 @@ class BusyFiles {
 
 BusyFiles& TheBusyFiles() { return NoDestructor<BusyFiles>(); }
 
-// Caches whose temporary files this process has already cleaned up.
-struct Sweeps {
-  std::mutex mutex;
-  std::unordered_set<std::string> swept;
-};
-
 class Commit {
  public:
   Commit(const std::string& path, const CacheEncoding& encoding, const CommitRequest& request,
@@ -92,45 +80,27 @@ class Commit {
       return End(CommitOutcome::kChanged);
     }
     if (!status.ok()) return status;
-    if (IsPerhapsTorn()) return End(CommitOutcome::kChanged);
-    if (request_.expected_stamp && *request_.expected_stamp != base_stamp_) {
+    if (base_stamp_ && IsPerhapsTorn(static_cast<uint64_t>(base_.size), BaseAgeMs())) {
       return End(CommitOutcome::kChanged);
     }
-    if (!base_stamp_ && !request_.create) return End(CommitOutcome::kAbsent);
+    if (const auto outcome = CheckBase(request_, base_stamp_)) return End(*outcome);
     if (text_.size() > 0) status = encoding_.Decode(path_, &text_);
     if (!status.ok()) return status;
     MemorySource source(text_.view());
     EditPlan plan;
     status = PlanEdits(&source, request_.change, &plan);
     if (!status.ok()) return status;
-    switch (plan.outcome) {
-      case EditOutcome::kNoAccount:
-        return End(CommitOutcome::kNoAccount);
-      case EditOutcome::kUnchanged:
-        if (!base_stamp_) return End(CommitOutcome::kAbsent);
-        result_->stamp = *base_stamp_;
-        return End(CommitOutcome::kUnchanged);
-      case EditOutcome::kChanged:
-        break;
-    }
+    if (const auto outcome = CheckPlan(plan, base_stamp_, result_)) return End(*outcome);
     text_ = plan.Assemble(text_.view());
     status = encoding_.Encode(path_, &text_);
     return status.ok() ? Replace() : status;
   }
 
  private:
-  Status End(CommitOutcome outcome) {
-    result_->outcome = outcome;
-    return Status::Ok();
-  }
+  Status End(CommitOutcome outcome) { return EndCommit(outcome, result_); }
 
-  // Deletes temporary files of writers that died. Live writers hold the lock, which is ours now.
   void Sweep() const {
-    {
-      auto& sweeps = NoDestructor<Sweeps>();
-      const std::lock_guard<std::mutex> guard(sweeps.mutex);
-      if (!sweeps.swept.insert(path_).second && !locks_->took_over()) return;
-    }
+    if (!ShouldSweep(path_, *locks_)) return;
     std::wstring target;
     if (!ResolveReplaced(path_, &target).ok()) return;
     ForEachTemp(Narrow(target), kReplacementSuffix, [](const std::string& orphan) {
@@ -150,11 +120,7 @@ class Commit {
     return file->ReadWhole(&text_);
   }
 
-  // A library without locks truncates the file before it writes. Treating that file as an empty
-  // cache would lose all its content.
-  bool IsPerhapsTorn() const {
-    return base_stamp_ && base_.size == 0 && std::abs(WallClockTicks() - base_.modified) < kSettled;
-  }
+  int64_t BaseAgeMs() const { return (WallClockTicks() - base_.modified) / kTicksPerMillisecond; }
 
   Status Replace() {
     CommitOutcome refusal = CommitOutcome::kChanged;

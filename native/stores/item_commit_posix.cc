@@ -7,11 +7,6 @@ namespace stc {
 
 namespace {
 
-Status End(CommitOutcome outcome, CommitResult* result) {
-  result->outcome = outcome;
-  return Status::Ok();
-}
-
 // Same as KeyringItem::Load, but a missing item is a success without a stamp.
 Status LoadIfThere(KeyringItem* item, SecureBytes* text, std::optional<std::string>* stamp) {
   std::string found;
@@ -34,42 +29,36 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   std::optional<std::string> base_stamp;
   Status status = LoadIfThere(item, &old, &base_stamp);
   if (!status.ok()) return status;
-  if (request.expected_stamp && *request.expected_stamp != base_stamp) {
-    return End(CommitOutcome::kChanged, result);
-  }
-  if (!base_stamp && !request.create) return End(CommitOutcome::kAbsent, result);
+  if (const auto outcome = CheckBase(request, base_stamp)) return EndCommit(*outcome, result);
   MemorySource source(old.view());
   EditPlan plan;
   status = PlanEdits(&source, request.change, &plan);
   if (!status.ok()) return status;
-  if (plan.outcome == EditOutcome::kNoAccount) return End(CommitOutcome::kNoAccount, result);
-  if (plan.outcome == EditOutcome::kUnchanged) {
-    if (!base_stamp) return End(CommitOutcome::kAbsent, result);
-    result->stamp = *base_stamp;
-    return End(CommitOutcome::kUnchanged, result);
+  if (const auto outcome = CheckPlan(plan, base_stamp, result)) {
+    return EndCommit(*outcome, result);
   }
-  if (!locks->Check()) return End(CommitOutcome::kLocked, result);
+  if (!locks->Check()) return EndCommit(CommitOutcome::kLocked, result);
   // Last check before the write: a library without locks may have written meanwhile.
   SecureBytes again;
   std::optional<std::string> stamp_again;
   status = LoadIfThere(item, &again, &stamp_again);
   if (!status.ok()) return status;
   if (stamp_again.has_value() != base_stamp.has_value() || again.view() != old.view()) {
-    return End(CommitOutcome::kChanged, result);
+    return EndCommit(CommitOutcome::kChanged, result);
   }
   const SecureBytes text = plan.Assemble(old.view());
   status = base_stamp ? item->Replace(text) : item->Create(text);
-  if (status.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
+  if (status.code() == StatusCode::kNotFound) return EndCommit(CommitOutcome::kChanged, result);
   if (!status.ok()) return status;
   // The item is written. If one of the next calls fails, the caller has to check the cache again,
   // as after a lost lock.
   const Status touched =
       request.signal_path.empty() ? Status::Ok() : TouchSignalFile(request.signal_path);
   const Status stamped = item->Stamp(&result->stamp);
-  if (stamped.code() == StatusCode::kNotFound) return End(CommitOutcome::kChanged, result);
+  if (stamped.code() == StatusCode::kNotFound) return EndCommit(CommitOutcome::kChanged, result);
   result->base_stamp = base_stamp;
   result->lock_lost = !locks->Check() || !touched.ok() || !stamped.ok();
-  return End(CommitOutcome::kWritten, result);
+  return EndCommit(CommitOutcome::kWritten, result);
 }
 
 }  // namespace stc
