@@ -15,11 +15,6 @@ namespace stc {
 Status CommitFile(const std::string& path, const CommitRequest& request, LockSet* locks,
                   CommitResult* result);
 
-// Creates the file at `path` if it is missing, and sets its modification time later than any that
-// another library may have seen, so that all of them notice. For signal files, whose content does
-// not matter.
-Status TouchSignalFile(const std::string& path);
-
 }  // namespace stc
 
 #endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_FILE_COMMIT_POSIX_H_

@@ -1,6 +1,6 @@
 #include "cache/cache_editor.h"
 #include "io/memory_source.h"
-#include "stores/file_commit_posix.h"
+#include "io/modified_time_posix.h"
 #include "stores/item_commit.h"
 
 namespace stc {
