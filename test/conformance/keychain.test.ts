@@ -18,7 +18,8 @@ testWhere(test, [missingObjects()], 'keychain items: read, write in place, races
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
-	const program = buildProgram('keychain_test', directory, ['test/native/keychain_stand_in.cc', 'native/stores/keychain_mac.cc']);
+	const stores = ['keychain', 'keychain_calls', 'keychain_item', 'keychain_status'].map(name => `native/stores/${name}_mac.cc`);
+	const program = buildProgram('keychain_test', directory, ['test/native/keychain_stand_in.cc', ...stores]);
 	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 60_000});
 	for (const line of stdout.split('\n').filter(each => /^(?:not ok|ok|#)/.test(each))) {
 		t.log(line);
