@@ -38,37 +38,37 @@ Loaded* Load() {
   }
   LibsecretApi& api = loaded->api;
   const char* missing = nullptr;
-  const auto find = [&](const char* name, auto* function) {
-    if (!Find(library, name, function)) missing = name;
-  };
-  find("secret_service_search_sync", &api.secret_service_search_sync);
-  find("secret_service_disconnect", &api.secret_service_disconnect);
-  find("secret_item_get_locked", &api.secret_item_get_locked);
-  find("secret_item_get_attributes", &api.secret_item_get_attributes);
-  find("secret_item_get_secret", &api.secret_item_get_secret);
-  find("secret_item_get_created", &api.secret_item_get_created);
-  find("secret_item_get_modified", &api.secret_item_get_modified);
-  find("secret_item_set_secret_sync", &api.secret_item_set_secret_sync);
-  find("secret_item_create_sync", &api.secret_item_create_sync);
-  find("secret_service_get_sync", &api.secret_service_get_sync);
-  find("secret_collection_for_alias_sync", &api.secret_collection_for_alias_sync);
-  find("secret_collection_get_locked", &api.secret_collection_get_locked);
-  find("secret_value_new", &api.secret_value_new);
-  find("secret_value_get", &api.secret_value_get);
-  find("secret_value_unref", &api.secret_value_unref);
-  find("g_dbus_proxy_get_object_path", &api.g_dbus_proxy_get_object_path);
-  find("g_cancellable_new", &api.g_cancellable_new);
-  find("g_cancellable_cancel", &api.g_cancellable_cancel);
-  find("g_object_unref", &api.g_object_unref);
-  find("g_error_free", &api.g_error_free);
-  find("g_quark_to_string", &api.g_quark_to_string);
-  find("g_list_free_full", &api.g_list_free_full);
-  find("g_hash_table_new", &api.g_hash_table_new);
-  find("g_hash_table_insert", &api.g_hash_table_insert);
-  find("g_hash_table_lookup", &api.g_hash_table_lookup);
-  find("g_hash_table_unref", &api.g_hash_table_unref);
-  find("g_str_hash", &api.g_str_hash);
-  find("g_str_equal", &api.g_str_equal);
+#define STC_FIND(name) \
+  if (!Find(library, #name, &api.name)) missing = #name
+  STC_FIND(secret_service_search_sync);
+  STC_FIND(secret_service_disconnect);
+  STC_FIND(secret_item_get_locked);
+  STC_FIND(secret_item_get_attributes);
+  STC_FIND(secret_item_get_secret);
+  STC_FIND(secret_item_get_created);
+  STC_FIND(secret_item_get_modified);
+  STC_FIND(secret_item_set_secret_sync);
+  STC_FIND(secret_item_create_sync);
+  STC_FIND(secret_service_get_sync);
+  STC_FIND(secret_collection_for_alias_sync);
+  STC_FIND(secret_collection_get_locked);
+  STC_FIND(secret_value_new);
+  STC_FIND(secret_value_get);
+  STC_FIND(secret_value_unref);
+  STC_FIND(g_dbus_proxy_get_object_path);
+  STC_FIND(g_cancellable_new);
+  STC_FIND(g_cancellable_cancel);
+  STC_FIND(g_object_unref);
+  STC_FIND(g_error_free);
+  STC_FIND(g_quark_to_string);
+  STC_FIND(g_list_free_full);
+  STC_FIND(g_hash_table_new);
+  STC_FIND(g_hash_table_insert);
+  STC_FIND(g_hash_table_lookup);
+  STC_FIND(g_hash_table_unref);
+  STC_FIND(g_str_hash);
+  STC_FIND(g_str_equal);
+#undef STC_FIND
   if (missing != nullptr) {
     loaded->status = Unavailable(
         "dlsym", std::string("The installed libsecret is too old: it has no ") + missing + ".");

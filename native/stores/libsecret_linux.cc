@@ -5,43 +5,23 @@
 
 #include <sys/stat.h>
 
-#include <atomic>
 #include <cstdlib>
-#include <thread>
 #include <utility>
 
 #include "io/memory_source.h"
 #include "json/base64.h"
 #include "stores/item_commit.h"
 #include "stores/libsecret_api_linux.h"
+#include "stores/libsecret_call_linux.h"
+#include "stores/libsecret_status_linux.h"
 #include "stores/secret_store.h"
 
 namespace stc {
 
 namespace {
 
-// Error codes. Source: GLib 2.74, gioenums.h (GIOErrorEnum, GDBusError); libsecret 0.20,
-// secret-types.h (SecretError).
-constexpr char kIoDomain[] = "g-io-error-quark";
-constexpr int kIoPermissionDenied = 14;
-constexpr int kIoInvalidData = 18;  // observed with the bus of another user
-constexpr int kIoTimedOut = 24;
-constexpr char kDBusDomain[] = "g-dbus-error-quark";
-constexpr int kDBusServiceUnknown = 2;
-constexpr int kDBusNameHasNoOwner = 3;
-constexpr int kDBusNoReply = 4;
-constexpr int kDBusAccessDenied = 9;
-constexpr int kDBusTimeout = 11;
-constexpr int kDBusTimedOut = 20;
-constexpr char kSecretDomain[] = "secret-error";
-constexpr int kSecretIsLocked = 2;
-
 // Attribute in which libsecret stores the schema name of an item.
 constexpr char kSchemaAttribute[] = "xdg:schema";
-
-Status Unavailable(const char* operation, const char* domain, int code, std::string what) {
-  return Status(StatusCode::kStoreUnavailable, operation, domain, code, std::move(what));
-}
 
 // Checks whether calls can succeed before libsecret is loaded, because loading it takes
 // milliseconds. Also, if a display exists but no bus, GDBus would start a bus, which a token cache
@@ -53,119 +33,6 @@ bool HasSessionBus() {
   if (directory == nullptr || *directory == '\0') return false;
   struct stat info;
   return stat((std::string(directory) + "/bus").c_str(), &info) == 0;
-}
-
-// Cancels a call at the deadline, or when its job is cancelled. Without it, a bus that accepts a
-// call and never answers would block the call forever.
-class Watchdog {
- public:
-  Watchdog(const LibsecretApi& api, const CallLimits& limits)
-      : limits_(limits),
-        cancellable_(api.g_cancellable_new()),
-        unref_(api.g_object_unref),
-        thread_([this, &api] {
-          limits_.cancellation->WaitUntil(limits_.deadline, [this] { return is_done_.load(); });
-          if (is_done_) return;
-          has_fired_ = true;
-          api.g_cancellable_cancel(cancellable_);
-        }) {}
-  Watchdog(const Watchdog&) = delete;
-  Watchdog& operator=(const Watchdog&) = delete;
-  ~Watchdog() {
-    Stop();
-    unref_(cancellable_);
-  }
-
-  void Stop() {
-    if (!thread_.joinable()) return;
-    is_done_ = true;
-    limits_.cancellation->Notify();
-    thread_.join();
-  }
-
-  GCancellable* cancellable() const { return cancellable_; }
-  // Valid after Stop.
-  bool has_fired() const { return has_fired_; }
-
- private:
-  const CallLimits& limits_;
-  GCancellable* const cancellable_;
-  void (*const unref_)(void*);
-  std::atomic<bool> is_done_{false};
-  std::atomic<bool> has_fired_{false};
-  std::thread thread_;
-};
-
-constexpr char kSearch[] = "secret_service_search_sync";
-
-Status TimeoutStatus(const char* operation, const char* domain, int code) {
-  return Status(
-      StatusCode::kStoreTimeout, operation, domain, code,
-      "The keyring did not answer in time. Look for a prompt that waits, restart the keyring "
-      "service, or raise keyringTimeoutInMs.");
-}
-
-Status LockedStatus(const char* operation, const char* domain, int code) {
-  return Status(StatusCode::kStoreLocked, operation, domain, code,
-                "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
-}
-
-// Frees `error`.
-Status ToStatus(const LibsecretApi& api, const char* operation, GError* error) {
-  const char* const known = api.g_quark_to_string(error->domain);
-  const std::string domain = known == nullptr ? "" : known;
-  const int code = error->code;
-  api.g_error_free(error);
-  if (domain == kIoDomain) {
-    if (code == kIoTimedOut) return TimeoutStatus(operation, kIoDomain, code);
-    if (code == kIoPermissionDenied || code == kIoInvalidData) {
-      return Status(StatusCode::kStoreDenied, operation, kIoDomain, code,
-                    "The session bus refuses this user. Run as the user who signed in.");
-    }
-    return Unavailable(
-        operation, kIoDomain, code,
-        "The session bus cannot be reached. Check DBUS_SESSION_BUS_ADDRESS, or run inside "
-        "dbus-run-session.");
-  }
-  if (domain == kDBusDomain) {
-    if (code == kDBusNoReply || code == kDBusTimeout || code == kDBusTimedOut) {
-      return TimeoutStatus(operation, kDBusDomain, code);
-    }
-    if (code == kDBusAccessDenied) {
-      return Status(
-          StatusCode::kStoreDenied, operation, kDBusDomain, code,
-          "The keyring service refuses this program. Check the policy of the session bus.");
-    }
-    return Unavailable(
-        operation, kDBusDomain, code,
-        "No keyring service is on the session bus. Start gnome-keyring-daemon or another "
-        "Secret Service.");
-  }
-  if (domain == kSecretDomain && code == kSecretIsLocked) {
-    return LockedStatus(operation, kSecretDomain, code);
-  }
-  if (domain == "g-exec-error-quark" || domain == "g-spawn-error-quark") {
-    return Unavailable(operation, domain.c_str(), code,
-                       "No session bus is running. Run inside dbus-run-session.");
-  }
-  return Status(StatusCode::kIo, operation, domain, code,
-                "The keyring failed. See the log of the keyring service.");
-}
-
-// Calls `function` with a GCancellable and a GError** for one call to the service, within the
-// limits.
-template <typename Function>
-Status CallService(const LibsecretApi& api, const CallLimits& limits, const char* operation,
-                   Function function) {
-  GError* error = nullptr;
-  Watchdog watchdog(api, limits);
-  function(watchdog.cancellable(), &error);
-  watchdog.Stop();
-  if (watchdog.has_fired()) {
-    if (error != nullptr) api.g_error_free(error);
-    return TimeoutStatus(operation, "", 0);
-  }
-  return error == nullptr ? Status::Ok() : ToStatus(api, operation, error);
 }
 
 // Owns the items that a search found.
@@ -187,26 +54,26 @@ class Items {
   GList* list_ = nullptr;
 };
 
-enum class Fit { kNo, kYes, kPerhaps };
+enum class Match { kNo, kYes, kUnknown };
 
 // Whether an item that the service found by its attributes is the one of `at`.
-Fit FitOf(const LibsecretApi& api, SecretItem* item, const StoreLocation& at) {
+Match MatchOf(const LibsecretApi& api, SecretItem* item, const StoreLocation& at) {
   GHashTable* const attributes = api.secret_item_get_attributes(item);
-  if (attributes == nullptr) return Fit::kPerhaps;
+  if (attributes == nullptr) return Match::kUnknown;
   const auto has = [&](const std::string& name) {
     return api.g_hash_table_lookup(attributes, name.c_str()) != nullptr;
   };
   const auto* const schema =
       static_cast<const char*>(api.g_hash_table_lookup(attributes, kSchemaAttribute));
-  Fit fit = schema != nullptr && at.schema == schema ? Fit::kYes : Fit::kNo;
+  Match match = schema != nullptr && at.schema == schema ? Match::kYes : Match::kNo;
   for (const std::string& name : at.absent_attributes) {
-    if (has(name)) fit = Fit::kNo;
+    if (has(name)) match = Match::kNo;
   }
   // Observed with gnome-keyring 42: before its first unlock, it finds items by hashed attributes,
   // but returns no attributes and another schema name.
   const bool is_hidden = !at.attributes.empty() && !has(at.attributes.front().first);
   api.g_hash_table_unref(attributes);
-  return is_hidden && api.secret_item_get_locked(item) != 0 ? Fit::kPerhaps : fit;
+  return is_hidden && api.secret_item_get_locked(item) != 0 ? Match::kUnknown : match;
 }
 
 std::string StampOf(const LibsecretApi& api, SecretItem* item) {
@@ -242,7 +109,7 @@ class LibsecretStore : public SecretStore {
   Status Probe() const override {
     if (HasSessionBus()) return Status::Ok();
     // The error that GDBus itself returns in this case.
-    return Unavailable(
+    return LibsecretUnavailable(
         "getenv", kIoDomain, 0,
         "There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set), and so no keyring. "
         "Run inside dbus-run-session, or use an unencrypted cache.");
@@ -271,12 +138,11 @@ class LibsecretStore : public SecretStore {
     return status.ok() ? LoadLibsecret(api) : status;
   }
 
-  // Of the items that fit, finds the one that was modified last.
+  // Of the items that match, finds the one that was modified last.
   static Status Find(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits,
                      int flags, Items* items, SecretItem** item) {
     Status status = Search(api, at, limits, flags, items);
-    if (status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
-        (status.os_code() == kDBusServiceUnknown || status.os_code() == kDBusNameHasNoOwner)) {
+    if (IsServiceGone(status)) {
       // libsecret stays connected to a service that has died. Reconnect: a new service may have
       // started.
       api.secret_service_disconnect();
@@ -287,11 +153,11 @@ class LibsecretStore : public SecretStore {
     *item = nullptr;
     for (const GList* link = items->first(); link != nullptr; link = link->next) {
       auto* const candidate = static_cast<SecretItem*>(link->data);
-      const Fit fit = FitOf(api, candidate, at);
-      if (fit == Fit::kNo) continue;
+      const Match match = MatchOf(api, candidate, at);
+      if (match == Match::kNo) continue;
       if (api.secret_item_get_locked(candidate) != 0) {
         is_locked = true;
-      } else if (fit == Fit::kYes &&
+      } else if (match == Match::kYes &&
                  (*item == nullptr ||
                   api.secret_item_get_modified(candidate) > api.secret_item_get_modified(*item))) {
         *item = candidate;
@@ -299,7 +165,7 @@ class LibsecretStore : public SecretStore {
     }
     if (*item != nullptr) return Status::Ok();
     if (is_locked) {
-      return LockedStatus("secret_item_get_locked", "", 0);
+      return LibsecretLocked("secret_item_get_locked", "", 0);
     }
     return Status::NotFound();
   }
@@ -314,8 +180,8 @@ class LibsecretStore : public SecretStore {
       api.g_hash_table_insert(attributes, const_cast<char*>(name.c_str()),
                               const_cast<char*>(value.c_str()));
     }
-    Status status =
-        CallService(api, limits, kSearch, [&](GCancellable* cancellable, GError** error) {
+    Status status = CallKeyringService(
+        api, limits, "secret_service_search_sync", [&](GCancellable* cancellable, GError** error) {
           items->Reset(api.secret_service_search_sync(
               nullptr, nullptr, attributes, kSecretSearchAll | flags, cancellable, error));
         });
@@ -366,10 +232,11 @@ class LibsecretStore::Item : public KeyringItem {
 
   Status Replace(const SecureBytes& text) override {
     return WithValue(text, [this](SecretValue* value) {
-      return CallService(api_, limits_, "secret_item_set_secret_sync",
-                         [&](GCancellable* cancellable, GError** error) {
-                           api_.secret_item_set_secret_sync(item_, value, cancellable, error);
-                         });
+      return CallKeyringService(api_, limits_, "secret_item_set_secret_sync",
+                                [&](GCancellable* cancellable, GError** error) {
+                                  api_.secret_item_set_secret_sync(item_, value, cancellable,
+                                                                   error);
+                                });
     });
   }
 
@@ -397,8 +264,8 @@ class LibsecretStore::Item : public KeyringItem {
   Status CreateAnywhere(SecretValue* value) {
     SecretCollection* collection = nullptr;
     constexpr char kOperation[] = "secret_collection_for_alias_sync";
-    Status status =
-        CallService(api_, limits_, kOperation, [&](GCancellable* cancellable, GError** error) {
+    Status status = CallKeyringService(
+        api_, limits_, kOperation, [&](GCancellable* cancellable, GError** error) {
           // Does not accept null for the default service, although its documentation says so.
           SecretService* const service = api_.secret_service_get_sync(0, cancellable, error);
           if (service == nullptr) return;
@@ -412,12 +279,13 @@ class LibsecretStore::Item : public KeyringItem {
       return status;
     }
     if (collection == nullptr) {
-      return Unavailable(kOperation, kSecretDomain, 0,
-                         "The keyring has no default collection. Make one, for instance by "
-                         "logging in at the desktop.");
+      return LibsecretUnavailable(
+          kOperation, kSecretDomain, 0,
+          "The keyring has no default collection. Make one, for instance by "
+          "logging in at the desktop.");
     }
     if (api_.secret_collection_get_locked(collection) != 0) {
-      status = LockedStatus("secret_collection_get_locked", "", 0);
+      status = LibsecretLocked("secret_collection_get_locked", "", 0);
     } else {
       status = CreateIn(collection, value);
     }
@@ -436,7 +304,7 @@ class LibsecretStore::Item : public KeyringItem {
     // With the schema, only an item with the same attributes and schema is replaced.
     insert(kSchemaAttribute, at_.schema);
     SecretItem* item = nullptr;
-    Status status = CallService(
+    Status status = CallKeyringService(
         api_, limits_, "secret_item_create_sync", [&](GCancellable* cancellable, GError** error) {
           item = api_.secret_item_create_sync(collection, nullptr, attributes, kLabel, value,
                                               kSecretItemCreateReplace, cancellable, error);

@@ -1,0 +1,87 @@
+#include "stores/libsecret_status_linux.h"
+
+#include <utility>
+
+namespace stc {
+
+namespace {
+
+// Error codes. Source: GLib 2.74, gioenums.h (GIOErrorEnum, GDBusError); libsecret 0.20,
+// secret-types.h (SecretError).
+constexpr int kIoPermissionDenied = 14;
+constexpr int kIoInvalidData = 18;  // observed with the bus of another user
+constexpr int kIoTimedOut = 24;
+constexpr char kDBusDomain[] = "g-dbus-error-quark";
+constexpr int kDBusServiceUnknown = 2;
+constexpr int kDBusNameHasNoOwner = 3;
+constexpr int kDBusNoReply = 4;
+constexpr int kDBusAccessDenied = 9;
+constexpr int kDBusTimeout = 11;
+constexpr int kDBusTimedOut = 20;
+constexpr int kSecretIsLocked = 2;
+
+}  // namespace
+
+Status LibsecretUnavailable(const char* operation, const char* domain, int code, std::string what) {
+  return Status(StatusCode::kStoreUnavailable, operation, domain, code, std::move(what));
+}
+
+Status LibsecretTimeout(const char* operation, const char* domain, int code) {
+  return Status(
+      StatusCode::kStoreTimeout, operation, domain, code,
+      "The keyring did not answer in time. Look for a prompt that waits, restart the keyring "
+      "service, or raise keyringTimeoutInMs.");
+}
+
+Status LibsecretLocked(const char* operation, const char* domain, int code) {
+  return Status(StatusCode::kStoreLocked, operation, domain, code,
+                "The keyring is locked. Unlock it, for instance by logging in at the desktop.");
+}
+
+Status LibsecretFailure(const LibsecretApi& api, const char* operation, GError* error) {
+  const char* const known = api.g_quark_to_string(error->domain);
+  const std::string domain = known == nullptr ? "" : known;
+  const int code = error->code;
+  api.g_error_free(error);
+  if (domain == kIoDomain) {
+    if (code == kIoTimedOut) return LibsecretTimeout(operation, kIoDomain, code);
+    if (code == kIoPermissionDenied || code == kIoInvalidData) {
+      return Status(StatusCode::kStoreDenied, operation, kIoDomain, code,
+                    "The session bus refuses this user. Run as the user who signed in.");
+    }
+    return LibsecretUnavailable(
+        operation, kIoDomain, code,
+        "The session bus cannot be reached. Check DBUS_SESSION_BUS_ADDRESS, or run inside "
+        "dbus-run-session.");
+  }
+  if (domain == kDBusDomain) {
+    if (code == kDBusNoReply || code == kDBusTimeout || code == kDBusTimedOut) {
+      return LibsecretTimeout(operation, kDBusDomain, code);
+    }
+    if (code == kDBusAccessDenied) {
+      return Status(
+          StatusCode::kStoreDenied, operation, kDBusDomain, code,
+          "The keyring service refuses this program. Check the policy of the session bus.");
+    }
+    return LibsecretUnavailable(
+        operation, kDBusDomain, code,
+        "No keyring service is on the session bus. Start gnome-keyring-daemon or another "
+        "Secret Service.");
+  }
+  if (domain == kSecretDomain && code == kSecretIsLocked) {
+    return LibsecretLocked(operation, kSecretDomain, code);
+  }
+  if (domain == "g-exec-error-quark" || domain == "g-spawn-error-quark") {
+    return LibsecretUnavailable(operation, domain.c_str(), code,
+                                "No session bus is running. Run inside dbus-run-session.");
+  }
+  return Status(StatusCode::kIo, operation, domain, code,
+                "The keyring failed. See the log of the keyring service.");
+}
+
+bool IsServiceGone(const Status& status) {
+  return status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
+         (status.os_code() == kDBusServiceUnknown || status.os_code() == kDBusNameHasNoOwner);
+}
+
+}  // namespace stc
