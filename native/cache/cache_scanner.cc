@@ -9,6 +9,7 @@
 #include "cache/record_index.h"
 #include "io/buffer_pool.h"
 #include "json/caseless_text.h"
+#include "json/json_members.h"
 #include "json/json_reader.h"
 #include "json/text_hash.h"
 
@@ -28,14 +29,14 @@ Section FindSection(std::string_view name) {
 
 // Offsets of a record in the source. Secrets are fetched after the scan, when the accounts are
 // known.
-struct Place {
+struct RecordRange {
   uint64_t offset = 0;
   size_t size = 0;
 };
 
 // Matched records with a gap of at most this many bytes are fetched together, if they fit into one
 // buffer. Keys between records are about 200 bytes long.
-constexpr uint64_t kMaxGap = 4096;
+constexpr uint64_t kMaxGapBytes = 4096;
 
 // Matched records of one section. If a key occurs again, the earlier record is dropped.
 template <typename Entry>
@@ -74,18 +75,19 @@ class Matches {
 
 struct MatchedRefreshToken {
   RefreshTokenEntry entry;
-  Place place;
+  RecordRange range;
 };
 
 struct MatchedAccessToken {
   // Hash of home_account_id. A collision only costs one extra fetch.
   uint64_t account_hash = 0;
-  Place place;
+  RecordRange range;
 };
 
 // A CacheQuery converted once to the form in which it is compared with each record.
-struct Wanted {
-  explicit Wanted(const CacheQuery& query) : client_id(query.client_id), now_sec(query.now_sec) {
+struct PreparedQuery {
+  explicit PreparedQuery(const CacheQuery& query)
+      : client_id(query.client_id), now_sec(query.now_sec) {
     for (const std::u16string& environment : query.environments) {
       environments.emplace_back(environment);
     }
@@ -118,7 +120,7 @@ std::optional<JsonText> HomeTenantOf(const JsonText& home_account_id) {
 class Scan {
  public:
   Scan(ByteSource* source, const CacheQuery& query)
-      : source_(source), wanted_(query), reader_(source) {}
+      : source_(source), query_(query), reader_(source) {}
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
   ~Scan() { BufferPool::Return(std::move(fetched_)); }
@@ -134,27 +136,16 @@ class Scan {
 
  private:
   bool ReadSections() {
-    bool is_done = false;
-    if (!reader_.Expect('{') || !reader_.Take('}', &is_done)) return false;
-    while (!is_done) {
-      int next = -1;
-      if (!reader_.Peek(&next)) return false;
-      if (next != '"') return reader_.Expect('"');
+    const bool is_read = ReadMembers(&reader_, [this] {
       reader_.Mark();
       JsonSpan name;
       if (!reader_.ReadString(&name)) return false;
       const JsonText text = JsonText::FromRaw(reader_.Marked(name), name.is_plain);
       const Section section = text.is_ascii() ? FindSection(text.ascii()) : Section::kOther;
       reader_.Unmark();
-      if (!reader_.Expect(':') || !ReadSection(section)) return false;
-      bool has_more = false;
-      if (!reader_.Take(',', &has_more)) return false;
-      if (!has_more) {
-        if (!reader_.Expect('}')) return false;
-        is_done = true;
-      }
-    }
-    return reader_.ExpectEnd();
+      return reader_.Expect(':') && ReadSection(section);
+    });
+    return is_read && reader_.ExpectEnd();
   }
 
   bool ReadSection(Section section) {
@@ -163,31 +154,17 @@ class Scan {
     int next = -1;
     if (!reader_.Peek(&next)) return false;
     if (section == Section::kOther || next != '{') return reader_.SkipValue();
-    bool is_done = false;
-    if (!reader_.Expect('{') || !reader_.Take('}', &is_done)) return false;
-    while (!is_done) {
-      if (!ReadRecord(section)) return false;
-      reader_.Unmark();
-      bool has_more = false;
-      if (!reader_.Take(',', &has_more)) return false;
-      if (!has_more) {
-        if (!reader_.Expect('}')) return false;
-        is_done = true;
-      }
-    }
-    return true;
+    return ReadMembers(&reader_, [this, section] { return ReadRecord(section); });
   }
 
   bool ReadRecord(Section section) {
-    int next = -1;
-    if (!reader_.Peek(&next)) return false;
-    if (next != '"') return reader_.Expect('"');
     reader_.Mark();
     JsonSpan key;
     if (!reader_.ReadString(&key)) return false;
     const std::string_view raw = reader_.Marked(key);
     const uint64_t key_hash =
         key.is_plain ? HashAscii(raw) : HashText(JsonText::FromRaw(raw, false));
+    int next = -1;
     if (!reader_.Expect(':') || !reader_.Peek(&next)) return false;
     Drop(section, key_hash);
     if (next != '{') {
@@ -197,7 +174,8 @@ class Scan {
     // The reader's buffer no longer needs to keep the key.
     reader_.Mark();
     if (!record_.Read(&reader_)) return false;
-    Match(section, key_hash);
+    if (IsInEnvironment()) Match(section, key_hash);
+    reader_.Unmark();
     return true;
   }
 
@@ -232,7 +210,6 @@ class Scan {
   }
 
   void Match(Section section, uint64_t key_hash) {
-    if (!IsInEnvironment()) return;
     switch (section) {
       case Section::kAccount:
         return MatchAccount(key_hash);
@@ -249,13 +226,13 @@ class Scan {
 
   bool IsInEnvironment() const {
     if (!record_.IsNonEmptyString(Field::kEnvironment)) return false;
-    for (const CaselessText& environment : wanted_.environments) {
+    for (const CaselessText& environment : query_.environments) {
       if (record_.Equals(reader_, Field::kEnvironment, environment)) return true;
     }
     return false;
   }
 
-  Place PlaceOfRecord() const { return {reader_.mark_offset(), reader_.SizeSinceMark()}; }
+  RecordRange RangeOfRecord() const { return {reader_.mark_offset(), reader_.SizeSinceMark()}; }
 
   void MatchAccount(uint64_t key_hash) {
     if (!record_.IsNonEmptyString(Field::kHomeAccountId)) return;
@@ -278,22 +255,22 @@ class Scan {
           record_.OptionalText(reader_, Field::kClientId), record_.FamilyId(reader_),
           record_.OptionalText(reader_, Field::kTarget),
           record_.Time(reader_, Field::kLastModificationTime), std::nullopt},
-         PlaceOfRecord()});
+         RangeOfRecord()});
   }
 
   void MatchAccessToken(uint64_t key_hash) {
     if (!record_.IsNonEmptyString(Field::kHomeAccountId) ||
         !record_.IsNonEmptyString(Field::kSecret) || !record_.IsString(Field::kTarget) ||
         !record_.IsNonEmptyString(Field::kClientId) ||
-        !record_.Equals(reader_, Field::kClientId, wanted_.client_id) ||
+        !record_.Equals(reader_, Field::kClientId, query_.client_id) ||
         (record_.IsString(Field::kTokenType) &&
          !record_.Equals(reader_, Field::kTokenType, bearer_)) ||
-        (wanted_.home_account_id &&
-         !record_.Equals(reader_, Field::kHomeAccountId, *wanted_.home_account_id))) {
+        (query_.home_account_id &&
+         !record_.Equals(reader_, Field::kHomeAccountId, *query_.home_account_id))) {
       return;
     }
     const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
-    if (!expires_on || *expires_on <= wanted_.now_sec) return;
+    if (!expires_on || *expires_on <= query_.now_sec) return;
     // Skip tokens that are bound to an assertion, a key, extra parameters or claims: this query has
     // none of these.
     for (const Field bond : {Field::kUserAssertionHash, Field::kKeyId, Field::kExtCacheKey,
@@ -301,12 +278,12 @@ class Scan {
       if (record_.IsNonEmptyString(bond)) return;
     }
     access_tokens_.Add(key_hash,
-                       {record_.HashIgnoringCase(reader_, Field::kHomeAccountId), PlaceOfRecord()});
+                       {record_.HashIgnoringCase(reader_, Field::kHomeAccountId), RangeOfRecord()});
   }
 
   void MatchAppMetadata(uint64_t key_hash) {
     if (!record_.IsNonEmptyString(Field::kClientId) ||
-        !record_.Equals(reader_, Field::kClientId, wanted_.client_id)) {
+        !record_.Equals(reader_, Field::kClientId, query_.client_id)) {
       return;
     }
     app_metadata_.Add(key_hash,
@@ -315,53 +292,55 @@ class Scan {
   }
 
   // Chooses the accounts whose secrets are returned, unless the query names one.
-  void Narrow() {
-    if (wanted_.home_account_id) return;
+  void SelectAccounts() {
+    if (query_.home_account_id) return;
     const bool few = accounts_.ForEach([this](AccountEntry* account) {
-      if (!PassesHints(*account) || IsNarrowed(account->home_account_id)) return true;
-      if (narrowed_.size() == kMaxAccountsWithSecrets) return false;
-      narrowed_.emplace_back(account->home_account_id);
-      narrowed_hashes_.push_back(HashIgnoringCase(account->home_account_id));
+      if (!PassesHints(*account) || IsSelected(account->home_account_id)) return true;
+      if (selected_accounts_.size() == kMaxAccountsWithSecrets) return false;
+      selected_accounts_.emplace_back(account->home_account_id);
+      selected_account_hashes_.push_back(HashIgnoringCase(account->home_account_id));
       return true;
     });
     if (few) return;
-    narrowed_.clear();
-    narrowed_hashes_.clear();
+    selected_accounts_.clear();
+    selected_account_hashes_.clear();
   }
 
   bool PassesHints(const AccountEntry& account) const {
-    if (wanted_.username) {
+    if (query_.username) {
       if (!account.username) return false;
       // Case folding of non-ASCII user names is up to the directory: let the caller compare those.
-      if (account.username->is_ascii() && wanted_.username->is_ascii() &&
-          !wanted_.username->Equals(*account.username)) {
+      if (account.username->is_ascii() && query_.username->is_ascii() &&
+          !query_.username->Equals(*account.username)) {
         return false;
       }
     }
-    if (!wanted_.home_tenant_id) return true;
+    if (!query_.home_tenant_id) return true;
     const std::optional<JsonText> tenant = HomeTenantOf(account.home_account_id);
-    return tenant && wanted_.home_tenant_id->Equals(*tenant);
+    return tenant && query_.home_tenant_id->Equals(*tenant);
   }
 
-  // Compares hashes only, so that a collision may return true.
-  bool IsNarrowed(uint64_t account_hash) const {
-    if (wanted_.home_account_id) return true;
-    for (const uint64_t hash : narrowed_hashes_) {
+  // Whether to return the secrets of this account. Compares hashes only, so that a collision may
+  // return true.
+  bool IsPerhapsSelected(uint64_t account_hash) const {
+    if (query_.home_account_id) return true;
+    for (const uint64_t hash : selected_account_hashes_) {
       if (hash == account_hash) return true;
     }
     return false;
   }
 
-  bool IsNarrowed(const JsonText& home_account_id) const {
-    if (wanted_.home_account_id) return wanted_.home_account_id->Equals(home_account_id);
-    for (const CaselessText& known : narrowed_) {
+  // Whether to return the secrets of this account.
+  bool IsSelected(const JsonText& home_account_id) const {
+    if (query_.home_account_id) return query_.home_account_id->Equals(home_account_id);
+    for (const CaselessText& known : selected_accounts_) {
       if (known.Equals(home_account_id)) return true;
     }
     return false;
   }
 
   Status Collect(CacheSlice* slice) {
-    Narrow();
+    SelectAccounts();
     accounts_.ForEach([slice](AccountEntry* account) {
       slice->accounts.push_back(std::move(*account));
       return true;
@@ -370,13 +349,13 @@ class Scan {
       slice->app_metadata.push_back(std::move(*entry));
       return true;
     });
-    std::vector<MatchedRefreshToken*> wanted_refresh_tokens;
-    refresh_tokens_.ForEach([this, &wanted_refresh_tokens](MatchedRefreshToken* match) {
-      if (IsNarrowed(match->entry.home_account_id)) wanted_refresh_tokens.push_back(match);
+    std::vector<MatchedRefreshToken*> selected_refresh_tokens;
+    refresh_tokens_.ForEach([this, &selected_refresh_tokens](MatchedRefreshToken* match) {
+      if (IsSelected(match->entry.home_account_id)) selected_refresh_tokens.push_back(match);
       return true;
     });
     Status status = ReadAgain(
-        wanted_refresh_tokens,
+        selected_refresh_tokens,
         [](MatchedRefreshToken* match, const CacheRecord& record, const JsonReader& reader) {
           match->entry.secret = record.OptionalText(reader, Field::kSecret);
         });
@@ -385,17 +364,17 @@ class Scan {
       slice->refresh_tokens.push_back(std::move(match->entry));
       return true;
     });
-    std::vector<MatchedAccessToken*> wanted_access_tokens;
-    access_tokens_.ForEach([this, &wanted_access_tokens](MatchedAccessToken* match) {
-      if (IsNarrowed(match->account_hash)) wanted_access_tokens.push_back(match);
+    std::vector<MatchedAccessToken*> selected_access_tokens;
+    access_tokens_.ForEach([this, &selected_access_tokens](MatchedAccessToken* match) {
+      if (IsPerhapsSelected(match->account_hash)) selected_access_tokens.push_back(match);
       return true;
     });
-    slice->access_tokens.reserve(wanted_access_tokens.size());
+    slice->access_tokens.reserve(selected_access_tokens.size());
     return ReadAgain(
-        wanted_access_tokens, [this, slice](MatchedAccessToken* /*match*/,
-                                            const CacheRecord& record, const JsonReader& reader) {
+        selected_access_tokens, [this, slice](MatchedAccessToken* /*match*/,
+                                              const CacheRecord& record, const JsonReader& reader) {
           JsonText home_account_id = record.Text(reader, Field::kHomeAccountId);
-          if (!IsNarrowed(home_account_id)) return;
+          if (!IsSelected(home_account_id)) return;
           slice->access_tokens.push_back(
               {std::move(home_account_id), record.Text(reader, Field::kEnvironment),
                record.Text(reader, Field::kClientId), record.OptionalText(reader, Field::kRealm),
@@ -410,12 +389,12 @@ class Scan {
   template <typename Match, typename Use>
   Status ReadAgain(const std::vector<Match*>& matches, Use use) {
     for (size_t i = 0; i < matches.size(); ++i) {
-      const Place& place = matches[i]->place;
+      const RecordRange& range = matches[i]->range;
       std::string_view text;
-      if (!FindText(place, &text)) {
-        Status status = Fetch(place.offset, EndOfRun(matches, i));
+      if (!FindText(range, &text)) {
+        Status status = Fetch(range.offset, EndOfFetch(matches, i));
         if (!status.ok()) return status;
-        text = {fetched_.data(), place.size};
+        text = {fetched_.data(), range.size};
       }
       JsonReader reader(text);
       reader.Mark();
@@ -440,10 +419,10 @@ class Scan {
 
   // Finds the text of a record in memory: in the reader's buffer, which still holds all of a small
   // cache, or in the last fetch.
-  bool FindText(const Place& place, std::string_view* text) const {
-    if (reader_.FindText(place.offset, place.size, text)) return true;
-    if (place.offset < fetched_begin_ || place.offset + place.size > fetched_end_) return false;
-    *text = {fetched_.data() + (place.offset - fetched_begin_), place.size};
+  bool FindText(const RecordRange& range, std::string_view* text) const {
+    if (reader_.FindText(range.offset, range.size, text)) return true;
+    if (range.offset < fetched_begin_ || range.offset + range.size > fetched_end_) return false;
+    *text = {fetched_.data() + (range.offset - fetched_begin_), range.size};
     return true;
   }
 
@@ -451,12 +430,13 @@ class Scan {
   // usually close together, and one system call for each would cost as much as reading the bytes
   // between them.
   template <typename Match>
-  static uint64_t EndOfRun(const std::vector<Match*>& matches, size_t i) {
-    const uint64_t begin = matches[i]->place.offset;
-    uint64_t end = begin + matches[i]->place.size;
+  static uint64_t EndOfFetch(const std::vector<Match*>& matches, size_t i) {
+    const uint64_t begin = matches[i]->range.offset;
+    uint64_t end = begin + matches[i]->range.size;
     for (++i; i < matches.size(); ++i) {
-      const Place& next = matches[i]->place;
-      if (next.offset - end > kMaxGap || next.offset + next.size - begin > BufferPool::kBufferSize)
+      const RecordRange& next = matches[i]->range;
+      if (next.offset - end > kMaxGapBytes ||
+          next.offset + next.size - begin > BufferPool::kBufferSize)
         break;
       end = next.offset + next.size;
     }
@@ -464,7 +444,7 @@ class Scan {
   }
 
   ByteSource* const source_;
-  const Wanted wanted_;
+  const PreparedQuery query_;
   const CaselessText bearer_{u"bearer"};
   JsonReader reader_;
   CacheRecord record_;
@@ -475,8 +455,8 @@ class Scan {
   Matches<MatchedRefreshToken> refresh_tokens_;
   Matches<MatchedAccessToken> access_tokens_;
   Matches<AppMetadataEntry> app_metadata_;
-  std::vector<CaselessText> narrowed_;
-  std::vector<uint64_t> narrowed_hashes_;
+  std::vector<CaselessText> selected_accounts_;
+  std::vector<uint64_t> selected_account_hashes_;
 };
 
 }  // namespace
