@@ -15,9 +15,9 @@
 #include "cache/cache_editor.h"
 #include "cache/cache_scanner.h"
 #include "cache/record_index.h"
+#include "generated_cache.h"
 #include "io/memory_source.h"
 #include "json/text_hash.h"
-#include "made_cache.h"
 
 // Makes std::random_device constant. text_hash.cc takes its secret from it, and the secret decides
 // how many steps a search in the index takes: the counts must be the same in each run.
@@ -54,11 +54,11 @@ void Count(const char* name, Kernel kernel) {
   if (!is_warm || !is_done) Fail(name);
 }
 
-void CountScan(const char* name, const MadeCache& cache) {
-  const MadeAccount& account = cache.accounts[cache.accounts.size() / 2];
+void CountScan(const char* name, const GeneratedCache& cache) {
+  const GeneratedAccount& account = cache.accounts[cache.accounts.size() / 2];
   CacheQuery query;
-  query.environments = {Wide(kMadeEnvironment)};
-  query.client_id = Wide(kMadeClientId);
+  query.environments = {Wide(kEnvironment)};
+  query.client_id = Wide(kClientId);
   query.now_sec = 1800000000;
   query.home_account_id = Wide(account.home_account_id);
   Count(name, [&] {
@@ -70,19 +70,19 @@ void CountScan(const char* name, const MadeCache& cache) {
   });
 }
 
-RecordEdit Put(const char* section, const MadeAccount& account) {
+RecordEdit Put(const char* section, const GeneratedAccount& account) {
   RecordEdit edit;
   edit.section = Wide(section);
   edit.action = EditAction::kPut;
   edit.match.push_back({Field::kHomeAccountId, {Wide(account.home_account_id)}});
-  edit.match.push_back({Field::kEnvironment, {Wide(kMadeEnvironment)}});
-  edit.match.push_back({Field::kClientId, {Wide(kMadeClientId)}});
+  edit.match.push_back({Field::kEnvironment, {Wide(kEnvironment)}});
+  edit.match.push_back({Field::kClientId, {Wide(kClientId)}});
   return edit;
 }
 
 // Splices in an access token and a refresh token, as a token response brings them.
-void CountSplice(const char* name, const MadeCache& cache) {
-  const MadeAccount& account = cache.accounts[cache.accounts.size() / 2];
+void CountSplice(const char* name, const GeneratedCache& cache) {
+  const GeneratedAccount& account = cache.accounts[cache.accounts.size() / 2];
   CacheChange change;
   RecordEdit access = Put("AccessToken", account);
   access.match.push_back({Field::kTarget, {Wide(account.targets.back())}});
@@ -93,7 +93,7 @@ void CountSplice(const char* name, const MadeCache& cache) {
   change.edits.push_back(std::move(access));
   change.edits.push_back(std::move(refresh));
   change.required_account =
-      CacheChange::Account{Wide(account.home_account_id), {Wide(kMadeEnvironment)}};
+      CacheChange::Account{Wide(account.home_account_id), {Wide(kEnvironment)}};
   Count(name, [&] {
     MemorySource source(cache.text);
     EditPlan plan;
@@ -102,7 +102,7 @@ void CountSplice(const char* name, const MadeCache& cache) {
   });
 }
 
-void CountIndex(const char* name, const MadeCache& cache) {
+void CountIndex(const char* name, const GeneratedCache& cache) {
   const std::string_view text = cache.text;
   constexpr size_t kKeySize = 275;
   Count(name, [&] {
@@ -120,9 +120,9 @@ void CountIndex(const char* name, const MadeCache& cache) {
 }
 
 void CountAll() {
-  const MadeCache small = MakeCache(1, 6, CacheStyle::kNode);
-  const MadeCache large = MakeCache(10, 46, CacheStyle::kNode);
-  const MadeCache python = MakeCache(10, 46, CacheStyle::kPython);
+  const GeneratedCache small = GenerateCache(1, 6, CacheStyle::kNode);
+  const GeneratedCache large = GenerateCache(10, 46, CacheStyle::kNode);
+  const GeneratedCache python = GenerateCache(10, 46, CacheStyle::kPython);
   CountScan("scan 20 KB", small);
   CountScan("scan 1.4 MB", large);
   CountScan("scan 1.4 MB of Python", python);

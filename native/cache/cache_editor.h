@@ -19,8 +19,8 @@
 //   any other non-object type, the cache is corrupt.
 // - The value of a field that exists is replaced by the new text, unless both are the same text.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITOR_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITOR_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_EDITOR_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_EDITOR_H_
 
 #include "base/status.h"
 #include "cache/edit_plan.h"
@@ -37,4 +37,4 @@ Status PlanEdits(ByteSource* source, const CacheChange& change, EditPlan* plan);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITOR_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_EDITOR_H_

@@ -1,7 +1,7 @@
 // SniffCache: tells MSAL's JSON from an encrypted cache by its first bytes.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_FORMAT_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_FORMAT_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_FORMAT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_FORMAT_H_
 
 #include "base/status.h"
 #include "json/json_reader.h"
@@ -14,4 +14,4 @@ Status SniffCache(JsonReader* reader, bool* is_empty);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_FORMAT_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_FORMAT_H_

@@ -1,7 +1,7 @@
 // CacheRecord: one record of an MSAL cache, with its known fields as spans of the text.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_RECORD_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_RECORD_H_
 
 #include <array>
 #include <cstddef>
@@ -95,4 +95,4 @@ static_assert(static_cast<size_t>(Field::kCount) <= 32, "a bit for each field");
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_RECORD_H_

@@ -2,8 +2,8 @@
 // CacheQuery and CacheSlice in src/backend/backend.ts. src/backend/js/js-backend.ts is the same in
 // JavaScript; test/conformance checks that both give the same answers.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_SCANNER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_SCANNER_H_
 
 #include <cstdint>
 #include <optional>
@@ -85,4 +85,4 @@ Status ScanCache(ByteSource* source, const CacheQuery& query, CacheSlice* slice)
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_SCANNER_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_CACHE_SCANNER_H_

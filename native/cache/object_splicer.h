@@ -1,8 +1,8 @@
 // ObjectSplicer: removes members from one JSON object and adds new ones. cache_editor.h documents
 // the exact output.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_OBJECT_SPLICER_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_OBJECT_SPLICER_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_OBJECT_SPLICER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_OBJECT_SPLICER_H_
 
 #include <cstdint>
 #include <string_view>
@@ -47,4 +47,4 @@ class ObjectSplicer {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_OBJECT_SPLICER_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_OBJECT_SPLICER_H_

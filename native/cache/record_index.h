@@ -2,8 +2,8 @@
 // can replace it, as in JSON.parse. Keys are stored as 64-bit hashes with a random seed: the writer
 // of a cache cannot construct collisions.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_INDEX_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_INDEX_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_INDEX_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_INDEX_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -62,4 +62,4 @@ class RecordIndex {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_INDEX_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_INDEX_H_

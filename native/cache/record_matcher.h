@@ -1,8 +1,8 @@
 // RecordMatcher: tests whether a record meets the conditions of an edit. The rules are those of
 // MatchField in src/backend/backend.ts. Immutable.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_MATCHER_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_MATCHER_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_MATCHER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_MATCHER_H_
 
 #include <string>
 #include <vector>
@@ -47,4 +47,4 @@ class RecordMatcher {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_MATCHER_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_MATCHER_H_

@@ -1,7 +1,7 @@
 // Creates the text of a new record, and the splices that change an existing one.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_WRITER_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_WRITER_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_WRITER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_WRITER_H_
 
 #include <cstdint>
 #include <string>
@@ -27,4 +27,4 @@ void SpliceRecord(std::string_view record, uint64_t offset, const RecordEdit& ed
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_RECORD_WRITER_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_RECORD_WRITER_H_

@@ -1,8 +1,8 @@
 // A commit writes a change to a cache that other programs also write. This file has its types, and
 // the steps that all stores share; the protocol is in file_commit_*.cc and item_commit_posix.cc.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_COMMIT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_COMMIT_H_
 
 #include <cstdint>
 #include <optional>
@@ -68,4 +68,4 @@ bool ShouldSweep(const std::string& path, const LockSet& locks);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_COMMIT_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_COMMIT_H_

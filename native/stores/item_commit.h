@@ -1,8 +1,8 @@
 // CommitItem: implements SecretStore::Commit for stores that keep a cache in one keyring item,
 // which is read and written as a whole.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_ITEM_COMMIT_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_ITEM_COMMIT_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_ITEM_COMMIT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_ITEM_COMMIT_H_
 
 #include <string>
 
@@ -34,4 +34,4 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_ITEM_COMMIT_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_ITEM_COMMIT_H_

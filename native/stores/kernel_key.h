@@ -1,7 +1,7 @@
 // ReadKernelKey: reads a key from the keyrings that the Linux kernel keeps for a user.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_KERNEL_KEY_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_KERNEL_KEY_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KERNEL_KEY_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KERNEL_KEY_H_
 
 #include <string>
 
@@ -18,4 +18,4 @@ Status ReadKernelKey(const std::string& description, SecureBytes* payload);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_KERNEL_KEY_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_KERNEL_KEY_H_

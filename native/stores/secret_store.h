@@ -2,8 +2,8 @@
 // native/stores/<name>_<os>.cc. The suffix decides on which system it is compiled, and
 // REGISTER_STORE adds it to the list. To add a store, add one file.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SECRET_STORE_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_SECRET_STORE_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_SECRET_STORE_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_SECRET_STORE_H_
 
 #include <memory>
 #include <string>
@@ -100,4 +100,4 @@ bool RegisterStore(const SecretStore* store, int rank);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_SECRET_STORE_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_SECRET_STORE_H_

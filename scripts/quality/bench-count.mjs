@@ -144,8 +144,8 @@ export function writeBaseline(compilerName, counts) {
 }
 
 async function compile(compilerName) {
-	const sources = [...kernelSources(), 'bench/count/made_cache.cc', 'bench/count/main.cc'];
-	const hash = hashOf(['native', ...['main.cc', 'made_cache.cc', 'made_cache.h'].map(name => `bench/count/${name}`)], [compilerName, flags]);
+	const sources = [...kernelSources(), 'bench/count/generated_cache.cc', 'bench/count/main.cc'];
+	const hash = hashOf(['native', ...['main.cc', 'generated_cache.cc', 'generated_cache.h'].map(name => `bench/count/${name}`)], [compilerName, flags]);
 	if (isStamped('bench-count', hash) && fs.existsSync(program)) {
 		return;
 	}
@@ -169,7 +169,7 @@ async function compile(compilerName) {
  */
 function kernelSources() {
 	const found = new Set();
-	const waiting = [fromRoot('bench', 'count', 'main.cc'), fromRoot('bench', 'count', 'made_cache.cc')];
+	const waiting = [fromRoot('bench', 'count', 'main.cc'), fromRoot('bench', 'count', 'generated_cache.cc')];
 	for (const file of waiting) {
 		for (const [, name] of fs.readFileSync(file, 'utf8').matchAll(/^#include "(?<name>[^"]+)"$/gm)) {
 			for (const candidate of [fromRoot('native', name), fromRoot('native', name.replace(/\.h$/, '.cc'))]) {

@@ -1,4 +1,4 @@
-#include "made_cache.h"
+#include "generated_cache.h"
 
 #include <cstdint>
 #include <random>
@@ -6,8 +6,8 @@
 
 namespace stc {
 
-const char kMadeClientId[] = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
-const char kMadeEnvironment[] = "login.microsoftonline.com";
+const char kClientId[] = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+const char kEnvironment[] = "login.microsoftonline.com";
 
 namespace {
 
@@ -84,9 +84,9 @@ std::string Quoted(const std::string& text) { return '"' + text + '"'; }
 
 }  // namespace
 
-MadeCache MakeCache(int account_count, int tokens_per_account, CacheStyle style) {
+GeneratedCache GenerateCache(int account_count, int tokens_per_account, CacheStyle style) {
   Texts texts;
-  MadeCache cache;
+  GeneratedCache cache;
   std::vector<std::string> names;
   for (int i = 0; i < account_count; ++i) {
     const std::string tenant = texts.Guid();
@@ -97,9 +97,9 @@ MadeCache MakeCache(int account_count, int tokens_per_account, CacheStyle style)
                                     : "m\xC3\xBCller-\xE5\x90\x8D\xE5\x89\x8D";
     names.push_back((i % 2 == 1 ? foreign : "user") + std::to_string(i) + "@contoso.com");
   }
-  const std::string environment = kMadeEnvironment;
-  const std::string client = kMadeClientId;
-  const auto common = [&](const MadeAccount& account) {
+  const std::string environment = kEnvironment;
+  const std::string client = kClientId;
+  const auto common = [&](const GeneratedAccount& account) {
     return Fields{{"home_account_id", Quoted(account.home_account_id)},
                   {"environment", Quoted(environment)}};
   };
@@ -111,7 +111,7 @@ MadeCache MakeCache(int account_count, int tokens_per_account, CacheStyle style)
   Writer writer(style);
   writer.BeginSection("Account");
   for (size_t i = 0; i < cache.accounts.size(); ++i) {
-    const MadeAccount& account = cache.accounts[i];
+    const GeneratedAccount& account = cache.accounts[i];
     writer.Record(account.home_account_id + "-" + environment + "-" + account.tenant_id,
                   with(common(account),
                        {{"realm", Quoted(account.tenant_id)},
@@ -125,7 +125,7 @@ MadeCache MakeCache(int account_count, int tokens_per_account, CacheStyle style)
   }
   writer.EndSection();
   writer.BeginSection("AccessToken");
-  for (MadeAccount& account : cache.accounts) {
+  for (GeneratedAccount& account : cache.accounts) {
     for (int token = 0; token < tokens_per_account; ++token) {
       const std::string resource = "https://resource-" + std::to_string(token) + ".example.net";
       account.targets.push_back(resource + "/user_impersonation " + resource + "/.default");
@@ -148,7 +148,7 @@ MadeCache MakeCache(int account_count, int tokens_per_account, CacheStyle style)
   }
   writer.EndSection();
   writer.BeginSection("RefreshToken");
-  for (const MadeAccount& account : cache.accounts) {
+  for (const GeneratedAccount& account : cache.accounts) {
     writer.Record(account.home_account_id + "-" + environment + "-refreshtoken-1--",
                   with(common(account), {{"credential_type", Quoted("RefreshToken")},
                                          {"client_id", Quoted(client)},
