@@ -272,9 +272,10 @@ class Editor {
     }
     for (const std::unique_ptr<Section>& section : sections_) {
       if (section->IsReadable()) continue;
-      return Status(StatusCode::kCacheCorrupt, "edit", "", 0,
-                    "not a token cache: one of its sections is no object. Sign in again or move "
-                    "it away.");
+      return Status(
+          StatusCode::kCacheCorrupt, "edit", "", 0,
+          "not a token cache: one of its sections is not an object. Sign in again or move "
+          "it away.");
     }
     std::vector<Splice> splices;
     SecureText new_sections;

@@ -54,13 +54,13 @@ Status Sniff(const std::string& path, std::string_view bytes) {
   const size_t first = bytes.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || bytes[first] == '{') {
     return FormatStatus(path,
-                        "a plaintext cache where one encrypted with DPAPI is expected. Delete "
+                        "a plaintext cache instead of one encrypted with DPAPI. Delete "
                         "or move it, and sign in again.");
   }
   // Every compact JWE starts with the base64url of `{"`. Source: RFC 7516, 7.1.
   if (bytes.substr(first, 3) == "eyJ") {
     return FormatStatus(path,
-                        "encrypted as a JWE where DPAPI is expected. Delete or move it, and "
+                        "encrypted as a JWE instead of with DPAPI. Delete or move it, and "
                         "sign in again.");
   }
   return Status::Ok();

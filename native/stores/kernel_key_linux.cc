@@ -25,8 +25,8 @@ Status KeyStatus(int error) {
     case ENOSYS:
     case EPERM:
       return Status(StatusCode::kStoreUnavailable, "keyctl", "errno", error,
-                    "The kernel's keyrings are closed to this process, as in many containers. Run "
-                    "outside of it, or use another cache.");
+                    "This process has no access to the kernel's keyrings, as in many containers. "
+                    "Run outside the container, or use another cache.");
     case EACCES:
       return Status(StatusCode::kStoreDenied, "keyctl", "errno", error,
                     "The kernel refuses the key. Run as the user who signed in.");

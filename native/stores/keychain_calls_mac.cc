@@ -59,7 +59,7 @@ Status KeychainCallQueue::Run(const CallLimits& limits, const char* operation,
     const std::shared_ptr<KeychainCall> next = StartOrJoin(call, limits.cancellation, &work);
     if (next == nullptr) {
       return Status(StatusCode::kIo, "std::thread", "", 0,
-                    "No thread could be started. Look at the limits of this process.");
+                    "No thread could be started. Check the limits of this process.");
     }
     if (!next->Wait(limits)) {
       if (next == call) call->Abandon();
@@ -72,8 +72,8 @@ Status KeychainCallQueue::Run(const CallLimits& limits, const char* operation,
     return next->status();
   }
   return Status(StatusCode::kStoreTimeout, operation, "", 0,
-                "The keychain did not answer in time. Look for a question on the screen, or "
-                "raise keyringTimeoutInMs.");
+                "The keychain did not answer in time. Answer the question on the screen, or raise "
+                "keyringTimeoutInMs.");
 }
 
 std::shared_ptr<KeychainCall> KeychainCallQueue::StartOrJoin(

@@ -17,12 +17,12 @@ Status KeychainStatus(const char* operation, int32_t code) {
     case errSecInteractionRequired:
     case errSecInDarkWake:
       return failed(StatusCode::kStoreLocked,
-                    "The keychain is locked, or wants to ask the user where nobody can be asked. "
-                    "Run security unlock-keychain, or choose to always allow it when it asks.");
+                    "The keychain is locked, or must ask the user, which is not possible here. Run "
+                    "security unlock-keychain, or choose Always Allow when macOS asks.");
     case errSecUserCanceled:
       return failed(StatusCode::kStoreDenied,
-                    "The user did not let this program use the keychain item. Try again in a "
-                    "minute, and choose to always allow it.");
+                    "The user refused access to the keychain item. Try again in a minute, and "
+                    "choose Always Allow.");
     case errSecAuthFailed:
     case errSecNoAccessForItem:
       return failed(StatusCode::kStoreDenied,
@@ -36,17 +36,18 @@ Status KeychainStatus(const char* operation, int32_t code) {
     case errSecInvalidKeychain:
     case errSecNotAvailable:
       return failed(StatusCode::kStoreUnavailable,
-                    "There is no keychain. Run as the user who signed in, in a session of theirs, "
-                    "or make a login keychain in Keychain Access.");
+                    "There is no keychain. Run in a session of the user who signed in, or create a "
+                    "login keychain in Keychain Access.");
     case errSecAllocate:
-      return failed(StatusCode::kIo, "Memory ran out.");
+      return failed(StatusCode::kIo, "Out of memory.");
     case errSecDataTooLarge:
       return failed(StatusCode::kIo,
                     "The cache is too large for the keychain. Sign out of accounts that are not "
                     "used any more.");
     default:
-      return failed(StatusCode::kIo,
-                    "The keychain failed. Run security error with the number for what it means.");
+      return failed(
+          StatusCode::kIo,
+          "The keychain failed. Run security error with this number to see what it means.");
   }
 }
 

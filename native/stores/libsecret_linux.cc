@@ -195,7 +195,7 @@ class LibsecretStore : public SecretStore {
     if (value == nullptr) {
       return Status(
           StatusCode::kIo, "secret_item_get_secret", "", 0,
-          "The keyring has the item and does not give its secret. Unlock the keyring, or sign "
+          "The keyring does not return the secret of the item. Unlock the keyring, or sign "
           "in again.");
     }
     size_t size = 0;
@@ -279,10 +279,9 @@ class LibsecretStore::Item : public KeyringItem {
       return status;
     }
     if (collection == nullptr) {
-      return LibsecretUnavailable(
-          kOperation, kSecretDomain, 0,
-          "The keyring has no default collection. Make one, for instance by "
-          "logging in at the desktop.");
+      return LibsecretUnavailable(kOperation, kSecretDomain, 0,
+                                  "The keyring has no default collection. Create one, for instance "
+                                  "by logging in at the desktop.");
     }
     if (api_.secret_collection_get_locked(collection) != 0) {
       status = LibsecretLocked("secret_collection_get_locked", "", 0);

@@ -27,10 +27,9 @@ Status LibsecretUnavailable(const char* operation, const char* domain, int code,
 }
 
 Status LibsecretTimeout(const char* operation, const char* domain, int code) {
-  return Status(
-      StatusCode::kStoreTimeout, operation, domain, code,
-      "The keyring did not answer in time. Look for a prompt that waits, restart the keyring "
-      "service, or raise keyringTimeoutInMs.");
+  return Status(StatusCode::kStoreTimeout, operation, domain, code,
+                "The keyring did not answer in time. Answer an open prompt, restart the keyring "
+                "service, or raise keyringTimeoutInMs.");
 }
 
 Status LibsecretLocked(const char* operation, const char* domain, int code) {

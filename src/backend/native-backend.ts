@@ -146,7 +146,7 @@ class NativeKeyringStore extends NativeStore {
 
 const noTurn: NativeFailure = {
 	code: 'STC_STORE_TIMEOUT',
-	message: 'Earlier calls to the keyring were still waiting for its answer. Look for a prompt that waits, restart the keyring service, or raise keyringTimeoutInMs.',
+	message: 'Earlier calls to the keyring were still waiting for its answer. Answer an open prompt, restart the keyring service, or raise keyringTimeoutInMs.',
 	op: 'wait',
 };
 

@@ -395,7 +395,7 @@ for (const backend of backends) {
 		}
 
 		const error = t.throws(() => backend.edit(Buffer.from('{"S":[{"secret":"FAKE-secret"}]}'), add('x')), {instanceOf: StoreError});
-		t.is(error.message, 'The cache is not a token cache: one of its sections is no object. Sign in again or move it away.');
+		t.is(error.message, 'The cache is not a token cache: one of its sections is not an object. Sign in again or move it away.');
 		t.is(error.code, 'STC_CACHE_CORRUPT');
 	});
 

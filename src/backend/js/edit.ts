@@ -69,7 +69,7 @@ type EditedSection = {
 
 function editSection(section: unknown, edits: readonly RecordEdit[], subject: string): EditedSection {
 	if (section !== undefined && section !== null && !isObject(section)) {
-		throw new StoreError('STC_CACHE_CORRUPT', `${subject} not a token cache: one of its sections is no object. Sign in again or move it away.`, {op: 'edit', store: 'plaintext'});
+		throw new StoreError('STC_CACHE_CORRUPT', `${subject} not a token cache: one of its sections is not an object. Sign in again or move it away.`, {op: 'edit', store: 'plaintext'});
 	}
 
 	const records = section ?? undefined;
