@@ -1,10 +1,10 @@
-/** The token object handed to callers. */
+/** The token object that callers get. */
 
 import type {AccessToken} from '../types.js';
 
 /**
- * Its fields are ordinary own properties, so spreading and JSON work as with any `AccessToken`; but printing one, alone or inside
- * another object, shows no secret.
+ * Its fields are ordinary own properties, so spreading and JSON work as with any `AccessToken`. `util.inspect` does not show the secret, also
+ * inside another object.
  */
 class IssuedAccessToken implements AccessToken {
 	readonly tokenType = 'Bearer';
@@ -18,7 +18,7 @@ class IssuedAccessToken implements AccessToken {
 		Object.freeze(this);
 	}
 
-	// The symbol's registered name, because importing node:util for it would cost start-up time.
+	// By the symbol's registered name: importing node:util for it would cost start-up time.
 	[Symbol.for('nodejs.util.inspect.custom')](): object {
 		return {...this, token: '[hidden]'};
 	}
@@ -26,7 +26,7 @@ class IssuedAccessToken implements AccessToken {
 
 /**
  * @param expiresOnMs Unix milliseconds.
- * @param refreshOnMs Unix milliseconds, where known.
+ * @param refreshOnMs Unix milliseconds, if known.
  */
 export function issueAccessToken(token: string, expiresOnMs: number, refreshOnMs?: number): AccessToken {
 	return new IssuedAccessToken(token, expiresOnMs, refreshOnMs);

@@ -1,4 +1,4 @@
-/** `SharedTokenCacheCredential`: the Azure `TokenCredential` surface. Checks arguments, serves hits, hands misses to the memory. */
+/** `SharedTokenCacheCredential`: checks arguments, serves hits from memory, and passes misses to the token memory. */
 
 import type {TokenRequest} from '../lookup/token-request.js';
 import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
@@ -18,7 +18,7 @@ import type {
 
 /**
  * Signs in silently from the token cache that Microsoft developer tools and Azure SDKs share on this machine: serves a cached
- * access token, and redeems a cached refresh token where no access token fits.
+ * access token, or redeems a cached refresh token if no access token fits.
  *
  * @example
  * ```ts
@@ -40,12 +40,12 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	#closing: Promise<void> | undefined;
 
 	/**
-	 * Opens nothing and creates nothing: the cache is first read by `getToken`.
+	 * Does not open or create a file: `getToken` is the first to read the cache.
 	 *
 	 * @throws {TypeError} `STC_INVALID_ARGUMENT` for a wrong option or environment variable.
 	 */
 	constructor(options?: SharedTokenCacheCredentialOptions);
-	/** @param username Account to use; the same as the option `username`. */
+	/** @param username The account to use. The same as the option `username`. */
 	constructor(username?: string, options?: SharedTokenCacheCredentialOptions);
 	constructor(
 		usernameOrOptions?: string | SharedTokenCacheCredentialOptions,
@@ -69,17 +69,17 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	}
 
 	/**
-	 * An access token for `scopes`, from memory, from the shared cache, or by redeeming a refresh token.
+	 * Gets an access token for `scopes` from memory, from the shared cache, or by redeeming a refresh token.
 	 *
 	 * @param scopes Such as `https://storage.azure.com/.default`.
-	 * @throws {CredentialUnavailableError} when this machine or account cannot give one: no cache, no account, a locked keyring,
-	 * or the user has to sign in again (`STC_INTERACTION_REQUIRED`). A credential chain tries its next credential.
-	 * @throws {AuthenticationRequiredError} when `claims` were given and the user has to act. A chain goes on.
-	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK`, `STC_TIMEOUT`. A chain stops.
-	 * @throws {AbortError} when `abortSignal` fires.
+	 * @throws {CredentialUnavailableError} if this machine or account has no token: no cache, no account, a locked keyring, or the user
+	 * has to sign in again (`STC_INTERACTION_REQUIRED`). A credential chain tries its next credential.
+	 * @throws {AuthenticationRequiredError} if `claims` were given and the user has to act. A credential chain tries its next credential.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK`, `STC_TIMEOUT`. A credential chain stops.
+	 * @throws {AbortError} if `abortSignal` fires.
 	 * @throws {TypeError} `STC_INVALID_ARGUMENT`, naming the argument.
 	 */
-	// Not an async function: a hit returns a promise that exists already. Arguments that a hit cannot have are looked at after it.
+	// Not an async function: a hit returns an existing promise. Arguments that no hit has are checked later, in #acquire.
 	// eslint-disable-next-line @typescript-eslint/promise-function-async
 	getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken> {
 		if (!this.#isClosed && (options === undefined || isPlain(options))) {
@@ -101,16 +101,16 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	}
 
 	/**
-	 * The accounts of all shared caches that can be read here, without secrets.
+	 * Lists the accounts of all readable shared caches, without secrets.
 	 *
-	 * @throws {CredentialUnavailableError} when no cache could be read, and a store that may hold one failed.
+	 * @throws {CredentialUnavailableError} if no cache could be read and a store failed.
 	 */
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
 		const {acquirer} = this.#memory;
 		try {
 			const {listAccounts} = requireLazily(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
-			// A flight, because reading holds no event loop by itself, and whoever waits for the accounts should get them.
+			// Reading alone does not keep the event loop alive. Waiting for a SingleFlight does.
 			const reading = new SingleFlight(async () => acquirer.readAll(), () => undefined);
 			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
 		} catch (error) {
@@ -118,12 +118,12 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		}
 	}
 
-	/** Ends connections and background work once no credential with the same settings is left open. May be called again: each call waits for the end. */
+	/** Closes connections and ends background work, unless another credential with the same settings is open. May be called again; each call waits for the end. */
 	async close(): Promise<void> {
 		if (!this.#isClosed) {
 			this.#isClosed = true;
 			abandoned.unregister(this);
-			// What is being written is waited for without a hold of its own.
+			// Waiting for writes in progress does not keep the event loop alive by itself.
 			this.#closing = keepAlive(async () => this.#memory.release());
 		}
 
@@ -190,11 +190,11 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			request: {
 				scopes,
 				kind: options.enableCae ? 'cae' : 'nocae',
-				// What is not given is not read, as with the credential's own options: 0.06 ms of a process's first token.
+				// Absent arguments are not read, to save start-up time.
 				tenantId: options.tenantId ? allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined,
 				claims: options.claims === undefined || options.claims === '' ? undefined : readClaims(options.claims),
 			},
-			// A timer takes no more.
+			// The longest delay that a timer takes.
 			timeoutMs: timeoutMs === undefined || timeoutMs === 0 ? undefined : Math.min(timeoutMs, 2_147_483_647),
 		};
 	}
@@ -206,12 +206,12 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	}
 }
 
-/** Credentials that nobody closed, and nobody can use any longer: they keep no connection open for those that are still in use. */
+/** Releases the memory of credentials that were garbage-collected without close(), so that they do not keep connections open. */
 const abandoned = new FinalizationRegistry<TokenMemory>(memory => {
 	void memory.release();
 });
 
-/** Whether a hit may be served without reading the options any further. */
+/** Whether a hit can be served without checking the options further. */
 function isPlain(options: GetTokenOptions): boolean {
 	return typeof options === 'object'
 		&& options !== null
@@ -227,7 +227,7 @@ function isSignal(signal: unknown): boolean {
 	return typeof addEventListener === 'function' && typeof removeEventListener === 'function';
 }
 
-/** What would be overlooked: spreading makes an object of anything. */
+/** Spreading accepts any value, so a wrong argument would go unnoticed. */
 function checkFurtherOptions(options: SharedTokenCacheCredentialOptions | null | undefined): SharedTokenCacheCredentialOptions {
 	if (options !== undefined && (typeof options !== 'object' || Array.isArray(options))) {
 		throw invalidArgument('options must be an object.');
@@ -240,7 +240,7 @@ function hotKeyOf(scopes: string[]): string {
 	return Array.isArray(scopes) && scopes.length === 1 ? scopes[0]! : joinScopes(scopes);
 }
 
-/** Of what is refused further on, something that no hit has. */
+/** Joins scopes. Arguments that are rejected later yield a key that no hit has. */
 function joinScopes(scopes: string | string[]): string {
 	return Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string') ? scopes.join(' ') : scopes as string;
 }

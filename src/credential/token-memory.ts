@@ -1,6 +1,6 @@
 /**
- * The process-wide memory: what has been acquired once is served from here to every credential with the same settings, without a
- * system call. Keeps itself fresh in the background, and makes one acquisition of many concurrent wishes for one token.
+ * The tokens in memory, shared by all credentials of this process with the same settings. A hit makes no system call. Refreshes tokens ahead
+ * of time in the background, and joins concurrent requests for the same token.
  */
 
 import {issueAccessToken} from './access-token.js';
@@ -15,11 +15,11 @@ import type {AccessToken, HttpDispatcher} from '../types.js';
 
 /** A token in memory, ready to be served. */
 export type HotToken = {
-	/** Resolved; one promise serves all callers. */
+	/** Already resolved. One promise serves all callers. */
 	readonly promise: Promise<AccessToken>;
-	/** Unix milliseconds: from here on callers wait for a new token. */
+	/** From this time on, callers wait for a new token. Unix milliseconds. */
 	readonly serveUntilMs: number;
-	/** Unix milliseconds: from here on a new token is fetched in the background. Moved on by failures. */
+	/** From this time on, a new token is requested in the background. Unix milliseconds. Each failure moves it on. */
 	refreshFromMs: number;
 	failures: number;
 	readonly expiresOnSec: number;
@@ -28,32 +28,30 @@ export type HotToken = {
 	readonly generation: number;
 };
 
-/** A token with less life left than this is not served without trying for a new one. Milliseconds. */
+/** A token that lives shorter than this is not served without trying to get a new one. Milliseconds. */
 const leastServedLifeMs = 60_000;
 
-/** Without `refresh_on`, refreshing begins this long before the expiry. Milliseconds. */
+/** Without `refresh_on`, the refresh starts this long before the expiry. Milliseconds. */
 const refreshBeforeExpiryMs = 300_000;
 
-/** Tokens that live this long are refreshed at half their life. Source: MSAL for .NET and Python: `refresh_in` of `expires_in >= 7200`. Seconds. */
+/** Tokens with at least this lifetime are refreshed at half of it. Source: MSAL for .NET and Python: `refresh_in` of `expires_in >= 7200`. Seconds. */
 const longLifeSec = 7200;
 
-/** Refreshes of a fleet are spread over this time. Milliseconds. */
+/** Upper bound of the random delay that spreads the refreshes of many processes. Milliseconds. */
 const longestJitterMs = 30_000;
 
-/** Pause after a failed refresh in the background, doubled each time. Milliseconds. */
+/** Pause after a failed background refresh, doubled after each further failure. Milliseconds. */
 const firstBackoffMs = 30_000;
 const longestBackoffMs = 600_000;
 
-/** Clocks are corrected by so much all the time. Milliseconds. */
+/** The system clock may be set back by this much without dropping tokens. Milliseconds. */
 const toleratedClockStepMs = 10_000;
 
-/** Tokens kept for one kind of request at the most: scopes come from callers, and may not fill the memory. */
+/** Most tokens for one kind of request: callers choose the scopes, and must not exhaust the memory. */
 const maxHotTokens = 1000;
 
 export class TokenMemory {
-	/**
-	 * The memory of these settings, made if there is none. Whoever gets one calls {@link release} once.
-	 */
+	/** The memory for these settings, created if there is none. Each caller must call {@link release} once. */
 	static for(settings: Settings): TokenMemory {
 		const key = identityOf(settings);
 		let memory = memories.get(key)?.deref();
@@ -67,14 +65,14 @@ export class TokenMemory {
 		return memory;
 	}
 
-	/** By the caller's scopes as written, so that a hit needs one look-up. */
+	/** By the scopes as the caller wrote them, so that a hit takes one look-up. */
 	readonly hot: HotTokens = hotTokens();
-	/** When the cache was last looked at, Unix milliseconds. */
+	/** When the cache was last checked, Unix milliseconds. */
 	checkedMs = 0;
 	readonly acquirer: TokenAcquirer;
 	readonly #key: string;
 	readonly #checkIntervalMs: number;
-	/** The same for requests that name a tenant, which are looked up once their arguments are checked. */
+	/** Tokens for requests with a tenant, which are looked up after the arguments are checked. */
 	readonly #hotOfTenants: HotTokens = hotTokens();
 	readonly #inFlight = new Map<string, SingleFlight<HotToken>>();
 	#isChecking = false;
@@ -88,10 +86,10 @@ export class TokenMemory {
 		});
 	}
 
-	/** Waits for one token together with everybody else who wants it. */
+	/** Joins the in-flight request for this token, or starts one. */
 	async acquire(hotKey: string, request: TokenRequest, wait: WaitOptions): Promise<AccessToken> {
 		const token = await this.#join(request).wait(wait).catch((error: unknown) => {
-			// Whose patience is over gets what is there.
+			// A caller whose time-out is over gets a cached token that has not expired.
 			const lastResort = (error as {code?: unknown}).code === 'STC_TIMEOUT' ? this.acquirer.lastResort(request) : undefined;
 			if (!lastResort) {
 				throw error;
@@ -99,20 +97,20 @@ export class TokenMemory {
 
 			return toHotToken(lastResort, request);
 		});
-		// A token for a claims challenge is newer than what is kept, and serves the requests without claims from now on.
+		// A token for a claims challenge is newer than the one in memory, and also serves later requests without claims.
 		this.#keep(hotKey, token);
 		return token.promise;
 	}
 
-	/** A token for a request without claims that is in memory. */
+	/** The token in memory for a request without claims. */
 	hotTokenFor(hotKey: string, request: TokenRequest): HotToken | undefined {
 		return this.#hotFor(request).get(hotKey);
 	}
 
-	/** What a hit leaves to be done: a look at the cache, a refresh ahead of time. Returns at once; never fails. */
+	/** Starts what is due after a hit: a check of the cache, a refresh ahead of time. Returns at once and never throws. */
 	maintain(token: HotToken, hotKey: string, nowMs: number): void {
 		if (nowMs < this.checkedMs - toleratedClockStepMs) {
-			// The clock was set back, and by how much the tokens' times are wrong is judged where they are matched.
+			// The clock was set back. Token selection corrects the times of the cached tokens.
 			this.#forget();
 		}
 
@@ -128,7 +126,7 @@ export class TokenMemory {
 		}
 	}
 
-	/** Gives up one use. The last one ends connections and background work. */
+	/** Ends one use. The last one closes connections and ends background work. */
 	async release(): Promise<void> {
 		this.#users--;
 		if (this.#users > 0) {
@@ -154,7 +152,7 @@ export class TokenMemory {
 					this.checkedMs = Math.max(this.checkedMs, this.acquirer.checkedMs);
 					return toHotToken(acquired, request);
 				} finally {
-					// Unless it was given up, and its place taken.
+					// If it was abandoned, another request may have taken its place.
 					if (this.#inFlight.get(key) === flight) {
 						this.#inFlight.delete(key);
 					}
@@ -169,14 +167,14 @@ export class TokenMemory {
 	}
 
 	#keep(hotKey: string, token: HotToken): void {
-		// Acquired from what the cache said before it changed: serve it once, and look again.
+		// The cache changed while the token was acquired: serve it once and read the cache for the next call.
 		if (token.generation !== this.acquirer.generation) {
 			return;
 		}
 
 		const {kind, claims} = token.request;
 		if (claims !== undefined) {
-			// What the challenge made worthless may stand there under other spellings of the same request.
+			// Worthless tokens may be stored under other spellings of the same request.
 			this.hot[kind].clear();
 			this.#hotOfTenants[kind].clear();
 		}
@@ -215,7 +213,7 @@ export class TokenMemory {
 		try {
 			const {token: current} = await token.promise;
 			if (this.#users <= 0) {
-				// Closed in the turn of the hit that wanted this.
+				// Closed in the same tick as the hit that started this.
 				return;
 			}
 
@@ -224,7 +222,7 @@ export class TokenMemory {
 				throw new Error('The authority gave no newer token.');
 			}
 
-			// A token that is born into its last minutes is not refreshed for each call.
+			// A token that is short-lived from the start must not be refreshed at each call.
 			next.refreshFromMs = Math.max(next.refreshFromMs, Date.now() + firstBackoffMs);
 			this.#keep(hotKey, next);
 		} catch (error) {
@@ -243,7 +241,7 @@ function hotTokens(): HotTokens {
 const memories = new Map<string, WeakRef<TokenMemory>>();
 
 const collected = new FinalizationRegistry<string>(key => {
-	// A memory with the same key may have been made since.
+	// A memory with the same key may have been created since.
 	if (!memories.get(key)?.deref()) {
 		memories.delete(key);
 	}
@@ -252,11 +250,11 @@ const collected = new FinalizationRegistry<string>(key => {
 const dispatcherIds = new WeakMap<HttpDispatcher, number>();
 let dispatcherCount = 0;
 
-/** Everything that decides which token is served, and how it is fetched. */
+/** Everything that decides which token is served and how it is requested. */
 function identityOf(settings: Settings): string {
 	const {dispatcher} = settings;
 	if (!dispatcher) {
-		// As it is: of a copy without the dispatcher, it takes twice as long (npm run bench -- --only many).
+		// Not a copy without the dispatcher: that takes twice as long (measured: bench many).
 		return JSON.stringify(settings);
 	}
 
@@ -274,8 +272,8 @@ function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort,
 	const jitterMs = Math.random() * Math.min(longestJitterMs, Math.max(0, (expiresOnMs - refreshFromMs) / 10));
 	return {
 		promise: Promise.resolve(issueAccessToken(token, expiresOnMs, refreshOnMs)),
-		// While the authority is down, callers are not made to wait for it again and again.
-		// Half of what is left, where that is less: a token that lives shorter than a minute is not fetched again for each call.
+		// A last resort is served until it expires, so that callers do not wait repeatedly while the authority is down. Other tokens are served
+		// until a minute before the expiry, or for half of the remaining time if that is less: very short-lived tokens are not requested for each call.
 		serveUntilMs: isLastResort ? expiresOnMs : expiresOnMs - Math.min(leastServedLifeMs, Math.max(0, expiresOnMs - Date.now()) / 2),
 		refreshFromMs: isLastResort ? Date.now() + firstBackoffMs : refreshFromMs + jitterMs,
 		failures: isLastResort ? 1 : 0,

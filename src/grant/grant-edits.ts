@@ -1,4 +1,4 @@
-/** What a grant changes in MSAL's cache, in the form in which MSAL writes it. Pure: no files, no clock. */
+/** What a grant changes in MSAL's cache, in the form in which MSAL writes it. No I/O, no clock. */
 
 import type {
 	AccountEntry, CacheChange, RecordEdit, RefreshTokenEntry,
@@ -8,28 +8,28 @@ import type {TokenResponse} from './token-response.js';
 export type Grant = {
 	response: TokenResponse;
 	account: AccountEntry;
-	/** Host of the authority that answered. */
+	/** Host of the authority. */
 	environment: string;
-	/** It and its aliases. */
+	/** The host and its aliases. */
 	environments: readonly string[];
 	clientId: string;
 	isAdfs: boolean;
-	/** As asked for. */
+	/** As requested. */
 	scopes: readonly string[];
-	/** The tenant whose token it is: never `organizations` or `common`. */
+	/** The tenant that issued the token: never `organizations` or `common`. */
 	realm: string;
-	/** The refresh token that was redeemed, as the cache has it. */
+	/** The cache record of the refresh token that was redeemed. */
 	redeemed: RefreshTokenEntry;
-	/** Whether it, and the account, were read from the cache that is written to. */
+	/** Whether that record and the account were read from the cache that is written to. */
 	isOwnCache: boolean;
-	/** Unix seconds. */
+	/** When the grant was received, Unix seconds. */
 	nowSec: number;
 };
 
 /**
- * @param isRepair Whether this only puts back what a peer that did not see it has overwritten.
- * @param isLate Whether others may have written newer tokens since the grant. A grant of just now replaces whatever is there: the
- * lives of tokens differ, so that one which a challenge has made worthless may expire later; and clocks are wrong.
+ * @param isRepair Whether this only restores tokens that another program overwrote.
+ * @param isLate Whether other programs may have written newer tokens since the grant. If not, the grant replaces any token, also one that
+ * expires later: a challenge may have made that token worthless, or the clocks differ.
  */
 export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair): CacheChange {
 	const edits = [accessTokenEdit(grant, isLate)];
@@ -53,12 +53,12 @@ export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair)
 
 	return {
 		edits,
-		// An account that vanished meanwhile was signed out, and stays out.
+		// An account that is no longer in the cache was signed out, and must not come back.
 		...((isOwnCache || isRepair) && {requiredAccount: {homeAccountId: account.homeAccountId, environments}}),
 	};
 }
 
-/** Takes out what a grant wrote, where its account is gone: a peer that signs out step by step may have been in the middle of it. */
+/** Removes the tokens of a grant whose account is gone: they may have been written in the middle of another program's sign-out. */
 export function editsOfUndoing({response, account}: Grant): CacheChange {
 	const secrets = {AccessToken: response.accessToken, RefreshToken: response.refreshToken, IdToken: response.idToken};
 	return {
@@ -70,7 +70,7 @@ export function editsOfUndoing({response, account}: Grant): CacheChange {
 	};
 }
 
-/** Takes a refresh token out that the authority will never accept again. */
+/** Removes a refresh token that the authority will never accept again. */
 export function editsOfEviction({homeAccountId}: AccountEntry, refreshToken: string): CacheChange {
 	return {edits: [{section: 'RefreshToken', action: 'remove', match: {home_account_id: [homeAccountId], secret: [refreshToken]}}]};
 }
@@ -88,7 +88,7 @@ function accessTokenEdit({response, account, environment, environments, clientId
 			client_id: [clientId],
 			realm: [realm],
 			target: [target],
-			// Tokens that are bound to more are other tokens.
+			// Tokens that are bound to more than that are different tokens.
 			token_type: ['Bearer', ''],
 			key_id: [''],
 			ext_cache_key: [''],
@@ -110,10 +110,10 @@ function accessTokenEdit({response, account, environment, environments, clientId
 	};
 }
 
-/** What was granted, and `.default`, which is asked for and never granted by that name. */
-function targetOf(granted: string | undefined, asked: readonly string[]): string {
-	const defaults = asked.filter(scope => scope.toLowerCase().endsWith('/.default'));
-	return [...new Set(granted === undefined ? asked : [...granted.split(' ').filter(Boolean), ...defaults])].join(' ');
+/** The granted scopes, and requested `.default` scopes, which an authority never names in its response. */
+function targetOf(granted: string | undefined, requested: readonly string[]): string {
+	const defaults = requested.filter(scope => scope.toLowerCase().endsWith('/.default'));
+	return [...new Set(granted === undefined ? requested : [...granted.split(' ').filter(Boolean), ...defaults])].join(' ');
 }
 
 function refreshTokenEdit({response, account, environment, environments, clientId, redeemed, isOwnCache, nowSec}: Grant, refreshToken: string, isLate: boolean): RecordEdit {
@@ -124,7 +124,7 @@ function refreshTokenEdit({response, account, environment, environments, clientI
 		action: 'put',
 		key: keyOf(account.homeAccountId, environment, 'refreshtoken', familyId ?? clientId, '', ''),
 		match: isOwnCache
-			// The very record that was redeemed, under whatever key: any other library's stays.
+			// The record that was redeemed, whatever its key. Records of other libraries stay.
 			? {
 				home_account_id: [redeemed.homeAccountId],
 				environment: [redeemed.environment],
@@ -160,7 +160,7 @@ function idTokenEdit({account, environment, environments, clientId, realm}: Gran
 	};
 }
 
-/** Only where there is none: what others know of the account is not overwritten. */
+/** Adds the account if the cache has none. Fields that other programs wrote are not overwritten. */
 function accountEditOf({response, account, environment, environments, isAdfs, realm}: Grant): RecordEdit | undefined {
 	const username = response.username ?? account.username;
 	const localAccountId = response.localAccountId ?? account.localAccountId;

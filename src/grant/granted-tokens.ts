@@ -1,48 +1,48 @@
-/** What the grants of this process brought, kept in memory: served although the cache could not be written, or not yet. */
+/** The tokens that this process was granted, in memory. They are served even if they are not in the cache yet, or could not be written. */
 
 import type {AccessTokenEntry} from '../backend/backend.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import {findAccessToken, type TokenCriteria} from '../lookup/select-token.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
 
-/** When a token was asked for. */
+/** When a token was requested. */
 export type RequestTime = {
-	/** Grows with each request of this process, whatever is done to its clock. */
+	/** Grows with each request of this process, even if the clock is set back. */
 	order: number;
-	/** Unix milliseconds: to be compared with what others cached. */
+	/** Unix milliseconds, for the comparison with tokens that others cached. */
 	sentMs: number;
 };
 
-/** A token that a grant of this process brought. */
+/** A token that this process was granted. */
 export type GrantedToken = AccessTokenEntry & RequestTime & {
 	kind: CacheKind;
 	source: 'grant';
 };
 
-/** A challenge that a grant answered: tokens that were asked for before it are worthless. As an entry, so that it is matched like one. */
+/** A claims challenge that a grant answered. Earlier tokens for the same request are worthless. Has the fields of a token, to be matched like one. */
 type Challenge = AccessTokenEntry & RequestTime & {kind: CacheKind};
 
-/** A challenge outlives the tokens that it made worthless: those of continuous access evaluation live up to 28 hours. Seconds. */
+/** A challenge is remembered for longer than the worthless tokens live. CAE tokens live up to 28 hours. Seconds. */
 const challengeLifeSec = 48 * 3600;
 
-/** Challenges remembered at the most. */
+/** Most challenges that are remembered. */
 const maxChallenges = 100;
 
-/** Granted tokens kept in memory at the most; the oldest go first. */
+/** Most granted tokens in memory. Beyond that, the oldest are dropped. */
 const maxGrantedTokens = 1000;
 
-/** Rotated refresh tokens remembered at the most: far more than one account has. */
+/** Most rotated refresh tokens that are remembered: far more than one account has. */
 const maxRotatedTokens = 100;
 
 export class GrantedTokens {
 	#granted: GrantedToken[] = [];
-	/** In the order in which they were asked for. */
+	/** In the order of their requests. */
 	#challenges: Challenge[] = [];
 	#lastOrder = 0;
-	/** Refresh tokens that grants of this process rotated: the cached one to its newest descendant. */
+	/** From each rotated refresh token to its newest descendant. */
 	readonly #rotated = new BoundedMap<string, string>(maxRotatedTokens);
 
-	/** To be called when a token is asked for. */
+	/** Call this when a token is requested. */
 	now(): RequestTime {
 		return {order: ++this.#lastOrder, sentMs: Date.now()};
 	}
@@ -52,13 +52,13 @@ export class GrantedTokens {
 		return this.#granted.filter(token => token.kind === kind);
 	}
 
-	/** The last challenge, of those that have been answered, to a request such as this. */
+	/** The last answered challenge to requests like this one. */
 	lastChallenge(kind: CacheKind, criteria: TokenCriteria): RequestTime | undefined {
 		return this.#challenges.findLast(challenge => challenge.kind === kind && findAccessToken([challenge], criteria) !== undefined);
 	}
 
-	/** To be called with what answers a claims challenge. */
-	// Without the time by which a token from a clock that was set back since would not count.
+	/** Call this with a token that answers a claims challenge. */
+	// Leaves cachedAt out: after the clock is set back it would lie in the future, and the challenge would no longer match.
 	keepChallenge({secret: _secret, cachedAt: _cachedAt, ...token}: GrantedToken): void {
 		if (!this.#challenges.some(challenge => replaces(token, challenge) && challenge.order > token.order)) {
 			this.#challenges = [
@@ -68,12 +68,12 @@ export class GrantedTokens {
 		}
 	}
 
-	/** Whether a token answers a request that was sent before a challenge, and so is worthless by now. */
+	/** Whether a challenge came after the token was requested, so that the token is worthless. */
 	isOutdated(token: GrantedToken): boolean {
 		return this.#challenges.some(challenge => replaces(token, challenge) && challenge.order > token.order);
 	}
 
-	/** The newest descendant of a cached refresh token, as far as this process knows. */
+	/** The newest descendant of a cached refresh token that this process knows. */
 	currentRefreshToken(refreshToken: string): string {
 		return this.#rotated.get(refreshToken) ?? refreshToken;
 	}
@@ -84,7 +84,7 @@ export class GrantedTokens {
 	 */
 	keep(accessToken: GrantedToken, refreshToken: string, newRefreshToken: string | undefined): void {
 		const nowSec = Date.now() / 1000;
-		// Of two requests under way at once the older one may be answered last.
+		// Of two concurrent requests, the older one may be answered last.
 		if (!this.#granted.some(token => replaces(accessToken, token) && token.order > accessToken.order)) {
 			this.#granted = [
 				...this.#granted.filter(token => token.expiresOn > nowSec && !replaces(accessToken, token)).slice(1 - maxGrantedTokens),
@@ -93,7 +93,7 @@ export class GrantedTokens {
 		}
 
 		if (newRefreshToken && newRefreshToken !== refreshToken) {
-			// The cache may hold any of its ancestors, for not every one of them could be written.
+			// The cache may hold any ancestor, because not every rotation could be written.
 			for (const ancestor of [refreshToken, ...[...this.#rotated].filter(([, newest]) => newest === refreshToken).map(([cached]) => cached)]) {
 				this.#rotated.set(ancestor, newRefreshToken);
 			}
@@ -101,6 +101,7 @@ export class GrantedTokens {
 	}
 }
 
+/** Two tokens with the same fields here replace each other. */
 type Slot = Omit<AccessTokenEntry, 'secret'> & {kind: CacheKind};
 
 function replaces(token: Slot, other: Slot): boolean {

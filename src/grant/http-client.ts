@@ -1,6 +1,6 @@
 /**
- * HTTPS through undici, loaded when the first grant is needed. Sends one request and returns its whole answer, bounded in size
- * and time; knows nothing of OAuth. Sockets never keep the process alive: whoever waits for an answer does that.
+ * HTTPS through undici, which is loaded when the first grant is needed. Sends one request and returns its whole response, limited in size
+ * and time. Sockets do not keep the process alive: callers that wait for a token do.
  */
 
 import {isIP, type Socket} from 'node:net';
@@ -11,7 +11,7 @@ import type {HttpDispatcher, ProxyOptions} from '../types.js';
 export type HttpRequest = {
 	method: 'GET' | 'POST';
 	url: string;
-	/** Names and values in turn, sent in this order. */
+	/** Alternating names and values, sent in this order. */
 	headers: string[];
 	body?: string;
 };
@@ -21,15 +21,15 @@ export type HttpResponse = {
 	body: string;
 	/** When the request was sent, Unix milliseconds. */
 	sentMs: number;
-	/** The value of the header with this lower-case name; of a repeated header the first. */
+	/** The value of a header, by its lower-case name. If the header is repeated, its first value. */
 	header(name: string): string | undefined;
 };
 
-/** No answer, or none that can be used. */
+/** There is no response, or it cannot be used. */
 export class HttpFailure extends Error {
 	override readonly name = 'HttpFailure';
 	constructor(
-		/** Only `network` and `timeout` may go away by repeating the request. */
+		/** Only `network` and `timeout` may be transient. */
 		readonly kind: 'network' | 'timeout' | 'too-large' | 'certificate' | 'proxy',
 		message: string,
 		options?: ErrorOptions,
@@ -38,16 +38,16 @@ export class HttpFailure extends Error {
 	}
 }
 
-/** Longest answer that is read, bytes. A token answer has a few thousand. */
+/** Longest response that is read, bytes. A token response has a few thousand. */
 export const maxAnswerSizeBytes = 1024 * 1024;
 
-/** Longest time for one try, milliseconds, from connecting to the last byte. */
+/** Time-out of one attempt, milliseconds, from connecting to the last byte. */
 export const attemptTimeoutMs = 30_000;
 
-/** Longest time to connect, TLS included, milliseconds. */
+/** Time-out for connecting, including TLS, milliseconds. */
 const connectTimeoutMs = 10_000;
 
-/** The part of a readable stream that is used. */
+/** The members of a readable stream that are used. */
 type Body = {
 	on(event: 'data', listener: (chunk: Buffer) => void): unknown;
 	on(event: 'error', listener: (error: Error) => void): unknown;
@@ -78,7 +78,7 @@ export class HttpClient {
 
 	/**
 	 * @throws {HttpFailure}
-	 * @throws the reason of `signal`, if that fired.
+	 * @throws the reason of `signal`.
 	 */
 	async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
 		signal.throwIfAborted();
@@ -93,7 +93,7 @@ export class HttpClient {
 		}, attemptTimeoutMs);
 		timer.unref();
 		try {
-			// undici heeds a signal only once the request has a connection, which a proxy or a busy dispatcher may never give it.
+			// undici watches the signal only once the request has a connection, which a proxy or a busy dispatcher may never provide.
 			return await unlessAborted(this.#exchange(request, attempt.signal).catch((error: unknown) => {
 				throw toHttpFailure(error);
 			}), attempt.signal);
@@ -103,7 +103,7 @@ export class HttpClient {
 		}
 	}
 
-	/** Ends the connections of this client's own; an injected dispatcher belongs to whoever made it. */
+	/** Closes this client's own connections. An injected dispatcher is left to its owner. */
 	async close(): Promise<void> {
 		const own = this.#own;
 		this.#own = undefined;
@@ -113,13 +113,13 @@ export class HttpClient {
 	async #exchange({method, url, headers, body}: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
 		const {origin, pathname, search} = new URL(url);
 		const dispatcher = this.#settings.dispatcher ?? (this.#own ??= createDispatcher(this.#settings.proxy));
-		// A dispatcher of another undici version brings the request function that suits it.
+		// A dispatcher of another undici version has a request function that fits it.
 		const request = (dispatcher as {request?: Request}).request ?? undiciRequest();
 		const sentMs = Date.now();
 		const response = await request.call(dispatcher, {
 			origin, path: pathname + search, method, headers, body: body ?? null, signal,
-			// A dispatcher that follows redirects would take the refresh token to wherever an answer points. The option of a request goes
-			// before an interceptor's own. Source: undici 7.30, `lib/interceptor/redirect.js`.
+			// A dispatcher that follows redirects would send the refresh token to another host. This option overrides the interceptor's own.
+			// Source: undici 7.30, `lib/interceptor/redirect.js`.
 			maxRedirections: 0,
 		});
 		return {
@@ -134,7 +134,7 @@ export class HttpClient {
 	}
 }
 
-/** By events, which cost 5 us less per request than iteration (npm run bench -- --only P7). */
+/** Uses events, which cost less per request than asynchronous iteration (measured: bench P7). */
 async function readBody({body}: UndiciResponse): Promise<string> {
 	return new Promise((resolve, reject) => {
 		const decoder = new StringDecoder('utf8');
@@ -143,7 +143,7 @@ async function readBody({body}: UndiciResponse): Promise<string> {
 		body.on('data', chunk => {
 			sizeBytes += chunk.length;
 			if (sizeBytes > maxAnswerSizeBytes) {
-				// What the stream says to being destroyed is too late to count.
+				// Before destroying the stream: the promise ignores what the stream emits afterwards.
 				reject(new HttpFailure('too-large', `the answer is longer than ${maxAnswerSizeBytes} bytes`));
 				body.destroy();
 			} else {
@@ -155,13 +155,13 @@ async function readBody({body}: UndiciResponse): Promise<string> {
 		});
 		body.on('error', reject);
 		body.once('close', () => {
-			// After an end or an error this changes nothing.
+			// Has no effect after the end or an error.
 			reject(new HttpFailure('network', 'the connection was closed in the middle of the answer'));
 		});
 	});
 }
 
-/** Error codes of OpenSSL's verification and of Node's own. Source: Node.js documentation, "TLS: X509 certificate error codes". */
+/** Codes of certificate errors, of OpenSSL and of Node. Source: Node.js documentation, "TLS: X509 certificate error codes". */
 const certificateErrorPattern = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH|INVALID_CA|CRL_)/;
 
 function toHttpFailure(error: unknown): HttpFailure {
@@ -176,17 +176,17 @@ function toHttpFailure(error: unknown): HttpFailure {
 		: new HttpFailure('network', name === 'HTTPParserError' ? 'the answer is not HTTP' : code || 'the connection failed', {cause});
 }
 
-/** What is taken over of an error that somebody else made. */
+/** What is copied from an error of undici, Node or a dispatcher. */
 type Cause = Error & {code?: string; syscall?: string; address?: string; port?: number};
 
 /**
- * The error made anew, of nothing but what cannot hold a secret: undici's parser quotes the answer, a dispatcher's interceptors may
- * have all of it, and a URL that is none stands in its error with the proxy's password.
+ * Copies only those fields of an error that cannot hold a secret. undici's parser quotes the response in its error, an interceptor may attach
+ * the whole response, and the error of an invalid proxy URL contains its password.
  *
- * @param depth How many causes of causes are taken over.
+ * @param depth How many nested causes are copied.
  */
 function toCause(error: unknown, depth = 3): Cause {
-	// Connecting to several addresses fails with one error for each.
+	// When connecting to several addresses fails, there is one error for each.
 	const {name, code, syscall, address, port, cause} = ((error instanceof AggregateError && error.errors[0]) || error || {}) as Readonly<Record<string, unknown>>;
 	const fields = {
 		...(isWord(code) && {code}),
@@ -196,19 +196,19 @@ function toCause(error: unknown, depth = 3): Cause {
 	};
 	const text = isWord(name) ? name : 'Error';
 	const made: Cause = new Error(
-		['The request failed:', fields.syscall ?? text, fields.code, fields.address, fields.port].filter(part => part !== undefined).join(' '),
+		['The request failed:', fields.syscall ?? text, fields.code, fields.address, fields.port].filter(each => each !== undefined).join(' '),
 		cause instanceof Error && depth > 0 ? {cause: toCause(cause, depth - 1)} : undefined,
 	);
 	return Object.assign(made, fields, {name: text});
 }
 
-/** The names of errors, their codes and system calls are short and of letters, digits and underscores; the request function of a dispatcher may bring anything. */
+/** Whether a value looks like the name, code or system call of an error. A dispatcher's error may contain anything. */
 function isWord(value: unknown): value is string {
 	return typeof value === 'string' && /^[A-Za-z]\w{0,49}$/.test(value);
 }
 
-// The package's main file loads all of undici, which takes three times as long as the parts that are used here. Another release may
-// keep them elsewhere; its main file has them under public names. Written out within `try`, bundlers find them and take them for optional.
+// undici's main file loads the whole package, which takes three times as long as the modules that are used here. Another release may keep
+// these modules elsewhere; its main file exports them under public names. In a `try` block, bundlers find them and treat them as optional.
 
 type OwnDispatcher = HttpDispatcher & {destroy(): Promise<void>};
 type DispatcherClass = new(options?: object) => OwnDispatcher;
@@ -248,7 +248,7 @@ function undiciConnector(): Undici['buildConnector'] {
 }
 
 function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatcher {
-	// The proxy agents need methods that undici's main file adds to every dispatcher.
+	// The proxy agents need methods that undici's main file adds to all dispatchers.
 	if (proxy) {
 		const token = proxy.username === undefined ? {} : {token: `Basic ${Buffer.from(`${proxy.username}:${proxy.password ?? ''}`).toString('base64')}`};
 		return new (wholeUndici().ProxyAgent)({uri: `${proxy.host}:${proxy.port}`, ...token, ...releasedPools()});
@@ -263,10 +263,10 @@ function createDispatcher(proxy: Readonly<ProxyOptions> | undefined): OwnDispatc
 }
 
 /**
- * The environment variables that name a proxy. Of each two the first one counts, though it be empty. Source: undici 7.30,
+ * The names of the environment variables that set a proxy. The lower-case name has priority, even if it is empty. Source: undici 7.30,
  * `lib/dispatcher/env-http-proxy-agent.js`.
  *
- * @throws {HttpFailure} naming one that no proxy can be made of, because undici's error would hold its value, and so a password.
+ * @throws {HttpFailure} naming a variable that is not a proxy URL. undici's own error would show its value, and so a password.
  */
 function proxyVariables(): string[] {
 	const set = [['http_proxy', 'HTTP_PROXY'], ['https_proxy', 'HTTPS_PROXY']]
@@ -283,7 +283,7 @@ function proxyVariables(): string[] {
 function isProxyUrl(text: string): boolean {
 	try {
 		const {protocol, hostname, username, password} = new URL(text);
-		// undici decodes both, and fails where that cannot be done.
+		// undici decodes both, and throws if that fails.
 		decodeURIComponent(username + password);
 		return /^(?:https?|socks5?):$/.test(protocol) && hostname !== '';
 	} catch {
@@ -291,21 +291,21 @@ function isProxyUrl(text: string): boolean {
 	}
 }
 
-/** undici holds the event loop while a request is under way; a refresh in the background must not. */
+/** undici keeps the event loop alive during a request. A background refresh must not. */
 function release(socket: Socket): Socket {
 	socket.unref();
 	socket.ref = () => socket;
 	return socket;
 }
 
-/** Options of undici's proxy agents: the connections to the proxy, and those through it, are released like all others. */
+/** Options for undici's proxy agents: the connections to the proxy and through it do not keep the event loop alive either. */
 function releasedPools(): object {
 	const {Pool, buildConnector} = wholeUndici();
-	// Hosts that NO_PROXY names are connected to without one.
+	// Hosts in NO_PROXY are connected to directly, without a given connect function.
 	const factory = (origin: unknown, {connect = buildConnector({timeout: connectTimeoutMs}), ...options}: {connect?: Connect}) => new Pool(origin, {
 		...options,
 		async connect(target: object, callback: ConnectCallback) {
-			// The tunnel's own connect function gives its socket to the callback alone.
+			// The tunnel's connect function passes its socket to the callback only.
 			const socket = connect(target, (error, connected) => {
 				callback(error, connected && release(connected));
 			}) as Partial<Socket> | Promise<void> | undefined;

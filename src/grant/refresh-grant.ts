@@ -1,6 +1,6 @@
 /**
- * A grant: redeems the account's refresh tokens one after the other, remembers what was refused, and hands what was granted to the
- * memory of this process and to the cache. Loaded when the first token is not in the cache.
+ * Redeems the refresh tokens of an account one after the other until one is accepted, remembers refusals, and stores what was granted in
+ * memory and in the cache. Loaded when the first token is not in the cache.
  */
 
 import type {RefreshTokenEntry} from '../backend/backend.js';
@@ -23,28 +23,28 @@ import {
 import type {GrantRefusal, TokenEndpoint} from './token-endpoint.js';
 import type {WriteBack, WrittenListener} from './write-back.js';
 
-/** The suberror with which Entra says that a refresh token is none. Source: MSAL for Node, `InteractionRequiredAuthError`. */
+/** Entra's suberror for a refresh token that is not valid at all. Source: MSAL for Node, `InteractionRequiredAuthError`. */
 const badToken = 'bad_token';
 
 /**
- * What was refused to a request is asked again after this time, for administrators and networks change what no cache tells. Source:
- * MSAL for .NET, `UiRequiredProvider`. Milliseconds.
+ * Retry a refused request after this long, milliseconds: an administrator may have changed a policy, which no cache would show. Source:
+ * MSAL for .NET, `UiRequiredProvider`.
  */
 const requestRefusedMs = 120_000;
 
-/** Refusals remembered at the most: claims differ each time. */
+/** Most refusals that are remembered: a caller may send different claims each time. */
 const maxRefused = 100;
 
-/** What a grant brought. */
+/** What a grant returns. */
 export type GrantResult = {
 	token: GrantedToken;
 	/** Whether the token answers a claims challenge, so that tokens which were requested before it are worthless. */
 	challenged: boolean;
-	/** Settles when the grant is in the cache, could not be written, or takes too long to write. Never rejects. */
+	/** Resolves when the grant is in the cache, when writing failed, or when writing takes too long. Never rejects. */
 	written: Promise<void> | undefined;
 };
 
-/** What is the same for all of an account's refresh tokens. */
+/** What is the same for all refresh tokens of an account. */
 type Attempt = {
 	account: ResolvedAccount;
 	request: TokenRequest;
@@ -58,13 +58,13 @@ export class RefreshGrant {
 	readonly #settings: Settings;
 	readonly #cache: SharedCache;
 	readonly #onWritten: WrittenListener;
-	/** What the authority refused until the cache changes: a refresh token, or a request with a cached one. */
+	/** What the authority refused since the cache last changed, by refresh token or by request. */
 	readonly #refused = new BoundedMap<string, {refusal: GrantRefusal; untilMs: number}>(maxRefused);
-	#client: TokenEndpoint | undefined;
+	#endpoint: TokenEndpoint | undefined;
 	#writeBack: WriteBack | undefined;
 	#isClosed = false;
 
-	/** @param onWritten Called after each write of ours, those in the background included. */
+	/** @param onWritten Called after each write, including those in the background. */
 	constructor({settings, cache}: {settings: Settings; cache: SharedCache}, onWritten: WrittenListener) {
 		this.#settings = settings;
 		this.#cache = cache;
@@ -72,10 +72,10 @@ export class RefreshGrant {
 	}
 
 	/**
-	 * Where a grant's results are written, `undefined` where nowhere.
+	 * Chooses the cache that the grant is written to.
 	 *
-	 * @param primary Those that can be read: what could not be read just now cannot be written, and to ask again may take as long as a
-	 * keyring that stalls.
+	 * @param primary The primary caches that can be read. Probing a keyring that stalled just now would take its time-out again.
+	 * @returns `undefined` if the grant stays in memory.
 	 */
 	async target(account: ResolvedAccount, primary: readonly CacheSource[]): Promise<CacheSource | undefined> {
 		const {readOnly, unsafeAllowUnencryptedStorage} = this.#settings;
@@ -96,7 +96,11 @@ export class RefreshGrant {
 		}
 	}
 
-	/** Waits until no other process is getting this token. @param primary Sources of which the lease's place is told. */
+	/**
+	 * Waits until no other process requests this token.
+	 *
+	 * @param primary The primary caches. The lease belongs to the store of one of them.
+	 */
 	async takeLease(
 		account: ResolvedAccount,
 		request: TokenRequest,
@@ -112,11 +116,17 @@ export class RefreshGrant {
 			request.tenantId ?? ownTenant(this.#settings) ?? '',
 			...request.scopes.map(scope => scope.toLowerCase()).toSorted(),
 		];
-		const lease = this.#cache.lease(primary, leaseName(identity.map(part => part.toLowerCase())));
+		const lease = this.#cache.lease(primary, leaseName(identity.map(each => each.toLowerCase())));
 		return lease && takeLease({lease, signal, onlyWait: target === undefined});
 	}
 
-	/** Tries the account's refresh tokens one after the other. */
+	/**
+	 * Tries the refresh tokens of the account one after the other.
+	 *
+	 * @throws {CredentialUnavailableError} {AuthenticationRequiredError} if all are refused.
+	 * @throws {AuthenticationError} if the authority does not give a usable response.
+	 * @throws the reason of `signal`.
+	 */
 	async redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantResult> {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? ownTenant(this.#settings) ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
@@ -149,42 +159,42 @@ export class RefreshGrant {
 		throw explainRefusal(refusal, request);
 	}
 
-	/** The cache changed: what was refused may be granted now. */
+	/** Call this when the cache has changed: what was refused may be granted now. */
 	forgetRefusals(): void {
 		this.#refused.clear();
 	}
 
-	/** Puts back what a peer wrote over. */
+	/** Writes tokens again that another program overwrote. */
 	async repair(): Promise<void> {
 		await this.#writeBack?.repair();
 	}
 
 	async close(): Promise<void> {
-		const client = this.#client;
-		this.#client = undefined;
+		const endpoint = this.#endpoint;
+		this.#endpoint = undefined;
 		this.#isClosed = true;
-		await Promise.all([this.#writeBack?.close(), client?.close()]);
+		await Promise.all([this.#writeBack?.close(), endpoint?.close()]);
 	}
 
-	/** @param refreshToken The cached one of `entry`, or what it was rotated to. */
+	/** @param refreshToken The refresh token of `entry`, or the one that it was rotated to. */
 	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantResult | GrantRefusal> {
-		const client = this.#tokenClient();
+		const endpoint = this.#loadTokenEndpoint();
 		const {homeAccountId} = account.candidate.account;
-		const keys = {token: client.fingerprint(refreshToken), request: [client.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
+		const keys = {token: endpoint.fingerprint(refreshToken), request: [endpoint.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
 		const known = [keys.token, keys.request].map(key => this.#refused.get(key)).find(refused => refused && refused.untilMs > performance.now());
 		if (known) {
 			return known.refusal;
 		}
 
 		if (target) {
-			// Before there is a grant, which would be lost if this could not be loaded then.
-			this.#writer();
+			// Loaded before the request: if loading failed afterwards, the grant would be lost.
+			this.#loadWriteBack();
 		}
 
 		const moment = this.granted.now();
 		let response: TokenResponse;
 		try {
-			response = await client.redeem(
+			response = await endpoint.redeem(
 				{
 					refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
 				},
@@ -198,8 +208,8 @@ export class RefreshGrant {
 			this.#remember(error.isTokenDead ? keys.token : keys.request, error);
 			log.info(() => `A refresh token was refused: ${error.message}`);
 			if (target?.label === account.source.label && error.errorResponse.suberror === badToken) {
-				// The next refresh token does not have to wait for a lock.
-				void this.#writer().evict(target, account.candidate.account, refreshToken);
+				// Not awaited: the next refresh token need not wait for the lock.
+				void this.#loadWriteBack().evict(target, account.candidate.account, refreshToken);
 			}
 
 			return error;
@@ -222,7 +232,7 @@ export class RefreshGrant {
 	): GrantResult {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
-		const asked = request.tenantId ?? ownTenant(this.#settings);
+		const requested = request.tenantId ?? ownTenant(this.#settings);
 		const issuedSec = Math.floor(Date.now() / 1000);
 		const accessToken: GrantedToken = {
 			kind: request.kind,
@@ -231,8 +241,8 @@ export class RefreshGrant {
 			homeAccountId,
 			environment: authority.host,
 			clientId,
-			// The tenant as it was asked for, so that the same request finds the token again; a word such as "organizations" means home.
-			realm: asked === undefined ? response.tenantId ?? homeTenantOf(homeAccountId) ?? sent.tenant : namedTenant(asked) ?? asked,
+			// The tenant as requested, so that the same request finds the token again. A name such as "organizations" means the home tenant.
+			realm: requested === undefined ? response.tenantId ?? homeTenantOf(homeAccountId) ?? sent.tenant : namedTenant(requested) ?? requested,
 			target: [...new Set([...request.scopes, ...(response.scope?.split(' ') ?? [])])].join(' '),
 			secret: response.accessToken,
 			cachedAt: issuedSec,
@@ -260,19 +270,19 @@ export class RefreshGrant {
 				isOwnCache: sent.target.label === account.source.label,
 				nowSec: issuedSec,
 			};
-			return {token: accessToken, challenged, written: this.#writer().write(sent.target, grant)};
+			return {token: accessToken, challenged, written: this.#loadWriteBack().write(sent.target, grant)};
 		}
 
 		return {token: accessToken, challenged, written: undefined};
 	}
 
-	/** Loaded when there is something to write, because most processes never have. */
-	#writer(): WriteBack {
+	/** Loaded when there is something to write: most processes never write. */
+	#loadWriteBack(): WriteBack {
 		if (!this.#writeBack) {
 			const {WriteBack: Writer} = requireLazily(() => require('./write-back.js') as typeof import('./write-back.js'));
 			this.#writeBack = new Writer(this.#cache, this.#onWritten);
 			if (this.#isClosed) {
-				// For a grant that came in the turn of the end.
+				// The credential was closed in the tick in which the grant arrived.
 				void this.#writeBack.close();
 			}
 		}
@@ -280,30 +290,31 @@ export class RefreshGrant {
 		return this.#writeBack;
 	}
 
-	/** Loaded with undici when the first grant is needed, because that costs a hit's start-up many times over. */
-	#tokenClient(): TokenEndpoint {
-		if (!this.#client) {
-			const {TokenEndpoint: Client} = requireLazily(() => require('./token-endpoint.js') as typeof import('./token-endpoint.js'));
-			this.#client = new Client(this.#settings);
+	/** Loaded, together with undici, when the first grant is needed: that costs many times the start-up of a hit. */
+	#loadTokenEndpoint(): TokenEndpoint {
+		if (!this.#endpoint) {
+			const {TokenEndpoint: Endpoint} = requireLazily(() => require('./token-endpoint.js') as typeof import('./token-endpoint.js'));
+			this.#endpoint = new Endpoint(this.#settings);
 		}
 
-		return this.#client;
+		return this.#endpoint;
 	}
 }
 
 /**
- * The tenant whose token it is.
+ * The tenant under which a token is cached.
  *
- * @param answered What the answer says.
- * @returns `undefined` where nobody knows: in the cache the token would pass for another tenant's.
+ * @param requested The tenant of the request.
+ * @param issuer The tenant that the response names.
+ * @returns `undefined` if it is unknown. The token is not cached then, because it could be taken for another tenant's.
  */
-function writtenRealm({candidate: {account}}: ResolvedAccount, isAdfs: boolean, asked: string, answered: string | undefined): string | undefined {
-	const told = answered && namedTenant(answered);
-	if (told) {
-		return told;
+function writtenRealm({candidate: {account}}: ResolvedAccount, isAdfs: boolean, requested: string, issuer: string | undefined): string | undefined {
+	const issuerId = issuer && namedTenant(issuer);
+	if (issuerId) {
+		return issuerId;
 	}
 
-	const named = namedTenant(asked);
+	const named = namedTenant(requested);
 	if (named !== undefined) {
 		return isTenantGuid(named) ? named : undefined;
 	}
@@ -312,7 +323,7 @@ function writtenRealm({candidate: {account}}: ResolvedAccount, isAdfs: boolean, 
 	return known || (isAdfs ? adfsTenant : undefined);
 }
 
-/** By its name, because the class is of a module that is loaded later. */
+/** Compares the name, because the module of the class is loaded later. */
 function isRefusal(outcome: unknown): outcome is GrantRefusal {
 	return (outcome as {name?: unknown} | undefined)?.name === 'GrantRefusal';
 }

@@ -1,4 +1,4 @@
-/** Redeems refresh tokens at the authority's token endpoint. The one file that reaches undici, through `http`. */
+/** Redeems refresh tokens at the authority's token endpoint. */
 
 import {createHash, randomUUID} from 'node:crypto';
 import {type Authority, defaultAuthorityHost} from '../settings/authority.js';
@@ -28,22 +28,22 @@ export type RedeemRequest = {
 	refreshToken: string;
 	/** As the caller wrote them. */
 	scopes: readonly string[];
-	/** Tenant id, domain or `organizations`. Ignored for AD FS. */
+	/** Tenant ID, domain name or `organizations`. Ignored for AD FS. */
 	tenant: string;
-	/** Checked JSON. */
+	/** A JSON object, checked. */
 	claims: string | undefined;
 	enableCae: boolean;
-	/** Account that the token must be for. */
+	/** The account that the token must be for. */
 	homeAccountId: string;
 };
 
-/** The authority wants the user: another refresh token may do. Internal; callers see it as one of the public errors. */
+/** The authority requires the user to act. Another refresh token may still be accepted. Internal: callers get one of the public errors. */
 export class GrantRefusal extends Error {
 	override readonly name = 'GrantRefusal';
 	constructor(
 		message: string,
 		readonly errorResponse: ErrorResponse,
-		/** The refresh token will never work again, whatever is asked for. */
+		/** Whether the refresh token will never be accepted again, for any request. */
 		readonly isTokenDead: boolean,
 	) {
 		super(message);
@@ -57,32 +57,32 @@ export type TokenEndpointSettings = HttpSettings & {
 	retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
 };
 
-/** Asked for besides the caller's scopes, so that the account keeps its name and the refresh token is renewed. */
+/** Requested in addition to the caller's scopes, to get the user name and a new refresh token. */
 const openIdScopes = ['offline_access', 'openid', 'profile'];
 
 /** The client capability of continuous access evaluation. Source: Microsoft identity platform, "Claims challenge, client capabilities". */
 const caeCapability = {values: ['CP1']};
 
-/** An authority's wish to be left alone is remembered no longer than this, milliseconds. Source: MSAL for Python, `throttled_http_client.py`. */
+/** Upper bound on how long Retry-After is honoured, milliseconds. Source: MSAL for Python, `throttled_http_client.py`. */
 const maxThrottleMs = 3_600_000;
 
-/** Wishes remembered at the most: scopes come from callers. */
+/** Most Retry-After times that are remembered: callers choose the scopes. */
 const maxThrottled = 100;
 
-/** What instance discovery said of an authority: that it is one, unless there is `unknown`. */
+/** The result of instance discovery. Without `unknown`, the authority is known. */
 type Discovered = {
-	/** By `performance.now()`. */
+	/** When the result expires, by `performance.now()`. */
 	untilMs: number;
 	unknown?: {status: number; correlationId: string};
 };
 
-/** How long an unknown authority is remembered, milliseconds: it may be one of a new cloud. */
+/** How long an authority is remembered as unknown, milliseconds: it may belong to a new cloud. */
 const unknownMs = 3_600_000;
 
-/** Authorities remembered at the most. */
+/** Most authorities that are remembered. */
 const maxDiscovered = 100;
 
-/** By origin, for all credentials of the process: whether a host is an authority depends on none of their settings. */
+/** Results by origin, for all credentials of the process: they do not depend on a credential's settings. */
 const discovered = new BoundedMap<string, Discovered>(maxDiscovered);
 
 /** What throttling and error texts need to know about a request. */
@@ -102,7 +102,7 @@ type RequestContext = {
 export class TokenEndpoint {
 	readonly #settings: TokenEndpointSettings;
 	readonly #http: HttpClient;
-	/** When requests of one kind may be sent again, by `performance.now()`, and the status with which that was asked for. */
+	/** By {@link RequestContext.key}: when requests may be sent again, by `performance.now()`, and the HTTP status that asked for the pause. */
 	readonly #throttled = new BoundedMap<string, {untilMs: number; status: number}>(maxThrottled);
 	#discovery: Promise<Discovered> | undefined;
 
@@ -112,12 +112,12 @@ export class TokenEndpoint {
 	}
 
 	/**
-	 * @throws {GrantRefusal} where the user has to act.
-	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK` or `STC_TIMEOUT` for everything else.
-	 * @throws the reason of `signal`, if that fired.
+	 * @throws {GrantRefusal} if the user has to act.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED`, `STC_NETWORK` or `STC_TIMEOUT` for any other failure.
+	 * @throws the reason of `signal`.
 	 */
 	async redeem(request: RedeemRequest, signal: AbortSignal): Promise<TokenResponse> {
-		if (this.#isAuthorityInDoubt()) {
+		if (this.#needsDiscovery()) {
 			await unlessAborted(this.#checkAuthority(), signal);
 		}
 
@@ -141,10 +141,10 @@ export class TokenEndpoint {
 			context,
 			signal,
 		);
-		return this.#readAnswer(answer, request, context);
+		return this.#readResponse(answer, request, context);
 	}
 
-	/** What a refusal is remembered by, so that no list of refresh tokens is kept. */
+	/** A hash by which refusals are remembered, so that no refresh tokens are kept in memory for that. */
 	fingerprint(refreshToken: string): string {
 		return createHash('sha256').update(refreshToken).digest('base64');
 	}
@@ -173,7 +173,7 @@ export class TokenEndpoint {
 			packageName,
 			'x-client-ver',
 			packageVersion,
-			// Lets the service route to where the account lives. Only ids that are safe in a header.
+			// Lets the service route the request to the account's region. Only for ids that are safe in a header.
 			...(utid && /^[\w.-]+$/.test(homeAccountId) ? ['x-anchormailbox', `Oid:${uid}@${utid}`] : []),
 		];
 	}
@@ -194,26 +194,25 @@ export class TokenEndpoint {
 		return form.toString();
 	}
 
-	/** Repeats what may succeed when repeated. A refresh token may be sent twice: Entra lets the old one live on for a while. */
+	/** Retries failures that may be transient. Sending a refresh token twice is safe: Entra accepts a rotated one for a while. */
 	async #sendWithRetries(request: HttpRequest, context: RequestContext, signal: AbortSignal): Promise<HttpResponse> {
 		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
 		await this.#waitOutThrottle(context, signal);
 		for (let attempt = 0; ; attempt++) {
-			// Each try waits for the outcome of the one before.
 			const outcome = await this.#try(request, signal);
 			if (!(outcome instanceof HttpFailure) && !isRepeatable(outcome.status)) {
 				return outcome;
 			}
 
-			const askedMs = outcome instanceof HttpFailure ? undefined : readRetryAfterMs(name => outcome.header(name), Date.now());
-			const pauseMs = pauseBeforeRetryMs(attempt, askedMs, this.#settings.retry);
-			const isLasting = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
-			if (isLasting || attempt >= maxRetries || (askedMs ?? 0) > maxRetryDelayMs) {
-				if (askedMs !== undefined && !(outcome instanceof HttpFailure)) {
-					this.#throttle(context.key, askedMs, outcome.status);
+			const retryAfterMs = outcome instanceof HttpFailure ? undefined : readRetryAfterMs(name => outcome.header(name), Date.now());
+			const pauseMs = pauseBeforeRetryMs(attempt, retryAfterMs, this.#settings.retry);
+			const isPermanent = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
+			if (isPermanent || attempt >= maxRetries || (retryAfterMs ?? 0) > maxRetryDelayMs) {
+				if (retryAfterMs !== undefined && !(outcome instanceof HttpFailure)) {
+					this.#throttle(context.key, retryAfterMs, outcome.status);
 				}
 
-				throw toError(outcome, context, {attempts: attempt + 1, retryAfterMs: askedMs});
+				throw toError(outcome, context, {attempts: attempt + 1, retryAfterMs});
 			}
 
 			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${context.correlationId}.`);
@@ -233,10 +232,11 @@ export class TokenEndpoint {
 		}
 	}
 
-	#throttle(key: string, askedMs: number, status: number): void {
-		this.#throttled.set(key, {untilMs: performance.now() + Math.min(askedMs, maxThrottleMs), status});
+	#throttle(key: string, retryAfterMs: number, status: number): void {
+		this.#throttled.set(key, {untilMs: performance.now() + Math.min(retryAfterMs, maxThrottleMs), status});
 	}
 
+	/** @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED` if the authority asked for a longer pause than `maxRetryDelayMs`. */
 	async #waitOutThrottle({key, host, correlationId}: RequestContext, signal: AbortSignal): Promise<void> {
 		const throttled = this.#throttled.get(key);
 		if (!throttled) {
@@ -259,7 +259,7 @@ export class TokenEndpoint {
 		this.#throttled.delete(key);
 	}
 
-	#readAnswer(answer: HttpResponse, request: RedeemRequest, context: RequestContext): TokenResponse {
+	#readResponse(answer: HttpResponse, request: RedeemRequest, context: RequestContext): TokenResponse {
 		const {correlationId} = context;
 		const json = parseJsonObject(answer.body);
 		const errorResponse = json && readErrorResponse(json, request.refreshToken);
@@ -295,15 +295,15 @@ export class TokenEndpoint {
 		);
 	}
 
-	/** Unless it is one of the known ones or loopback, or the option `disableInstanceDiscovery` vouches for it. */
-	#isAuthorityInDoubt(): boolean {
+	/** Whether instance discovery has to confirm the authority: it is not well-known, and `disableInstanceDiscovery` is not set. */
+	#needsDiscovery(): boolean {
 		const {authority, disableInstanceDiscovery} = this.#settings;
 		return !(authority.isWellKnown || authority.isLoopback || authority.isAdfs || disableInstanceDiscovery);
 	}
 
 	/**
-	 * Refuses an authority in doubt that Microsoft's public cloud does not know: a refresh token opens the account to whoever
-	 * receives it. Asked once at a time, and no more once there was an answer.
+	 * Rejects an authority that Microsoft's public cloud does not know, because its operator could use the refresh token. One discovery request
+	 * runs at a time, and its result is remembered.
 	 */
 	async #checkAuthority(): Promise<void> {
 		const {origin, host} = this.#settings.authority;
@@ -347,7 +347,7 @@ export class TokenEndpoint {
 				refreshToken: undefined,
 				correlationId,
 			},
-			// Shared by callers who come and go, so none of their signals ends it.
+			// Several callers share this request, so none of their signals aborts it.
 			new AbortController().signal,
 		);
 		const json = parseJsonObject(body);
@@ -356,7 +356,7 @@ export class TokenEndpoint {
 		}
 
 		const unknown = {status, correlationId};
-		// Anything else, such as a captive portal's page, says nothing of the authority, and is not remembered.
+		// Any other response, such as a captive portal's page, says nothing about the authority and is not remembered.
 		return json?.['error'] === 'invalid_instance'
 			? remember(origin, {untilMs: performance.now() + unknownMs, unknown})
 			: {untilMs: 0, unknown};
@@ -403,17 +403,18 @@ function toError(
 }
 
 /**
- * How long to wait before the try after `attempt`, which counts from 0. Milliseconds.
+ * How long to wait after a failed attempt, milliseconds.
  *
- * @param askedMs What the authority asked for: the least, because it may ask for nothing while it is down.
+ * @param attempt Counts from 0.
+ * @param retryAfterMs The least pause, from the authority's `Retry-After`. It may be 0 while the authority is down.
  */
-export function pauseBeforeRetryMs(attempt: number, askedMs: number | undefined, {retryDelayMs, maxRetryDelayMs}: TokenEndpointSettings['retry']): number {
+export function pauseBeforeRetryMs(attempt: number, retryAfterMs: number | undefined, {retryDelayMs, maxRetryDelayMs}: TokenEndpointSettings['retry']): number {
 	const backoffMs = Math.min(retryDelayMs * (2 ** attempt), maxRetryDelayMs);
-	// Jitter of up to a quarter keeps a fleet that failed together from coming back together.
-	return Math.max(askedMs ?? 0, Math.min(Math.round(backoffMs * (0.75 + (Math.random() / 2))), maxRetryDelayMs));
+	// A jitter of up to a quarter spreads the retries of processes that failed at the same time.
+	return Math.max(retryAfterMs ?? 0, Math.min(Math.round(backoffMs * (0.75 + (Math.random() / 2))), maxRetryDelayMs));
 }
 
-/** The claims that a request carries: the caller's, and the capability that `enableCae` declares. */
+/** Adds the CAE client capability to the caller's claims if `enableCae` is set. */
 function mergeClaims(claims: string | undefined, enableCae: boolean): string | undefined {
 	if (!enableCae) {
 		return claims;

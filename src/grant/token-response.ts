@@ -1,9 +1,9 @@
-/** What a token endpoint answered, and what follows from it. Pure: no network, no clock. */
+/** Reads the responses of a token endpoint. No I/O, no clock. */
 
 import type {ErrorResponse} from '../errors.js';
 import {type JsonObject, parseJsonObject} from '../runtime/json.js';
 
-/** A successful answer, checked. */
+/** A successful response, checked. */
 export type TokenResponse = {
 	accessToken: string;
 	/** Unix seconds. */
@@ -13,15 +13,15 @@ export type TokenResponse = {
 	/** Scopes that the token carries, space-separated, as the authority names them. */
 	scope?: string;
 	refreshToken?: string;
-	/** `1` where the refresh token belongs to the family of Microsoft's clients. */
+	/** `1` if the refresh token belongs to the family of Microsoft's clients. */
 	familyId?: string;
 	/** Tenant that issued the token. */
 	tenantId?: string;
-	/** How long the token may be served while the authority is down, Unix seconds. */
+	/** Until when the token may be served while the authority is down, Unix seconds. */
 	extendedExpiresOnSec?: number;
 	/** As sent, for the cache. */
 	idToken?: string;
-	/** The user in the issuing tenant, where the id token tells. */
+	/** Id of the user in the issuing tenant, from the id token. */
 	localAccountId?: string;
 	username?: string;
 	/** As sent, for the cache. */
@@ -30,12 +30,12 @@ export type TokenResponse = {
 	homeAccountId?: string;
 };
 
-/** No token lives longer than a day or so. What comes out of a mistaken number must not stay in a cache for ever. Seconds. */
+/** Tokens live for about a day. A larger number is a mistake, and its token must not stay in the cache for ever. Seconds. */
 const longestLifeSec = 10 * 365 * 86_400;
 
 /**
- * @param sentSec When the request was sent, Unix seconds; `expires_in` counts from there, so that a slow answer is not trusted too long.
- * @returns what is wrong, in words, where the answer cannot be used.
+ * @param sentSec When the request was sent, Unix seconds. `expires_in` counts from then, so that a slow response does not extend the lifetime.
+ * @returns a text that says what is wrong if the response cannot be used.
  */
 export function readTokenResponse(json: JsonObject, sentSec: number): TokenResponse | string {
 	const accessToken = json['access_token'];
@@ -43,7 +43,7 @@ export function readTokenResponse(json: JsonObject, sentSec: number): TokenRespo
 		return 'it has no access_token';
 	}
 
-	// A line break in a token would end the Authorization header that it is put into.
+	// A line break in a token would end the Authorization header of its requests.
 	if (/[^\u0021-\u007E]/.test(accessToken)) {
 		return 'its access_token has characters that no token has';
 	}
@@ -102,7 +102,7 @@ export function readTokenResponse(json: JsonObject, sentSec: number): TokenRespo
 	return response;
 }
 
-/** Source: Microsoft identity platform, "ID token claims"; `upn` comes in tokens of version 1 and from AD FS. */
+/** Source: Microsoft identity platform, "ID token claims". `upn` is in tokens of version 1 and of AD FS. */
 function readIdToken(idToken: unknown, response: TokenResponse): void {
 	const claims = decodeIdToken(idToken);
 	if (!claims) {
@@ -111,7 +111,7 @@ function readIdToken(idToken: unknown, response: TokenResponse): void {
 
 	const localAccountId = readText(claims, 'oid') ?? readText(claims, 'sub');
 	if (localAccountId !== undefined) {
-		// One that is about nobody is of no use to anybody.
+		// An id token without a subject is useless.
 		response.idToken = idToken as string;
 		response.localAccountId = localAccountId;
 	}
@@ -133,9 +133,9 @@ function readText(object: JsonObject, name: string): string | undefined {
 }
 
 /**
- * Reads an OAuth error, with everything that might be a secret or end a line taken out.
+ * Reads an OAuth error, without anything that might be a secret or break a line.
  *
- * @param refreshToken What the request carried, if it carried one.
+ * @param refreshToken The refresh token of the request, if it had one.
  */
 export function readErrorResponse(json: JsonObject, refreshToken: string | undefined): ErrorResponse | undefined {
 	if (typeof json['error'] !== 'string') {
@@ -160,7 +160,7 @@ export function readErrorResponse(json: JsonObject, refreshToken: string | undef
 }
 
 /**
- * Errors that end with the user: signing in again, consenting or proving more helps, asking again does not.
+ * Errors that only the user can resolve, by signing in again, consenting, or proving more. Repeating the request does not help.
  * Source: Microsoft identity platform, "Handling errors and exceptions in MSAL"; OpenID Connect Core 1.0, 3.1.2.6.
  */
 const userErrors: ReadonlySet<string> = new Set(['invalid_grant', 'interaction_required', 'login_required', 'consent_required']);
@@ -169,26 +169,26 @@ export function needsUser(response: ErrorResponse): boolean {
 	return userErrors.has(response.error);
 }
 
-/** Suberrors of `invalid_grant` that are about the refresh token itself. Source: MSAL for .NET, `MsalError`; MSAL for Node, `InteractionRequiredAuthError`. */
+/** Suberrors of `invalid_grant` that concern the refresh token itself. Source: MSAL for .NET, `MsalError`; MSAL for Node, `InteractionRequiredAuthError`. */
 const deadSuberrors: ReadonlySet<string> = new Set(['bad_token', 'token_expired']);
 
 /**
- * The same where there is no suberror: expired, revoked, or older than a change of the password. 70000 is not among them: with it a
- * consumer's refresh token is refused for scopes that were not consented to. Source: Microsoft identity platform, "Microsoft
- * Entra authentication and authorization error codes"; 700081, of the longest life: MSAL for JS, its tests.
+ * AADSTS numbers for the same if there is no suberror: the refresh token has expired, was revoked, or is older than the password. 70000 is
+ * not listed: it also refuses a consumer's refresh token for scopes without consent. Sources: Microsoft identity platform, "Microsoft Entra
+ * authentication and authorization error codes"; for 700081 (maximum lifetime), the tests of MSAL for JS.
  */
 const deadErrorCodes: ReadonlySet<number> = new Set([50_132, 50_133, 50_173, 70_008, 700_081, 700_082, 700_084]);
 
 /**
- * Whether the refresh token itself is dead, so that it need not be sent again for anything. Every other refusal, unknown ones
- * included, is about the tenant or the scopes that were asked for: the user is not in that tenant, has to do more for that
- * resource, or has not consented. Taken for a dead token, it would end the sign-in for all others.
+ * Whether the refresh token itself is dead, so that it need not be sent again. Every other refusal, also an unknown one, concerns the
+ * requested tenant or scopes: the user is not in that tenant, has to do more for that resource, or has not consented. Treating it as a dead
+ * token would end the sign-in for all other requests.
  */
 export function isRefreshTokenDead({error, suberror, errorCodes}: ErrorResponse): boolean {
 	return error === 'invalid_grant' && (deadSuberrors.has(suberror ?? '') || (errorCodes ?? []).some(code => deadErrorCodes.has(code)));
 }
 
-/** The AADSTS number with its name, as people look it up, or the OAuth error. */
+/** The OAuth error with its AADSTS number, which users can look up, and its description. */
 export function describeErrorResponse({error, errorCodes, errorDescription, suberror}: ErrorResponse): string {
 	const code = /^AADSTS\d+/.exec(errorDescription)?.[0] ?? (errorCodes?.[0] === undefined ? undefined : `AADSTS${errorCodes[0]}`);
 	const sentence = errorDescription.replace(/^AADSTS\d+:\s*/, '').replace(/\s*(?:Trace ID|Correlation ID|Timestamp):.*$/s, '').slice(0, 300);
@@ -196,10 +196,10 @@ export function describeErrorResponse({error, errorCodes, errorDescription, sube
 }
 
 /**
- * Reads `Retry-After` in its two forms, and Azure's finer ones. A date counts from the answer's own, where it has one: the
- * authority's clock may not be ours.
+ * Reads `Retry-After` in its two forms, and Azure's headers in milliseconds. A date is compared with the response's own date if there is
+ * one, because the authority's clock may differ from ours.
  *
- * @returns milliseconds to wait, or `undefined` where the header is missing or makes no sense.
+ * @returns milliseconds to wait, or `undefined` if there is no valid header.
  */
 export function readRetryAfterMs(header: (name: string) => string | undefined, nowMs: number): number | undefined {
 	for (const name of ['retry-after-ms', 'x-ms-retry-after-ms']) {
@@ -218,13 +218,13 @@ export function readRetryAfterMs(header: (name: string) => string | undefined, n
 	return untilMs === undefined ? undefined : Math.max(0, untilMs - (readHttpDateMs(header('date') ?? '') ?? nowMs));
 }
 
-/** The one form of a date that is sent today: `Date.parse` takes "-5" and "5, 10" for dates, too. Source: RFC 9110, 5.6.7, IMF-fixdate. */
+/** Accepts only the date format that is in use today: `Date.parse` also takes "-5" and "5, 10" for dates. Source: RFC 9110, 5.6.7, IMF-fixdate. */
 function readHttpDateMs(text: string): number | undefined {
 	const dateMs = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text) ? Date.parse(text) : Number.NaN;
 	return Number.isNaN(dateMs) ? undefined : dateMs;
 }
 
-/** Entra sends numbers, older authorities decimal strings. */
+/** Entra sends numbers, older authorities send decimal strings. */
 function readSeconds(value: unknown): number | undefined {
 	const seconds = typeof value === 'string' && /^\d{1,15}(?:\.\d+)?$/.test(value) ? Number(value) : value;
 	return typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0 ? Math.floor(seconds) : undefined;
@@ -239,12 +239,12 @@ function decodeBase64UrlJson(text: string): JsonObject | undefined {
 	return parseJsonObject(Buffer.from(text, 'base64url').toString('utf8'));
 }
 
-/** Anything without a space that is this long may be a token. */
-const longestHarmlessWord = 100;
+/** A word of this length may be a token. */
+const minSecretLength = 100;
 
 function sanitize(text: string, refreshToken: string | undefined): string {
 	return (refreshToken === undefined ? text : text.replaceAll(refreshToken, '[hidden]'))
-		.replaceAll(new RegExp(String.raw`\S{${longestHarmlessWord},}`, 'g'), '[hidden]')
+		.replaceAll(new RegExp(String.raw`\S{${minSecretLength},}`, 'g'), '[hidden]')
 		// eslint-disable-next-line no-control-regex
 		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')
 		.slice(0, 2000)

@@ -1,6 +1,6 @@
 /**
- * Writes what grants brought to the shared cache: soon, without making callers wait for a lock that others hold; again, where it
- * failed; and once more, where a peer that did not see it has overwritten it.
+ * Writes granted tokens to the shared cache. Callers do not wait for a lock that another program holds for long: a write that fails is
+ * retried in the background, and a write that another program overwrites is repeated.
  */
 
 import {setMaxListeners} from 'node:events';
@@ -16,45 +16,50 @@ import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 
-/** A caller waits no longer than this for its token to be written, milliseconds. */
-const patienceMs = 500;
+/** Longest time that a caller waits for its token to be written, milliseconds. */
+const maxWaitMs = 500;
 
 /**
- * A peer that decided what to write before we wrote has written by then. Milliseconds.
+ * How long a write is checked, milliseconds. Another program that read the cache before the write has written by then.
  *
- * Source: MSAL extensions for Node 5.6, `Constants.ts`: it waits for its lock 500 times 100 ms, after it has decided not to read anew.
+ * Source: MSAL extensions for Node 5.6, `Constants.ts`: they try 500 times, every 100 ms, to get the lock, and do not read the cache again
+ * afterwards.
  */
 const repairWindowMs = 60_000;
 
-/** Between the later checks of a write, milliseconds. */
+/** Interval of the later checks, milliseconds. */
 const laterCheckMs = 10_000;
 
 /**
- * An account that is gone for so long, and each time of so many looks, was signed out. Until then it may be that a peer read the cache
- * while another was emptying it, and wrote what little it saw; on a busy machine that can happen twice with seconds between.
+ * Treat an account as signed out only after it has been missing for 3 s and on 4 checks in a row. A shorter gap may be another program
+ * rewriting the cache: it may have read the cache while a third program had emptied it.
  */
 const signedOutAfterMs = 3000;
-const signedOutAfterLooks = 4;
+const signedOutAfterChecks = 4;
 
-/** Pause after a failed write, doubled each time. Milliseconds. */
+/** Pause after a failed write, doubled after each further failure. Milliseconds. */
 const firstRetryMs = 30_000;
 const longestRetryMs = 600_000;
 
-/** Writes that wait for another try at the most; the oldest go first. */
+/** Most writes that wait for a retry. Beyond that, the oldest are dropped. */
 const maxPending = 100;
 
+/** A write that is to be done. */
 type Write = {source: CacheSource; grant: Grant; failures: number};
-type Written = {
+
+/** A write that is still being checked. Times are of `performance.now()`. */
+type RecentWrite = {
 	source: CacheSource;
 	grant: Grant;
-	/** Of the cache that held it last; empty: of none. */
+	/** Stamp of the cache when it last held the tokens. Empty if it never did. */
 	stamp: string;
+	/** When its checks end. */
 	untilMs: number;
-	isLookedAfter: boolean;
-	/** Since when its account is not there. */
-	goneSinceMs: number | undefined;
-	/** How many looks since then found it gone, one after the other. */
-	goneLooks: number;
+	wasChecked: boolean;
+	/** Since when the account has been missing from the cache. */
+	missingSinceMs: number | undefined;
+	/** How many checks in a row found it missing. */
+	missingChecks: number;
 };
 
 /** Told that a write of this process changed a source from `baseStamp` to `stamp`. */
@@ -64,50 +69,50 @@ export class WriteBack {
 	readonly #cache: SharedCache;
 	readonly #onWritten: WrittenListener;
 	#pending: Write[] = [];
-	#recent: Written[] = [];
+	#recent: RecentWrite[] = [];
 	#retryTimer: NodeJS.Timeout | undefined;
 	readonly #recheckTimers = new RecheckTimers(() => {
-		void this.#lookOnceMore();
+		void this.#checkAgain();
 	});
 
-	/** The look that is under way, or was the last; it never fails. */
-	#looking: Promise<void> = Promise.resolve();
-	#nextLook: Promise<void> | undefined;
-	/** Whether the next look begins with what waits for another try. */
+	/** The current check, or the last one. Never rejects. */
+	#checking: Promise<void> = Promise.resolve();
+	#nextCheck: Promise<void> | undefined;
+	/** Whether the next check starts with the writes that wait for a retry. */
 	#retriesFirst = false;
-	/** Commits that are under way, those that wait for a lock included. */
+	/** Commits in progress, including those that wait for a lock. */
 	readonly #running = new Set<Promise<unknown>>();
-	readonly #ending = new AbortController();
+	readonly #abort = new AbortController();
 	#isClosed = false;
 
-	/** @param onWritten Called with the source's stamps from before and after a write of ours. */
+	/** @param onWritten Called after each write. */
 	constructor(cache: SharedCache, onWritten: WrittenListener) {
 		this.#cache = cache;
 		this.#onWritten = onWritten;
-		// As many as wait for a lock.
-		setMaxListeners(0, this.#ending.signal);
+		// Every commit that waits for a lock adds a listener.
+		setMaxListeners(0, this.#abort.signal);
 	}
 
-	/** Returns when the grant is written, could not be, or takes too long; never fails. */
+	/** Resolves when the grant is written, when the write failed, or after 500 ms. Never rejects. */
 	async write(source: CacheSource, grant: Grant): Promise<void> {
-		await this.#patiently(this.#write({source, grant, failures: 0}));
+		await this.#waitBriefly(this.#write({source, grant, failures: 0}));
 	}
 
-	/** Takes a refresh token that is dead out of the cache it came from. Never fails. */
+	/** Removes a dead refresh token from the cache that it came from. Never rejects. */
 	async evict(source: CacheSource, account: AccountEntry, refreshToken: string): Promise<void> {
 		await this.#commit(source, editsOfEviction(account, refreshToken));
 	}
 
 	/**
-	 * To be called when the cache was found to have changed: puts back what is missing of the last minute's writes, and tries again what
-	 * could not be written, because what stood in the way may be gone.
+	 * Call this when the cache has changed. Writes missing tokens of the last minute again, and retries failed writes, because their cause
+	 * may be gone.
 	 */
 	async repair(): Promise<void> {
 		this.#retriesFirst = true;
-		await this.#lookOnceMore();
+		await this.#checkAgain();
 	}
 
-	/** Ends the work in the background: what is being written gets a moment to be finished, what waits for another try is given up. */
+	/** Ends the background work: writes in progress get 500 ms to finish, retries are dropped. */
 	async close(): Promise<void> {
 		this.#isClosed = true;
 		clearTimeout(this.#retryTimer);
@@ -115,18 +120,18 @@ export class WriteBack {
 		this.#pending = [];
 		this.#recent = [];
 		if (this.#running.size > 0) {
-			await this.#patiently(Promise.allSettled(this.#running), true);
-			this.#ending.abort(closedError());
+			await this.#waitBriefly(Promise.allSettled(this.#running), true);
+			this.#abort.abort(closedError());
 			await Promise.allSettled(this.#running);
 		}
 	}
 
-	/** @param ref Whether waiting holds the event loop: whoever waits for a token does that already. */
-	async #patiently(work: Promise<unknown>, ref = false): Promise<void> {
-		const patience = new AbortController();
-		const waiting = sleep(patienceMs, {ref, signal: patience.signal}).catch(() => undefined);
+	/** @param ref Whether waiting keeps the event loop alive. A caller that waits for a token does so already. */
+	async #waitBriefly(work: Promise<unknown>, ref = false): Promise<void> {
+		const waited = new AbortController();
+		const waiting = sleep(maxWaitMs, {ref, signal: waited.signal}).catch(() => undefined);
 		await Promise.race([work, waiting]);
-		patience.abort();
+		waited.abort();
 	}
 
 	async #write(write: Write): Promise<void> {
@@ -139,24 +144,24 @@ export class WriteBack {
 			const nowMs = performance.now();
 			const isWritten = outcome.outcome === 'written';
 			if (isWritten) {
-				// Whoever refreshes often would otherwise gather a minute of it: 300 MB after 10,000 grants (npm run bench -- --only growth).
+				// Otherwise a process that refreshes often would keep a minute of replaced tokens in memory.
 				this.#recent = this.#recent.filter(older => !isReplacedBy(write, older));
 			}
 
 			this.#recent.push({
-				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, isLookedAfter: false, goneSinceMs: isWritten ? undefined : nowMs, goneLooks: isWritten ? 0 : 1,
+				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, wasChecked: false, missingSinceMs: isWritten ? undefined : nowMs, missingChecks: isWritten ? 0 : 1,
 			});
 			this.#recheck(isWritten && outcome.lockLost);
 		}
 	}
 
-	/** Failures are logged, and returned. */
+	/** Logs a failure and returns it. */
 	async #commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome | Error> {
 		if (this.#isClosed) {
 			return closedError();
 		}
 
-		const running = this.#cache.commit(source, change, {...options, ref: false, signal: this.#ending.signal});
+		const running = this.#cache.commit(source, change, {...options, ref: false, signal: this.#abort.signal});
 		this.#running.add(running);
 		try {
 			const outcome = await running;
@@ -192,7 +197,7 @@ export class WriteBack {
 		this.#pending = [];
 		for (const write of pending) {
 			if (write.grant.response.expiresOnSec > Date.now() / 1000) {
-				// One lock, one write after the other.
+				// All need the same lock.
 				await this.#write(write);
 			}
 		}
@@ -204,29 +209,30 @@ export class WriteBack {
 		}
 	}
 
-	async #lookOnceMore(): Promise<void> {
-		// A look that is under way may have passed by what happened just now: another follows it, one for all who ask meanwhile.
-		this.#nextLook ??= this.#looking.then(async () => {
-			this.#nextLook = undefined;
-			this.#looking = this.#look();
-			await this.#looking;
+	/** Checks the recent writes, after the current check. Callers that come meanwhile share one further check. */
+	async #checkAgain(): Promise<void> {
+		// The current check may have missed what happened just now.
+		this.#nextCheck ??= this.#checking.then(async () => {
+			this.#nextCheck = undefined;
+			this.#checking = this.#check();
+			await this.#checking;
 		});
-		await this.#nextLook;
+		await this.#nextCheck;
 	}
 
-	/** One commit for all that was written to one cache for one account: in a busy moment that may be a lot. */
-	async #look(): Promise<void> {
+	/** One commit for all recent writes of one account to one cache: there may be many. */
+	async #check(): Promise<void> {
 		if (this.#retriesFirst) {
 			this.#retriesFirst = false;
 			await this.#retry();
 		}
 
-		// However long a lock was waited for: nothing is forgotten that was not looked after once.
+		// Every write is checked at least once, however long the lock was waited for.
 		const nowMs = performance.now();
-		this.#recent = this.#recent.filter(({untilMs, isLookedAfter}) => untilMs > nowMs || !isLookedAfter);
+		this.#recent = this.#recent.filter(({untilMs, wasChecked}) => untilMs > nowMs || !wasChecked);
 		for (const group of groupByAccount(this.#recent)) {
-			// One lock, one write after the other.
-			await this.#lookAt(group);
+			// All need the same lock.
+			await this.#checkGroup(group);
 		}
 
 		if (this.#recent.length > 0 && this.#recheckTimers.isIdle && !this.#isClosed) {
@@ -234,7 +240,7 @@ export class WriteBack {
 		}
 	}
 
-	async #lookAt(group: readonly Written[]): Promise<void> {
+	async #checkGroup(group: readonly RecentWrite[]): Promise<void> {
 		const {source} = (group[0]!);
 		const {value, readable} = await this.#cache.stamp(source);
 		if (!readable) {
@@ -247,17 +253,17 @@ export class WriteBack {
 			return;
 		}
 
-		for (const written of group) {
-			written.isLookedAfter = true;
+		for (const recent of group) {
+			recent.wasChecked = true;
 		}
 
 		switch (outcome?.outcome) {
 			case 'written': {
 				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
 				acknowledge(suspects, outcome.stamp);
-				// Who did it once may do it again, and others may have read what it left.
-				for (const written of suspects) {
-					written.untilMs = performance.now() + repairWindowMs;
+				// The other program may do so again, and a third one may have read what it left.
+				for (const recent of suspects) {
+					recent.untilMs = performance.now() + repairWindowMs;
 				}
 
 				this.#recheck();
@@ -271,12 +277,12 @@ export class WriteBack {
 
 			case 'no-account': {
 				const nowMs = performance.now();
-				for (const written of suspects) {
-					written.goneSinceMs ??= nowMs;
-					written.goneLooks++;
-					if (nowMs - written.goneSinceMs > signedOutAfterMs && written.goneLooks >= signedOutAfterLooks) {
+				for (const recent of suspects) {
+					recent.missingSinceMs ??= nowMs;
+					recent.missingChecks++;
+					if (nowMs - recent.missingSinceMs > signedOutAfterMs && recent.missingChecks >= signedOutAfterChecks) {
 						log.info(() => 'A token was not written to the shared cache: its account was signed out meanwhile.');
-						written.untilMs = 0;
+						recent.untilMs = 0;
 					}
 				}
 
@@ -293,8 +299,8 @@ function closedError(): StoreError {
 	return new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while a lock was waited for.', {op: 'lock'});
 }
 
-/** Whether all that `older` brought has been written over by `newer`. */
-function isReplacedBy({source, grant}: Write, {source: olderSource, grant: older}: Written): boolean {
+/** Whether the first write replaces every token of the second one. */
+function isReplacedBy({source, grant}: Write, {source: olderSource, grant: older}: RecentWrite): boolean {
 	return source.label === olderSource.label
 		&& grant.account.homeAccountId === older.account.homeAccountId
 		&& grant.environment === older.environment
@@ -304,35 +310,36 @@ function isReplacedBy({source, grant}: Write, {source: olderSource, grant: older
 		&& (grant.response.refreshToken !== undefined || older.response.refreshToken === undefined);
 }
 
-function acknowledge(group: readonly Written[], stamp: string): void {
-	for (const written of group) {
-		written.stamp = stamp;
-		written.goneSinceMs = undefined;
-		written.goneLooks = 0;
+/** The cache holds the tokens of these writes. */
+function acknowledge(group: readonly RecentWrite[], stamp: string): void {
+	for (const recent of group) {
+		recent.stamp = stamp;
+		recent.missingSinceMs = undefined;
+		recent.missingChecks = 0;
 	}
 }
 
-function groupByAccount(all: readonly Written[]): Written[][] {
-	const groups = new Map<string, Written[]>();
-	for (const written of all) {
-		const key = `${written.source.label} ${written.grant.account.homeAccountId}`;
+function groupByAccount(all: readonly RecentWrite[]): RecentWrite[][] {
+	const groups = new Map<string, RecentWrite[]>();
+	for (const recent of all) {
+		const key = `${recent.source.label} ${recent.grant.account.homeAccountId}`;
 		const group = groups.get(key);
 		if (group) {
-			group.push(written);
+			group.push(recent);
 		} else {
-			groups.set(key, [written]);
+			groups.set(key, [recent]);
 		}
 	}
 
 	return [...groups.values()];
 }
 
-function repairOf(group: readonly Written[]): CacheChange {
-	// A record belongs to the first edit that matches it, so the newest comes first.
-	const changes = group.toReversed().map(({grant, goneSinceMs}) => {
+function repairOf(group: readonly RecentWrite[]): CacheChange {
+	// Of several edits that match a record, the first one is applied: the newest write comes first.
+	const changes = group.toReversed().map(({grant, missingSinceMs}) => {
 		const change = editsOfGrant(grant, true);
-		// Whoever brought the account back may have signed in anew, and has a refresh token of that.
-		return goneSinceMs === undefined ? change : {...change, edits: change.edits.filter(({section}) => section === 'AccessToken')};
+		// An account that is back may have signed in again. Its newer refresh token must stay.
+		return missingSinceMs === undefined ? change : {...change, edits: change.edits.filter(({section}) => section === 'AccessToken')};
 	});
 	return {...changes[0], edits: changes.flatMap(({edits}) => edits)};
 }

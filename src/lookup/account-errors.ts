@@ -1,4 +1,4 @@
-/** Why no account was found, in words. Loaded when that happens, because most processes find one. */
+/** Errors that explain why no account was found. Loaded when that happens: most processes find one. */
 
 import type {AccountCriteria, Selection} from './select-account.js';
 import type {AccountEntry} from '../backend/backend.js';
@@ -6,14 +6,14 @@ import type {SourceReading} from '../cache/source-reading.js';
 import {CredentialUnavailableError, detailsOf, type ErrorCode} from '../errors.js';
 import {homeTenantOf} from '../settings/tenants.js';
 
-/** What was looked for, and how much of it may be told. */
+/** What was searched for, and whether user names may be shown. */
 export type AccountSearch = {criteria: AccountCriteria; showUserNames: boolean};
 
 /**
- * What is worth telling where sources could not be read, the most telling first. Each outweighs an answer of "no accounts" from the
- * others; what is not here, a keyring service or addon that is missing, is normal beside a plaintext cache.
+ * Read errors that explain a missing account, most important first. Each is reported rather than "no accounts" of the other sources. A
+ * missing keyring service or addon is not listed: it is normal next to a plaintext cache.
  */
-const tellingErrors: readonly ErrorCode[] = [
+const significantErrors: readonly ErrorCode[] = [
 	'STC_CACHE_CORRUPT',
 	'STC_CACHE_FORMAT',
 	'STC_CACHE_CHANGED',
@@ -23,38 +23,38 @@ const tellingErrors: readonly ErrorCode[] = [
 	'STC_STORE_TIMEOUT',
 ];
 
-/** An account cannot be chosen from a cache that has some. */
+/** The cache has accounts, but none can be chosen. */
 export function unavailable(code: ErrorCode, selection: Exclude<Selection, {kind: 'one'}>, {criteria, showUserNames}: AccountSearch, addition = ''): CredentialUnavailableError {
 	return new CredentialUnavailableError(code, explainSelection(selection, criteria, showUserNames) + addition);
 }
 
 /**
- * No source had the account.
+ * No source has the account.
  *
- * @param failed What came of the first source that has accounts.
+ * @param failed The selection in the first source that has accounts.
  */
 export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[], asked: AccountSearch): CredentialUnavailableError {
 	const broken = readings.filter(({error}) => error !== undefined);
 	const rank = ({error}: SourceReading) => {
-		const index = error ? tellingErrors.indexOf(error.code) : -1;
-		return index === -1 ? tellingErrors.length : index;
+		const index = error ? significantErrors.indexOf(error.code) : -1;
+		return index === -1 ? significantErrors.length : index;
 	};
 
 	const [worst] = broken.toSorted((a, b) => rank(a) - rank(b));
-	// Peers leave empty files and `{}` beside a keyring item, to signal that it changed.
+	// Other libraries write an empty file or `{}` beside a keyring item to signal a change.
 	const hasContent = readings.some(({slice}) => slice !== null && slice.sizeBytes > 2);
-	if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === tellingErrors.length))) {
-		const unread = broken.filter(reading => rank(reading) < tellingErrors.length).map(({source, error}) => `${source.label} (${error?.code ?? ''})`);
+	if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === significantErrors.length))) {
+		const unread = broken.filter(reading => rank(reading) < significantErrors.length).map(({source, error}) => `${source.label} (${error?.code ?? ''})`);
 		return unavailable('STC_NO_ACCOUNT', failed, asked, unread.length > 0 ? ` Not readable: ${unread.join(', ')}.` : '');
 	}
 
 	if (worst?.error) {
 		const {code, message} = worst.error;
-		// The message of a file names it already.
+		// The message of a file error already names the file.
 		const subject = message.startsWith(worst.source.label) ? '' : `${worst.source.label}: `;
 		const absent = readings.filter(({slice, error}) => slice === null && error === undefined).map(({source}) => source.label);
-		// Where a keyring is merely missing, what was looked for in its place is half of the answer.
-		const elsewhere = absent.length > 0 && rank(worst) === tellingErrors.length ? ` There is no cache at ${absent.join(', ')}.` : '';
+		// If the keyring is only missing, the user also needs to know which files were looked for.
+		const elsewhere = absent.length > 0 && rank(worst) === significantErrors.length ? ` There is no cache at ${absent.join(', ')}.` : '';
 		return new CredentialUnavailableError(
 			code,
 			`SharedTokenCacheCredential: Shared token cache unavailable: ${subject}${message}${elsewhere}`,
@@ -72,7 +72,7 @@ export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readin
 	);
 }
 
-/** The message of a selection that found no account, with the seed's wording and what to do. */
+/** The error text for a selection without a result: azure-identity for Python's wording, and what to do. */
 export function explainSelection(
 	selection: Exclude<Selection, {kind: 'one'}>,
 	criteria: AccountCriteria,
@@ -103,14 +103,14 @@ export function explainSelection(
 	return `${prefix} ${which} ${found} Set username (or AZURE_USERNAME), or tenantId (or AZURE_TENANT_ID), or authenticationRecord.`;
 }
 
-/** An error text names no more accounts than this. */
+/** Most accounts that an error text lists. */
 const maxListedAccounts = 5;
 
 export function describeAccount(account: AccountEntry, showUserNames: boolean): string {
 	return `${showUserNames ? account.username ?? '' : maskUserName(account.username ?? '')} (home tenant ${homeTenantOf(account.homeAccountId) ?? 'unknown'})`;
 }
 
-/** `someone@contoso.com` becomes `s***@contoso.com`: enough to recognise one's own account in a log. */
+/** Turns `someone@contoso.com` into `s***@contoso.com`, which users recognise as their own account in a log. */
 export function maskUserName(username: string): string {
 	const at = username.lastIndexOf('@');
 	return `${username.slice(0, 1)}***${at > 0 ? username.slice(at) : ''}`;

@@ -1,4 +1,4 @@
-/** The accounts of the caches, as programs see them. */
+/** The accounts of the caches, for the public API. */
 
 import {findCandidates} from './select-account.js';
 import type {SourceReading} from '../cache/source-reading.js';
@@ -7,8 +7,8 @@ import {homeTenantOf} from '../settings/tenants.js';
 import type {SharedTokenCacheAccount} from '../types.js';
 
 /**
- * @param clientId Whose refresh tokens make an account usable, besides the family's.
- * @throws {CredentialUnavailableError} when no cache could be read, and a store that may hold one failed.
+ * @param clientId An account is usable if it has a refresh token of this client or of the family of Microsoft's clients.
+ * @throws {CredentialUnavailableError} if no cache could be read and a store failed.
  */
 export function listAccounts(readings: readonly SourceReading[], clientId: string): SharedTokenCacheAccount[] {
 	const accounts = new Map<string, SharedTokenCacheAccount>();

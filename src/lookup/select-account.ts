@@ -1,38 +1,38 @@
-/** Which account of a cache is meant. Pure: no files, no clock. */
+/** Chooses the account of a cache. No I/O, no clock. */
 
 import type {AccountEntry, CacheSlice, RefreshTokenEntry} from '../backend/backend.js';
 import {homeTenantOf} from '../settings/tenants.js';
 
-/** An account that could be chosen: it has a refresh token that this client may redeem. */
+/** An account with a refresh token that this client may redeem. */
 export type Candidate = {
 	account: AccountEntry;
-	/** Those that may be redeemed, in the order in which to try them. */
+	/** The redeemable refresh tokens, in the order in which to try them. */
 	refreshTokens: RefreshTokenEntry[];
 };
 
 export type AccountCriteria = {
-	/** An authentication record names the account exactly; everything else is ignored then. */
+	/** From an authentication record. It names the account exactly, so the other criteria are ignored. */
 	homeAccountId?: string | undefined;
 	username?: string | undefined;
-	/** Home tenant. */
+	/** The account's home tenant. */
 	tenantId?: string | undefined;
-	/** `tenantId` counts only where several accounts remain. */
+	/** Use `tenantId` only if several accounts match otherwise. */
 	tenantOnlyDisambiguates: boolean;
 };
 
 export type Selection =
 	| {kind: 'one'; candidate: Candidate}
-	/** No account can be chosen whatever the criteria. */
+	/** There is no account with a redeemable refresh token. */
 	| {kind: 'empty'}
 	| {kind: 'no-match'; candidates: Candidate[]}
 	| {kind: 'several'; candidates: Candidate[]};
 
 /**
- * The accounts of a slice that have a refresh token of the family or of the slice's client; one per home account id, whose case does not
+ * The accounts of a slice that have a refresh token of the family or of the client, one for each home account ID. The case of IDs does not
  * matter.
  *
- * The last record of an account counts, as in the seed, but one with a user name goes before one without: Python's credential
- * blanks user names.
+ * Of several records of an account, the last one with a user name is used, otherwise the last one: azure-identity for Python writes records
+ * with an empty user name.
  */
 export function findCandidates(slice: CacheSlice, clientId: string): Candidate[] {
 	const accounts = new Map<string, AccountEntry>();
@@ -44,7 +44,7 @@ export function findCandidates(slice: CacheSlice, clientId: string): Candidate[]
 		}
 	}
 
-	// By account first: a search through all tokens for each account would take its square, and 4.5 MB for compiling so hot a loop.
+	// Grouped by account first, so that the time grows linearly with the number of accounts.
 	const tokensOf = new Map<string, RefreshTokenEntry[]>();
 	for (const token of slice.refreshTokens) {
 		const id = token.homeAccountId.toLowerCase();
@@ -103,7 +103,7 @@ export function selectAccount(candidates: Candidate[], criteria: AccountCriteria
 }
 
 function newestFirst(tokens: RefreshTokenEntry[]): RefreshTokenEntry[] {
-	// The sort is stable, so the file's order decides among equals.
+	// The sort is stable: records of the same age keep the order of the file.
 	return tokens.toSorted((a, b) => (b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0));
 }
 

@@ -1,16 +1,16 @@
-/** Which cached access token answers a request. Pure: no files, no clock. */
+/** Chooses the cached access token for a request. No I/O, no clock. */
 
 import type {AccessTokenEntry, AccountEntry} from '../backend/backend.js';
 import {
 	adfsTenant, homeTenantOf, namedTenant, organizationsTenant,
 } from '../settings/tenants.js';
 
-/** A cached token is used only with more life left than this. Source: azure-identity for Python 1.26, `shared_token_cache.py`, 300 s. */
+/** A cached token is used only if it lives longer than this, seconds. Source: azure-identity for Python 1.26, `shared_token_cache.py`. */
 export const minimumLifetimeSec = 300;
 
 /**
- * A token may be cached so far in the future: a process whose clock is ahead wrote it, and its times are those of that clock. More
- * means that a clock was set back, and nothing about the token's age can be known. Seconds.
+ * How far `cached_at` may lie in the future, seconds. Up to this, the clock of the process that wrote the token is ahead, and all its times
+ * are corrected by the difference. Beyond this, a clock was set back, and the token's age is unknown.
  */
 const toleratedClockSkewSec = 900;
 
@@ -20,16 +20,16 @@ export type TokenCriteria = {
 	/** The authority's aliases, lower case. */
 	environments: readonly string[];
 	scopes: readonly string[];
-	/** The tenant asked for, or `undefined` for the account's own. */
+	/** The requested tenant. `undefined` means the account's home tenant. */
 	tenantId: string | undefined;
 	/** The authority is AD FS. */
 	isAdfs: boolean;
 	nowSec: number;
-	/** Least life that the token must have left, seconds. */
+	/** Least remaining lifetime, seconds. */
 	lifetimeSec: number;
 };
 
-/** @returns the token that fits and lives longest, or `undefined`. */
+/** @returns the matching token that lives longest, or `undefined`. */
 export function findAccessToken<Entry extends AccessTokenEntry>(
 	entries: readonly Entry[],
 	criteria: TokenCriteria,
@@ -56,14 +56,14 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 	return best;
 }
 
-/** How far the clock by which a token's times were written is certainly ahead of ours, seconds. */
+/** How far the clock that wrote a token's times is ahead of ours, seconds. */
 export function clockSkewSec({cachedAt = 0}: AccessTokenEntry, nowSec: number): number {
 	return Math.max(0, cachedAt - nowSec);
 }
 
 /**
- * The realms, lower case, under which libraries store what was asked for. Without a tenant that is the account's home; Python
- * writes the word that it asked for.
+ * The realms, lower case, under which libraries store tokens for the requested tenant. Without a requested tenant, that is the home tenant;
+ * MSAL for Python stores the tenant name of its request, such as `organizations`.
  */
 function realmsOf({account, tenantId, isAdfs}: TokenCriteria): Set<string> {
 	const tenant = tenantId && namedTenant(tenantId);

@@ -3,7 +3,7 @@
 import {AbortError} from '../errors.js';
 import type {AbortSignalLike} from '../types.js';
 
-/** An `AbortController` that is created when its signal is first read: a cached token needs none, and a process's first one takes 0.2 ms. */
+/** An `AbortController` that is created when its signal is first read: a cached token needs none. */
 export class LazyAbortController {
 	#controller: AbortController | undefined;
 	#reason: Error | undefined;
