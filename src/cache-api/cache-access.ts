@@ -7,15 +7,15 @@ import type {AccountEntry, CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import {editsOfSignOut} from '../cache/sign-out-edits.js';
 import type {SourceReading} from '../cache/source-reading.js';
-import {type CacheChoice, chooseCache} from './cache-options.js';
 import {invalidArgument, StoreError} from '../errors.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {waitForLock} from '../cache/lock-wait.js';
-import {cacheChangesOf, diffRecords} from './record-diff.js';
 import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
+import {cacheChangesOf, diffRecords} from './record-diff.js';
+import {type CacheChoice, chooseCache} from './cache-options.js';
 
 /** Codes meaning this store does not exist on this machine, so there is nothing to sign out of. */
 const noStoreCodes: ReadonlySet<string> = new Set(['STC_STORE_UNAVAILABLE', 'STC_ADDON_MISSING']);

@@ -9,15 +9,15 @@
 import type {CacheText} from '../backend/backend.js';
 import {RecheckTimers} from '../cache/recheck-timers.js';
 import {SharedCache} from '../cache/shared-cache.js';
-import {type CacheChoice, chooseCache} from './cache-options.js';
 import {StoreError} from '../errors.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
+import type {SharedTokenCacheOptions} from '../types.js';
 import {
 	applyChanges, cacheChangesOf, diffRecords, isEndedBy, joinChanges, type RecordChange, subjectOf, undoneChanges,
 } from './record-diff.js';
-import type {SharedTokenCacheOptions} from '../types.js';
+import {type CacheChoice, chooseCache} from './cache-options.js';
 
 /** What msal-node's token cache has to do for a plugin. */
 export type SerializableTokenCache = {

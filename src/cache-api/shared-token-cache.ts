@@ -3,12 +3,12 @@
  * the credential's start-up time.
  */
 
-import type {CacheAccess} from './cache-access.js';
-import type {CachePlugin, CachePluginOptions} from './msal-node-plugin.js';
 import {requireLazily} from '../runtime/lazy.js';
 import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
+import type {CacheAccess} from './cache-access.js';
+import type {CachePlugin, CachePluginOptions} from './msal-node-plugin.js';
 
 /**
  * A shared token cache, for programs that read or change it themselves: every change is merged into what other programs wrote, under

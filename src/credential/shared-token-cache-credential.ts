@@ -7,7 +7,6 @@ import {SingleFlight} from '../runtime/single-flight.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import {parseJsonObject} from '../runtime/json.js';
 import {log} from '../runtime/log.js';
-import {TokenMemory} from './token-memory.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {allowedRequestTenant, checkTenantId} from '../settings/tenants.js';
@@ -15,6 +14,7 @@ import {withSpan} from '../runtime/tracing.js';
 import type {
 	AbortSignalLike, AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions, TokenCredential,
 } from '../types.js';
+import {TokenMemory} from './token-memory.js';
 
 /**
  * Signs in silently from the token cache that Microsoft developer tools and Azure SDKs share on this machine: serves a cached

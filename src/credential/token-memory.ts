@@ -3,8 +3,6 @@
  * of time in the background, and joins concurrent requests for the same token.
  */
 
-import {issueAccessToken} from './access-token.js';
-import {TokenAcquirer} from './token-acquirer.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {SingleFlight, type WaitOptions} from '../runtime/single-flight.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
@@ -12,6 +10,8 @@ import {log} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
 import type {AccessToken, HttpDispatcher} from '../types.js';
+import {TokenAcquirer} from './token-acquirer.js';
+import {issueAccessToken} from './access-token.js';
 
 /** A token in memory, ready to be served. */
 export type HotToken = {

@@ -8,10 +8,6 @@ import type {ResolvedAccount} from '../lookup/account-resolver.js';
 import type {TokenRequest} from '../lookup/token-request.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {AuthenticationRequiredError, CredentialUnavailableError, StoreError} from '../errors.js';
-import type {Grant} from './grant-edits.js';
-import type {TokenResponse} from './token-response.js';
-import {type GrantedToken, GrantedTokens, type RequestTime} from './granted-tokens.js';
-import {type Lease, leaseName, takeLease} from './machine-lease.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
 import {log} from '../runtime/log.js';
@@ -20,6 +16,10 @@ import {requireLazily} from '../runtime/lazy.js';
 import {
 	adfsTenant, consumersTenant, homeTenantOf, isTenantGuid, namedTenant, organizationsTenant, ownTenant,
 } from '../settings/tenants.js';
+import {type Lease, leaseName, takeLease} from './machine-lease.js';
+import {type GrantedToken, GrantedTokens, type RequestTime} from './granted-tokens.js';
+import type {TokenResponse} from './token-response.js';
+import type {Grant} from './grant-edits.js';
 import type {GrantRefusal, TokenEndpoint} from './token-endpoint.js';
 import type {WriteBack, WrittenListener} from './write-back.js';
 

@@ -5,6 +5,15 @@ import {type Authority, defaultAuthorityHost} from '../settings/authority.js';
 import {
 	AuthenticationError, cureOfTooManyFiles, type ErrorResponse, isOutOfFiles,
 } from '../errors.js';
+import {unlessAborted} from '../runtime/abort.js';
+import {BoundedMap} from '../runtime/bounded-map.js';
+import {parseJsonObject} from '../runtime/json.js';
+import {log} from '../runtime/log.js';
+import {sleep} from '../runtime/sleep.js';
+import {packageName, packageVersion} from '../runtime/version.js';
+import {
+	type HttpResponse, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
+} from './http-client.js';
 import {
 	describeErrorResponse,
 	isRefreshTokenDead,
@@ -14,15 +23,6 @@ import {
 	readTokenResponse,
 	type TokenResponse,
 } from './token-response.js';
-import {
-	type HttpResponse, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
-} from './http-client.js';
-import {unlessAborted} from '../runtime/abort.js';
-import {BoundedMap} from '../runtime/bounded-map.js';
-import {parseJsonObject} from '../runtime/json.js';
-import {log} from '../runtime/log.js';
-import {sleep} from '../runtime/sleep.js';
-import {packageName, packageVersion} from '../runtime/version.js';
 
 export type RedeemRequest = {
 	refreshToken: string;

@@ -9,12 +9,12 @@ import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {RecheckTimers} from '../cache/recheck-timers.js';
 import {StoreError} from '../errors.js';
-import {
-	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
-} from './grant-edits.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
+import {
+	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
+} from './grant-edits.js';
 
 /** Longest time that a caller waits for its token to be written, milliseconds. */
 const maxWaitMs = 500;

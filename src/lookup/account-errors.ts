@@ -1,10 +1,10 @@
 /** Errors that explain why no account was found. Loaded when that happens: most processes find one. */
 
-import type {AccountCriteria, Selection} from './select-account.js';
 import type {AccountEntry} from '../backend/backend.js';
 import type {SourceReading} from '../cache/source-reading.js';
 import {CredentialUnavailableError, detailsOf, type ErrorCode} from '../errors.js';
 import {homeTenantOf} from '../settings/tenants.js';
+import type {AccountCriteria, Selection} from './select-account.js';
 
 /** What was searched for, and whether user names may be shown. */
 export type AccountSearch = {criteria: AccountCriteria; showUserNames: boolean};

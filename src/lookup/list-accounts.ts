@@ -1,10 +1,10 @@
 /** The accounts of the caches, for the public API. */
 
-import {findCandidates} from './select-account.js';
 import type {SourceReading} from '../cache/source-reading.js';
 import {CredentialUnavailableError} from '../errors.js';
 import {homeTenantOf} from '../settings/tenants.js';
 import type {SharedTokenCacheAccount} from '../types.js';
+import {findCandidates} from './select-account.js';
 
 /**
  * @param clientId An account is usable if it has a refresh token of this client or of the family of Microsoft's clients.

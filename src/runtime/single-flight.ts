@@ -1,9 +1,9 @@
 /** Work that several callers wait for. Each has its own time-out and signal, and one that gives up does not affect the others. */
 
 import {AbortError, AuthenticationError} from '../errors.js';
+import type {AbortSignalLike} from '../types.js';
 import {LazyAbortController, toAbortError} from './abort.js';
 import {KeepAlive} from './keep-alive.js';
-import type {AbortSignalLike} from '../types.js';
 
 export type WaitOptions = {
 	abortSignal: AbortSignalLike | undefined;
