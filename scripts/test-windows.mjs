@@ -46,9 +46,9 @@ const nodeOf = name => path.join(packages, 'node_modules', name, 'bin', 'node.ex
 /** C++ programs that write TAP, and what they are made of besides. */
 const programs = {
 	dpapi_status_win_test: ['native/stores/dpapi_status_win.cc'],
-	file_lock_win_test: ['native/io/file_lock_win.cc'],
+	file_lock_win_test: ['native/io/file_lock_win.cc', 'native/io/lock_observations.cc', 'native/io/lock_text.cc'],
 	node_api_imports_win_test: [],
-	file_replace_win_test: ['native/io/file_replace_win.cc', 'native/io/own_permissions_win.cc', 'native/io/temp_name_win.cc'],
+	file_replace_win_test: ['native/io/file_replace_win.cc', 'native/io/own_permissions_win.cc', 'native/io/temp_name.cc', 'native/io/temp_name_win.cc'],
 };
 const programSources = ['native/io/file_state_win.cc', 'native/base/status.cc', 'native/base/wide_path_win.cc', 'native/base/win32_status_win.cc'];
 

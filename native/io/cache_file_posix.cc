@@ -7,45 +7,29 @@
 #include <utility>
 
 #include "base/errno_status.h"
+#include "io/cache_file_errors.h"
 #include "io/file_times.h"
 
 namespace stc {
 
 namespace {
 
-// Same as maxCacheSizeBytes in src/backend/backend.ts.
-constexpr int64_t kMaxCacheSize = int64_t{1} << 30;
-
 Status NotFoundOr(const char* operation, const std::string& path, int error) {
   if (error == ENOENT || error == ENOTDIR) return Status::NotFound();
   return ErrnoStatus(operation, path, error);
 }
 
-Status ChangedStatus(const std::string& path) {
-  return Status(StatusCode::kCacheChanged, "fstat", "", 0,
-                path + ": written to while it was read. Read it again.");
-}
-
-Status TooLarge(const std::string& path) {
-  return Status(StatusCode::kCacheCorrupt, "read", "", 0,
-                path + ": larger than 1 GiB, which no token cache is. Move it away.");
-}
-
 Status CheckKind(const std::string& path, const struct stat& info) {
   if (S_ISDIR(info.st_mode)) return ErrnoStatus("open", path, EISDIR);
-  if (!S_ISREG(info.st_mode)) {
-    return Status(StatusCode::kIo, "open", "errno", EINVAL,
-                  path + ": not a regular file. Move it away.");
-  }
-  if (info.st_size > kMaxCacheSize) return TooLarge(path);
+  if (!S_ISREG(info.st_mode)) return NotARegularFile("open", path, "errno", EINVAL);
+  if (info.st_size > kMaxCacheSize) return CacheTooLarge("read", path);
   return Status::Ok();
 }
 
 }  // namespace
 
 Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file) {
-  // O_NONBLOCK: a FIFO without a writer would hold this thread for ever. It means nothing to a
-  // file.
+  // O_NONBLOCK: opening a FIFO without a writer would block for ever. Has no effect on a file.
   UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.is_open()) return NotFoundOr("open", path, errno);
   struct stat info;
@@ -83,8 +67,8 @@ Status CacheFile::Read(char* buffer, size_t capacity, size_t* size) {
   if (got < 0) return NotFoundOr("read", path_, errno);
   offset_ += got;
   *size = static_cast<size_t>(got);
-  // Growing without an end is no cache.
-  if (offset_ > kMaxCacheSize) return TooLarge(path_);
+  // A writer may keep appending.
+  if (offset_ > kMaxCacheSize) return CacheTooLarge("read", path_);
   return Status::Ok();
 }
 
@@ -93,7 +77,7 @@ Status CacheFile::Fetch(uint64_t offset, size_t size, char* buffer) {
   while (done < size) {
     const ssize_t got = PreadOnce(buffer + done, size - done, static_cast<off_t>(offset + done));
     if (got < 0) return ErrnoStatus("read", path_, errno);
-    if (got == 0) return ChangedStatus(path_);
+    if (got == 0) return CacheChanged("fstat", path_);
     done += static_cast<size_t>(got);
   }
   return Status::Ok();
@@ -102,10 +86,10 @@ Status CacheFile::Fetch(uint64_t offset, size_t size, char* buffer) {
 Status CacheFile::Verify() {
   struct stat info;
   if (fstat(fd_.get(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
-  // Not the ctime: a rename over the path changes it, and what was read of the old file is whole.
+  // Not the ctime: a rename over the path changes it, but the content of the old file stays whole.
   const bool is_same = info.st_size == opened_.st_size &&
                        Nanoseconds(ModifiedAt(info)) == Nanoseconds(ModifiedAt(opened_));
-  return is_same ? Status::Ok() : ChangedStatus(path_);
+  return is_same ? Status::Ok() : CacheChanged("fstat", path_);
 }
 
 double CacheFile::modified_ms() const {

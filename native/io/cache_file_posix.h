@@ -1,7 +1,7 @@
-// CacheFile: a plaintext cache that is open for one reading, on POSIX systems.
+// CacheFile: a plaintext cache file, open for one reading, on POSIX systems.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_CACHE_FILE_POSIX_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_CACHE_FILE_POSIX_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_CACHE_FILE_POSIX_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_CACHE_FILE_POSIX_H_
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -16,17 +16,16 @@
 
 namespace stc {
 
-// Read through a window and never locked. Writers that write in place can be caught in the act:
-// Verify tells.
+// Read piece by piece without a lock. Verify reports writes in place during the reading.
 class CacheFile : public ByteSource {
  public:
-  // Returns kNotFound if there is none, kCacheCorrupt if it is larger than any cache, kStoreDenied,
-  // kIo.
+  // Returns kNotFound if there is no file, kCacheCorrupt if it is larger than kMaxCacheSize,
+  // kStoreDenied or kIo.
   static Status Open(const std::string& path, std::unique_ptr<CacheFile>* file);
 
   // See SecretStore::Stamp.
   static Status Stamp(const std::string& path, std::string* stamp);
-  // The stamp of a file in that state, as src/backend/js/js-backend.ts makes it of fs.stat.
+  // The stamp of a file in that state; the same as that of src/backend/js/cache-file.ts.
   static std::string StampOf(const struct stat& info);
 
   CacheFile(UniqueFd fd, const std::string& path, const struct stat& info);
@@ -39,7 +38,7 @@ class CacheFile : public ByteSource {
   double modified_ms() const override;
 
   int fd() const { return fd_.get(); }
-  // As it was when it was opened.
+  // The state at Open.
   const struct stat& info() const { return opened_; }
 
  private:
@@ -54,4 +53,4 @@ class CacheFile : public ByteSource {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_CACHE_FILE_POSIX_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_CACHE_FILE_POSIX_H_

@@ -5,25 +5,22 @@
 
 #include "base/wide_path.h"
 #include "base/win32_status.h"
+#include "io/cache_file_errors.h"
 
 namespace stc {
 
 namespace {
 
-// Same as maxCacheSizeBytes in src/backend/backend.ts.
-constexpr int64_t kMaxCacheSize = int64_t{1} << 30;
-
-// Why a file could not be opened.
 Status OpenFailure(const std::string& path, DWORD error) {
   Status status = Win32Status("CreateFileW", path, error);
   switch (error) {
     case ERROR_FILE_NOT_FOUND:
     case ERROR_PATH_NOT_FOUND:
-    // What stands where a directory was expected is none.
+    // A part of the path is not a directory.
     case ERROR_DIRECTORY:
       return Status::NotFound();
-    // Who replaces, deletes or writes it just now, most likely: the next look tells. What stays so
-    // has the text that says what to close.
+    // Another process is most likely replacing, deleting or writing the file. If that lasts, the
+    // message of `status` says which file to close.
     case ERROR_SHARING_VIOLATION:
     case ERROR_DELETE_PENDING:
       return Status(StatusCode::kCacheChanged, status.operation(), status.domain(),
@@ -33,17 +30,7 @@ Status OpenFailure(const std::string& path, DWORD error) {
   }
 }
 
-Status ChangedStatus(const std::string& path) {
-  return Status(StatusCode::kCacheChanged, "GetFileInformationByHandle", "", 0,
-                path + ": written to while it was read. Read it again.");
-}
-
-Status TooLarge(const std::string& path) {
-  return Status(StatusCode::kCacheCorrupt, "ReadFile", "", 0,
-                path + ": larger than 1 GiB, which no token cache is. Move it away.");
-}
-
-// Opens what is at `path`, a directory too, for `access`, and looks at it.
+// Opens the file or directory at `path` for `access` and reads its state.
 Status OpenShared(const std::string& path, DWORD access, UniqueHandle* file, FileState* state) {
   std::wstring wide;
   Status status = WidenPath(path, &wide);
@@ -68,10 +55,9 @@ Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file
     return Win32Status("CreateFileW", path, kDirectoryNotSupported);
   }
   if (GetFileType(handle.get()) != FILE_TYPE_DISK) {
-    return Status(StatusCode::kIo, "CreateFileW", "win32", ERROR_INVALID_NAME,
-                  path + ": not a regular file. Move it away.");
+    return NotARegularFile("CreateFileW", path, "win32", ERROR_INVALID_NAME);
   }
-  if (state.size > kMaxCacheSize) return TooLarge(path);
+  if (state.size > kMaxCacheSize) return CacheTooLarge("ReadFile", path);
   *file = std::make_unique<CacheFile>(std::move(handle), path, state);
   return status;
 }
@@ -96,8 +82,8 @@ Status CacheFile::Read(char* buffer, size_t capacity, size_t* size) {
   Status status = ReadOnce(offset_, buffer, capacity, size);
   if (!status.ok()) return status;
   offset_ += *size;
-  // Growing without an end is no cache.
-  if (offset_ > static_cast<uint64_t>(kMaxCacheSize)) return TooLarge(path_);
+  // A writer may keep appending.
+  if (offset_ > static_cast<uint64_t>(kMaxCacheSize)) return CacheTooLarge("ReadFile", path_);
   return Status::Ok();
 }
 
@@ -107,7 +93,7 @@ Status CacheFile::Fetch(uint64_t offset, size_t size, char* buffer) {
     size_t got = 0;
     Status status = ReadOnce(offset + done, buffer + done, size - done, &got);
     if (!status.ok()) return status;
-    if (got == 0) return ChangedStatus(path_);
+    if (got == 0) return CacheChanged("GetFileInformationByHandle", path_);
     done += got;
   }
   return Status::Ok();
@@ -118,9 +104,10 @@ Status CacheFile::Verify() {
   if (!StateOf(file_.get(), &now)) {
     return Win32Status("GetFileInformationByHandle", path_, GetLastError());
   }
-  // Not the time of the last change: a rename over the path sets it, and what was read of the old
-  // file is whole.
-  return IsSameContent(now, opened_) ? Status::Ok() : ChangedStatus(path_);
+  // Not the change time: a rename over the path sets it, but the content of the old file stays
+  // whole.
+  return IsSameContent(now, opened_) ? Status::Ok()
+                                     : CacheChanged("GetFileInformationByHandle", path_);
 }
 
 Status CacheFile::ReadWhole(SecureBytes* bytes) {
@@ -130,7 +117,7 @@ Status CacheFile::ReadWhole(SecureBytes* bytes) {
 }
 
 Status CacheFile::ReadOnce(uint64_t offset, char* buffer, size_t capacity, size_t* size) const {
-  // What a 32-bit size can say, and some redirectors take at once.
+  // Below the limits of a 32-bit size and of some network redirectors.
   constexpr size_t kMostAtOnce = size_t{16} << 20;
   OVERLAPPED at = {};
   at.Offset = static_cast<DWORD>(offset);
@@ -141,8 +128,8 @@ Status CacheFile::ReadOnce(uint64_t offset, char* buffer, size_t capacity, size_
                 &at)) {
     const DWORD error = GetLastError();
     if (error == ERROR_HANDLE_EOF) return Status::Ok();
-    // A writer holds a part of it: it is being written.
-    return error == ERROR_LOCK_VIOLATION ? ChangedStatus(path_)
+    // A writer has locked a part of the file.
+    return error == ERROR_LOCK_VIOLATION ? CacheChanged("GetFileInformationByHandle", path_)
                                          : Win32Status("ReadFile", path_, error);
   }
   *size = got;

@@ -1,7 +1,7 @@
-// CacheFile: a file that a cache is kept in, open for one reading, on Windows.
+// CacheFile: a cache file, plaintext or encrypted, open for one reading, on Windows.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_CACHE_FILE_WIN_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_CACHE_FILE_WIN_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_CACHE_FILE_WIN_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_CACHE_FILE_WIN_H_
 
 #include <cstdint>
 #include <memory>
@@ -14,13 +14,12 @@
 
 namespace stc {
 
-// Read through a window, never locked, and shared with everybody: no writer finds it in the way
-// that replaces, overwrites or deletes it. Writers that write in place can be caught in the act:
-// Verify tells.
+// Read piece by piece without a lock, in a share mode that lets others replace, overwrite and
+// delete the file. Verify reports writes in place during the reading.
 class CacheFile : public ByteSource {
  public:
-  // Returns kNotFound if there is none, kCacheCorrupt if it is larger than any cache, kCacheChanged
-  // if somebody has it open who does not share it, kStoreDenied, kIo.
+  // Returns kNotFound if there is no file, kCacheCorrupt if it is larger than kMaxCacheSize,
+  // kCacheChanged if another process has it open without sharing it, kStoreDenied or kIo.
   static Status Open(const std::string& path, std::unique_ptr<CacheFile>* file);
 
   // See SecretStore::Stamp.
@@ -35,10 +34,10 @@ class CacheFile : public ByteSource {
   const std::string& stamp() const override { return stamp_; }
   double modified_ms() const override { return UnixMilliseconds(opened_.modified); }
 
-  // All of it, however much was read before. kCacheChanged if it was written to meanwhile.
+  // Reads the whole file, independent of Read. Returns kCacheChanged if it was written meanwhile.
   Status ReadWhole(SecureBytes* bytes);
 
-  // As it was when it was opened.
+  // The state at Open.
   const FileState& state() const { return opened_; }
 
  private:
@@ -53,4 +52,4 @@ class CacheFile : public ByteSource {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_CACHE_FILE_WIN_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_CACHE_FILE_WIN_H_

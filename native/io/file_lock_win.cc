@@ -1,117 +1,53 @@
 // The lock file on Windows.
 //
-// A lock is a file that was created exclusively, that is open for writing and shared with readers
-// only, and that the system deletes when its one handle is closed, also by the holder's death. Who
-// creates exclusively finds the name taken; who opens the file to write into it or to lock a part
-// of it (.NET, Go, Java, portalocker) is refused; who deletes by name, holding it or not, is
-// refused as well. All of that begins with one call, so there is no moment in between.
+// A lock is taken by creating a file exclusively with one call, which also opens it for writing,
+// shares it with readers only, and has the system delete it when its one handle is closed, also if
+// the process dies. So another library that creates exclusively finds the name taken; one that
+// opens the file to write it or to lock a part of it (.NET, Go, Java, portalocker) is refused; one
+// that deletes the file by name is refused.
 //
-// The other way round: all peers have their lock file open for writing as long as they hold the
-// lock, which an open that does not share writing finds out, except Python's file lock without
-// portalocker, whose lock is the file's existence. What they leave behind is judged by IsStale.
+// The other way round, every other library has its lock file open for writing while it holds the
+// lock, which we detect by opening the file without sharing writing. The exception is Python
+// without portalocker, whose lock is the existence of the file. IsStale decides whether a lock file
+// that nobody has open was left behind.
 //
-// The new file's permissions are inherited from its directory, which in a user's profile admits
-// that user, the system and administrators.
+// The new file inherits the permissions of its directory, which in a user's profile admit that
+// user, the system and administrators.
 
 #include <algorithm>
-#include <chrono>
-#include <mutex>
-#include <string_view>
-#include <unordered_map>
+#include <string>
 #include <utility>
 
-#include "base/no_destructor.h"
 #include "base/wide_path.h"
 #include "base/win32_status.h"
 #include "base/windows_api.h"
 #include "io/file_lock.h"
 #include "io/file_state_win.h"
+#include "io/lock_ages.h"
+#include "io/lock_observations.h"
+#include "io/lock_text.h"
 
 namespace stc {
 
 namespace {
 
-// What follows the process id in a lock file of ours. Whoever wrote it has a handle as long as it
-// lives, and without one the file is gone: found so, the machine was switched off meanwhile.
-constexpr char kMarker[] = " msal-shared\n";
-
-// Ages at which a lock file that nobody has open is taken for left behind, seconds.
-// An empty file: its writer may be between creating and writing it.
-constexpr double kEmptyAge = 2;
-// The writer is dead: time for its last steps to be seen. The longer one where its process may
-// live on another machine.
-constexpr double kDeadAge = 0.25;
-constexpr double kDeadElsewhereAge = 5;
-// The writer lives, and may hold the lock by the file's existence. No peer holds longer than it
-// takes to write a file.
-constexpr double kLivingAge = 60;
-// The writer lives and holds by a handle, so that it does not hold now: it may be between closing
-// and deleting, which it does by name.
-constexpr double kReleasedAge = 0.25;
-// A file in the user's directory that the user may not open.
-constexpr double kForeignAge = 30;
-
-using Clock = std::chrono::steady_clock;
-
 double Seconds(int64_t ticks) {
   return static_cast<double>(ticks) / static_cast<double>(kTicksPerSecond);
 }
 
-// ---- How long a lock file has been as it is ----
-
-// Lock files that were found in the way, and since when they are as they are. Wall clocks can be
-// set and time stamps be written at will; what this process has seen with its own clock counts
-// besides.
-class Observations {
- public:
-  // Seconds since this state was seen for the first time.
-  double SecondsSince(const std::wstring& path, const FileState& state) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const Clock::time_point now = Clock::now();
-    const auto [seen, is_new] = seen_.try_emplace(path, Seen{state, now});
-    if (!is_new &&
-        (!IsSameFile(seen->second.state, state) || seen->second.state.modified != state.modified)) {
-      seen->second = {state, now};
-    }
-    return std::chrono::duration<double>(now - seen->second.since).count();
-  }
-
-  void Forget(const std::wstring& path) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    seen_.erase(path);
-  }
-
- private:
-  struct Seen {
-    FileState state;
-    Clock::time_point since;
-  };
-
-  std::mutex mutex_;
-  std::unordered_map<std::wstring, Seen> seen_;
-};
-
-Observations& TheObservations() { return NoDestructor<Observations>(); }
-
-struct Age {
-  // By the greatest of all clocks, seconds.
-  double any = 0;
-  // By this process's own.
-  double observed = 0;
-};
-
-Age AgeOf(const std::wstring& path, const FileState& state) {
-  Age age;
-  age.observed = TheObservations().SecondsSince(path, state);
-  age.any = age.observed;
+LockAge AgeOf(const std::string& path, const FileState& state) {
+  LockAge age;
+  age.observed =
+      LockObservations::Shared().SecondsSince(path, {state.volume, state.index, state.modified});
+  age.longest = age.observed;
   const int64_t now = WallClockTicks();
   for (const int64_t stamp : {state.modified, state.changed}) {
-    if (stamp > 0) age.any = std::max(age.any, Seconds(now - stamp));
+    if (stamp > 0) age.longest = std::max(age.longest, Seconds(now - stamp));
   }
   return age;
 }
 
-// ---- Whether a lock file's writer lives ----
+// ---- Whether the writer of a lock file lives ----
 
 enum class Writer { kUnknown, kDead, kLiving };
 
@@ -123,66 +59,52 @@ Writer WriterOf(DWORD pid, const FileState& state) {
   if (!process.is_open()) {
     return GetLastError() == ERROR_INVALID_PARAMETER ? Writer::kDead : Writer::kLiving;
   }
-  // Numbers are multiples of 4, and the others are taken for the one below.
+  // Process ids are multiples of 4; OpenProcess rounds others down.
   if (GetProcessId(process.get()) != pid) return Writer::kDead;
-  // It ended, and somebody still has a handle to it.
+  // The process has ended, and another process still has a handle to it.
   if (WaitForSingleObject(process.get(), 0) == WAIT_OBJECT_0) return Writer::kDead;
   FILETIME start;
   FILETIME unused[3];
   if (!GetProcessTimes(process.get(), &start, &unused[0], &unused[1], &unused[2])) {
     return Writer::kLiving;
   }
-  // A process that began after the file was last touched is another one with the same number.
+  // A process that started after the last change of the file reuses the writer's id.
   const int64_t touched = std::max(state.modified, state.changed);
   const bool is_another = touched > 0 && Ticks(start) > touched + kTicksPerSecond;
   return is_another ? Writer::kDead : Writer::kLiving;
 }
 
-// The number that `text` begins with; 0 if it is none, or none that a process has.
-DWORD ReadPid(std::string_view text) {
-  uint64_t pid = 0;
-  for (const char c : text) {
-    if (c < '0' || c > '9') break;
-    pid = pid * 10 + static_cast<uint64_t>(c - '0');
-    if (pid > MAXDWORD) return 0;
-  }
-  return static_cast<DWORD>(pid);
-}
-
-// Whether processes of another machine may use this file.
+// Returns whether processes of another machine may use this file.
 bool MayBeShared(HANDLE file) {
   FILE_REMOTE_PROTOCOL_INFO info;
   return GetFileInformationByHandleEx(file, FileRemoteProtocolInfo, &info, sizeof info) != 0;
 }
 
-// Whether a lock file that nobody has open for writing was left behind. As long as we have it open,
-// nobody opens it so.
-bool IsStale(const std::wstring& path, HANDLE file, const FileState& state) {
-  char buffer[128];
+// Returns whether a lock file that nobody has open for writing was left behind. While `file` is
+// open on it, nobody can open it for writing.
+bool IsStale(const std::string& path, HANDLE file, const FileState& state) {
+  char buffer[kMaxLockText];
   DWORD size = 0;
-  // Somebody has locked a part of it through a handle for reading.
+  // Fails if another process has locked a part of it through a handle for reading.
   if (!ReadFile(file, buffer, sizeof buffer, &size, nullptr)) return false;
-  const std::string_view text(buffer, size);
-  const Age age = AgeOf(path, state);
-  if (text.find_first_not_of(std::string_view(" \t\r\n\0", 5)) == std::string_view::npos) {
-    return age.any > kEmptyAge;
-  }
-  const DWORD pid = ReadPid(text);
-  if (pid > 0 && text == std::to_string(pid) + kMarker) return true;
-  // .NET begins with a byte order mark, Go with a brace: both hold handles.
-  const bool is_dotnet = text.substr(0, 3) == "\xEF\xBB\xBF";
-  if (is_dotnet || text.front() == '{') {
-    const Writer writer = WriterOf(ReadPid(text.substr(is_dotnet ? 3 : 1)), state);
-    return writer == Writer::kDead || age.observed > kReleasedAge;
-  }
-  switch (WriterOf(pid, state)) {
-    case Writer::kDead:
-      return age.any > (MayBeShared(file) ? kDeadElsewhereAge : kDeadAge);
-    case Writer::kLiving:
-    case Writer::kUnknown:
+  const LockText text = ParseLockText({buffer, size}, MAXDWORD);
+  const LockAge age = AgeOf(path, state);
+  switch (text.library) {
+    case LockLibrary::kNone:
+      return age.longest > kEmptyAge;
+    case LockLibrary::kOurs:
+      // The writer has a handle as long as it lives, and the system deletes the file with it. That
+      // the file exists means that the machine was switched off.
+      return true;
+    case LockLibrary::kDotnetOrGo:
+      return WriterOf(text.pid, state) == Writer::kDead || age.observed > kReleasedAge;
+    case LockLibrary::kOther:
       break;
   }
-  return age.any > kLivingAge;
+  if (WriterOf(text.pid, state) == Writer::kDead) {
+    return age.longest > (MayBeShared(file) ? kDeadElsewhereAge : kDeadAge);
+  }
+  return age.longest > kLivingAge;
 }
 
 // ---- The lock ----
@@ -200,10 +122,10 @@ class WindowsFileLock : public FileLock {
   // Closing deletes the file.
   ~WindowsFileLock() override = default;
 
-  // Nobody can delete or rename what we have open and do not share. But the path may lead elsewhere
-  // now, and what some file systems promise is not kept by all.
+  // Nobody can delete or rename a file that we have open without sharing that. But the path may
+  // lead to another file now, and not every file system enforces share modes.
   bool Check() override {
-    // Attributes can be read whatever is shared.
+    // Reading attributes is allowed in every share mode.
     const UniqueHandle named(CreateFileW(wide_path_.c_str(), FILE_READ_ATTRIBUTES, kShareAll,
                                          nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
                                          nullptr));
@@ -231,20 +153,31 @@ class WindowsFileLock : public FileLock {
   bool is_known_ = false;
 };
 
-// Deletes the file that `file` is open on, which need not be what its path leads to any longer.
+// Deletes the file that `file` is open on, even if its path leads to another file now.
 bool DeleteThrough(HANDLE file) {
-  // DELETE | POSIX_SEMANTICS | IGNORE_READONLY_ATTRIBUTE: the name is free as soon as we close it,
-  // though somebody else may have the file open. Source: FILE_DISPOSITION_INFORMATION_EX in ntddk.h
-  // of the Windows SDK.
+  // DELETE | POSIX_SEMANTICS | IGNORE_READONLY_ATTRIBUTE: the name is free as soon as we close the
+  // handle, even if other processes have the file open. Source: FILE_DISPOSITION_INFORMATION_EX in
+  // ntddk.h of the Windows SDK.
   DWORD flags = 0x1 | 0x2 | 0x10;
   if (SetFileInformationByHandle(file, kFileDispositionInfoEx, &flags, sizeof flags)) return true;
-  // Not every file system knows that, or did from the beginning.
+  // The file system, or an early Windows 10, does not support that.
   FILE_DISPOSITION_INFO deletion = {};
   deletion.DeleteFile = TRUE;
   return SetFileInformationByHandle(file, FileDispositionInfo, &deletion, sizeof deletion) != 0;
 }
 
-enum class Step { kAgain, kTaken, kHeld, kLocked, kFailed };
+enum class Step {
+  // The lock file is gone or was replaced: try to create it again.
+  kRetry,
+  // There is a lock file, or one that is being deleted.
+  kExists,
+  // The lock is ours.
+  kAcquired,
+  // Another process holds the lock.
+  kHeld,
+  // See status_.
+  kFailed,
+};
 
 class Acquisition {
  public:
@@ -253,17 +186,17 @@ class Acquisition {
   Status Run(std::unique_ptr<FileLock>* lock) {
     Status status = WidenPath(path_, &wide_path_);
     if (!status.ok()) return status;
-    // Each turn answers a change that somebody made in between. With so many, somebody is holding
-    // it most of the time.
-    for (int turn = 0; turn < 8; ++turn) {
+    // A retry follows a change by another process. After eight, the lock counts as held: others
+    // take it all the time.
+    for (int attempt = 0; attempt < 8; ++attempt) {
       Step step = Create(lock);
-      // Taken though we have just deleted it: somebody was quicker, or the name stays until others
-      // who judged the same file have closed it. To open it again would put that off.
-      if (step == Step::kTaken) step = took_over_ ? Step::kHeld : Examine();
+      // If we have just deleted a stale file, then another process was faster, or processes that
+      // examined the same file have not closed it yet. Opening it again would delay its deletion.
+      if (step == Step::kExists) step = took_over_ ? Step::kHeld : Examine();
       if (step == Step::kFailed) return status_;
       if (step == Step::kHeld) break;
-      if (step == Step::kLocked) {
-        TheObservations().Forget(wide_path_);
+      if (step == Step::kAcquired) {
+        LockObservations::Shared().Forget(path_);
         break;
       }
     }
@@ -276,7 +209,7 @@ class Acquisition {
     return Step::kFailed;
   }
 
-  // Makes the lock file. kTaken: there is one, or one is just being deleted.
+  // Creates the lock file.
   Step Create(std::unique_ptr<FileLock>* lock) {
     UniqueHandle file(CreateFileW(
         wide_path_.c_str(), GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ, nullptr,
@@ -288,10 +221,11 @@ class Acquisition {
         case ERROR_FILE_EXISTS:
         case ERROR_ALREADY_EXISTS:
         case ERROR_SHARING_VIOLATION:
-        // It is being deleted, and somebody still has it open. Or we may not create any.
+        // The file is being deleted while another process has it open. ERROR_ACCESS_DENIED also
+        // if we may not create a file here.
         case ERROR_ACCESS_DENIED:
         case ERROR_DELETE_PENDING:
-          return Step::kTaken;
+          return Step::kExists;
         default:
           return Fail("CreateFileW", create_error_);
       }
@@ -300,23 +234,24 @@ class Acquisition {
     if (!LockFileEx(file.get(), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, MAXDWORD,
                     MAXDWORD, &whole) &&
         GetLastError() == ERROR_LOCK_VIOLATION) {
-      // A file system that does not keep to share modes. Others know no locks, so nobody has one.
+      // The file system does not enforce share modes. (A file system without locks fails with
+      // another error, which means that nobody holds one.)
       return Step::kHeld;
     }
-    const std::string text = std::to_string(GetCurrentProcessId()) + kMarker;
+    const std::string text = OwnLockText(GetCurrentProcessId());
     DWORD written = 0;
     if (!WriteFile(file.get(), text.data(), static_cast<DWORD>(text.size()), &written, nullptr)) {
       return Fail("WriteFile", GetLastError());
     }
     if (written != text.size()) return Fail("WriteFile", ERROR_DISK_FULL);
     *lock = std::make_unique<WindowsFileLock>(path_, wide_path_, std::move(file), took_over_);
-    return Step::kLocked;
+    return Step::kAcquired;
   }
 
-  // Looks at the lock file. kAgain: there is none, or no longer.
+  // Examines the lock file, and deletes it if it is stale.
   Step Examine() {
-    // Not shared: writing, which whoever holds a lock by a handle does. Shared: deleting, because
-    // whoever holds one by the file's existence may be about to.
+    // Does not share writing: that fails while a holder has the file open. Shares deleting, because
+    // a library whose lock is the existence of the file may be about to delete it.
     const UniqueHandle file(CreateFileW(wide_path_.c_str(), GENERIC_READ | DELETE,
                                         FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
                                         FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
@@ -324,9 +259,9 @@ class Acquisition {
       const DWORD error = GetLastError();
       switch (error) {
         case ERROR_FILE_NOT_FOUND:
-          return create_error_ == ERROR_ACCESS_DENIED ? ExamineDirectory() : Step::kAgain;
+          return create_error_ == ERROR_ACCESS_DENIED ? ExamineDirectory() : Step::kRetry;
         case ERROR_SHARING_VIOLATION:
-          TheObservations().Forget(wide_path_);
+          LockObservations::Shared().Forget(path_);
           return Step::kHeld;
         case ERROR_DELETE_PENDING:
           return Step::kHeld;
@@ -340,16 +275,16 @@ class Acquisition {
     if (!StateOf(file.get(), &state)) {
       return FailUnlessGone("GetFileInformationByHandle", GetLastError(), nullptr);
     }
-    // A symbolic link or the like, which nobody who locks makes.
+    // A symbolic link or junction, which no library creates as a lock.
     if ((state.attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
       return Fail("CreateFileW", ERROR_CANT_ACCESS_FILE);
     }
-    if (!IsStale(wide_path_, file.get(), state)) return Step::kHeld;
+    if (!IsStale(path_, file.get(), state)) return Step::kHeld;
     return Delete(file.get(), state);
   }
 
-  // There is none, yet none may be created: because one was being deleted a moment ago, or because
-  // we may not create any here.
+  // There is no lock file, but creating one was refused: a file with that name was being deleted,
+  // or we may not create files here.
   Step ExamineDirectory() {
     const std::wstring directory = wide_path_.substr(0, wide_path_.rfind(L'\\') + 1);
     const UniqueHandle handle(CreateFileW(directory.c_str(), FILE_ADD_FILE, kShareAll, nullptr,
@@ -358,60 +293,61 @@ class Acquisition {
     return Fail("CreateFileW", ERROR_ACCESS_DENIED);
   }
 
-  // It may not be read: a directory, one that is being deleted, or another user's in a directory of
-  // ours, which lets us delete it.
+  // The lock file may not be read: it is a directory, it is being deleted, or it belongs to another
+  // user. In a directory of ours we may delete a file of another user.
   Step ExamineForeign() {
     const UniqueHandle file(CreateFileW(wide_path_.c_str(), FILE_READ_ATTRIBUTES | DELETE,
                                         FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,
                                         FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
     if (!file.is_open()) {
       const DWORD error = GetLastError();
-      if (error == ERROR_FILE_NOT_FOUND) return Step::kAgain;
+      if (error == ERROR_FILE_NOT_FOUND) return Step::kRetry;
       return error == ERROR_ACCESS_DENIED ? ExamineClosed() : Step::kHeld;
     }
     FileState state;
     if (!StateOf(file.get(), &state)) {
       return FailUnlessGone("GetFileInformationByHandle", GetLastError(), nullptr);
     }
-    if (AgeOf(wide_path_, state).any <= kForeignAge) return Step::kHeld;
+    if (AgeOf(path_, state).longest <= kForeignAge) return Step::kHeld;
     return Delete(file.get(), state);
   }
 
+  // The lock file may be neither read nor deleted.
   Step ExamineClosed() {
     WIN32_FILE_ATTRIBUTE_DATA data;
-    // Those of a file that is being deleted cannot be had.
+    // Fails for a file that is being deleted.
     if (!GetFileAttributesExW(wide_path_.c_str(), GetFileExInfoStandard, &data)) return Step::kHeld;
     if ((data.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
       return Fail("CreateFileW", kDirectoryNotSupported);
     }
     FileState state;
     state.modified = Ticks(data.ftLastWriteTime);
-    if (AgeOf(wide_path_, state).any <= kForeignAge) return Step::kHeld;
+    if (AgeOf(path_, state).longest <= kForeignAge) return Step::kHeld;
     return Fail("CreateFileW", ERROR_ACCESS_DENIED);
   }
 
-  // `judged`: the state of the file that `file` is open on.
-  Step Delete(HANDLE file, const FileState& judged) {
+  // `examined`: the state of the file that `file` is open on.
+  Step Delete(HANDLE file, const FileState& examined) {
     if (!DeleteThrough(file)) {
-      return FailUnlessGone("SetFileInformationByHandle", GetLastError(), &judged);
+      return FailUnlessGone("SetFileInformationByHandle", GetLastError(), &examined);
     }
     took_over_ = true;
-    return Step::kAgain;
+    return Step::kRetry;
   }
 
-  // After `operation` failed on a lock file that we have open. Two of us may judge one file that
-  // was left behind: when the faster one has deleted it, the other's handle still is open, and
-  // calls with it are refused as if access were denied. What the name leads to tells. Source:
-  // Microsoft's Q113996 (NT status to Win32 error): STATUS_FILE_DELETED and STATUS_DELETE_PENDING
-  // become ERROR_ACCESS_DENIED. `judged`: null if its state could not be had.
-  Step FailUnlessGone(const char* operation, DWORD error, const FileState* judged) {
+  // Reports that `operation` failed on a lock file that we have open, unless that file is gone. If
+  // two processes examine a stale file and the faster one deletes it, calls with the handle of the
+  // other one fail with ERROR_ACCESS_DENIED. Source: Microsoft's Q113996 (NT status to Win32
+  // error), STATUS_FILE_DELETED and STATUS_DELETE_PENDING. Opens the path again to tell.
+  // `examined`: null if the state is not known.
+  Step FailUnlessGone(const char* operation, DWORD error, const FileState* examined) {
     const UniqueHandle named(CreateFileW(wide_path_.c_str(), FILE_READ_ATTRIBUTES, kShareAll,
                                          nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
                                          nullptr));
     if (!named.is_open()) {
       switch (GetLastError()) {
         case ERROR_FILE_NOT_FOUND:
-          return Step::kAgain;
+          return Step::kRetry;
         case ERROR_ACCESS_DENIED:
         case ERROR_DELETE_PENDING:
           return Step::kHeld;
@@ -421,8 +357,8 @@ class Acquisition {
     }
     FileState now;
     const bool is_another =
-        StateOf(named.get(), &now) && (judged == nullptr || !IsSameFile(now, *judged));
-    return is_another ? Step::kAgain : Fail(operation, error);
+        StateOf(named.get(), &now) && (examined == nullptr || !IsSameFile(now, *examined));
+    return is_another ? Step::kRetry : Fail(operation, error);
   }
 
   const std::string& path_;

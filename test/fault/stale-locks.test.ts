@@ -1,6 +1,6 @@
 /**
  * Lock files whose holders died, were abandoned, or never existed: each kind is taken over within its time limit, and
- * the young file of a live holder never is. The limits are those of `native/io/file_lock_posix.cc`.
+ * the young file of a live holder never is. The limits are those of `native/io/lock_ages.h`.
  */
 
 import {execFile, spawn, spawnSync} from 'node:child_process';
