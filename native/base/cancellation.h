@@ -1,8 +1,8 @@
-// Cancellation: tells a running job that its environment is ending, so that a keyring that stalls
-// holds up neither worker.terminate() nor the end of the process.
+// Cancellation: tells a running job that its environment is ending, so that a keyring that does not
+// answer delays neither worker.terminate() nor the end of the process.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CANCELLATION_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CANCELLATION_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_CANCELLATION_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_CANCELLATION_H_
 
 #include <chrono>
 #include <condition_variable>
@@ -12,7 +12,7 @@ namespace stc {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-// Thread-safe. Once cancelled, it stays so.
+// Thread-safe. Cannot be undone.
 class Cancellation {
  public:
   void Cancel() {
@@ -28,14 +28,14 @@ class Cancellation {
     return is_cancelled_;
   }
 
-  // Wakes everybody who waits in WaitUntil to look at `is_done` again.
+  // Makes each thread in WaitUntil call `is_done` again.
   void Notify() {
-    // Taking the lock makes sure that no waiter is between its look and its sleep.
+    // With the lock held, no thread is between its call of `is_done` and its wait.
     { const std::lock_guard<std::mutex> lock(mutex_); }
     changed_.notify_all();
   }
 
-  // Waits until cancelled, until `is_done` gives true, or until `deadline`, whichever is first.
+  // Waits until cancelled, until `is_done` returns true, or until `deadline`, whichever is first.
   template <typename IsDone>
   void WaitUntil(Deadline deadline, IsDone is_done) {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -50,4 +50,4 @@ class Cancellation {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CANCELLATION_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_CANCELLATION_H_

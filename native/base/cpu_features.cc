@@ -13,7 +13,7 @@ namespace stc {
 namespace {
 
 // Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, 14.7.1.
-bool AskForAvx2() {
+bool DetectAvx2() {
   constexpr uint32_t kOsxsave = 1u << 27;
   constexpr uint32_t kAvx = 1u << 28;
   constexpr uint32_t kAvx2 = 1u << 5;
@@ -35,7 +35,7 @@ bool AskForAvx2() {
 }  // namespace
 
 bool HasAvx2() {
-  static const bool has_avx2 = AskForAvx2();
+  static const bool has_avx2 = DetectAvx2();
   return has_avx2;
 }
 

@@ -1,7 +1,7 @@
-// ErrnoStatus: an errno of a POSIX system as a Status, with the cure.
+// ErrnoStatus: makes a Status of an errno, with advice.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_ERRNO_STATUS_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_ERRNO_STATUS_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_ERRNO_STATUS_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_ERRNO_STATUS_H_
 
 #include <string>
 
@@ -9,9 +9,9 @@
 
 namespace stc {
 
-// `operation` names the call that failed on `path` with `error`. Pure; never kNotFound.
+// `operation` names the call that failed on `path` with `error`. Returns kStoreDenied or kIo.
 Status ErrnoStatus(const char* operation, const std::string& path, int error);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_ERRNO_STATUS_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_ERRNO_STATUS_H_

@@ -7,7 +7,7 @@ namespace stc {
 
 namespace {
 
-const char* CureOf(int error) {
+const char* AdviceFor(int error) {
   switch (error) {
     case EACCES:
     case EPERM:
@@ -32,7 +32,7 @@ const char* CureOf(int error) {
 Status ErrnoStatus(const char* operation, const std::string& path, int error) {
   const bool is_denied = error == EACCES || error == EPERM;
   return Status(is_denied ? StatusCode::kStoreDenied : StatusCode::kIo, operation, "errno", error,
-                path + ": " + std::generic_category().message(error) + ". " + CureOf(error));
+                path + ": " + std::generic_category().message(error) + ". " + AdviceFor(error));
 }
 
 }  // namespace stc

@@ -1,15 +1,15 @@
-// KeepLoaded: for code that threads of our own run. Node unloads an addon with the last environment
-// that loaded it, such as a worker's, and a thread must not return to code that is gone.
+// KeepLoaded: keeps the addon's code in memory for threads of our own. Node unloads an addon when
+// the last environment that loaded it ends, for example a worker, but such a thread may still run.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_KEEP_LOADED_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_KEEP_LOADED_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_KEEP_LOADED_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_KEEP_LOADED_H_
 
 namespace stc {
 
-// Keeps the addon in memory until the process ends. To be called before a thread is started that
-// may outlive its environment. Thread-safe; costs nothing but the first time.
+// Keeps the addon in memory until the process ends. Call it before starting a thread that may
+// outlive its environment. Thread-safe. Only the first call does anything.
 void KeepLoaded();
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_KEEP_LOADED_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_KEEP_LOADED_H_

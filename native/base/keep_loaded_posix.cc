@@ -4,7 +4,7 @@
 
 namespace stc {
 
-// The release for Linux is linked with -z nodelete, which says the same.
+// Release binaries for Linux are also linked with -z nodelete, which has the same effect.
 void KeepLoaded() {
   static const bool is_kept = [] {
     Dl_info info;

@@ -1,12 +1,12 @@
-// Objects that live until the process ends, and are not destroyed then.
+// NoDestructor: a process-wide object that is never destroyed.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_NO_DESTRUCTOR_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_NO_DESTRUCTOR_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_NO_DESTRUCTOR_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_NO_DESTRUCTOR_H_
 
 namespace stc {
 
-// The one object of this type. Threads of Node's pool, and those that wait for a keyring, may be at
-// work while a process ends and destroys its statics.
+// Wraps a function-local static: one object per type. Never destroyed, because worker threads may
+// still use it while the process exits.
 template <typename T>
 T& NoDestructor() {
   static T* const object = new T;
@@ -15,4 +15,4 @@ T& NoDestructor() {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_NO_DESTRUCTOR_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_NO_DESTRUCTOR_H_

@@ -15,9 +15,9 @@ void Wipe(void* data, size_t size) {
   SecureZeroMemory(data, size);
 #else
   std::memset(data, 0, size);
-  // The compiler has to believe that somebody reads the zeros, or it drops them before a free.
-  // (Writing through a volatile pointer does that too, byte by byte: for the window of a small
-  // cache that took longer than reading it.)
+  // Tells the compiler that the zeros are read; otherwise it would drop the memset before a free. A
+  // volatile pointer would do that too, but byte by byte: wiping the buffer of a small cache would
+  // take longer than reading the cache.
   __asm__ __volatile__("" : : "r"(data) : "memory");
 #endif
 }

@@ -1,8 +1,8 @@
-// SecureBytes: an owning byte buffer that is wiped when it is freed, grown or cleared. Holds
-// decrypted caches. Not thread-safe; movable, not copyable, so that a secret exists once.
+// SecureBytes: an owning byte buffer that is wiped when it is freed or reallocated. Holds decrypted
+// caches. Not thread-safe. Movable but not copyable, so that there is one copy of a secret.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_BYTES_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_BYTES_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_SECURE_BYTES_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_SECURE_BYTES_H_
 
 #include <cstddef>
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace stc {
 
-// Overwrites `size` bytes with zeros in a way that the compiler may not drop.
+// Overwrites `size` bytes with zeros. The compiler does not optimise it away.
 void Wipe(void* data, size_t size);
 
 class SecureBytes {
@@ -29,7 +29,7 @@ class SecureBytes {
   size_t size() const { return size_; }
   std::string_view view() const { return {data_.get(), size_}; }
 
-  // Changes the size, keeping the first min(old, new) bytes. New bytes are not initialised. The old
+  // Changes the size and keeps the first min(old, new) bytes. New bytes are not initialised. An old
   // buffer is wiped.
   void Resize(size_t size);
 
@@ -41,4 +41,4 @@ class SecureBytes {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_BYTES_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_SECURE_BYTES_H_

@@ -1,8 +1,8 @@
-// Status: the outcome of every fallible native operation. The core never throws; only addon.cc
-// turns a Status into a JS error. Value type, safe to copy between threads.
+// Status: the outcome of every native operation that can fail. The code below addon/ does not
+// throw; addon/ turns a Status into a JavaScript error. A value type, safe to copy between threads.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STATUS_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STATUS_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_STATUS_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_STATUS_H_
 
 #include <cstdint>
 #include <string>
@@ -12,17 +12,17 @@ namespace stc {
 
 enum class StatusCode {
   kOk,
-  // We looked, and nothing was ever written there. addon.cc turns it into null.
+  // The store works, and there is no cache. addon/ turns it into null.
   kNotFound,
   // The bytes are not a well-formed JSON object.
   kCacheCorrupt,
-  // The bytes are a format of another platform or library (DPAPI blob, JWE).
+  // The bytes are in a format of another platform or library (DPAPI blob, JWE).
   kCacheFormat,
-  // The store was written while we read it. Reading again is the cure.
+  // The store was written while we read it. Read it again.
   kCacheChanged,
-  // The mechanism itself is missing: no library, no bus, no service.
+  // The store does not exist on this machine: no library, no bus or no service.
   kStoreUnavailable,
-  // The store is there and wants to be unlocked by the user.
+  // The user has to unlock the store.
   kStoreLocked,
   // The operating system refused access.
   kStoreDenied,
@@ -39,10 +39,10 @@ class Status {
  public:
   Status() = default;  // kOk
 
-  // `operation` names what failed ("open", "secret_service_search_sync"). `domain` and `os_code`
-  // are the operating system's own ("errno", 13; "g-io-error-quark", 0), or "" and 0. `message` is
-  // one line for a person: what happened and the cure. It never holds a token, a part of the cache
-  // or a user name.
+  // `operation` names the call that failed ("open", "secret_service_search_sync"). `domain` and
+  // `os_code` are the error of the operating system or library ("errno", 13; "g-io-error-quark",
+  // 0), or "" and 0. `message` is one line for people: what happened and what to do. It never
+  // contains a token, a part of the cache or a user name.
   Status(StatusCode code, std::string operation, std::string domain, int64_t os_code,
          std::string message)
       : code_(code),
@@ -71,4 +71,4 @@ class Status {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STATUS_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_STATUS_H_

@@ -1,7 +1,7 @@
-// Text and paths as Windows takes them.
+// Converts text and paths between UTF-8 and the UTF-16 of the Windows API.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_WIDE_PATH_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_WIDE_PATH_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_WIDE_PATH_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_WIDE_PATH_H_
 
 #include <string>
 #include <string_view>
@@ -10,13 +10,13 @@
 
 namespace stc {
 
-// `path`, UTF-8, as an absolute UTF-16 path of at most 32,767 characters: with the prefix that
-// lifts the limit of 260. kIo if it is not UTF-8, holds a NUL, or is no path.
+// Converts `path` (UTF-8) to an absolute path with the prefix `\\?\`, which raises the limit from
+// 260 to 32,767 characters. Returns kIo if it is not UTF-8, contains a NUL or is not a path.
 Status WidenPath(const std::string& path, std::wstring* wide);
 
-// UTF-16 to UTF-8. Lone surrogates become replacement characters.
+// Converts UTF-16 to UTF-8. Lone surrogates become replacement characters.
 std::string Narrow(std::wstring_view wide);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_WIDE_PATH_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_WIDE_PATH_H_

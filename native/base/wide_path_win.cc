@@ -14,7 +14,7 @@ bool StartsWith(std::wstring_view text, std::wstring_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
-// False, with an error, if `text` is not UTF-8.
+// Returns false and sets `*error` if `text` is not UTF-8, is empty or contains a NUL.
 bool Widen(const std::string& text, std::wstring* wide, DWORD* error) {
   *error = ERROR_INVALID_NAME;
   if (text.empty() || text.size() > kMaxInt || text.find('\0') != std::string::npos) return false;
@@ -40,17 +40,17 @@ Status WidenPath(const std::string& path, std::wstring* wide) {
     *wide = std::move(given);
     return Status::Ok();
   }
-  // Behind the prefix a path is taken as it is, so that slashes, "." and ".." are resolved before.
+  // Windows does not resolve slashes, "." and ".." after the prefix, so resolve them now.
   const DWORD size = GetFullPathNameW(given.c_str(), 0, nullptr, nullptr);
   std::wstring full(size, L'\0');
   const DWORD length = size == 0 ? 0 : GetFullPathNameW(given.c_str(), size, full.data(), nullptr);
-  // The current directory may have changed in between.
+  // `length` is too large if the current directory changed between the calls.
   if (length == 0 || length >= size) {
     return Win32Status("GetFullPathNameW", path, length == 0 ? GetLastError() : ERROR_RETRY);
   }
   full.resize(length);
   if (StartsWith(full, L"\\\\.\\") || StartsWith(full, L"\\\\?\\")) {
-    // A device, such as NUL, or a prefix that was given in slashes.
+    // A device, such as NUL, or a prefix written with slashes.
     *wide = std::move(full);
   } else if (StartsWith(full, L"\\\\")) {
     *wide = L"\\\\?\\UNC" + full.substr(1);

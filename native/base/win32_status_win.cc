@@ -6,10 +6,10 @@ namespace stc {
 
 namespace {
 
-// Some SDKs do not name it. Source: ERROR_DISK_QUOTA_EXCEEDED in winerror.h of the Windows SDK.
+// Some SDKs do not define it. Source: ERROR_DISK_QUOTA_EXCEEDED in winerror.h of the Windows SDK.
 constexpr DWORD kDiskQuotaExceeded = 1295;
 
-const char* CureOf(DWORD error) {
+const char* AdviceFor(DWORD error) {
   switch (error) {
     case ERROR_ACCESS_DENIED:
     case ERROR_PRIVILEGE_NOT_HELD:
@@ -35,7 +35,7 @@ const char* CureOf(DWORD error) {
   }
 }
 
-// In the user's language, one line; the number if Windows has no words for it.
+// Returns one line in the user's language, or the number if Windows has no text for it.
 std::string TextOf(DWORD error) {
   wchar_t buffer[512];
   constexpr DWORD kFlags = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS |
@@ -53,7 +53,7 @@ std::string TextOf(DWORD error) {
 Status Win32Status(const char* operation, const std::string& path, uint32_t error) {
   const bool is_denied = error == ERROR_ACCESS_DENIED || error == ERROR_PRIVILEGE_NOT_HELD;
   return Status(is_denied ? StatusCode::kStoreDenied : StatusCode::kIo, operation, "win32", error,
-                path + ": " + TextOf(error) + ". " + CureOf(error));
+                path + ": " + TextOf(error) + ". " + AdviceFor(error));
 }
 
 }  // namespace stc

@@ -1,10 +1,10 @@
-// windows.h without what it defines beyond need. Included by sources for Windows only.
+// Includes windows.h with as few definitions as possible. For _win sources only.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_WINDOWS_API_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_WINDOWS_API_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_WINDOWS_API_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_WINDOWS_API_H_
 
 #ifndef _WIN32_WINNT
-#define _WIN32_WINNT 0x0A00  // Windows 10, below which Node does not run.
+#define _WIN32_WINNT 0x0A00  // Windows 10, the oldest version that Node supports.
 #endif
 #ifndef NOMINMAX
 #define NOMINMAX
@@ -19,18 +19,19 @@
 
 namespace stc {
 
-// Shares a file with everybody, as POSIX systems do.
+// The share mode that lets other processes do anything with the file, as on POSIX systems.
 constexpr DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
-// Some SDKs hide these two, or number them wrongly. Source: FILE_INFO_BY_HANDLE_CLASS in
+// Some SDKs do not define these two, or define them wrongly. Source: FILE_INFO_BY_HANDLE_CLASS in
 // minwinbase.h of the Windows SDK.
 constexpr auto kFileDispositionInfoEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(21);
 constexpr auto kFileRenameInfoEx = static_cast<FILE_INFO_BY_HANDLE_CLASS>(22);
 
-// Some SDKs do not name it. Source: ERROR_DIRECTORY_NOT_SUPPORTED in winerror.h of the Windows SDK.
+// Some SDKs do not define it. Source: ERROR_DIRECTORY_NOT_SUPPORTED in winerror.h of the Windows
+// SDK.
 constexpr DWORD kDirectoryNotSupported = 336;
 
-// What SYSTEMTIME and FILETIME count: 100 ns since 1601.
+// FILETIME counts ticks of 100 ns since 1601.
 constexpr int64_t kTicksPerMillisecond = 10'000;
 constexpr int64_t kTicksPerSecond = 1000 * kTicksPerMillisecond;
 
@@ -52,11 +53,11 @@ inline int64_t WallClockTicks() {
   return Ticks(now);
 }
 
-// A handle of the kernel that is closed with its owner. Movable, not thread-safe.
+// Owns a kernel handle and closes it. Movable, not thread-safe.
 class UniqueHandle {
  public:
   UniqueHandle() = default;
-  // Calls that open something return either of two values when they fail.
+  // On failure some functions return null and others INVALID_HANDLE_VALUE; both mean no handle.
   explicit UniqueHandle(HANDLE handle)
       : handle_(handle == INVALID_HANDLE_VALUE ? nullptr : handle) {}
   UniqueHandle(UniqueHandle&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -83,4 +84,4 @@ class UniqueHandle {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_WINDOWS_API_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_WINDOWS_API_H_

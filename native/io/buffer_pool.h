@@ -2,8 +2,8 @@
 // Memory that is freed after each reading goes back to the operating system and costs page faults
 // at the next one (measured: bench P4).
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BUFFER_POOL_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BUFFER_POOL_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_BUFFER_POOL_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_BUFFER_POOL_H_
 
 #include <cstddef>
 
@@ -28,4 +28,4 @@ class BufferPool {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BUFFER_POOL_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_BUFFER_POOL_H_

@@ -1,8 +1,8 @@
-// FileLock: one lock file that other MSAL libraries respect, and that respects theirs, whatever
-// their means: exclusive creation, flock, fcntl, share modes.
+// FileLock: a lock file that excludes other MSAL libraries and is excluded by them, whether they
+// lock by exclusive creation, flock, fcntl or share modes.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_LOCK_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_LOCK_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_LOCK_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_LOCK_H_
 
 #include <memory>
 #include <string>
@@ -11,35 +11,35 @@
 
 namespace stc {
 
-// Not thread-safe; to be used and freed on any one thread at a time. Two locks of one path exclude
-// each other in one process as in two.
+// Not thread-safe; may be used and freed on any thread, one at a time. Two locks of one path
+// exclude each other within one process, too.
 class FileLock {
  public:
-  // Takes the lock if it is free, never waits. `*lock` stays empty, with Status::Ok(), if somebody
-  // else holds it. A lock file that its holder left behind is taken over by the rules in the
-  // implementation, some of which need several tries over some time: the state for that is kept per
-  // process. Returns kStoreDenied or kIo, the latter also if the directory is missing.
+  // Takes the lock if it is free. Never waits. Returns Status::Ok() and leaves `*lock` empty if
+  // another holder has it. A lock file that was left behind is taken over, see lock_ages.h; some of
+  // these rules need several calls over time, for which the process keeps LockObservations. Returns
+  // kStoreDenied or kIo, the latter also if the directory is missing.
   //
-  // The operating system frees the lock when the process dies. Destruction releases it: the lock
-  // file is deleted if it still is ours.
+  // The destructor releases the lock and deletes the lock file, if it is still ours. The operating
+  // system releases the lock when the process dies.
   static Status TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock);
 
   virtual ~FileLock() = default;
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;
 
-  // Takes the lock of another path in the same directory along, for less than TryAcquire costs.
-  // Freed before this one. nullptr if that is not possible, whatever the reason: TryAcquire tells.
+  // Takes the lock of another path in the same directory, faster than TryAcquire. Free it before
+  // this one. Returns nullptr if it cannot; TryAcquire then reports the reason.
   virtual std::unique_ptr<FileLock> TryExtend(const std::string& /*path*/) { return nullptr; }
 
-  // Whether the lock file still is ours. One that a peer deleted is put back. False: somebody else
-  // has it now, and the lock is lost for good.
+  // Returns whether the lock is still ours. Restores a lock file that another library deleted.
+  // False means that another process has the lock file now; the lock is lost for good.
   virtual bool Check() = 0;
 
-  // Sets the lock file's time stamp to now.
+  // Sets the lock file's modification time to now.
   virtual Status Touch() = 0;
 
-  // Whether it was left behind by somebody before, so that more of theirs may be about.
+  // Whether TryAcquire took over a stale lock file. Its dead holder may have left other files.
   virtual bool took_over() const = 0;
 
  protected:
@@ -48,4 +48,4 @@ class FileLock {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_LOCK_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_LOCK_H_

@@ -1,8 +1,8 @@
-// ReplaceFileContent: a file's content exchanged for another in one step, on Windows, where a file
-// that somebody has open may be in the way.
+// ReplaceFileContent: replaces the content of a file in one step on Windows, where processes that
+// have the file open can prevent that.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_REPLACE_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_REPLACE_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_REPLACE_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_REPLACE_H_
 
 #include <cstdint>
 #include <functional>
@@ -15,25 +15,28 @@
 
 namespace stc {
 
-// Of the names of the files that stand beside the one that is replaced for a moment: see
-// temp_name.h.
+// The suffix of temporary files beside the replaced one, see temp_name.h.
 constexpr char kReplacementSuffix[] = ".tmp";
 
 enum class ReplaceMode : uint8_t {
-  // A new file takes the old one's name: whoever reads sees the one or the other, and a crash
-  // leaves the one or the other.
+  // Renames a new file over the old one. Readers see one or the other, and a crash leaves one or
+  // the
+  // other.
   kRename,
-  // The old file is written over, as the libraries that share the cache do. Readers without the
-  // lock can see half of it, a crash can leave half of it. For those cases alone in which kRename
-  // stays kBusy. The space that it takes is had before a byte changes. What is not there is
-  // kRefused, unless it must be new.
+  // Overwrites the old file, as the other libraries do. Readers without the lock can see half of
+  // the
+  // new content, and a crash can leave half of it. Use it only if kRename stays kBusy. Allocates
+  // the
+  // disk space before it changes a byte. The outcome is kRefused if there is no file, unless it
+  // must
+  // be new.
   kInPlace,
 };
 
 enum class ReplaceOutcome : uint8_t {
   kReplaced,
-  // Somebody has the file open in a way that forbids it. Nothing changed; trying again is the
-  // caller's business, who may wait.
+  // Another process has the file open in a way that forbids it. Nothing changed; the caller may
+  // retry later.
   kBusy,
   // The conditions were not met. Nothing changed.
   kRefused,
@@ -42,40 +45,40 @@ enum class ReplaceOutcome : uint8_t {
 struct ReplaceConditions {
   // There must be no file yet.
   bool must_be_new = false;
-  // If set: asked once, as late as possible, which is when the new content is ready.
+  // If set: called once, as late as possible. Replaces only if it returns true.
   std::function<bool()> may_replace;
 };
 
 struct PlacedFile {
-  // Right after the replacement.
+  // The state right after the replacement.
   FileState state;
-  // Somebody else has written into the new file already: then `state` is the one that it would have
-  // without that.
+  // Another process has already written to the new file; `state` is the one before that.
   bool is_written_over = false;
 };
 
-// The file that ReplaceFileContent replaces, beside which its temporary files are: the one at
-// `path`, UTF-8, or what a symbolic link there leads to. It need not exist. Thread-safe. Returns
+// Finds the file that ReplaceFileContent replaces, beside which its temporary files are: the one at
+// `path` (UTF-8), or the target of a symbolic link there. It need not exist. Thread-safe. Returns
 // kStoreDenied or kIo.
 Status ResolveReplaced(const std::string& path, std::wstring* target);
 
-// Writes `pieces`, one after the other, to be the whole content of the file at `path`, UTF-8. The
-// file need not exist. One round, never waits. To be called under the lock that goes with the file.
-// A symbolic link stays, and what it leads to is replaced.
+// Makes `pieces`, one after the other, the whole content of the file at `path` (UTF-8). The file
+// need not exist. Never waits. Call it with the cache's lock held. A symbolic link is kept, and its
+// target is replaced.
 //
-// The new file's permissions are those that somebody gave to the old one, else they are inherited
-// from its directory: in a user's profile, that user, the system and administrators. Where those
-// may not be given to a new file, the old one is written over, whatever the mode. Its time stamp
-// is after the old one's and after now, by a millisecond at least, so that peers take it for new
-// which compare whole milliseconds.
+// The new file gets the permissions that were set on the old one. Without such it inherits those of
+// its directory: in a user's profile, that user, the system and administrators. If permissions may
+// not be set on a new file, the old one is overwritten, whatever the mode. The modification time is
+// at least a millisecond after that of the old file and after now, because some libraries compare
+// whole milliseconds.
 //
-// Thread-safe. Returns kStoreDenied or kIo, the latter also if the directory is missing; after that
-// the old file is as it was, and no temporary file is left, unless mode is kInPlace and writing
-// failed half way. `*placed` is set if `*outcome` is kReplaced.
+// Thread-safe. Returns kStoreDenied or kIo, the latter also if the directory is missing. The old
+// file is unchanged then, and no temporary file is left, unless a write of kInPlace failed half
+// way. Sets
+// `*placed` if `*outcome` is kReplaced.
 Status ReplaceFileContent(const std::string& path, const std::vector<std::string_view>& pieces,
                           ReplaceMode mode, const ReplaceConditions& conditions,
                           ReplaceOutcome* outcome, PlacedFile* placed);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_REPLACE_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_REPLACE_H_

@@ -13,9 +13,9 @@ namespace stc {
 
 namespace {
 
-// A full disk can show first as a short write.
+// Fails with ERROR_DISK_FULL if a write is short.
 bool WriteAll(HANDLE file, std::string_view data) {
-  // Below the limit of a 32-bit size, and of what some redirectors take at once.
+  // Below the limits of a 32-bit size and of some network redirectors.
   constexpr size_t kMostAtOnce = size_t{16} << 20;
   while (!data.empty()) {
     DWORD written = 0;
@@ -41,15 +41,15 @@ bool SetEnd(HANDLE file, int64_t size) {
   return SetFileInformationByHandle(file, FileEndOfFileInfo, &info, sizeof info) != 0;
 }
 
-// Last change of the file at `path`; 0 if there is none.
+// Returns the modification time of the file at `path`; 0 if there is no file.
 int64_t ModifiedAt(const std::wstring& path) {
   WIN32_FILE_ATTRIBUTE_DATA data;
   if (!GetFileAttributesExW(path.c_str(), GetFileExInfoStandard, &data)) return 0;
   return Ticks(data.ftLastWriteTime);
 }
 
-// Sets a time stamp that every peer takes for new, and gives the state that the file then has.
-// `previous`: of the file before, or 0.
+// Sets a modification time that every library takes for new, and reads the state of the file after
+// that. `previous`: the modification time of the old file, or 0.
 bool StampAfter(HANDLE file, int64_t previous, FileState* state) {
   const int64_t now = WallClockTicks() + kTicksPerMillisecond - 1;
   const int64_t whole = now - now % kTicksPerMillisecond;
@@ -57,7 +57,7 @@ bool StampAfter(HANDLE file, int64_t previous, FileState* state) {
   const FILETIME time = FromTicks(wanted);
   if (!SetFileTime(file, nullptr, nullptr, &time) || !StateOf(file, state)) return false;
   if (state->modified >= wanted - kTicksPerMillisecond) return true;
-  // A file system that keeps seconds, or pairs of them (FAT).
+  // The file system stores whole seconds, or multiples of two (FAT).
   constexpr int64_t kPair = 2 * kTicksPerSecond;
   const FILETIME coarse = FromTicks((wanted / kPair + 1) * kPair);
   return SetFileTime(file, nullptr, nullptr, &coarse) && StateOf(file, state);
@@ -69,7 +69,7 @@ bool IsInUse(DWORD error) {
     case ERROR_LOCK_VIOLATION:
     case ERROR_USER_MAPPED_FILE:
     case ERROR_DELETE_PENDING:
-    // What a rename over a file says that somebody has open, or that is being deleted.
+    // The error of a rename over a file that is open or being deleted.
     case ERROR_ACCESS_DENIED:
       return true;
     default:
@@ -77,13 +77,13 @@ bool IsInUse(DWORD error) {
   }
 }
 
-// As rename of POSIX systems: the old file may be open, if it is shared with those who delete, and
-// may be read-only.
+// Renames as on POSIX systems: the old file may be read-only, and may be open if it shares
+// deleting.
 bool RenameOver(const std::wstring& from, const std::wstring& to) {
   const UniqueHandle file(CreateFileW(from.c_str(), DELETE | SYNCHRONIZE, kShareAll, nullptr,
                                       OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
   if (!file.is_open()) return false;
-  // FILE_RENAME_INFO with flags in the place of ReplaceIfExists.
+  // FILE_RENAME_INFO with flags in place of ReplaceIfExists.
   std::vector<char> buffer(sizeof(FILE_RENAME_INFO) + to.size() * sizeof(wchar_t));
   auto* const info = reinterpret_cast<FILE_RENAME_INFO*>(buffer.data());
   // REPLACE_IF_EXISTS | POSIX_SEMANTICS | IGNORE_READONLY_ATTRIBUTE. Source:
@@ -108,7 +108,7 @@ class Replacement {
     Status status = ResolveReplaced(path_, &target_);
     if (!status.ok()) return status;
     previous_ = ModifiedAt(target_);
-    // What is not there is in nobody's hands.
+    // A file that must be new cannot be in use.
     return mode == ReplaceMode::kRename || conditions_.must_be_new ? Rename(outcome)
                                                                    : Overwrite(outcome);
   }
@@ -127,24 +127,24 @@ class Replacement {
     if (!status.ok()) return status;
     OwnPermissions permissions;
     if (!conditions_.must_be_new) permissions = OwnPermissions::Of(target_);
-    // The right to set permissions is asked for where there are some to set: a share that grants
-    // "Change" and no more refuses it to everybody, files' owners too. Source: Windows
-    // documentation, share and NTFS permissions: "Change" lacks changing permissions.
+    // Requests the right to set permissions only if there are any to set: a share that grants
+    // "Change" refuses that right, even to the owner of a file. Source: Windows documentation,
+    // share and NTFS permissions.
     const DWORD right = permissions.exist() ? WRITE_DAC : 0;
     UniqueHandle file(CreateFileW(temp.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | right, 0,
                                   nullptr, CREATE_NEW, FILE_ATTRIBUTE_NORMAL, nullptr));
     if (!file.is_open()) {
       const DWORD error = GetLastError();
-      // A new file might be open to more people than the old one, which keeps what it has.
+      // A new file with other permissions might be readable by more people; keep the old file.
       if (error == ERROR_ACCESS_DENIED && permissions.exist()) return Overwrite(outcome);
       return Fail("CreateFileW", error);
     }
-    // A handle that counts for no share mode, so that it is in nobody's way.
+    // A handle for attributes only, which conflicts with no share mode.
     UniqueHandle observer(CreateFileW(temp.c_str(), FILE_READ_ATTRIBUTES | FILE_WRITE_ATTRIBUTES,
                                       kShareAll, nullptr, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL,
                                       nullptr));
     const DWORD observer_error = observer.is_open() ? ERROR_SUCCESS : GetLastError();
-    // Before there is anything to read in it.
+    // Sets permissions before the file has content.
     const DWORD error = permissions.exist() ? permissions.GiveTo(file.get()) : ERROR_SUCCESS;
     if (!observer.is_open()) {
       status = Fail("CreateFileW", observer_error);
@@ -153,7 +153,7 @@ class Replacement {
     } else if (!WriteAll(file.get(), pieces_)) {
       status = Fail("WriteFile", GetLastError());
     } else {
-      // Closing sets time stamps, too.
+      // Closed first, because closing sets time stamps.
       file.Close();
       status = Place(temp, observer.get(), outcome);
     }
@@ -163,7 +163,7 @@ class Replacement {
     return status;
   }
 
-  // `observer`: open on `temp`.
+  // Moves the new file into place. `observer` is open on `temp`.
   Status Place(const std::wstring& temp, HANDLE observer, ReplaceOutcome* outcome) {
     FileState own;
     if (!StampAfter(observer, previous_, &own)) return Fail("SetFileTime", GetLastError());
@@ -175,18 +175,18 @@ class Replacement {
     if (*outcome != ReplaceOutcome::kReplaced) return status;
     placed_->state = own;
     FileState now;
-    // Both would fail only where the file is out of reach now: then nothing more can be said of it.
+    // If the state cannot be read, the file is out of reach, and counts as written over.
     placed_->is_written_over = !StateOf(observer, &now) || !IsSameContent(now, own);
     if (placed_->is_written_over) return Status::Ok();
-    // Once more: file watchers that pass over renames see a change of the time stamp.
+    // Sets the time once more, for file watchers that ignore renames.
     StampAfter(observer, previous_, &now);
-    // As a reader will see it.
+    // Reads the state again through the path, as a reader does.
     const UniqueHandle named(CreateFileW(target_.c_str(), FILE_READ_ATTRIBUTES, kShareAll, nullptr,
                                          OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
     FileState seen;
-    // Where a file is in its directory is its index on FAT, so that a rename changes it. Source:
-    // Windows documentation, BY_HANDLE_FILE_INFORMATION. Before it, because not every system tells
-    // all of a file that was renamed while it was open.
+    // On FAT the index of a file is its position in the directory, so a rename changes it (source:
+    // Windows documentation, BY_HANDLE_FILE_INFORMATION). Compares with the state before the
+    // rename, too, because some file systems keep returning that one for an open file.
     const auto is_ours = [&] { return IsSameFile(seen, now) || IsSameFile(seen, own); };
     placed_->is_written_over =
         !named.is_open() || !StateOf(named.get(), &seen) || !is_ours() || seen.size != own.size;
@@ -204,7 +204,7 @@ class Replacement {
     switch (error) {
       case ERROR_ALREADY_EXISTS:
       case ERROR_FILE_EXISTS:
-      // Swept by a writer that took the lock from us just now, or with its directory.
+      // Another writer took our lock over and deleted our file, or the directory was deleted.
       case ERROR_FILE_NOT_FOUND:
         *outcome = ReplaceOutcome::kRefused;
         return Status::Ok();
@@ -212,8 +212,8 @@ class Replacement {
         break;
     }
     if (!IsInUse(error)) return Fail("MoveFileExW", error);
-    // Readers that share deleting stay with the old file. Not every file system can do that: then
-    // what the other call said counts.
+    // Readers that share deleting keep the old file open. If the file system cannot do that, the
+    // outcome stays kBusy.
     if (!conditions_.must_be_new && RenameOver(temp, target_)) *outcome = ReplaceOutcome::kReplaced;
     return Status::Ok();
   }
@@ -223,12 +223,12 @@ class Replacement {
                                   OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, nullptr));
     if (!file.is_open()) {
       const DWORD error = GetLastError();
-      // Deleted meanwhile, as who signs out does: made anew, what it held would be back.
+      // Deleted meanwhile, for example by a sign-out. Creating it again would undo that.
       if (error == ERROR_FILE_NOT_FOUND || error == ERROR_PATH_NOT_FOUND) {
         *outcome = ReplaceOutcome::kRefused;
         return Status::Ok();
       }
-      // Here it means what it says.
+      // ERROR_ACCESS_DENIED is not about sharing here.
       if (error != ERROR_ACCESS_DENIED && IsInUse(error)) return Status::Ok();
       return Fail("CreateFileW", error);
     }
@@ -280,7 +280,7 @@ Status ResolveReplaced(const std::string& path, std::wstring* target) {
   const DWORD length = size == 0 ? 0
                                  : GetFinalPathNameByHandleW(file.get(), resolved.data(), size,
                                                              FILE_NAME_NORMALIZED);
-  // It may have been renamed in between.
+  // `length` is too large if the file was renamed between the calls.
   if (length == 0 || length >= size) {
     return Win32Status("GetFinalPathNameByHandleW", path,
                        length == 0 ? GetLastError() : ERROR_RETRY);

@@ -4,8 +4,8 @@ namespace stc {
 
 namespace {
 
-// 1970 in what FILETIME counts. Source: Windows SDK documentation, "Converting a time_t value to a
-// FILETIME".
+// The Unix epoch in ticks of FILETIME. Source: Windows SDK documentation, "Converting a time_t
+// value to a FILETIME".
 constexpr int64_t kUnixEpoch = 116'444'736'000'000'000;
 
 int64_t UnixNanoseconds(int64_t ticks) { return (ticks - kUnixEpoch) * 100; }

@@ -1,7 +1,7 @@
-// FileState: which file it is on Windows, and the state it is in.
+// FileState: identity and state of a file on Windows.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_STATE_WIN_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_STATE_WIN_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_STATE_WIN_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_STATE_WIN_H_
 
 #include <cstdint>
 #include <string>
@@ -14,28 +14,29 @@ struct FileState {
   DWORD volume = 0;
   uint64_t index = 0;
   int64_t size = 0;
-  // Ticks; 0 where the file system does not tell.
+  // Ticks (windows_api.h); 0 if the file system does not store it.
   int64_t modified = 0;
-  // Last change of anything about the file, which cannot be set in passing as `modified` can.
+  // Ticks of the last change of content or attributes. Programs rarely set it, unlike `modified`.
   int64_t changed = 0;
   DWORD attributes = 0;
 };
 
-// Of the file that `file` is open on. False, with GetLastError(), if that cannot be told.
+// Reads the state of the file that `file` is open on. Returns false and sets GetLastError() on
+// failure.
 bool StateOf(HANDLE file, FileState* state);
 
 bool IsSameFile(const FileState& a, const FileState& b);
 
-// Whether it is the same file, or another, with the same content as far as its size and time tell.
+// Returns whether size and modification time are the same. The files may be different ones.
 bool IsSameContent(const FileState& a, const FileState& b);
 
-// The stamp of a file in that state, as src/backend/js/cache-file.ts makes it of fs.stat: without
-// the volume, whose number not every stat of Node tells alike.
+// The stamp of a file in that state; the same as that of src/backend/js/cache-file.ts. Without the
+// volume, because versions of Node report its number differently.
 std::string StampOf(const FileState& state);
 
-// Unix milliseconds.
+// Converts ticks to Unix milliseconds.
 double UnixMilliseconds(int64_t ticks);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_STATE_WIN_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_STATE_WIN_H_

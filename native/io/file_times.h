@@ -1,7 +1,7 @@
-// The time stamps of a file, which POSIX systems name differently.
+// Time stamps of files, which have different names on Linux and macOS.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_TIMES_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_TIMES_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_TIMES_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_TIMES_H_
 
 #include <sys/stat.h>
 #include <time.h>
@@ -37,4 +37,4 @@ inline int64_t WallClockNanoseconds() {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_FILE_TIMES_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_TIMES_H_

@@ -1,7 +1,7 @@
-// Folders that Windows knows by an id, whatever the environment says.
+// Known folders of Windows, independent of environment variables.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_KNOWN_FOLDER_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_KNOWN_FOLDER_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_KNOWN_FOLDER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_KNOWN_FOLDER_H_
 
 #include <string>
 
@@ -9,10 +9,10 @@
 
 namespace stc {
 
-// The user's local application data, UTF-8, whether or not it exists. May load a library of the
-// system, once.
+// Finds the folder for local application data of the user (UTF-8). It need not exist. The first
+// call loads system libraries.
 Status FindLocalAppData(std::string* path);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_KNOWN_FOLDER_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_KNOWN_FOLDER_H_

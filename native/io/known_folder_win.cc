@@ -16,8 +16,8 @@ constexpr DWORD kDontVerify = 0x4000;
 using GetKnownFolderPath = HRESULT(WINAPI*)(const GUID&, DWORD, HANDLE, wchar_t**);
 using FreeTaskMemory = void(WINAPI*)(void*);
 
-// Null, and `*error`, if it is not there. Never unloaded. shell32 brings much else along, and few
-// processes need it.
+// Loads a function of a system library. Returns null and sets `*error` on failure. Loaded on
+// demand, because shell32 loads many other libraries and few processes need it. Never unloads.
 template <typename Function>
 Function FromSystem(const wchar_t* library, const char* name, DWORD* error) {
   const HMODULE module = LoadLibraryExW(library, nullptr, LOAD_LIBRARY_SEARCH_SYSTEM32);
@@ -37,7 +37,7 @@ Status FindLocalAppData(std::string* path) {
   wchar_t* found = nullptr;
   const HRESULT result = get(kLocalAppData, kDontVerify, nullptr, &found);
   if (SUCCEEDED(result) && found != nullptr) *path = Narrow(found);
-  // To be freed in any case. Source: Windows documentation, SHGetKnownFolderPath.
+  // Must be freed on failure, too. Source: Windows documentation, SHGetKnownFolderPath.
   free(found);
   return SUCCEEDED(result) && !path->empty()
              ? Status::Ok()

@@ -1,7 +1,7 @@
 // MemorySource: a cache's plaintext in memory, as a ByteSource.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_MEMORY_SOURCE_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_MEMORY_SOURCE_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_MEMORY_SOURCE_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_MEMORY_SOURCE_H_
 
 #include <cstring>
 #include <string>
@@ -51,4 +51,4 @@ class MemorySource : public ByteSource {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_MEMORY_SOURCE_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_MEMORY_SOURCE_H_

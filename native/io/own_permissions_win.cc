@@ -1,7 +1,7 @@
 #include "io/own_permissions_win.h"
 
 #include <memory>
-// Behind the others: it needs what they include.
+// Last, because it needs windows.h.
 #include <aclapi.h>
 
 namespace stc {
@@ -34,7 +34,7 @@ OwnPermissions::OwnPermissions(PSECURITY_DESCRIPTOR descriptor) {
     void* entry = nullptr;
     if (!GetAce(all, index, &entry)) continue;
     const auto* const header = static_cast<ACE_HEADER*>(entry);
-    // The directory gives it to the new file as well, and takes it back where its own is changed.
+    // The new file inherits this entry from the directory, too, and follows its changes.
     if (!is_protected_ && (header->AceFlags & INHERITED_ACE) != 0) continue;
     if (AddAce(own, all->AclRevision, MAXDWORD, entry, header->AceSize)) exist_ = true;
   }
@@ -51,13 +51,13 @@ OwnPermissions OwnPermissions::Of(const std::wstring& path) {
 }
 
 ACL* OwnPermissions::list() const {
-  // The calls do not write there, whatever their parameters' types say.
+  // The functions that take it do not write, though their parameters are not const.
   return exist_ ? reinterpret_cast<ACL*>(const_cast<DWORD*>(buffer_.data())) : nullptr;
 }
 
 DWORD OwnPermissions::GiveTo(HANDLE file) const {
-  // Source: SECURITY_INFORMATION in the Windows documentation: UNPROTECTED has the entries of the
-  // parent inherited besides.
+  // UNPROTECTED: the file also inherits the entries of its directory. Source: SECURITY_INFORMATION
+  // in the Windows documentation.
   const SECURITY_INFORMATION inheritance =
       is_protected_ ? PROTECTED_DACL_SECURITY_INFORMATION : UNPROTECTED_DACL_SECURITY_INFORMATION;
   return SetSecurityInfo(file, SE_FILE_OBJECT, DACL_SECURITY_INFORMATION | inheritance, nullptr,

@@ -1,8 +1,8 @@
-// OwnPermissions: those that somebody gave to a file, besides or instead of what it inherits from
-// its directory.
+// OwnPermissions: the permissions that were set on a file itself, in addition to or instead of
+// those that it inherits from its directory.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_OWN_PERMISSIONS_WIN_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_OWN_PERMISSIONS_WIN_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_OWN_PERMISSIONS_WIN_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_OWN_PERMISSIONS_WIN_H_
 
 #include <string>
 #include <vector>
@@ -11,36 +11,37 @@
 
 namespace stc {
 
-// Thread-compatible value.
+// A value type.
 class OwnPermissions {
  public:
   OwnPermissions() = default;
 
-  // Those that a security descriptor holds.
+  // Takes the permissions from a security descriptor.
   explicit OwnPermissions(PSECURITY_DESCRIPTOR descriptor);
 
-  // Those of the file at `path`. None if they cannot be read, for instance because there is none.
+  // Reads those of the file at `path`. Empty if they cannot be read, for example if there is no
+  // file.
   static OwnPermissions Of(const std::wstring& path);
 
   bool exist() const { return exist_; }
 
-  // Whether nothing is inherited besides.
+  // Whether the file inherits no permissions.
   bool is_protected() const { return is_protected_; }
 
-  // What was given, in its order. Null if nothing was.
+  // The entries in their order. Null if exist() is false.
   ACL* list() const;
 
-  // Gives them to `file`, open with WRITE_DAC and READ_CONTROL. What is inherited comes from its
-  // own directory. An error, or ERROR_SUCCESS.
+  // Sets them on `file`, which must be open with WRITE_DAC and READ_CONTROL. It still inherits from
+  // its own directory unless is_protected(). Returns ERROR_SUCCESS or an error.
   DWORD GiveTo(HANDLE file) const;
 
  private:
   bool exist_ = false;
   bool is_protected_ = false;
-  // An ACL, which begins at a multiple of 4.
+  // Holds an ACL, which must be aligned to 4 bytes.
   std::vector<DWORD> buffer_;
 };
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_OWN_PERMISSIONS_WIN_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_OWN_PERMISSIONS_WIN_H_

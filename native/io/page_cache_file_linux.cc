@@ -19,8 +19,8 @@ namespace stc {
 
 namespace {
 
-// The headers that a build finds may be older than the kernel that it runs on. Source:
-// include/uapi/asm-generic/unistd.h, include/uapi/linux/openat2.h and fs.h of Linux 6.12.
+// Defined here, because the kernel headers of a build may be older than the kernel that runs it.
+// Source: include/uapi/asm-generic/unistd.h, include/uapi/linux/openat2.h and fs.h of Linux 6.12.
 constexpr long kOpenat2 = 437;  // NOLINT(google-runtime-int): syscall's type
 constexpr uint64_t kResolveCached = 0x20;
 constexpr int kNoWait = 0x8;
@@ -31,13 +31,13 @@ struct OpenHow {
   uint64_t resolve;
 };
 
-// Where looking at files is slow for a reason that cannot be seen from here, such as a virus
-// scanner that is asked first, one look is enough.
+// Set after an open took longer than kSlow: something that we cannot detect, such as a virus
+// scanner, makes opening files slow on this machine. All files are left to threads then.
 std::atomic<bool> is_slow{false};
 constexpr auto kSlow = std::chrono::milliseconds(5);
 
-// Fails with EAGAIN where a name of the path is not in memory. Since Linux 5.12; ENOSYS or EINVAL
-// before.
+// Opens a file if all directories of its path are in the kernel's cache. Fails with EAGAIN if not,
+// and with ENOSYS or EINVAL before Linux 5.12.
 UniqueFd OpenCached(const std::string& path, int flags) {
   const OpenHow how = {static_cast<uint64_t>(flags), 0, kResolveCached};
   const auto begin = std::chrono::steady_clock::now();
@@ -48,54 +48,51 @@ UniqueFd OpenCached(const std::string& path, int flags) {
   return fd;
 }
 
-// Whether a file can be opened without asking anybody. The disk of a device can answer late, but it
-// is not asked; whoever serves a file system without one, over a network or as another process, may
-// be asked by each call. Some of them, such as Btrfs, are as good as a disk: no more is lost than
-// time.
-bool IsOnDevice(int place) {
+// Returns whether `fd` is a regular file on a block device. Opening one that is cached does not
+// access the device. A file system without a device may ask a server or another process on each
+// call. Some, such as Btrfs, do not; for them this only costs time.
+bool IsOnDevice(int fd) {
   struct statx info;
-  // By `AT_STATX_DONT_SYNC`, what is known here will do.
-  return syscall(SYS_statx, place, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &info) ==
-             0 &&
+  // AT_STATX_DONT_SYNC: use cached attributes.
+  return syscall(SYS_statx, fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &info) == 0 &&
          S_ISREG(info.stx_mode) && info.stx_dev_major != 0;
 }
 
-// A sandbox's list of system calls may be older than those that are made here, and may end the
-// process for one that it does not know.
+// A seccomp filter that does not know openat2 or statx may kill the process for calling them.
 bool IsSandboxed() { return prctl(PR_GET_SECCOMP) != 0; }
 
-enum class Look { kFound, kAbsent, kUnknown };
+enum class Lookup { kFound, kAbsent, kUnknown };
 
-// Looks a regular file up. `*place` is open on it, for its state alone.
-Look LookUp(const std::string& path, UniqueFd* place) {
-  if (is_slow || IsSandboxed()) return Look::kUnknown;
-  *place = OpenCached(path, O_PATH | O_CLOEXEC);
-  if (!place->is_open()) {
-    return errno == ENOENT || errno == ENOTDIR ? Look::kAbsent : Look::kUnknown;
+// Looks up a regular file without waiting. If it is found, `*fd` is open on it with O_PATH.
+Lookup LookUp(const std::string& path, UniqueFd* fd) {
+  if (is_slow || IsSandboxed()) return Lookup::kUnknown;
+  *fd = OpenCached(path, O_PATH | O_CLOEXEC);
+  if (!fd->is_open()) {
+    return errno == ENOENT || errno == ENOTDIR ? Lookup::kAbsent : Lookup::kUnknown;
   }
-  return IsOnDevice(place->get()) ? Look::kFound : Look::kUnknown;
+  return IsOnDevice(fd->get()) ? Lookup::kFound : Lookup::kUnknown;
 }
 
 }  // namespace
 
 bool PageCacheFile::Stamp(const std::string& path, Status* status, std::string* stamp) {
   UniqueFd place;
-  const Look look = LookUp(path, &place);
+  const Lookup lookup = LookUp(path, &place);
   struct stat info;
-  if (look == Look::kUnknown || (look == Look::kFound && fstat(place.get(), &info) != 0)) {
+  if (lookup == Lookup::kUnknown || (lookup == Lookup::kFound && fstat(place.get(), &info) != 0)) {
     return false;
   }
-  *status = look == Look::kAbsent ? Status::NotFound() : Status::Ok();
-  if (look == Look::kFound) *stamp = StampOf(info);
+  *status = lookup == Lookup::kAbsent ? Status::NotFound() : Status::Ok();
+  if (lookup == Lookup::kFound) *stamp = StampOf(info);
   return true;
 }
 
 bool PageCacheFile::Open(const std::string& path, Status* status,
                          std::unique_ptr<PageCacheFile>* file) {
   UniqueFd place;
-  const Look look = LookUp(path, &place);
-  if (look == Look::kUnknown) return false;
-  if (look == Look::kAbsent) {
+  const Lookup lookup = LookUp(path, &place);
+  if (lookup == Lookup::kUnknown) return false;
+  if (lookup == Lookup::kAbsent) {
     *status = Status::NotFound();
     return true;
   }
@@ -107,7 +104,7 @@ bool PageCacheFile::Open(const std::string& path, Status* status,
   }
   SecureBytes bytes = BufferPool::Take();
   const iovec whole = {bytes.data(), BufferPool::kBufferSize};
-  // Takes what is in memory. Since Linux 4.14.
+  // RWF_NOWAIT: reads what is in the page cache. Since Linux 4.14.
   if (syscall(SYS_preadv2, fd.get(), &whole, 1, 0, 0, kNoWait) != info.st_size) {
     BufferPool::Return(std::move(bytes));
     return false;

@@ -1,9 +1,9 @@
-// PageCacheFile: a small plaintext cache that the kernel has in memory, read on the spot. To hand
-// it to a thread and take the answer back costs the event loop as much, and the caller half as much
-// again (6 tokens, 23 KB: the event loop 52 against 57 us, the caller 50 against 73).
+// PageCacheFile: a small plaintext cache file that is in the kernel's page cache, read on the
+// thread of the event loop. Handing the job to another thread would take the event loop as long,
+// and the caller longer (measured: bench P4).
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_PAGE_CACHE_FILE_LINUX_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_PAGE_CACHE_FILE_LINUX_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_PAGE_CACHE_FILE_LINUX_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_PAGE_CACHE_FILE_LINUX_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -18,16 +18,17 @@ namespace stc {
 
 class PageCacheFile : public CacheFile {
  public:
-  // For the thread of an event loop: waits for nothing, neither disk nor network nor another
-  // process. `*status` is kNotFound if there is no file. False if the file is larger than a window,
-  // if it cannot be had so (also in any sandbox that filters system calls, as most containers are),
-  // or if there is anything odd about it, which CacheFile::Open tells.
+  // Never waits for a disk, the network or another process, so it may be called on the thread of an
+  // event loop. `*status` is kNotFound if there is no file. Returns false if the file is larger
+  // than BufferPool::kBufferSize, cannot be read without waiting, or cannot be opened;
+  // CacheFile::Open reports why. Always false in a sandbox that filters system calls, as most
+  // containers do.
   static bool Open(const std::string& path, Status* status, std::unique_ptr<PageCacheFile>* file);
 
-  // As CacheFile::Stamp, in the same way.
+  // As CacheFile::Stamp, without waiting.
   static bool Stamp(const std::string& path, Status* status, std::string* stamp);
 
-  // `bytes` has the file's at its beginning.
+  // `bytes` begins with the content of the file.
   PageCacheFile(UniqueFd fd, const std::string& path, const struct stat& info, SecureBytes bytes);
   ~PageCacheFile() override;
 
@@ -41,4 +42,4 @@ class PageCacheFile : public CacheFile {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_PAGE_CACHE_FILE_LINUX_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_PAGE_CACHE_FILE_LINUX_H_

@@ -29,7 +29,7 @@ bool ReaderThreads::Post(std::function<void()> job) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!Add(std::move(job))) return false;
   }
-  // Whoever is woken would wait for the lock otherwise.
+  // After unlocking, so that the woken thread need not wait for the lock.
   has_job_.notify_one();
   return true;
 }
@@ -46,7 +46,7 @@ bool ReaderThreads::Add(std::function<void()> job) {
         jobs_.pop_back();
         return false;
       }
-      // One of those that there are will come to it.
+      // A running thread takes the job later.
     }
   }
   return true;
@@ -66,7 +66,7 @@ void ReaderThreads::Run() {
     jobs_.pop_front();
     lock.unlock();
     job();
-    // What it holds may be secrets.
+    // Frees it without the lock held. It may hold secrets, which are wiped.
     job = nullptr;
     lock.lock();
   }

@@ -1,11 +1,10 @@
-// ReaderThreads: reads files off the main thread, on threads of our own. libuv's pool would do it,
-// too, but starts four threads for a process's first job, which with their end is a tenth of the
-// time to a first token (npm run bench -- --only P3: 0.7 of 7 ms); and whatever else an application
-// does there, such as looking up host names, may take all of them for seconds. Commits leave the
-// files that they replaced to these threads, to be closed.
+// ReaderThreads: threads of our own that read files. libuv's pool is not used for that: it starts
+// four threads for the first job of a process, which takes a tenth of the time to the first token
+// (measured: bench P3), and other work of the application, such as host name look-ups, can occupy
+// it for seconds. Commits also close the files that they replaced on these threads.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_READER_THREADS_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_READER_THREADS_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_READER_THREADS_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_READER_THREADS_H_
 
 #include <condition_variable>
 #include <cstddef>
@@ -15,27 +14,28 @@
 
 namespace stc {
 
-// Thread-safe. The threads belong to the process and not to an environment: they are started when
-// there is work for them, end when nobody is left who could ask, and are not waited for when the
-// process ends. So a job must own what it uses, and may be cut off anywhere: none that writes.
+// Thread-safe. The threads belong to the process, not to an environment. They start when there is
+// work and end when there are no users. The end of the process does not wait for them, so a job
+// must own what it uses, and must not write, because it may be cut off anywhere.
 class ReaderThreads {
  public:
-  // The process's, which is never destroyed.
+  // The process's. Never destroyed.
   static ReaderThreads& Shared();
 
-  // How many could ask for something. With none, threads end at once: the end of a process takes
-  // longer where they still wait.
+  // Counts the environments that may post jobs. Without users idle threads end at once, because a
+  // process with waiting threads takes longer to end.
   void AddUser();
   void RemoveUser();
 
-  // Runs `job`, which must not throw, soon. False if no thread could be started for it.
+  // Runs `job` soon on one of the threads. It must not throw. Returns false if there is no thread
+  // and none could be started.
   bool Post(std::function<void()> job);
 
  private:
-  // As many as libuv has: one on a disk that does not answer must not hold up the others.
+  // As many as libuv has. More than one, so that a disk that does not answer delays one job only.
   static constexpr size_t kMaxThreads = 4;
 
-  // With the lock held.
+  // Adds a job. Needs mutex_.
   bool Add(std::function<void()> job);
   void Run();
 
@@ -49,4 +49,4 @@ class ReaderThreads {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_READER_THREADS_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_READER_THREADS_H_

@@ -1,8 +1,7 @@
-// UniqueFd: a file descriptor of a POSIX system that is closed with its owner. Movable, not
-// thread-safe.
+// UniqueFd: owns a file descriptor and closes it. Movable, not thread-safe.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_UNIQUE_FD_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_UNIQUE_FD_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_UNIQUE_FD_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_UNIQUE_FD_H_
 
 #include <unistd.h>
 
@@ -38,4 +37,4 @@ class UniqueFd {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_UNIQUE_FD_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_UNIQUE_FD_H_

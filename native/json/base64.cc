@@ -7,7 +7,7 @@ namespace stc {
 
 namespace {
 
-// The value of one digit; 64 and above for anything that is none.
+// Returns the value of a digit, or 64 for any other character.
 uint32_t DigitValue(char c) {
   if (c >= 'A' && c <= 'Z') return static_cast<uint32_t>(c - 'A');
   if (c >= 'a' && c <= 'z') return static_cast<uint32_t>(c - 'a') + 26;

@@ -1,7 +1,7 @@
-// Base64 as keyring items of .NET and Java hold it: standard alphabet, padding optional.
+// Base64 as in keyring items of .NET and Java: standard alphabet, optional padding.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE64_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE64_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_BASE64_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_BASE64_H_
 
 #include <string_view>
 
@@ -9,10 +9,9 @@
 
 namespace stc {
 
-// False, with `*bytes` of no meaning, if `text` is anything else. White space around it is passed
-// over.
+// Returns false if `text` is not Base64; `*bytes` is undefined then. Ignores white space around it.
 bool DecodeBase64(std::string_view text, SecureBytes* bytes);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE64_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_BASE64_H_

@@ -37,7 +37,7 @@ CaselessText::CaselessText(std::u16string text) : text_(std::move(text)) {
 CaselessText::CaselessText(const JsonText& text) : CaselessText(UnitsOf(text)) {}
 
 bool CaselessText::Equals(std::string_view ascii) const {
-  // Nearly always the case is the same too, and comparing bytes costs next to nothing.
+  // Nearly always the case is the same, too, so compare the bytes first.
   return is_ascii_ && (ascii == ascii_ || EqualFolded(ascii, text_));
 }
 

@@ -1,8 +1,8 @@
-// CaselessText: a text of a query, to be compared with many texts of a cache, ignoring the case of
+// CaselessText: a text of a query that is compared with many texts of a cache, ignoring the case of
 // A-Z. Immutable.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CASELESS_TEXT_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_CASELESS_TEXT_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_CASELESS_TEXT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_CASELESS_TEXT_H_
 
 #include <string>
 #include <string_view>
@@ -11,7 +11,7 @@
 
 namespace stc {
 
-// Lower case for A-Z alone.
+// Converts A-Z to lower case.
 inline char16_t FoldCase(char16_t unit) {
   return unit >= u'A' && unit <= u'Z' ? static_cast<char16_t>(unit + 32) : unit;
 }
@@ -27,11 +27,11 @@ class CaselessText {
 
  private:
   std::u16string text_;
-  // The same text, if it is_ascii().
+  // The same text if is_ascii(), else empty.
   std::string ascii_;
   bool is_ascii_ = true;
 };
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_CASELESS_TEXT_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_CASELESS_TEXT_H_

@@ -1,15 +1,14 @@
-// ReadMembers: the members of an object, one after the other.
+// ReadMembers: reads the members of an object one by one.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_MEMBERS_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_MEMBERS_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_MEMBERS_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_MEMBERS_H_
 
 #include "json/json_reader.h"
 
 namespace stc {
 
-// Reads the object that begins at the next byte but for white space. Calls `read_member` where a
-// member's name begins, at its quotation mark; it reads up to the end of the value, and returns
-// false as the reader's methods do. So does this.
+// Reads the object that comes next. Calls `read_member` at the opening quote of each member's name;
+// it must read up to the end of the value. Both return false as the methods of JsonReader do.
 template <typename ReadMember>
 bool ReadMembers(JsonReader* reader, ReadMember read_member) {
   bool is_done = false;
@@ -30,4 +29,4 @@ bool ReadMembers(JsonReader* reader, ReadMember read_member) {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_MEMBERS_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_MEMBERS_H_

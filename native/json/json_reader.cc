@@ -55,13 +55,13 @@ bool JsonReader::Fail() {
 
 bool JsonReader::Refill() {
   if (is_at_end_) return false;
-  // What has to stay moves to the front, and the rest of the window is filled.
+  // Move the text that must be kept to the front and fill the rest of the buffer.
   const char* keep = mark_ != nullptr ? mark_ : position_;
   const size_t kept = static_cast<size_t>(end_ - keep);
   const size_t read = static_cast<size_t>(position_ - keep);
   buffer_offset_ += static_cast<uint64_t>(keep - begin_);
   if (kept == buffer_.size()) {
-    // A record that is larger than the window. Doubling keeps the copying linear.
+    // A record is larger than the buffer. Doubling keeps the cost of copying linear.
     buffer_.Resize(buffer_.size() * 2);
   } else if (kept > 0) {
     std::memmove(buffer_.data(), keep, kept);
@@ -126,7 +126,7 @@ inline bool JsonReader::FinishString(const char* begin, const char* stop, JsonSp
 
 void JsonReader::Widen() { is_wide_ = HasAvx2(); }
 
-// A function of its own, because what is compiled for another processor is not put into others.
+// A separate function, because code for another processor cannot be inlined into other functions.
 STC_AVX2 bool JsonReader::ReadStringWide(JsonSpan* span) {
   const char* const begin = position_ + 1;
   return FinishString(begin, SkipStringWide(begin, end_), span);
@@ -180,7 +180,7 @@ bool JsonReader::ReadEscape() {
   return true;
 }
 
-// The well-formed sequences of Unicode 15.0, table 3-7.
+// Source: Unicode 15.0, table 3-7, well-formed UTF-8 byte sequences.
 bool JsonReader::ReadUtf8Sequence() {
   const unsigned lead = static_cast<unsigned char>(*position_++);
   if (lead < 0xC2 || lead > 0xF4) return false;
@@ -256,7 +256,7 @@ bool JsonReader::ReadScalar(char first) {
 bool JsonReader::SkipValue() {
   open_.clear();
   for (;;) {
-    // Here a value begins.
+    // A value begins here.
     if (!SkipWhitespace() || position_ == end_) return Fail();
     const char first = *position_;
     bool is_empty = false;
@@ -270,7 +270,7 @@ bool JsonReader::SkipValue() {
     } else if (!ReadScalar(first)) {
       return false;
     }
-    // Here a value has ended, unless an object was just opened, whose first key is next.
+    // A value has ended here, unless an object was just opened; its first key comes next.
     bool is_opened = first == '{' && !is_empty;
     while (!is_opened) {
       if (open_.empty()) return true;

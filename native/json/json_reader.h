@@ -1,10 +1,9 @@
-// JsonReader: a pull parser over a ByteSource, through one window that is used again and again. It
-// checks every byte that it passes, so that what it accepts is exactly what JSON.parse accepts of
-// valid UTF-8, and skips strings at memory speed. Not thread-safe. No recursion: nesting costs one
-// bit a level.
+// JsonReader: a pull parser that reads a ByteSource through one buffer. It checks every byte, so it
+// accepts exactly the valid UTF-8 that JSON.parse accepts, and skips strings at memory speed. Not
+// recursive: each level of nesting takes one bit. Not thread-safe.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_READER_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_READER_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_READER_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_READER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +17,7 @@
 
 namespace stc {
 
-// A stretch of text, as offsets from the mark that was set before it was read.
+// A part of the text. The offset counts from the mark that was set before it was read.
 struct JsonSpan {
   size_t offset = 0;
   size_t size = 0;
@@ -36,26 +35,26 @@ class JsonReader {
   JsonReader(const JsonReader&) = delete;
   JsonReader& operator=(const JsonReader&) = delete;
 
-  // The methods below return false when the text is not well formed or the source failed; status()
-  // tells which, and nothing more can be read then.
+  // The methods below return false if the text is not well formed or the source failed; status() is
+  // the error then, and nothing more can be read.
 
-  // Makes at least `size` bytes visible in ahead(), or all that are left.
+  // Makes the next `size` bytes visible in ahead(), or all bytes if fewer are left.
   bool Prefetch(size_t size);
   std::string_view ahead() const { return {position_, static_cast<size_t>(end_ - position_)}; }
 
-  // Skips white space and gives the next byte without taking it; -1 at the end.
+  // Skips white space and returns the next byte without taking it; -1 at the end.
   bool Peek(int* next) {
     if (!SkipWhitespace()) return false;
     *next = position_ == end_ ? -1 : static_cast<unsigned char>(*position_);
     return true;
   }
-  // Skips white space and takes `expected`.
+  // Skips white space and takes `expected`. Fails if another byte comes next.
   bool Expect(char expected) {
     if (!SkipWhitespace() || position_ == end_ || *position_ != expected) return Fail();
     ++position_;
     return true;
   }
-  // Skips white space; true if the next byte was `wanted`, which is taken then.
+  // Skips white space and takes `wanted` if it comes next. `*taken`: whether it did.
   bool Take(char wanted, bool* taken) {
     if (!SkipWhitespace()) return false;
     *taken = position_ != end_ && *position_ == wanted;
@@ -63,34 +62,33 @@ class JsonReader {
     return true;
   }
 
-  // Takes `text`, which has to be well formed by itself, if it is what comes next.
+  // Takes `text` if it comes next in ahead(). It must be well formed on its own.
   bool TakeText(std::string_view text) {
     if (ahead().substr(0, text.size()) != text) return false;
     position_ += text.size();
     return true;
   }
 
-  // Reads the string that begins at the next byte, which is a quotation mark. Needs a mark if
-  // `span` is given.
+  // Reads the string whose opening quote is the next byte. Needs a mark unless `span` is null.
   bool ReadString(JsonSpan* span);
-  // Reads the number that begins at the next byte. Needs a mark if `span` is given.
+  // Reads the number that begins at the next byte. Needs a mark unless `span` is null.
   bool ReadNumber(JsonSpan* span);
   // Reads any value, however deeply nested.
   bool SkipValue();
-  // Takes white space up to the end; false if there is anything else.
+  // Skips white space up to the end. Fails if anything else follows.
   bool ExpectEnd();
 
-  // Keeps everything from here on in the window until Unmark. Spans count from here.
+  // Keeps all text from here on in the buffer until Unmark. Spans count from here.
   void Mark() { mark_ = position_; }
   void Unmark() { mark_ = nullptr; }
   std::string_view Marked(const JsonSpan& span) const { return {mark_ + span.offset, span.size}; }
-  // How far the reader has come since the mark.
+  // Bytes read since the mark.
   size_t SizeSinceMark() const { return static_cast<size_t>(position_ - mark_); }
 
-  // What was read at an offset of the source, if it still stands in the window.
+  // Finds text of the source at `offset` in the buffer. Returns false if it is no longer there.
   bool FindText(uint64_t offset, size_t size, std::string_view* text) const;
 
-  // Bytes read so far, and where in the source the mark stands.
+  // Bytes read so far, and the offset of the mark in the source.
   uint64_t offset() const { return buffer_offset_ + static_cast<uint64_t>(position_ - begin_); }
   uint64_t mark_offset() const { return buffer_offset_ + static_cast<uint64_t>(mark_ - begin_); }
 
@@ -102,18 +100,18 @@ class JsonReader {
   // Makes the byte at position_ readable; false at the end of the text.
   bool HasByte() { return position_ != end_ || Refill(); }
   bool SkipWhitespace() {
-    // Nearly always there is none.
+    // The common case: there is none.
     if (position_ != end_ && static_cast<unsigned char>(*position_) > ' ') return true;
     return SkipMoreWhitespace();
   }
   bool SkipMoreWhitespace();
-  // Where there is enough to read for it to pay: reads strings with wider vectors from here on, if
-  // the processor has them.
+  // Reads strings with wider vectors from here on, if the processor has them. Called once there is
+  // enough text to make up for detecting that.
   void Widen();
   bool ReadStringWide(JsonSpan* span);
-  // The rest of ReadString: the plain beginning of the string goes from `begin` to `stop`.
+  // Finishes ReadString. The bytes from `begin` to `stop` are plain.
   bool FinishString(const char* begin, const char* stop, JsonSpan* span);
-  // The rest of a string that is not plain, or not whole in the window.
+  // Reads the rest of a string that is not plain or not completely in the buffer.
   bool ReadRestOfString(size_t offset, JsonSpan* span);
   bool ReadEscape();
   bool ReadUtf8Sequence();
@@ -138,4 +136,4 @@ class JsonReader {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_READER_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_READER_H_

@@ -34,7 +34,7 @@ char16_t ReadEscape(std::string_view raw, size_t* i) {
   }
 }
 
-// Reads one UTF-8 sequence of two to four bytes, known to be well formed.
+// Reads a well-formed UTF-8 sequence of two to four bytes.
 uint32_t ReadSequence(std::string_view raw, size_t* i) {
   const uint32_t lead = static_cast<unsigned char>(raw[(*i)++]);
   const int rest = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
@@ -53,8 +53,8 @@ JsonText JsonText::FromRaw(std::string_view raw, bool is_plain) {
     text.ascii_.assign(raw);
     return text;
   }
-  // Never grows: each code unit takes at least one raw byte. A growing string would leave copies
-  // behind.
+  // Enough, because each code unit takes at least one raw byte. A string that grows would leave
+  // copies in freed memory.
   text.wide_.reserve(raw.size());
   for (size_t i = 0; i < raw.size();) {
     const unsigned char c = static_cast<unsigned char>(raw[i]);

@@ -1,9 +1,9 @@
-// JsonText: the value of a JSON string, exactly as JSON.parse gives it: pure ASCII as bytes,
-// anything else as UTF-16 code units, which can hold the lone surrogates that escapes may form.
-// Wiped on destruction, because most of them are secrets.
+// JsonText: the value of a JSON string, the same as that of JSON.parse. Holds ASCII as bytes and
+// any other text as UTF-16, because escapes can form lone surrogates. Wiped on destruction: most
+// values are secrets.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_TEXT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_TEXT_H_
 
 #include <cstddef>
 #include <string>
@@ -26,12 +26,12 @@ class JsonText {
     Wipe(wide_.data(), wide_.size() * sizeof(char16_t));
   }
 
-  // `raw` is what stands between the quotation marks of a well-formed JSON string. `is_plain`:
-  // ASCII without escapes.
+  // `raw` is the text between the quotes of a well-formed JSON string. `is_plain`: it is ASCII
+  // without escapes.
   static JsonText FromRaw(std::string_view raw, bool is_plain);
   static JsonText FromAscii(std::string_view text) { return FromRaw(text, true); }
   static JsonText FromUtf16(std::u16string_view text);
-  // What follows the first `offset` code units.
+  // The text after the first `offset` code units.
   JsonText From(size_t offset) const;
 
   bool is_ascii() const { return wide_.empty(); }
@@ -47,16 +47,16 @@ class JsonText {
   }
 
  private:
-  // Turns into bytes what is pure ASCII, as is_ascii() has it.
+  // Moves the text to ascii_ if it is ASCII.
   void Narrow();
 
   std::string ascii_;
   std::u16string wide_;
 };
 
-// Of the same code units.
+// Returns whether both have the same code units.
 bool Equal(const JsonText& a, const JsonText& b);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_JSON_TEXT_H_

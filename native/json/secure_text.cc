@@ -33,7 +33,7 @@ std::string_view ShortEscape(char16_t unit) {
   }
 }
 
-// The UTF-8 form of a code point.
+// Writes the UTF-8 form of a code point and returns its size.
 size_t Encode(uint32_t point, char* out) {
   if (point < 0x80) {
     out[0] = static_cast<char>(point);

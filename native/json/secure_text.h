@@ -1,8 +1,8 @@
-// SecureText: text that grows and holds secrets. Wiped on destruction; movable, not copyable, not
+// SecureText: builds text that holds secrets. Wiped on destruction. Movable, not copyable, not
 // thread-safe.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_TEXT_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_TEXT_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_SECURE_TEXT_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_SECURE_TEXT_H_
 
 #include <cstddef>
 #include <string>
@@ -17,10 +17,11 @@ class SecureText {
   std::string_view view() const { return bytes_.view().substr(0, size_); }
 
   void Append(std::string_view text);
-  // As JSON.stringify writes it, with its quotation marks. `text` may hold lone surrogates.
+  // Appends a JSON string, with quotes, as JSON.stringify writes it. `text` may hold lone
+  // surrogates.
   void AppendString(const std::u16string& text);
 
-  // Gives the text away.
+  // Moves the text out.
   SecureBytes Take();
 
  private:
@@ -30,4 +31,4 @@ class SecureText {
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_SECURE_TEXT_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_SECURE_TEXT_H_

@@ -1,19 +1,16 @@
-// Runs of plain string content: the inner loop of the scanner, which nearly every byte of a cache
-// goes through once.
+// SkipString: finds the next quote, backslash, control character or non-ASCII byte. The scanner's
+// hot loop: nearly every byte of a cache passes through it once.
 //
-// Measured on an AMD EPYC, 30 MB as MSAL for Node writes it (strings of 1 to 2,500 bytes, 125 on
-// average): the scanner makes 11 GB/s this way, and 7 with libc's memchr for the quotation mark and
-// a second look at what it passed over. AVX2, where there is some, makes it 1.15x as fast at 1.5 MB
-// and 1.13x at 30 MB in memory, 9.9 against 11.1 GB/s when that machine is slow. At 23 KB it would
-// be 1.1x, which does not pay for asking the processor. AVX-512 is no faster than AVX2.
+// Faster than libc's memchr for the quote followed by a check of the bytes in between. AVX2 pays
+// above the size of one buffer; AVX-512 is no faster than AVX2 (measured: bench P10).
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_SKIP_STRING_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_SKIP_STRING_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_SKIP_STRING_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_SKIP_STRING_H_
 
 #include <cstddef>
 #include <cstdint>
 
-// For tests: the kernel of processors without vectors, wherever it is compiled.
+// Tests define STC_SCALAR_KERNEL to compile the kernel for processors without vectors.
 #if !defined(STC_SCALAR_KERNEL)
 #if defined(__SSE2__)
 #define STC_SSE2_KERNEL
@@ -22,8 +19,8 @@
 #define STC_NEON_KERNEL
 #include <arm_neon.h>
 #endif
-// MSVC knows no functions for other processors than the file's. Instructions are counted without
-// it, so that they are the same on every machine.
+// MSVC cannot compile single functions for another processor. The instruction counter defines
+// STC_NO_AVX2, so that its counts are the same on every machine.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(STC_NO_AVX2)
 #define STC_AVX2_KERNEL
 #include <immintrin.h>
@@ -35,14 +32,15 @@ namespace stc {
 namespace skip_string {
 
 inline bool IsPlain(char c) {
-  // As a signed byte, everything that is not ASCII is negative.
+  // As signed bytes, non-ASCII bytes are negative.
   return static_cast<signed char>(c) >= 0x20 && c != '"' && c != '\\';
 }
 
 #if defined(STC_SSE2_KERNEL)
 
-// All bits of the bytes that are not plain. With bit 1 turned over, the quotation mark comes to
-// stand right after the control characters, and before all else but the negative bytes.
+// Sets all bits of each byte that is not plain. Inverting bit 1 turns the quote (0x22) into 0x20,
+// which follows the control characters, and no other plain byte into less than 0x21: one signed
+// comparison finds control characters, the quote and non-ASCII bytes.
 inline __m128i Stops(const char* p) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   const __m128i turned = _mm_xor_si128(bytes, _mm_set1_epi8(2));
@@ -54,7 +52,7 @@ inline uint64_t StopMask(const char* p) {
   return static_cast<unsigned>(_mm_movemask_epi8(Stops(p)));
 }
 
-// Where the first byte that is not plain stands among the 16 or 64 from `p`, else 16 or 64.
+// Return the index of the first byte that is not plain among the 16 or 64 at `p`; else 16 or 64.
 inline size_t FindStop16(const char* p) {
   return static_cast<size_t>(__builtin_ctz(static_cast<unsigned>(StopMask(p)) | 1u << 16));
 }
@@ -81,7 +79,7 @@ inline uint8x16_t Stops(const char* p) {
 }
 
 inline size_t FindStop16(const char* p) {
-  // Narrowing leaves four bits of each byte.
+  // Narrowing leaves four bits per byte.
   const uint64_t nibbles =
       vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(Stops(p)), 4)), 0);
   return nibbles == 0 ? 16 : static_cast<size_t>(__builtin_ctzll(nibbles)) / 4;
@@ -113,7 +111,7 @@ inline size_t FindStop64(const char* p) {
 }
 
 inline bool HasStop64(const char* p) {
-  // Without a way out in the middle, so that compilers can make vectors of it.
+  // Without an early exit, so that compilers can vectorise it.
   bool has_stop = false;
   for (size_t i = 0; i < 64; ++i) has_stop |= !IsPlain(p[i]);
   return has_stop;
@@ -121,7 +119,7 @@ inline bool HasStop64(const char* p) {
 
 #endif
 
-// What SkipString does, for the end of a text.
+// SkipString for the last bytes of a text.
 inline const char* SkipRest(const char* p, const char* end) {
   for (; end - p >= 16; p += 16) {
     const size_t found = FindStop16(p);
@@ -133,12 +131,12 @@ inline const char* SkipRest(const char* p, const char* end) {
 
 }  // namespace skip_string
 
-// The first byte in [begin, end) that ends a run of plain string content: a quotation mark, a
-// backslash, a control character or a byte that is not ASCII; `end` if there is none.
+// Returns the first byte in [begin, end) that is a quote, a backslash, a control character or not
+// ASCII; `end` if there is none.
 inline const char* SkipString(const char* begin, const char* end) {
   const char* p = begin;
   if (end - p >= 64) {
-    // Field names and short values: a guess that the processor makes well, and need not wait for.
+    // Field names and short values end here: a well predicted branch.
     size_t found = skip_string::FindStop16(p);
     if (found < 16) return p + found;
     found = skip_string::FindStop64(p);
@@ -154,12 +152,12 @@ inline const char* SkipString(const char* begin, const char* end) {
 
 #if defined(STC_AVX2_KERNEL)
 
-// Functions that are compiled for a processor with AVX2, whatever the file is compiled for.
+// Compiles a function for processors with AVX2, whatever the target of the file.
 #define STC_AVX2 __attribute__((target("avx2")))
 
 namespace skip_string {
 
-// As the others, of 32 bytes.
+// As Stops, for 32 bytes.
 STC_AVX2 inline __m256i WideStops(const char* p) {
   const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i turned = _mm256_xor_si256(bytes, _mm256_set1_epi8(2));
@@ -179,12 +177,14 @@ STC_AVX2 inline bool HasStop128(const char* p) {
 
 }  // namespace skip_string
 
-// As SkipString, for processors that HasAvx2. A call for each run would eat up the gain.
+// As SkipString, for processors with AVX2 (HasAvx2). Inlined, because a call per string would cost
+// as much as it gains.
 STC_AVX2 __attribute__((always_inline)) inline const char* SkipStringWide(const char* begin,
                                                                           const char* end) {
   const char* p = begin;
   if (end - p >= 96) {
-    // As above. One after the other is faster than two at once, which is more to do for most.
+    // Short values end here. One vector after the other is faster than two at once, because most
+    // values end in the first.
     unsigned mask = skip_string::WideStopMask(p);
     if (mask != 0) return p + __builtin_ctz(mask);
     mask = skip_string::WideStopMask(p + 32);
@@ -205,4 +205,4 @@ STC_AVX2 __attribute__((always_inline)) inline const char* SkipStringWide(const 
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_SKIP_STRING_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_SKIP_STRING_H_

@@ -1,8 +1,8 @@
-// Hashes of texts within one process, under a key that is drawn at random: whoever writes a cache
-// cannot make two texts collide on purpose. Thread-safe.
+// Hashes of texts under a random key of the process, so that the writer of a cache cannot choose
+// texts that collide. Thread-safe.
 
-#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_TEXT_HASH_H_
-#define AZURE_SHARED_TOKEN_CACHE_NATIVE_TEXT_HASH_H_
+#ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_HASH_H_
+#define AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_HASH_H_
 
 #include <cstdint>
 #include <string_view>
@@ -11,17 +11,17 @@
 
 namespace stc {
 
-// Equal for equal texts, and for no others but by a chance of about 2^-64. Never 0.
+// Equal for equal texts; for different texts with a probability of about 2^-64. Never 0.
 uint64_t HashText(const JsonText& text);
-// The same of a text that is known to be ASCII.
+// HashText of an ASCII text.
 uint64_t HashAscii(std::string_view text);
 
-// Equal for texts that are the same but for the case of A-Z, and for some others: those that pass
-// are to be compared.
+// Equal for texts that differ only in the case of A-Z, and for some others, so compare texts with
+// equal hashes.
 uint64_t HashIgnoringCase(const JsonText& text);
-// The same of a text that is known to be ASCII.
+// HashIgnoringCase of an ASCII text.
 uint64_t HashAsciiIgnoringCase(std::string_view text);
 
 }  // namespace stc
 
-#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_TEXT_HASH_H_
+#endif  // AZURE_SHARED_TOKEN_CACHE_NATIVE_JSON_TEXT_HASH_H_
