@@ -7,7 +7,7 @@ import {StepFailure} from '../lib/steps.mjs';
 import {TapReader} from './tap.mjs';
 
 /** What has nothing to do with the binary and where it runs: this repository's scripts and pages, and macOS's code on stand-ins. */
-const ofOthers = new Set(['unit/build.test', 'unit/docs.test', 'unit/readme.test', 'unit/scripts.test', 'conformance/keychain.test', 'conformance/macos-lock.test', 'conformance/plain-run.test']);
+const ofOthers = new Set(['unit/build.test', 'unit/docs.test', 'unit/import-rules.test', 'unit/include-rules.test', 'unit/lock-ages.test', 'unit/readme.test', 'unit/scripts.test', 'conformance/keychain.test', 'conformance/macos-lock.test', 'conformance/skip-string.test']);
 
 const keyring = ['conformance/libsecret.test', 'conformance/libsecret-commit.test', 'conformance/libsecret-locks.test'];
 

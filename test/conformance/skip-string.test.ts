@@ -30,11 +30,11 @@ function lackOfAvx2(): string | undefined {
 
 for (const {kernel, flags, lack} of kernels) {
 	testWhere(test, [missingObjects(), lack], `${kernel}: finds the byte that ends a run of plain text at any position`, t => {
-		const directory = mkdtempSync(join(tmpdir(), 'stc-plain-run-'));
+		const directory = mkdtempSync(join(tmpdir(), 'stc-skip-string-'));
 		t.teardown(() => {
 			rmSync(directory, {recursive: true, force: true});
 		});
-		const program = join(directory, 'plain_run_test');
+		const program = join(directory, 'skip_string_test');
 		execFileSync(process.env['CXX'] ?? 'g++', [
 			'-std=c++17',
 			'-O2',
@@ -47,7 +47,7 @@ for (const {kernel, flags, lack} of kernels) {
 			...(flags ? [flags] : []),
 			'-I',
 			join(root, 'native'),
-			join(root, 'test', 'native', 'plain_run_test.cc'),
+			join(root, 'test', 'native', 'skip_string_test.cc'),
 			join(root, 'native', 'base', 'cpu_features.cc'),
 			'-o',
 			program,
