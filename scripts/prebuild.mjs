@@ -4,7 +4,7 @@
 
 import os from 'node:os';
 import process from 'node:process';
-import {buildTarget} from './release/cross-build.mjs';
+import {buildTarget} from './release/offline/cross-build.mjs';
 import {step} from './lib/steps.mjs';
 import {targetsOfCommandLine} from './release/targets.mjs';
 import {installMachoLinker, installToolchain} from './release/toolchain.mjs';

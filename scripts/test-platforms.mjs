@@ -6,7 +6,7 @@ import process from 'node:process';
 import {parseArgs} from 'node:util';
 import {runAva} from './testing/ava.mjs';
 import {buildDist} from './build/build.mjs';
-import {buildTarget} from './release/cross-build.mjs';
+import {buildTarget} from './release/offline/cross-build.mjs';
 import {installPackagesOfDebian} from './lib/debian.mjs';
 import {runSuites} from './testing/platform-suites.mjs';
 import {makeTree} from './testing/platform-tree.mjs';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {createRequire} from 'node:module';
 import {fromRoot} from '../lib/paths.mjs';
-import {importShim} from '../release/windows-imports.mjs';
+import {importShim} from '../release/offline/windows-imports.mjs';
 import {compile, compilerFlags} from './wine.mjs';
 
 const prebuild = fromRoot('prebuilds', 'win32-x64', 'azure-shared-token-cache.node');

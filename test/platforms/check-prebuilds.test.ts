@@ -13,7 +13,7 @@ import {dirname, join} from 'node:path';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {compilerFlags, linkerFlags} from '../../scripts/release/native-flags.mjs';
+import {compilerFlags, linkerFlags} from '../../scripts/release/offline/native-flags.mjs';
 import {examine} from '../../scripts/release/prebuild-rules.mjs';
 import {prebuildOf, targets} from '../../scripts/release/targets.mjs';
 import {type Lack, testWhere} from '../helpers/peers/peers.js';

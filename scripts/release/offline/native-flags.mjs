@@ -3,9 +3,9 @@
  * holds the two together.
  */
 
-import {headerFolders, nodeApiVersion} from './toolchain.mjs';
+import {headerFolders, nodeApiVersion} from '../toolchain.mjs';
 
-/** @param {import('./targets.mjs').Target} target @returns {string[]} */
+/** @param {import('../targets.mjs').Target} target @returns {string[]} */
 export function compilerFlags({system, triple}) {
 	return [
 		// Named, else zig compiles for the CPU that it runs on.
@@ -41,7 +41,7 @@ const flagsOf = {
 	win: ['-DBUILDING_NODE_EXTENSION', '-DUNICODE', '-D_UNICODE'],
 };
 
-/** @param {import('./targets.mjs').Target} target @returns {string[]} For the compiler as the linker's driver. */
+/** @param {import('../targets.mjs').Target} target @returns {string[]} For the compiler as the linker's driver. */
 export function linkerFlags({system}) {
 	return ['-shared', '-s', ...linkerFlagsOf[system]];
 }

@@ -6,20 +6,20 @@ import path from 'node:path';
 import process from 'node:process';
 import {linkMacho} from './link-macho.mjs';
 import {compilerFlags, linkerFlags} from './native-flags.mjs';
-import {fromRoot} from '../lib/paths.mjs';
-import {run} from '../lib/run.mjs';
-import {StepFailure} from '../lib/steps.mjs';
-import {prebuildOf} from './targets.mjs';
-import {explainZig, zig} from './toolchain.mjs';
+import {fromRoot} from '../../lib/paths.mjs';
+import {run} from '../../lib/run.mjs';
+import {StepFailure} from '../../lib/steps.mjs';
+import {prebuildOf} from '../targets.mjs';
+import {explainZig, zig} from '../toolchain.mjs';
 import {windowsImports} from './windows-imports.mjs';
 
 /** Linked into every binary that brings libc++ along. */
-const noDemangler = 'tools/cross/no_demangler.cc';
+const noDemangler = 'scripts/release/no_demangler.cc';
 
 /**
  * Compiles and links; what zig made before it takes from its cache in the home folder.
  *
- * @param {import('./targets.mjs').Target} target
+ * @param {import('../targets.mjs').Target} target
  * @returns {Promise<string>} What was made.
  * @throws {StepFailure} with the compiler's output.
  */

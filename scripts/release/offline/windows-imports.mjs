@@ -6,8 +6,8 @@
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {fromRoot, root} from '../lib/paths.mjs';
-import {nodeApiSymbols} from './toolchain.mjs';
+import {fromRoot, root} from '../../lib/paths.mjs';
+import {nodeApiSymbols} from '../toolchain.mjs';
 
 /** @returns {Promise<string[]>} What to link beside the addon's sources. */
 export async function windowsImports() {

@@ -6,16 +6,16 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import {compilerFlags, linkerFlags} from './native-flags.mjs';
-import {fromRoot} from '../lib/paths.mjs';
-import {run, runOrFail} from '../lib/run.mjs';
-import {StepFailure} from '../lib/steps.mjs';
-import {oldestMacos} from './targets.mjs';
+import {fromRoot} from '../../lib/paths.mjs';
+import {run, runOrFail} from '../../lib/run.mjs';
+import {StepFailure} from '../../lib/steps.mjs';
+import {oldestMacos} from '../targets.mjs';
 import {
 	explainZig, machoLinker, nodeApiSymbols, zig, zigLibrary,
-} from './toolchain.mjs';
+} from '../toolchain.mjs';
 
 /**
- * @param {import('./targets.mjs').Target} target
+ * @param {import('../targets.mjs').Target} target
  * @param {string[]} sources
  * @param {string} file What to make, below the top folder.
  */
@@ -71,9 +71,7 @@ async function compile(target, sources, discarded) {
 	}
 }
 
-/** What the addon uses of the system's frameworks, written down by hand: Apple's own files may not be passed on. */
+/** Link stubs of Apple's frameworks: Apple's own files may not be passed on. */
 function frameworks() {
-	const folder = fromRoot('native', 'mac');
-	const files = fs.existsSync(folder) ? fs.readdirSync(folder, {recursive: true}) : [];
-	return files.filter(file => file.endsWith('.tbd')).toSorted().map(file => path.join('native', 'mac', file));
+	return ['CoreFoundation', 'Security'].map(name => path.join('scripts', 'release', 'offline', `${name}.tbd`));
 }
