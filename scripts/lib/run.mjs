@@ -1,4 +1,4 @@
-/** Child processes. Standard input is always closed: nothing here may wait for a person. */
+/** Child processes. Their standard input is closed, so none can wait for a person. */
 
 import {spawn} from 'node:child_process';
 import {constants} from 'node:os';
@@ -8,16 +8,23 @@ import {StepFailure} from './steps.mjs';
 import {root} from './paths.mjs';
 
 /**
- * Runs a program in the top folder and keeps what it prints.
+ * @typedef {object} Options
+ * @property {Record<string, string | undefined>} [env] Added to this process's environment.
+ * @property {string} [cwd]
+ * @property {(text: string) => void} [onOutput] Gets the output in pieces, while the program runs.
+ */
+
+/**
+ * Runs a program in the top folder and collects its output.
  *
  * @param {string} command
  * @param {string[]} args
- * @param {{env?: Record<string, string | undefined>, cwd?: string}} [options] `env` is added to this process's environment.
+ * @param {Options} [options]
  * @returns {Promise<{code: number, output: string, stdout: string}>} `code` is 128 + the signal's number for a killed program;
- * `output` is stdout and stderr as they came.
+ * `output` is stdout and stderr, interleaved.
  * @throws {StepFailure} if the program cannot be started.
  */
-export function run(command, args, {env = {}, cwd = root} = {}) {
+export function run(command, args, {env = {}, cwd = root, onOutput = () => undefined} = {}) {
 	return new Promise((resolve, reject) => {
 		const child = spawn(command, args, {cwd, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', 'pipe']});
 		const output = [];
@@ -25,9 +32,11 @@ export function run(command, args, {env = {}, cwd = root} = {}) {
 		child.stdout.on('data', chunk => {
 			output.push(chunk);
 			stdout.push(chunk);
+			onOutput(chunk.toString());
 		});
 		child.stderr.on('data', chunk => {
 			output.push(chunk);
+			onOutput(chunk.toString());
 		});
 		child.on('error', error => {
 			reject(new StepFailure(`${command} cannot be started (${error.code})`));

@@ -1,4 +1,4 @@
-/** `npm run build`: when node-gyp configures again. */
+/** `npm run build`: when node-gyp configures again, and what happens while another process uses apt. */
 
 import {execFile} from 'node:child_process';
 import fs from 'node:fs';
@@ -7,17 +7,18 @@ import path from 'node:path';
 import process from 'node:process';
 import {promisify} from 'node:util';
 import test from 'ava';
+import {whileLocked} from '../../scripts/lib/debian.mjs';
 
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '..', '..');
 
 /** Stands in for npm: records which command of node-gyp is asked for, and leaves behind what node-gyp would. */
-const npm = `
+const npm = String.raw`
 const fs = require('node:fs');
 fs.mkdirSync('build/Release', {recursive: true});
 fs.writeFileSync('build/Makefile', '');
 fs.writeFileSync('build/Release/azure_shared_token_cache.node', '');
-fs.appendFileSync('commands', process.argv[process.argv.indexOf('node-gyp') + 1] + '\\n');
+fs.appendFileSync('commands', process.argv[process.argv.indexOf('node-gyp') + 1] + '\n');
 `;
 
 test('a copy of the folder at another depth is configured again, and the folder itself is not', async t => {
@@ -31,7 +32,7 @@ test('a copy of the folder at another depth is configured again, and the folder 
 	}
 
 	const first = path.join(folder, 'first');
-	for (const name of ['scripts/build', 'scripts/lib', 'binding.gyp', 'package.json']) {
+	for (const name of ['scripts/build', 'scripts/lib', 'test/helpers/keyring/debian-packages.json', 'binding.gyp', 'package.json']) {
 		fs.cpSync(path.join(root, name), path.join(first, name), {recursive: true});
 	}
 
@@ -51,4 +52,39 @@ test('a copy of the folder at another depth is configured again, and the folder 
 	fs.cpSync(first, second, {recursive: true});
 	t.deepEqual(await commandsAfterChange(second, '3'), ['rebuild', 'build', 'rebuild']);
 	t.deepEqual(await commandsAfterChange(second, '4'), ['rebuild', 'build', 'rebuild', 'build']);
+});
+
+const locked = {
+	code: 100,
+	output: 'Reading package lists...\nE: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (apt-get)\nN: Be aware that removing the lock file is not a solution\n',
+};
+
+test('apt-get waits for a lock that another process holds, and the reason for the wait is shown once', async t => {
+	const results = [locked, locked, {code: 100, output: 'E: Unable to lock directory /var/lib/apt/lists/\n'}, {code: 0, output: 'done'}];
+	const reports: string[] = [];
+	const result = await whileLocked(async () => results.shift() ?? locked, {
+		report(text) {
+			reports.push(text);
+		},
+		command: 'apt-get install x',
+		pauseMs: 1,
+	});
+	t.deepEqual(result, {code: 0, output: 'done'});
+	t.deepEqual(reports, ['waiting for apt\'s lock, which process 4711 (apt-get) holds']);
+});
+
+test('apt-get that waits too long for its lock fails with the lock holder and the command to run later', async t => {
+	await t.throwsAsync(whileLocked(async () => locked, {
+		report: () => undefined, command: 'apt-get install x', patienceMs: 5, pauseMs: 1,
+	}), {message: /^process 4711 \(apt-get\) has held apt's lock for \d+ minutes\. When it has ended, run: apt-get install x$/});
+});
+
+test('apt-get that fails for another reason is not run again', async t => {
+	let runs = 0;
+	const failure = {code: 100, output: 'E: Unable to locate package x'};
+	t.is(await whileLocked(async () => {
+		runs++;
+		return failure;
+	}, {command: 'apt-get install x'}), failure);
+	t.is(runs, 1);
 });
