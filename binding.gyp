@@ -1,35 +1,43 @@
 {
-  # One target. Its sources are chosen by suffix (scripts/build/native-sources.js), so that a new file needs no line here.
+  # The one place for the addon's compiler flags and its Node-API version. Keep it JSON with "#" comment lines: scripts/build/addon-flags.mjs
+  # reads it for the programs that are compiled without gyp.
   "targets": [
     {
       "target_name": "azure_shared_token_cache",
+      # The script selects sources by file suffix, so a new file needs no line here.
       "sources": ["<!@(node scripts/build/native-sources.js <(OS))"],
       "include_dirs": ["native"],
       "defines": [
         "NAPI_VERSION=8",
         "NAPI_CPP_EXCEPTIONS",
-        # A worker that is terminated in the middle of a job would otherwise abort the process.
+        # Without it, a worker that is terminated during a job aborts the process.
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
       ],
       "variables": {
         "warnings_as_errors%": "<!(node -p \"process.env.STC_WERROR ? 1 : 0\")",
-        "napi_headers": "<!(node -p \"require('node-addon-api').include_dir\")"
+        "napi_headers": "<!(node -p \"require('node-addon-api').include_dir\")",
+        # For GCC and Clang on every system.
+        "compiler_flags": [
+          "-std=c++17", "-fexceptions", "-O3",
+          "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
+          "-fvisibility=hidden", "-fvisibility-inlines-hidden",
+          "-ffunction-sections", "-fdata-sections",
+          "-fstack-protector-strong"
+        ],
+        "linux_compiler_flags": ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
       },
       "conditions": [
         ["OS=='linux'", {
           "cflags!": ["-fno-exceptions"],
           "cflags_cc!": ["-fno-exceptions", "-fno-rtti", "-std=gnu++17", "-std=gnu++20"],
           "cflags_cc": [
-            "-std=c++17", "-fexceptions", "-O3",
-            # As a system header, so that our warnings are about our code.
-            "-isystem", "<(module_root_dir)/<(napi_headers)",
-            "-Wall", "-Wextra", "-Wpedantic", "-Wshadow",
-            "-fvisibility=hidden", "-fvisibility-inlines-hidden",
-            "-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"
+            "<@(compiler_flags)", "<@(linux_compiler_flags)",
+            # A system header, so that warnings are about our code only.
+            "-isystem", "<(module_root_dir)/<(napi_headers)"
           ],
-          # nodelete: a worker that ends would unload the addon from under a thread that still waits for a keyring.
+          # nodelete: a worker that ends must not unload the addon while one of its threads still waits for a keyring.
           "ldflags": [
-            "-Wl,--version-script=<(module_root_dir)/native/addon/exports_linux.map", "-Wl,--no-undefined-version",
+            "-Wl,--version-script=<(module_root_dir)/native/addon/exports_linux.map", "-Wl,--no-undefined-version", "-Wl,--gc-sections",
             "-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,nodelete", "-pthread"
           ],
           "libraries": ["-ldl"]
@@ -42,14 +50,13 @@
             "MACOSX_DEPLOYMENT_TARGET": "11.0",
             "GCC_SYMBOLS_PRIVATE_EXTERN": "YES",
             "GCC_OPTIMIZATION_LEVEL": "3",
-            "WARNING_CFLAGS": ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow"],
-            "OTHER_CPLUSPLUSFLAGS": ["-fstack-protector-strong"],
-            "OTHER_LDFLAGS": ["-Wl,-exported_symbols_list,<(module_root_dir)/native/addon/exports_mac.txt"]
+            "OTHER_CPLUSPLUSFLAGS": ["<@(compiler_flags)"],
+            "OTHER_LDFLAGS": ["-Wl,-exported_symbols_list,<(module_root_dir)/native/addon/exports_mac.txt", "-Wl,-dead_strip"]
           },
           "libraries": ["-framework CoreFoundation", "-framework Security"]
         }],
         ["OS=='win'", {
-          # Node's own common.gypi switches the exceptions of Microsoft's standard library off.
+          # Node's common.gypi disables exceptions in Microsoft's standard library.
           "defines!": ["_HAS_EXCEPTIONS=0"],
           "defines": ["_HAS_EXCEPTIONS=1"],
           "msvs_settings": {
@@ -57,8 +64,12 @@
               "ExceptionHandling": 1,
               "AdditionalOptions": ["/std:c++17", "/W4", "/guard:cf", "/sdl"]
             },
-            # The linker makes the table of what may be called, without which the checks check nothing.
-            "VCLinkerTool": {"AdditionalOptions": ["/guard:cf"]}
+            "VCLinkerTool": {
+              # No path of a PDB file in the binary.
+              "GenerateDebugInformation": "false",
+              # The linker writes the table that the checks of /guard:cf need. /Brepro replaces the time in the header by a hash.
+              "AdditionalOptions": ["/guard:cf", "/Brepro"]
+            }
           },
           "libraries": ["-lcrypt32", "-ladvapi32"]
         }],

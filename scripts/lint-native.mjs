@@ -2,6 +2,7 @@
 
 import fs from 'node:fs';
 import process from 'node:process';
+import {compilerFlags, defineFlags} from './build/addon-flags.mjs';
 import {buildAddon} from './build/build.mjs';
 import {nativeSources} from './quality/lint.mjs';
 import {installPackages} from './lib/npm.mjs';
@@ -27,11 +28,11 @@ async function checkWithClangTidy() {
 		'--warnings-as-errors=*',
 		...sources,
 		'--',
-		'-std=c++17',
+		compilerFlags.find(flag => flag.startsWith('-std=')),
 		'-Inative',
 		`-isystem${napi.trim()}`,
 		`-isystem${headers}`,
-		'-DNAPI_VERSION=8',
+		...defineFlags,
 	]);
 }
 

@@ -1,29 +1,40 @@
-// `npm run prebuild`: the addon for every platform, built on one Linux machine, into prebuilds/. `-- --target linux-x64-glibc`, any
-// number of times, builds those targets alone. The first build of a target takes a minute or two, because its C++ library is
-// compiled, too; zig keeps that in the home folder.
+// `npm run prebuild`: builds the addon for release into prebuilds/. On linux-x64 it builds every target, on macOS and Windows the
+// machine's own. `-- --target linux-x64-glibc`, any number of times, builds those targets alone. The first build of a target on Linux takes
+// some minutes, because zig compiles its C++ library as well; zig keeps that in the home folder.
 
 import os from 'node:os';
 import process from 'node:process';
-import {buildTarget} from './release/offline/cross-build.mjs';
+import {installPackages} from './lib/npm.mjs';
 import {step} from './lib/steps.mjs';
+import {buildableTargets, buildTarget} from './release/build-target.mjs';
 import {targetsOfCommandLine} from './release/targets.mjs';
-import {installMachoLinker, installToolchain} from './release/toolchain.mjs';
+import {checkZig, installMachoLinker, installToolchain} from './release/toolchain.mjs';
 
-const targets = targetsOfCommandLine('target');
+const targets = targetsOfCommandLine('target', buildableTargets);
 
-// Whoever works at this machine comes first.
+// Other programs on this machine come first.
 os.setPriority(os.constants.priority.PRIORITY_BELOW_NORMAL);
 
-const results = [await step('toolchain', installToolchain)];
-if (results[0].outcome === 'passed') {
+const steps = [['npm packages', async () => installPackages()]];
+if (process.platform === 'linux') {
+	steps.push(['toolchain', async () => {
+		const done = await installToolchain();
+		checkZig();
+		return done;
+	}]);
 	if (targets.some(({system}) => system === 'mac')) {
-		results.push(await step('linker for macOS', installMachoLinker));
-	}
-
-	// One after the other: zig itself uses every core.
-	for (const target of targets) {
-		results.push(await step(target.name, () => buildTarget(target)));
+		steps.push(['linker for macOS', installMachoLinker]);
 	}
 }
 
-process.exitCode = results.every(({outcome}) => outcome === 'passed') ? 0 : 1;
+// One target at a time, because each build uses every core.
+steps.push(...targets.map(target => [target.name, report => buildTarget(target, report)]));
+for (const [index, [name, action]] of steps.entries()) {
+	const {outcome} = await step(name, action, {isLong: true});
+	if (outcome !== 'passed') {
+		const left = steps.slice(index + 1).map(([each]) => each);
+		console.log(`\nStopped${left.length > 0 ? `, without ${left.join(', ')}` : ''}.`);
+		process.exitCode = 1;
+		break;
+	}
+}

@@ -1,12 +1,13 @@
-// `npm run test:platforms`: the released binaries of Linux, each under the runtimes that it is for. One binary for Node 20, 22, 24 and
-// 26; arm64 in an emulator; musl under Bun, because npm has no Node for it; and an old glibc. `-- --only musl-x64`, any number of times,
-// runs those alone; without it, all eight binaries are built, and examined as before a release. What the stand-ins leave out is listed in testing/platform-suites.mjs. The last line is the sum.
+// `npm run test:platforms`: the released binaries of Linux under the runtimes that they are for: one binary for Node 20, 22, 24 and 26;
+// arm64 in an emulator; musl under Bun, because npm has no Node for musl; and an old glibc. `-- --only musl-x64`, any number of times, tests
+// those platforms alone. Without it, the command builds all eight binaries and checks them as before a release. scripts/testing/
+// platform-suites.mjs lists the tests that each stand-in leaves out. The last line is the sum.
 
 import process from 'node:process';
 import {parseArgs} from 'node:util';
 import {runAva} from './testing/ava.mjs';
 import {buildDist} from './build/build.mjs';
-import {buildTarget} from './release/offline/cross-build.mjs';
+import {buildTarget} from './release/build-target.mjs';
 import {installPackagesOfDebian} from './lib/debian.mjs';
 import {runSuites} from './testing/platform-suites.mjs';
 import {makeTree} from './testing/platform-tree.mjs';
@@ -14,17 +15,17 @@ import {debianPackages, installRuntimes, platforms as allPlatforms} from './test
 import {installPackages} from './lib/npm.mjs';
 import {step} from './lib/steps.mjs';
 import {targets as allTargets} from './release/targets.mjs';
-import {installToolchain} from './release/toolchain.mjs';
+import {installMachoLinker, installReaders, installToolchain} from './release/toolchain.mjs';
 
 const {values} = parseArgs({options: {only: {type: 'string', multiple: true, default: []}}});
 const platforms = allPlatforms.filter(({name}) => values.only.length === 0 || values.only.includes(name));
 const tally = {passed: 0, failed: 0, skipped: 0};
 const failures = [];
-/** Where each was skipped, by the title that says why. @type {Map<string, string[]>} */
+/** Skipped test -> the platforms that skipped it. @type {Map<string, string[]>} */
 const skips = new Map();
 
-async function prepare(name, action) {
-	const {outcome} = await step(name, action);
+async function prepare(name, action, options) {
+	const {outcome} = await step(name, action, options);
 	if (outcome !== 'passed') {
 		tally.failed++;
 		failures.push(name);
@@ -40,12 +41,16 @@ async function testPlatforms() {
 		return;
 	}
 
+	if (isEverything && (!await prepare('linker for macOS', installMachoLinker) || !await prepare('readers of binaries', installReaders))) {
+		return;
+	}
+
 	if (!await prepare('toolchain', installToolchain) || !await prepare('runtimes', installRuntimes) || !await prepare('Debian packages', () => installPackagesOfDebian(debianPackages))) {
 		return;
 	}
 
 	for (const target of targets) {
-		if (!await prepare(target.name, () => buildTarget(target))) {
+		if (!await prepare(target.name, report => buildTarget(target, report), {isLong: true})) {
 			return;
 		}
 	}
@@ -69,11 +74,11 @@ async function testPlatforms() {
 
 	if (platforms.some(({name}) => name === 'linux-arm64')) {
 		const {testNeonKernel} = await import('./testing/platform-kernel.mjs');
-		tally.passed += await prepare('scanner\'s kernel for arm64', testNeonKernel) ? 1 : 0;
+		tally.passed += await prepare('scanner\'s inner loop for arm64', testNeonKernel) ? 1 : 0;
 	}
 
 	console.log();
-	// Two at a time: many tests wait for something.
+	// Two at a time, because many tests wait.
 	const waiting = platforms.values();
 	await Promise.all([0, 1].map(async () => {
 		for (const platform of waiting) {

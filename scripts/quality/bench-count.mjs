@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import {compilerFlags, linuxCompilerFlags} from '../build/addon-flags.mjs';
 import {installBuildTools, installPackagesOfDebian} from '../lib/debian.mjs';
 import {fromRoot, root} from '../lib/paths.mjs';
 import {run, runOrFail} from '../lib/run.mjs';
@@ -22,21 +23,11 @@ const folder = fromRoot('.cache', 'bench-count');
 const program = path.join(folder, 'count');
 const compiler = process.env.CXX || 'g++';
 
-/** As binding.gyp compiles for release. */
 const flags = [
-	'-std=c++17',
-	'-O3',
+	...compilerFlags,
+	...linuxCompilerFlags,
 	'-g0',
 	'-fPIC',
-	'-fvisibility=hidden',
-	'-fvisibility-inlines-hidden',
-	'-fstack-protector-strong',
-	'-U_FORTIFY_SOURCE',
-	'-D_FORTIFY_SOURCE=2',
-	'-Wall',
-	'-Wextra',
-	'-Wpedantic',
-	'-Wshadow',
 	'-Werror',
 	'-Inative',
 	// Not every processor has it, and the counts are to be the same on all.

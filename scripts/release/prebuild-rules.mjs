@@ -4,7 +4,7 @@ import {MalformedBinary} from './bytes.mjs';
 import {readElf} from './elf.mjs';
 import {readMacho} from './macho.mjs';
 import {readPe} from './pe.mjs';
-import {oldestMacos} from './targets.mjs';
+import {oldestMacos} from '../build/addon-flags.mjs';
 
 /** What Node asks an addon for. Nothing else may be seen of it, lest it meets another library's symbol of the same name. */
 const entryPoints = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];

@@ -2,6 +2,7 @@
 
 import process from 'node:process';
 import {parseArgs} from 'node:util';
+import {oldestMacos} from '../build/addon-flags.mjs';
 import {fromRoot} from '../lib/paths.mjs';
 
 /**
@@ -11,15 +12,12 @@ import {fromRoot} from '../lib/paths.mjs';
  * @property {'arm64' | 'x64'} arch As `process.arch`.
  * @property {'glibc' | 'musl' | undefined} libc
  * @property {'linux' | 'mac' | 'win'} system As `native-sources.js` and file suffixes name it.
- * @property {string} triple The compiler's name for it, with the oldest version of the system that it is for.
- * @property {string} file Below `prebuilds/`; prebuildify's conventions, and what `src/backend/native-backend.ts` looks for.
+ * @property {string} triple zig's name for it, with the oldest version of the system that the binary runs on.
+ * @property {string} file Below `prebuilds/`, as prebuildify names it and `src/backend/addon-loader.ts` looks for it.
  */
 
-/** Enterprise Linux 7's, the oldest that zig has symbols for on both CPUs. Node's own binaries ask for 2.28. */
+/** The version of Enterprise Linux 7, which is the oldest that zig supports on both CPUs. Node's own binaries need 2.28. */
 const glibc = '2.17';
-
-/** As Node 20's own binaries. Source: https://github.com/nodejs/node/blob/v20.x/BUILDING.md, Platform list. */
-export const oldestMacos = '11.0';
 
 const cpuOf = {arm64: 'aarch64', x64: 'x86_64'};
 
@@ -57,26 +55,27 @@ function target(platform, arch, libc) {
 export const prebuildOf = ({file}) => fromRoot('prebuilds', file);
 
 /**
- * The targets that the command line names with an option, which may be repeated. Whoever names none means all. What cannot be
- * understood ends the process.
+ * The targets that the command line names with an option, which may be repeated. Ends the process with exit code 2 if the command line
+ * is invalid.
  *
  * @param {string} option
+ * @param {Target[]} [all] The targets to choose from, which are the default. Default: every target.
  * @returns {Target[]}
  */
-export function targetsOfCommandLine(option) {
+export function targetsOfCommandLine(option, all = targets) {
 	try {
 		const {values} = parseArgs({options: {[option]: {type: 'string', multiple: true, default: []}}});
 		const names = values[option];
-		const unknown = names.filter(name => !targets.some(each => each.name === name));
+		const unknown = names.filter(name => !all.some(each => each.name === name));
 		if (unknown.length === 0) {
-			return names.length === 0 ? targets : targets.filter(({name}) => names.includes(name));
+			return names.length === 0 ? all : all.filter(({name}) => names.includes(name));
 		}
 
-		console.error(`No such target: ${unknown.join(', ')}. Targets: ${targets.map(({name}) => name).join(', ')}.`);
+		console.error(`No such target: ${unknown.join(', ')}. Targets: ${all.map(({name}) => name).join(', ')}.`);
 	} catch (error) {
 		console.error(`${error.message}. Usage: [--${option} <target>]...`);
 	}
 
-	// eslint-disable-next-line unicorn/no-process-exit -- Two commands share it, and neither has anything else to do.
+	// eslint-disable-next-line unicorn/no-process-exit -- Only commands call this function, before they start anything.
 	process.exit(2);
 }

@@ -1,60 +1,68 @@
 /**
- * The compilers of `npm run prebuild`, in a package of their own (`tools/cross`), so that their 86 MB reach nobody who does not
- * build binaries: zig, which is clang with the libraries of every target, and the headers of Node-API. macOS binaries are
- * linked by LLVM's own linker, which is Debian's.
+ * The compilers of `npm run prebuild` on Linux. zig, which is Clang with the libraries of every target, and the headers of Node-API are
+ * npm packages of `tools/cross`: they take 86 MB, which only developers who build binaries download. LLVM's linker and its readers of
+ * binaries are Debian packages.
  */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {createRequire} from 'node:module';
+import {nodeApiVersion} from '../build/addon-flags.mjs';
 import {installPackagesOfDebian} from '../lib/debian.mjs';
 import {installPackages} from '../lib/npm.mjs';
 import {fromRoot, root} from '../lib/paths.mjs';
+import {runOrFail} from '../lib/run.mjs';
 import {StepFailure} from '../lib/steps.mjs';
 
 const folder = fromRoot('tools', 'cross');
 const packages = path.join('tools', 'cross', 'node_modules');
 
-/** zig. Its packages for other machines are left out: binaries are built on linux-x64. */
+/** zig's path. Only the package for linux-x64 is installed. */
 export const zig = fromRoot(packages, '@zigc', `${process.platform}-${process.arch}`, 'bin', 'zig');
 
 export const zigLibrary = path.join(packages, '@zigc', 'lib');
 
-/**
- * What is of interest in zig's output after a failure. When it compiles libc++ for a target for the first time, 4 MB of warnings
- * about that come out, too.
- *
- * @param {string} output
- */
-export function explainZig(output) {
-	const lines = output.split('\n');
-	const first = lines.findIndex(line => line.includes('error:'));
-	return lines.slice(Math.max(0, first === -1 ? lines.length - 60 : first - 3)).slice(0, 60).join('\n');
-}
-
-/** Relative to the top folder, as all paths that a compiler is given: no binary may hold where it was made. */
+/** Relative to the top folder, as every path that a compiler gets here, so that no binary holds the path of the build machine. */
 export const headerFolders = ['node-addon-api', path.join('node-api-headers', 'include')].map(name => path.join(packages, name));
 
-/** The linker for macOS, and the version of Debian's package that has it. */
-export const machoLinker = 'ld64.lld-19';
+/** The major version of Debian's LLVM packages. */
+const llvm = 19;
 
-/** @returns {Promise<string>} What was done. */
+/** The linker for macOS. */
+export const machoLinker = `ld64.lld-${llvm}`;
+
+/** LLVM's readers of binaries. */
+export const readobj = `llvm-readobj-${llvm}`;
+export const objdump = `llvm-objdump-${llvm}`;
+
+/** Installs the npm packages. @returns {Promise<string>} What was done. */
 export async function installToolchain() {
-	const result = await installPackages(folder);
+	return installPackages(folder);
+}
+
+/** @throws {StepFailure} if there is no zig for this machine. */
+export function checkZig() {
 	if (!fs.existsSync(zig)) {
-		throw new StepFailure(`there is no zig for ${process.platform}-${process.arch} in ${path.relative(root, folder)}: binaries are built on linux-x64`);
+		throw new StepFailure(`there is no zig for ${process.platform}-${process.arch} in ${path.relative(root, folder)}: only linux-x64 builds for other systems`);
 	}
-
-	return result;
 }
 
-/** @returns {Promise<string>} What was done. @throws {StepFailure} with the command to run, where this user may not install. */
-export async function installMachoLinker() {
-	return installPackagesOfDebian({'lld-19': machoLinker});
+/**
+ * @param {(text: string) => void} [report] Gets the reason for a wait.
+ * @returns {Promise<string>} What was done.
+ * @throws {StepFailure} with the command to run if this user may not install packages.
+ */
+export async function installMachoLinker(report) {
+	return installPackagesOfDebian({[`lld-${llvm}`]: machoLinker}, report);
 }
 
-/** The functions that a Node-API addon may call: of the version that we ask for, which every supported Node has. */
+/** As {@link installMachoLinker}, for the readers of binaries. */
+export async function installReaders(report) {
+	return installPackagesOfDebian({[`llvm-${llvm}`]: readobj}, report);
+}
+
+/** @returns {Promise<Set<string>>} The functions that the addon may call: those of its Node-API version, which every supported Node has. */
 export async function nodeApiSymbols() {
 	await installToolchain();
 	const {symbols} = createRequire(path.join(folder, 'package.json'))('node-api-headers');
@@ -62,5 +70,29 @@ export async function nodeApiSymbols() {
 	return new Set([...engine, ...node]);
 }
 
-/** As in binding.gyp. */
-export const nodeApiVersion = 8;
+/**
+ * Runs zig.
+ *
+ * @param {string[]} args
+ * @param {import('../lib/run.mjs').Options} [options]
+ * @throws {StepFailure} with the errors in its output.
+ */
+export async function runZig(args, options) {
+	try {
+		return await runOrFail(zig, args, options);
+	} catch (error) {
+		throw new StepFailure(error.message, errorsOf(error.log ?? ''));
+	}
+}
+
+/**
+ * The part of a compiler's output that explains a failure. When zig compiles its C++ library for a target for the first time, it also
+ * prints 4 MB of warnings about that.
+ *
+ * @param {string} output
+ */
+export function errorsOf(output) {
+	const lines = output.split('\n');
+	const first = lines.findIndex(line => line.includes('error:'));
+	return lines.slice(Math.max(0, first === -1 ? lines.length - 60 : first - 3)).slice(0, 60).join('\n');
+}

@@ -1,20 +1,23 @@
-/** The scanner's kernel for arm64, cross-compiled, under the emulator: `test/native/skip_string_test.cc`. */
+/** Runs `test/native/skip_string_test.cc`, the test of the scanner's inner loop, cross-compiled for arm64 under the emulator. */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import {fromRoot} from '../lib/paths.mjs';
 import {runOrFail} from '../lib/run.mjs';
 import {StepFailure} from '../lib/steps.mjs';
-import {zig} from '../release/toolchain.mjs';
+import {compilerFlags} from '../build/addon-flags.mjs';
+import {runZig} from '../release/toolchain.mjs';
 
-/** @returns {Promise<string>} What it checked. */
+const languageFlag = compilerFlags.find(flag => flag.startsWith('-std='));
+
+/** @returns {Promise<string>} The kernel and the number of texts. @throws {StepFailure} if another kernel than arm64's ran. */
 export async function testNeonKernel() {
 	const program = fromRoot('.cache', 'platforms', 'skip_string_test');
 	fs.mkdirSync(path.dirname(program), {recursive: true});
-	await runOrFail(zig, ['c++', '-target', 'aarch64-linux-musl', '-std=c++17', '-O2', '-static', '-I', 'native', 'test/native/skip_string_test.cc', 'native/base/cpu_features.cc', '-o', program]);
+	await runZig(['c++', '-target', 'aarch64-linux-musl', languageFlag, '-O2', '-static', '-I', 'native', 'test/native/skip_string_test.cc', 'native/base/cpu_features.cc', '-o', program]);
 	const {stdout} = await runOrFail('qemu-aarch64-static', [program]);
 	if (!stdout.startsWith('NEON ')) {
-		throw new StepFailure(`this is not the kernel for arm64: ${stdout.trim()}`);
+		throw new StepFailure(`the test ran another kernel than arm64's: ${stdout.trim()}`);
 	}
 
 	return `${stdout.trim()} texts`;

@@ -1,4 +1,4 @@
-/** The addon for Windows that the tests load: what `npm run prebuild` made, else one that MinGW-w64 makes here. */
+/** The addon for Windows that the tests load: the binary of `npm run prebuild` if it is up to date, else MinGW-w64 compiles one. */
 
 import {execFileSync} from 'node:child_process';
 import fs from 'node:fs';
@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import {createRequire} from 'node:module';
+import {defineFlags, nodeApiVersion, windowsLibraries} from '../build/addon-flags.mjs';
 import {fromRoot} from '../lib/paths.mjs';
 import {importShim} from '../release/offline/windows-imports.mjs';
 import {compile, compilerFlags} from './wine.mjs';
@@ -13,11 +14,8 @@ import {compile, compilerFlags} from './wine.mjs';
 const prebuild = fromRoot('prebuilds', 'win32-x64', 'azure-shared-token-cache.node');
 const packages = createRequire(fromRoot('test', 'windows', 'package.json'));
 
-/** As in binding.gyp. */
-const nodeApiVersion = 8;
-
 /**
- * @param {string} folder For what is compiled.
+ * @param {string} folder For compiled files.
  * @returns {Promise<{file: string, origin: string}>}
  */
 export async function windowsAddon(folder) {
@@ -34,9 +32,7 @@ export async function windowsAddon(folder) {
 		fromRoot('node_modules', 'node-addon-api'),
 		'-isystem',
 		path.join(path.dirname(packages.resolve('node-api-headers')), 'include'),
-		`-DNAPI_VERSION=${nodeApiVersion}`,
-		'-DNAPI_CPP_EXCEPTIONS',
-		'-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+		...defineFlags,
 		'-DBUILDING_NODE_EXTENSION',
 	];
 	const objectOf = source => path.join(folder, `${source.replaceAll('/', '-')}.o`);
@@ -50,7 +46,7 @@ export async function windowsAddon(folder) {
 	fs.writeFileSync(shim, importShim(nodeApiFunctions()));
 	await compile(['-O2', '-c', shim, '-o', objectOf('shim')]);
 	const file = path.join(folder, 'azure-shared-token-cache.node');
-	await compile(['-shared', '-static', '-s', '-o', file, ...sources.map(source => objectOf(source)), objectOf('shim'), '-lcrypt32']);
+	await compile(['-shared', '-static', '-s', '-o', file, ...sources.map(source => objectOf(source)), objectOf('shim'), ...windowsLibraries]);
 	return {file, origin: 'compiled by MinGW-w64'};
 }
 

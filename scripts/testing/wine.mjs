@@ -1,7 +1,4 @@
-/**
- * Programs for Windows, compiled and run here: MinGW-w64 makes them, Wine runs them. What Wine shows is what Windows documents, not
- * all of what Windows does.
- */
+/** Compiles programs for Windows with MinGW-w64 and runs them under Wine. Wine follows Windows' documentation, not all of its behaviour. */
 
 import {spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
@@ -9,16 +6,17 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import {compilerFlags as addonFlags} from '../build/addon-flags.mjs';
 import {fromRoot} from '../lib/paths.mjs';
 import {runOrFail} from '../lib/run.mjs';
 import {StepFailure} from '../lib/steps.mjs';
 
 const compiler = 'x86_64-w64-mingw32-g++-posix';
 
-/** Flags of every C++ source. */
-export const compilerFlags = ['-std=c++17', '-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Werror', `-I${fromRoot('native')}`];
+/** Flags of every C++ source: the addon's language and warnings. */
+export const compilerFlags = [...addonFlags.filter(flag => /^-(?:std=|W)/.test(flag)), '-Werror', `-I${fromRoot('native')}`];
 
-/** @throws {StepFailure} with the command that installs what is missing to compile and run programs for Windows. */
+/** @throws {StepFailure} with the command that installs the compiler and Wine if one is missing. */
 export function checkWine() {
 	const missing = [compiler, 'wine', 'wineserver'].find(command => spawnSync(command, ['--version'], {stdio: 'ignore'}).error);
 	if (missing) {
@@ -33,45 +31,45 @@ export async function compile(args) {
 
 /**
  * @typedef {object} WineResult
- * @property {number | null} exitCode `null`: ended by the time limit.
+ * @property {number | null} exitCode `null`: the time limit ended it.
  * @property {string} stdout
  * @property {string} stderr
- * @property {number[]} headless Processes that Wine lost: see {@link Headless}.
+ * @property {number[]} headless The IDs of processes that lost their first thread: see {@link HeadlessProcesses}.
  */
 
-/** A look at all processes is taken this often, milliseconds, and this many of them in a row have to find one headless. */
-const lookMs = 5000;
-const looksInARow = 3;
+/** How often all processes are checked, milliseconds, and how many checks in a row have to find a process headless. */
+const checkIntervalMs = 5000;
+const checksInARow = 3;
 
 /**
- * Programs whose first thread is gone while their others wait. Wine 8 does that to itself once in a long while on a busy machine: the thread ends
- * in the middle of a call to Wine's server, and whoever started the program waits for its end for ever. They are ended for good.
+ * Ends programs whose first thread is gone while their other threads wait. On a busy machine, Wine 8 rarely loses a program's first thread
+ * in a call to its server; the parent process then never learns of the program's end.
  */
-class Headless {
-	/** Those that were ended. @type {number[]} */
+class HeadlessProcesses {
+	/** The IDs of the processes that were ended. @type {number[]} */
 	ended = [];
 	#prefix;
 	/** @type {Map<number, number>} */
-	#looks = new Map();
+	#checks = new Map();
 	#timer;
 
-	/** @param {string} prefix Whose programs are looked at. */
+	/** @param {string} prefix The Wine prefix of the programs to check. */
 	constructor(prefix) {
 		this.#prefix = prefix;
 		this.#timer = setInterval(() => {
-			this.#look();
-		}, lookMs);
+			this.#check();
+		}, checkIntervalMs);
 	}
 
 	stop() {
 		clearInterval(this.#timer);
 	}
 
-	#look() {
+	#check() {
 		const found = fs.readdirSync('/proc').filter(name => /^\d+$/.test(name)).map(Number).filter(pid => this.#isHeadless(pid));
-		this.#looks = new Map(found.map(pid => [pid, (this.#looks.get(pid) ?? 0) + 1]));
-		for (const [pid, looks] of this.#looks) {
-			if (looks === looksInARow) {
+		this.#checks = new Map(found.map(pid => [pid, (this.#checks.get(pid) ?? 0) + 1]));
+		for (const [pid, count] of this.#checks) {
+			if (count === checksInARow) {
 				this.ended.push(pid);
 				process.kill(pid, 'SIGKILL');
 			}
@@ -84,33 +82,33 @@ class Headless {
 				return false;
 			}
 
-			// The first thread has nothing left to tell.
+			// The first thread's own environment can no longer be read.
 			const other = fs.readdirSync(`/proc/${pid}/task`).find(task => Number(task) !== pid);
 			return other !== undefined && fs.readFileSync(`/proc/${pid}/task/${other}/environ`, 'utf8').split('\0').includes(`WINEPREFIX=${this.#prefix}`);
 		} catch {
-			// It ended just now.
+			// The process ended during the check.
 			return false;
 		}
 	}
 }
 
-/** A Windows of its own. */
+/** A Wine prefix in a temporary folder. */
 export class Wine {
-	/** Where it and what it runs are. */
+	/** The folder of the prefix and of the programs. */
 	folder = fs.mkdtempSync(path.join(os.tmpdir(), 'stc-wine-'));
-	/** Its drive C. */
+	/** Drive C. */
 	drive = path.join(this.folder, 'prefix', 'drive_c');
 	#environment;
 	#count = 0;
 
-	/** To be ended, whatever happens. */
+	/** The caller has to call `end()`. */
 	static async start() {
 		const wine = new Wine();
 		try {
-			// First, and to stay between programs: none has to wait for it to start or end.
+			// The server stays between programs, so that none waits for its start or end.
 			await wine.#prepare('wineserver', ['--persistent']);
 			await wine.#prepare('wineboot', ['--init']);
-			// Node refuses what Wine seems to be otherwise.
+			// Node refuses the older Windows that Wine pretends to be by default.
 			await wine.#prepare('wine', ['reg', 'add', String.raw`HKCU\Software\Wine`, '/v', 'Version', '/t', 'REG_SZ', '/d', 'win10', '/f']);
 			return wine;
 		} catch (error) {
@@ -120,7 +118,7 @@ export class Wine {
 	}
 
 	constructor() {
-		// Neither a display, whose absence is waited for, nor options for another Node.
+		// Wine waits for a display that is named and absent. The other variables are for this machine's Node.
 		const {DISPLAY: _display, NODE_OPTIONS: _options, NODE_EXTRA_CA_CERTS: _certificates, ...rest} = process.env;
 		const prefix = path.join(this.folder, 'prefix');
 		fs.mkdirSync(prefix);
@@ -130,9 +128,9 @@ export class Wine {
 	}
 
 	/**
-	 * Runs a program. Its output goes through files: some programs cannot write to a pipe from outside.
+	 * Runs a program. Its output goes through files, because some programs cannot write to a pipe that Wine inherits.
 	 *
-	 * @param {string[]} command The program's path here, and its arguments.
+	 * @param {string[]} command The program's path on this machine, and its arguments.
 	 * @param {{cwd?: string, env?: Record<string, string>, timeoutMs: number}} options
 	 * @returns {Promise<WineResult>}
 	 */
@@ -145,7 +143,7 @@ export class Wine {
 		const child = spawn('wine', command, {
 			cwd, env: {...this.#environment, ...env}, stdio: ['ignore', stdout, stderr], timeout: timeoutMs, killSignal: 'SIGKILL',
 		});
-		const headless = new Headless(this.#environment.WINEPREFIX);
+		const headless = new HeadlessProcesses(this.#environment.WINEPREFIX);
 		try {
 			const [exitCode] = await once(child, 'exit');
 			return {
@@ -158,7 +156,7 @@ export class Wine {
 		}
 	}
 
-	/** With all of its programs and files. */
+	/** Ends all programs and removes the folder. */
 	async end() {
 		spawnSync('wineserver', ['--kill'], {env: this.#environment, stdio: 'ignore'});
 		spawnSync('wineserver', ['--wait'], {env: this.#environment, stdio: 'ignore', timeout: 10_000});
@@ -168,7 +166,7 @@ export class Wine {
 	}
 
 	async #prepare(command, args) {
-		// What it leaves running in the background would keep a pipe open.
+		// No pipes: background processes that the command starts would keep them open.
 		const child = spawn(command, args, {env: this.#environment, stdio: 'ignore'});
 		const [exitCode] = await once(child, 'exit');
 		if (exitCode !== 0) {

@@ -1,9 +1,9 @@
 /**
- * The gates that binaries pass before release, on the real ones and on copies that are damaged in one way each. Whether the flags of a
- * build from source are those of the release.
+ * The rules that binaries keep before a release, on the real binaries and on copies with one damage each. The flags of a build from source
+ * and of a release.
  */
 
-import {execFile} from 'node:child_process';
+import {execFile, spawnSync} from 'node:child_process';
 import {
 	cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs';
@@ -13,14 +13,16 @@ import {dirname, join} from 'node:path';
 import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
-import {compilerFlags, linkerFlags} from '../../scripts/release/offline/native-flags.mjs';
+import {compilerFlags} from '../../scripts/release/offline/flags.mjs';
 import {examine} from '../../scripts/release/prebuild-rules.mjs';
 import {prebuildOf, targets} from '../../scripts/release/targets.mjs';
+import {readobj} from '../../scripts/release/toolchain.mjs';
 import {type Lack, testWhere} from '../helpers/peers/peers.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const toolchain = join(root, 'tools', 'cross', 'node_modules');
+const hasReaders = spawnSync(readobj, ['--version']).status === 0;
 
 type Target = (typeof targets)[number];
 
@@ -34,12 +36,16 @@ function targetNamed(name: string): Target {
 }
 
 function lackOfPrebuild({name, file}: Target): Lack {
+	if (!hasReaders) {
+		return `there is no ${readobj}; npm run prebuild:check`;
+	}
+
 	return existsSync(join(root, 'prebuilds', file)) && existsSync(join(toolchain, 'node-api-headers'))
 		? undefined
 		: `prebuilds/${file} is not built; npm run prebuild -- --target ${name}`;
 }
 
-/** What Node-API is, as the script has it. */
+/** The functions of Node-API, as the script gets them. */
 function nodeApi(): Set<string> {
 	const {symbols} = createRequire(join(toolchain, 'x.js'))('node-api-headers') as {symbols: Record<string, {js_native_api_symbols: string[]; node_api_symbols: string[]}>};
 	const {js_native_api_symbols: engine = [], node_api_symbols: node = []} = symbols['v8'] ?? {};
@@ -49,10 +55,10 @@ function nodeApi(): Set<string> {
 const read = (target: Target) => readFileSync(prebuildOf(target));
 const findingsOf = (target: Target, bytes: Buffer, privatePaths: string[] = []) => examine(target, bytes, {nodeApi: nodeApi(), privatePaths}).findings;
 
-/** A copy with other bytes in place of the first, or of each, occurrence of a text. They have to be as many. */
+/** A copy with another text of the same length in place of the first, or of each, occurrence of a text. */
 function withText(bytes: Buffer, before: string, after: string, {each = false} = {}): Buffer {
 	if (Buffer.byteLength(before, 'latin1') !== Buffer.byteLength(after, 'latin1')) {
-		throw new Error('not as long');
+		throw new Error('the texts differ in length');
 	}
 
 	const copy = Buffer.from(bytes);
@@ -75,7 +81,7 @@ function withByte(bytes: Buffer, at: number, value: number): Buffer {
 }
 
 for (const target of targets) {
-	testWhere(test, [lackOfPrebuild(target)], `${target.name}: nothing to object to in what is released`, t => {
+	testWhere(test, [lackOfPrebuild(target)], `${target.name}: the released binary keeps all rules`, t => {
 		t.deepEqual(findingsOf(target, read(target), [root.replace(/\/$/, ''), 'node_modules']), []);
 	});
 
@@ -90,10 +96,10 @@ for (const target of targets) {
 		t.regex(findingsOf(target, withText(bytes, '\0napi_register_module_v1'.slice(target.system === 'mac' ? 1 : 0), '\0napi_register_module_v9'.slice(target.system === 'mac' ? 1 : 0))).join('\n'), target.system === 'mac' ? /./ : /does not export napi_register_module_v1/);
 	});
 
-	testWhere(test, [lackOfPrebuild(target)], `${target.name}: whatever is cut off or flipped, the check ends with findings or none`, t => {
+	testWhere(test, [lackOfPrebuild(target)], `${target.name}: a binary that is cut off or has flipped bytes ends the check with a list of findings`, t => {
 		const bytes = read(target);
 		for (let length = 0; length < bytes.length; length = length < 512 ? length + 7 : Math.ceil(length * 1.07)) {
-			// What is cut off at the end may be names of sections, which no loader reads. The beginning always matters.
+			// The end may be the names of sections, which no loader reads.
 			const findings = findingsOf(target, bytes.subarray(0, length));
 			t.true(length > bytes.length * 0.9 || findings.length > 0, `${length} bytes`);
 		}
@@ -115,14 +121,14 @@ for (const target of targets) {
 	});
 }
 
-// Mostly names: in all three formats they stand as text, and a change of one keeps everything else in place.
+// Most damages change a name: all three formats hold names as text, and a change of one keeps everything else in place.
 const damages: ReadonlyArray<[title: string, target: string, damage: (bytes: Buffer) => Buffer, finding: RegExp]> = [
 	['another CPU', 'linux-x64-glibc', bytes => withByte(bytes, 18, 183), /it is for arm64, not x64/],
 	['one more export', 'linux-x64-glibc', bytes => withText(bytes, '\0node_api_module_get_api_version_v1', '\0operator_new_operator_delete_xxxxx'), /it exports operator_new/],
 	['a glibc that is too new', 'linux-x64-glibc', bytes => withText(bytes, 'GLIBC_2.17', 'GLIBC_2.29'), /asks for GLIBC_2\.29/],
 	['a library of no system', 'linux-x64-glibc', bytes => withText(bytes, 'libpthread.so.0', 'libcrypto9.so.3'), /it needs libcrypto9\.so\.3/],
 	['a Node-API function that old Nodes lack', 'linux-x64-glibc', bytes => withText(bytes, '\0napi_create_function', '\0node_api_create_xxxx'), /not every supported Node has node_api_create_xxxx/],
-	['a symbol that nobody has', 'linux-arm64-glibc', bytes => withText(bytes, '\0napi_create_function', '\0XXXX_create_function'), /nobody is named who has XXXX_create_function/],
+	['a symbol of no library', 'linux-arm64-glibc', bytes => withText(bytes, '\0napi_create_function', '\0XXXX_create_function'), /no library is named for XXXX_create_function/],
 	['a musl binary that needs glibc', 'linux-x64-musl', bytes => withText(bytes, '\0libc.so\0', '\0libm.so\0'), /it needs libm\.so/],
 	['no nodelete', 'linux-x64-glibc', bytes => withDynamicEntry(bytes, 0x6F_FF_FF_FB, 1), /it may be unloaded/],
 	['lazy binding', 'linux-x64-musl', bytes => withDynamicEntry(withDynamicEntry(bytes, 0x6F_FF_FF_FB, 8), 30, 0), /symbols are not bound/],
@@ -165,7 +171,7 @@ function withDynamicEntry(bytes: Buffer, tag: number, value: number): Buffer {
 	return copy;
 }
 
-/** PE: where the debug entry has what the header has for its time. */
+/** PE: the offset of the debug entry's time, which equals the header's. */
 function secondStampAt(bytes: Buffer): number {
 	const first = bytes.readUInt32LE(60) + 8;
 	return bytes.indexOf(bytes.subarray(first, first + 4), first + 4);
@@ -184,12 +190,13 @@ function withMinimum(bytes: Buffer, major: number): Buffer {
 }
 
 const onLinux = targetNamed('linux-x64-glibc');
-testWhere(test, [lackOfPrebuild(onLinux)], 'the command refuses what is missing or of no target, and writes sums of a whole set alone', async t => {
+testWhere(test, [lackOfPrebuild(onLinux)], 'the command refuses missing files and files of no target, and writes sums of a complete set only', async t => {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-prebuilds-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
 	cpSync(join(root, 'scripts'), join(directory, 'scripts'), {recursive: true});
+	cpSync(join(root, 'binding.gyp'), join(directory, 'binding.gyp'));
 	symlinkSync(join(root, 'tools'), join(directory, 'tools'));
 	const put = ({file}: Target, from: string) => {
 		mkdirSync(dirname(join(directory, 'prebuilds', file)), {recursive: true});
@@ -225,31 +232,25 @@ testWhere(test, [lackOfPrebuild(onLinux)], 'the command refuses what is missing 
 	t.regex(unknown.stderr, /No such target: beos-ppc\. Targets: linux-x64-glibc, /);
 });
 
-test('a build from source and a release are compiled alike', t => {
+type Gyp = {targets: [{defines: string[]; variables: Record<string, string[]>; conditions: Array<[string, Record<string, unknown>]>}]};
+
+test('a build from source and a release have the same compiler flags', t => {
 	const text = readFileSync(join(root, 'binding.gyp'), 'utf8').replaceAll(/^\s*#.*$/gm, '');
-	const flagsIn = (key: string) => [...text.matchAll(new RegExp(String.raw`"${key}": \[(?<list>[^\]]*)\]`, 'g'))]
-		.flatMap(({groups}) => [...(groups?.['list'] ?? '').matchAll(/"(?<flag>[^"]+)"/g)].map(match => match.groups?.['flag'] ?? ''))
-		.filter(flag => flag.startsWith('-') && !['-isystem', '-Werror', '-pthread'].includes(flag));
-	const release = compilerFlags(onLinux);
-	for (const flag of flagsIn('cflags_cc')) {
-		t.true(release.includes(flag), `${flag} is in binding.gyp alone`);
+	const [addon] = (JSON.parse(text) as Gyp).targets;
+	const common = addon.variables['compiler_flags'] ?? [];
+	t.true(common.includes('-fexceptions') && common.includes('-O3') && common.includes('-fstack-protector-strong') && common.includes('-fvisibility=hidden'));
+	t.true(addon.defines.length >= 3);
+	// prebuildify reads binding.gyp itself. The other binaries are built without gyp.
+	for (const name of ['darwin-x64', 'darwin-arm64', 'win32-x64', 'win32-arm64']) {
+		const flags = compilerFlags(targetNamed(name));
+		for (const flag of [...common, ...addon.defines.map(define => `-D${define}`)]) {
+			t.true(flags.includes(flag), `${name} lacks ${flag}`);
+		}
 	}
 
-	const linker = new Set(linkerFlags(onLinux).map(flag => flag.replace('native/', '')));
-	for (const flag of flagsIn('ldflags')) {
-		t.true(linker.has(flag.replace('<(module_root_dir)/native/', '')), `${flag} is in binding.gyp alone`);
-	}
-
-	// Those for all targets come first. Microsoft's standard library, which a release does not have, is told in those for Windows.
-	const [common = [], ...others] = [...text.matchAll(/"defines": \[(?<list>[^\]]*)\]/g)]
-		.map(({groups}) => [...(groups?.['list'] ?? '').matchAll(/"(?<name>[^"]+)"/g)].map(match => match.groups?.['name'] ?? ''));
-	t.true(common.length >= 3);
-	for (const name of common) {
-		t.true(release.includes(`-D${name}`), `${name} is defined in binding.gyp alone`);
-	}
-
-	t.deepEqual(others, [['_HAS_EXCEPTIONS=1']]);
-	t.regex(text, /"defines!": \["_HAS_EXCEPTIONS=0"\]/);
-	t.regex(text, /"MACOSX_DEPLOYMENT_TARGET": "11\.0"/);
+	const settingsOf = (system: string) => addon.conditions.find(([condition]) => condition === `OS=='${system}'`)?.[1] ?? {};
+	t.like(settingsOf('linux'), {cflags_cc: ['<@(compiler_flags)', '<@(linux_compiler_flags)', '-isystem', '<(module_root_dir)/<(napi_headers)']});
+	t.like(settingsOf('mac'), {xcode_settings: {OTHER_CPLUSPLUSFLAGS: ['<@(compiler_flags)'], MACOSX_DEPLOYMENT_TARGET: '11.0'}});
+	t.like(settingsOf('win'), {defines: ['_HAS_EXCEPTIONS=1'], 'defines!': ['_HAS_EXCEPTIONS=0']});
 	t.true(compilerFlags(targetNamed('darwin-arm64')).includes('aarch64-macos.11.0'));
 });

@@ -1,23 +1,27 @@
 /**
- * Links for macOS. zig compiles and makes the archives of its C++ library, and then LLVM's linker takes over: zig's own exports what
- * it should not and cannot make a bundle, which is what node-gyp makes.
+ * Compiles and links for macOS. zig compiles the sources and its C++ library, and LLVM's linker links them: zig's own linker exports too
+ * many symbols and cannot make a bundle, which is what node-gyp makes.
  */
 
 import fs from 'node:fs';
 import path from 'node:path';
-import {compilerFlags, linkerFlags} from './native-flags.mjs';
+import {oldestMacos} from '../../build/addon-flags.mjs';
 import {fromRoot} from '../../lib/paths.mjs';
-import {run, runOrFail} from '../../lib/run.mjs';
+import {runOrFail} from '../../lib/run.mjs';
 import {StepFailure} from '../../lib/steps.mjs';
-import {oldestMacos} from '../targets.mjs';
 import {
-	explainZig, machoLinker, nodeApiSymbols, zig, zigLibrary,
+	machoLinker, nodeApiSymbols, runZig, zigLibrary,
 } from '../toolchain.mjs';
+import {compilerFlags, linkerFlags} from './flags.mjs';
+
+/** Link stubs, written for this package: Apple's own files may not be passed on. */
+const frameworks = ['CoreFoundation.tbd', 'Security.tbd'].map(name => path.join('scripts', 'release', 'offline', name));
 
 /**
  * @param {import('../targets.mjs').Target} target
  * @param {string[]} sources
- * @param {string} file What to make, below the top folder.
+ * @param {string} file The bundle, below the top folder.
+ * @throws {StepFailure} with the compiler's or the linker's output.
  */
 export async function linkMacho(target, sources, file) {
 	const inputs = await compile(target, sources, `${file}.zig`);
@@ -35,43 +39,38 @@ export async function linkMacho(target, sources, file) {
 		'-dead_strip',
 		'-S',
 		'-x',
-		// Apple's CPUs run nothing unsigned, and a file that is signed here need not be signed by npm's users.
+		// Apple's CPUs run signed code only.
 		'-adhoc_codesign',
-		// These the host has; whatever else nobody defines is a mistake that shows now and not on a user's machine.
+		// Node defines these when it loads the addon. Any other undefined symbol is an error.
 		...[...symbols].flatMap(name => ['-U', `_${name}`]),
 		...inputs,
-		...frameworks(),
+		...frameworks,
 		path.join(zigLibrary, 'libc', 'darwin', 'libSystem.tbd'),
 		'-o',
 		file,
 	]);
 }
 
-/** @returns {Promise<string[]>} The objects and archives that zig would link. */
+/** @returns {Promise<string[]>} The objects and archives that zig links. */
 async function compile(target, sources, discarded) {
 	try {
-		const {code, output} = await run(zig, [
+		const {output} = await runZig([
 			'c++',
 			...compilerFlags(target),
 			...linkerFlags(target),
-			// This file is not the result: what it lacks, the linker above looks for.
+			// zig's own output is thrown away, so undefined symbols are no error here.
 			'-Wl,-undefined,dynamic_lookup',
 			...sources,
 			'-o',
 			discarded,
 		], {env: {ZIG_VERBOSE_LINK: '1'}});
 		const line = output.split('\n').findLast(each => each.startsWith('zig ld '));
-		if (code !== 0 || !line) {
-			throw new StepFailure(`zig ended with ${code}`, explainZig(output));
+		if (!line) {
+			throw new StepFailure('zig did not print its link command', output);
 		}
 
 		return line.split(' ').filter(word => /\.[ao]$/.test(word));
 	} finally {
 		fs.rmSync(fromRoot(discarded), {force: true});
 	}
-}
-
-/** Link stubs of Apple's frameworks: Apple's own files may not be passed on. */
-function frameworks() {
-	return ['CoreFoundation', 'Security'].map(name => path.join('scripts', 'release', 'offline', `${name}.tbd`));
 }

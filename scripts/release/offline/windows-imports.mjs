@@ -1,7 +1,7 @@
 /**
- * On Windows an addon that imports Node-API from "node.exe" loads in no host of another name, such as Electron or a single
- * executable. This shim asks when the addon is loaded: Node's library, where Node was built as one, and else the running program, as
- * node-gyp's win_delay_load_hook.cc does. Where a function is in neither, the addon does not load, and Node says so.
+ * The imports of Node-API for Windows binaries that are built on Linux. A DLL that imports from "node.exe" loads in no program of another
+ * name, such as Electron. This source looks the functions up when the addon is loaded: in Node's library if there is one, else in the
+ * running program, as node-gyp's win_delay_load_hook.cc does. If a function is missing, the addon does not load and Node reports that.
  */
 
 import fs from 'node:fs';
@@ -9,20 +9,15 @@ import path from 'node:path';
 import {fromRoot, root} from '../../lib/paths.mjs';
 import {nodeApiSymbols} from '../toolchain.mjs';
 
-/** @returns {Promise<string[]>} What to link beside the addon's sources. */
+/** @returns {Promise<string[]>} Sources to compile beside the addon's. */
 export async function windowsImports() {
-	if (fs.existsSync(fromRoot('native', 'node_api_imports_win.cc'))) {
-		// It is among the sources by its name.
-		return [];
-	}
-
 	const file = fromRoot('.cache', 'cross', 'node_api_imports.cc');
 	fs.mkdirSync(path.dirname(file), {recursive: true});
 	fs.writeFileSync(file, importShim([...await nodeApiSymbols()].toSorted()));
 	return [path.relative(root, file)];
 }
 
-/** @param {string[]} names The functions of Node-API. @returns {string} The shim's source, in C. */
+/** @param {string[]} names The functions of Node-API. @returns {string} The source. */
 export function importShim(names) {
 	return `#include <windows.h>
 
