@@ -1,6 +1,6 @@
-// `npm run prebuild:check`: whether prebuilds/ is fit for release. Each target has to be there and to keep prebuild-rules.mjs; then
-// their sums are written to prebuilds/SHA256SUMS, which the package carries. `-- --only linux-x64-glibc`, any number of times, looks
-// at those targets alone and writes no sums.
+// `npm run prebuild:check`: checks that prebuilds/ is fit for release. Every target has a binary that keeps prebuild-rules.mjs. Writes their
+// SHA-256 sums to prebuilds/SHA256SUMS, which the package contains. `-- --only linux-x64-glibc`, any number of times, checks those targets
+// alone and writes no sums.
 
 import {createHash} from 'node:crypto';
 import fs from 'node:fs';
@@ -9,9 +9,10 @@ import process from 'node:process';
 import {fromRoot, root} from './lib/paths.mjs';
 import {examine} from './release/prebuild-rules.mjs';
 import {prebuildOf, targets as allTargets, targetsOfCommandLine} from './release/targets.mjs';
-import {nodeApiSymbols} from './release/toolchain.mjs';
+import {installReaders, nodeApiSymbols} from './release/toolchain.mjs';
 
 const targets = targetsOfCommandLine('only');
+await installReaders();
 const context = {nodeApi: await nodeApiSymbols(), privatePaths: [root, os.homedir(), 'node_modules']};
 
 const rows = targets.map(target => {
@@ -43,10 +44,10 @@ process.exitCode = failed === 0 ? 0 : 1;
 
 const sumsFile = fromRoot('prebuilds', 'SHA256SUMS');
 if (failed > 0) {
-	// Sums are for what may be released.
+	// Sums of an earlier set would belong to other binaries.
 	fs.rmSync(sumsFile, {force: true});
 } else if (targets.length === allTargets.length) {
-	// As `sha256sum --check` reads it.
+	// In the format of `sha256sum --check`.
 	fs.writeFileSync(sumsFile, rows.map(({target, sum}) => `${sum}  ${target.file}\n`).join(''));
 }
 

@@ -1,43 +1,46 @@
-/** What a released binary has to be, by target. */
+/** The rules that a released binary keeps, by target. */
 
-import {MalformedBinary} from './bytes.mjs';
+import {oldestMacos} from '../build/addon-flags.mjs';
 import {readElf} from './elf.mjs';
+import {UnreadableBinary} from './llvm.mjs';
 import {readMacho} from './macho.mjs';
 import {readPe} from './pe.mjs';
-import {oldestMacos} from '../build/addon-flags.mjs';
 
-/** What Node asks an addon for. Nothing else may be seen of it, lest it meets another library's symbol of the same name. */
+/** The functions that Node looks up in an addon. It exports nothing else, so that no other library's symbol of the same name is taken for its own. */
 const entryPoints = ['napi_register_module_v1', 'node_api_module_get_api_version_v1'];
 
 const largestBytes = 500_000;
 
 /**
- * Those of Enterprise Linux 8, the oldest that Node's own binaries run on.
+ * The versions of Enterprise Linux 8, the oldest system that Node's own binaries run on.
  * Source: https://github.com/nodejs/node/blob/v20.x/BUILDING.md, "Official binary platforms and toolchains"; GCC, "ABI Policy and Guidelines".
  */
 const newestVersions = {
 	GLIBC: '2.28', GLIBCXX: '3.4.25', CXXABI: '1.3.11', GCC: '8.0.0',
 };
 
-/** glibc's parts, under either CPU's loader; libstdc++ and libgcc, which every Node needs as well. */
+/** glibc's libraries, with either CPU's loader; libstdc++ and libgcc, which every Node needs as well. */
 const glibcLibraries = /^(?:lib(?:c|m|dl|pthread|rt)\.so\.\d|ld-linux-[\w-]+\.so\.\d|libstdc\+\+\.so\.6|libgcc_s\.so\.1)$/;
 const macosLibraries = new Set([
 	'/usr/lib/libSystem.B.dylib',
+	// Apple's compiler links no static C++ library.
+	'/usr/lib/libc++.1.dylib',
 	'/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation',
 	'/System/Library/Frameworks/Security.framework/Versions/A/Security',
 ]);
-/** Parts of every Windows 10; the C run-time library since then is one of them. */
+/** Libraries of every Windows 10, which include the C run-time library. */
 const windowsLibraries = /^(?:kernel32|advapi32|crypt32|ntdll|ole32|shell32|bcrypt)\.dll$|^api-ms-win-crt-[\w-]+\.dll$/;
 
-/** Compilers leave calls to these, for tools that nobody has linked. */
+/** Compilers emit weak references to these, for tools that are not linked. */
 const optionalImports = new Set(['__gmon_start__', '_ITM_deregisterTMCloneTable', '_ITM_registerTMCloneTable', '__cxa_finalize', '__cxa_thread_atexit_impl']);
 
 /**
  * @param {import('./targets.mjs').Target} target
  * @param {Buffer} bytes
- * @param {{nodeApi: Set<string>, privatePaths?: string[]}} context `nodeApi`: what every supported Node exports. `privatePaths`: what
- * must not be found inside.
- * @returns {{findings: string[], asksFor: string}} `asksFor`: the newest that it needs of the system.
+ * @param {{nodeApi: Set<string>, privatePaths?: string[]}} context `nodeApi`: the functions that every supported Node exports.
+ * `privatePaths`: texts that the binary must not hold.
+ * @returns {{findings: string[], asksFor: string}} `asksFor`: the newest system version that the binary needs.
+ * @throws {Error} if LLVM's tools are not installed.
  */
 export function examine(target, bytes, {nodeApi, privatePaths = []}) {
 	const findings = [];
@@ -51,7 +54,7 @@ export function examine(target, bytes, {nodeApi, privatePaths = []}) {
 	try {
 		asksFor = rules[target.system](target, bytes, {refuse, nodeApi});
 	} catch (error) {
-		if (!(error instanceof MalformedBinary)) {
+		if (!(error instanceof UnreadableBinary)) {
 			throw error;
 		}
 
@@ -69,13 +72,14 @@ export function examine(target, bytes, {nodeApi, privatePaths = []}) {
 const rules = {
 	linux(target, bytes, {refuse, nodeApi}) {
 		const elf = readElf(bytes);
+		checkReading(elf, refuse);
 		checkArch(target, elf.arch, refuse);
 		checkExports(elf.exports, refuse);
 		refuse(!elf.isLibrary, 'it is not a shared library');
-		refuse(!elf.bindsNow || !elf.hasReadOnlyRelocations, 'symbols are not bound, and sealed, when it is loaded');
-		refuse(!elf.staysLoaded, 'it may be unloaded, under threads that still run');
+		refuse(!elf.bindsNow || !elf.hasReadOnlyRelocations, 'symbols are not bound and made read-only when it is loaded');
+		refuse(!elf.staysLoaded, 'it may be unloaded while its threads run');
 		refuse(elf.hasSearchPath, 'it has a search path for libraries');
-		refuse(elf.hasExecutableStack, 'it asks for a stack that is executable');
+		refuse(elf.hasExecutableStack, 'it asks for an executable stack');
 		refuse(!elf.isStripped, 'it is not stripped');
 		checkNodeApi(elf.imports.map(({name}) => name), nodeApi, refuse);
 		return target.libc === 'musl' ? checkMusl(elf, refuse) : checkGlibc(elf, refuse);
@@ -83,6 +87,7 @@ const rules = {
 
 	mac(target, bytes, {refuse, nodeApi}) {
 		const macho = readMacho(bytes);
+		checkReading(macho, refuse);
 		checkArch(target, macho.arch, refuse);
 		checkExports(macho.exports.map(name => name.replace(/^_/, '')), refuse);
 		refuse(!macho.isBundle, 'it is not a bundle');
@@ -94,9 +99,12 @@ const rules = {
 			refuse(!macosLibraries.has(library), `it needs ${library}`);
 		}
 
+		// The loader also looks up the C++ library's replaceable functions, such as operator new, in every other loaded library.
+		const ofSystem = new Set(macho.binds.filter(({library}) => library === '/usr/lib/libc++.1.dylib').map(({name}) => name));
 		for (const {name, library} of macho.binds) {
 			const isOfHost = nodeApi.has(name.replace(/^_/, ''));
-			refuse(isOfHost ? library !== 'flat lookup' : !macosLibraries.has(library), `${name} is looked for in ${library}`);
+			const isAllowed = isOfHost ? library === 'flat lookup' : macosLibraries.has(library) || (library === 'weak lookup' && ofSystem.has(name));
+			refuse(!isAllowed, `${name} is looked for in ${library}`);
 		}
 
 		checkNodeApi(macho.binds.map(({name}) => name.replace(/^_/, '')), nodeApi, refuse);
@@ -105,19 +113,30 @@ const rules = {
 
 	win(target, bytes, {refuse}) {
 		const pe = readPe(bytes);
+		checkReading(pe, refuse);
 		checkArch(target, pe.arch, refuse);
 		checkExports(pe.exports, refuse);
+		refuse(pe.sizeInFile > bytes.length, 'it is cut off');
 		refuse(!pe.isRelocatable, 'its address is not random');
 		refuse(pe.hasExecutableData, 'its data is executable');
-		refuse(pe.holdsTime, 'it holds the time at which it was linked');
+		refuse(pe.holdsTime, 'it holds the time when it was linked');
 		refuse(!pe.isStripped, 'it is not stripped');
 		for (const library of pe.libraries) {
 			refuse(!windowsLibraries.test(library), `it needs ${library}`);
 		}
 
+		for (const library of pe.delayedLibraries) {
+			// node-gyp's hook for delayed imports takes Node-API from the running program, whatever its name is.
+			refuse(library !== 'node.exe' && !windowsLibraries.test(library), `it needs ${library}`);
+		}
+
 		return 'Windows 10';
 	},
 };
+
+function checkReading({complaint}, refuse) {
+	refuse(complaint !== undefined, `cannot be read: ${complaint}`);
+}
 
 function checkArch({arch}, found, refuse) {
 	refuse(found !== arch, `it is for ${found}, not ${arch}`);
@@ -143,11 +162,11 @@ function checkGlibc({needed, imports, versions}, refuse) {
 
 	for (const {name, library, version} of imports) {
 		refuse(version !== undefined && isTooNew(version), `${name} of ${library} asks for ${version}`);
-		// A symbol of glibc always has a version. Without one, and not of Node, nobody may have it.
-		refuse(version === undefined && !/^(?:napi|node_api)_/.test(name) && !optionalImports.has(name), `nobody is named who has ${name}`);
+		// Each symbol of glibc has a version, and the functions of Node have none.
+		refuse(version === undefined && !/^(?:napi|node_api)_/.test(name) && !optionalImports.has(name), `no library is named for ${name}`);
 	}
 
-	// Also where no symbol is of that version: the loader looks for each that is named.
+	// The loader needs each version that is named, also if no symbol has it.
 	for (const version of versions) {
 		refuse(isTooNew(version), `it asks for ${version}`);
 	}

@@ -1,15 +1,15 @@
 /**
- * The runtimes that released binaries are run under: Node of every line on this machine, and stand-ins for machines that are not here,
- * by emulation or with another C library.
+ * The runtimes that the released binaries are tested under: every supported Node on this machine, and stand-ins for other machines by
+ * emulation or with another C library.
  */
 
 import fs from 'node:fs';
 import path from 'node:path';
 import {readElf} from '../release/elf.mjs';
-import {unpackForeign} from './foreign-debian.mjs';
 import {installPackages} from '../lib/npm.mjs';
 import {fromRoot} from '../lib/paths.mjs';
 import {runOrFail} from '../lib/run.mjs';
+import {unpackForeign} from './foreign-debian.mjs';
 
 const packages = fromRoot('test', 'platforms');
 const roots = fromRoot('.cache', 'platforms', 'roots');
@@ -18,9 +18,9 @@ const binaryOf = (name, command) => path.join(packages, 'node_modules', name, 'b
 /**
  * @typedef {object} Platform
  * @property {string} name
- * @property {string} target Whose binary is run.
- * @property {string} command The runtime, to be started with a file and its arguments.
- * @property {boolean} isNative AVA itself runs there, and the whole of both suites.
+ * @property {string} target The binary to test.
+ * @property {string} command The runtime. Its arguments are a file and the file's arguments.
+ * @property {boolean} isNative AVA itself runs there, with both suites complete.
  * @property {() => Promise<void>} prepare
  */
 
@@ -41,7 +41,7 @@ export const platforms = [
 	standIn('musl-arm64', 'linux-arm64-musl', prepareMuslArm64),
 ];
 
-/** What Debian has of the emulator, of the other CPU's libraries and of musl. */
+/** Debian packages of the emulator, of the other CPU's libraries and of musl, with a file that shows their presence. */
 export const debianPackages = {
 	'qemu-user-static': '/usr/bin/qemu-aarch64-static',
 	'libc6-arm64-cross': '/usr/aarch64-linux-gnu/lib/libc.so.6',
@@ -55,7 +55,7 @@ export const debianPackages = {
 
 /** @returns {Promise<string>} What was done. */
 export async function installRuntimes() {
-	// `--force`: most of them are for another CPU or C library than this machine's.
+	// `--force`: most of them are for another CPU or C library.
 	return installPackages(packages, ['--force']);
 }
 
@@ -66,13 +66,13 @@ function standIn(name, target, prepare) {
 	};
 }
 
-/** A script that starts the runtime: what a test takes for the path of Node. */
+/** Writes a script that starts the runtime. Tests take it for the path of Node. */
 function writeScript(file, words) {
 	fs.mkdirSync(path.dirname(file), {recursive: true});
 	fs.writeFileSync(file, `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, {mode: 0o755});
 }
 
-/** Debian 11's C library with Node 22, which needs 2.28. */
+/** Node 22, which needs glibc 2.28, with the C library of Debian 11. */
 async function prepareOldGlibc(command, folder) {
 	const libraries = path.join(folder, 'lib', 'x86_64-linux-gnu');
 	const loader = path.join(libraries, 'ld-2.31.so');
@@ -103,7 +103,7 @@ async function prepareMuslArm64(command, folder) {
 		await unpackForeign({
 			suite: 'bookworm', arch: 'arm64', packages: ['musl'], folder: path.join(folder, 'root'),
 		});
-		// A link that is right in a root of its own alone.
+		// The package has an absolute link here, which leads to this machine's file.
 		fs.rmSync(loader);
 		fs.copyFileSync(path.join(folder, 'root', 'lib', 'aarch64-linux-musl', 'libc.so'), loader);
 	}
@@ -115,7 +115,7 @@ async function prepareMuslArm64(command, folder) {
 	writeScript(command, ['qemu-aarch64-static', '-L', path.join(folder, 'root'), '-E', `LD_LIBRARY_PATH=${folder}`, bun]);
 }
 
-/** Bun for musl wants musl's libstdc++, which Debian does not have: made here of Debian's own, as far as Bun uses it. */
+/** Bun for musl needs a libstdc++ for musl, which Debian lacks. This links one from Debian's static library, with the symbols that Bun uses. */
 async function linkMuslLibrary({folder, bun, gcc, libc, triple}) {
 	const {zig} = await import('../release/toolchain.mjs');
 	fs.mkdirSync(folder, {recursive: true});
@@ -124,7 +124,7 @@ async function linkMuslLibrary({folder, bun, gcc, libc, triple}) {
 	const {imports, exports} = readElf(fs.readFileSync(bun));
 	const wanted = [
 		...imports.map(({name}) => name).filter(name => /^(?:_Z|__(?:cxa_(?!finalize|atexit|thread_atexit)|dynamic_cast))/.test(name)),
-		// Data of a library that a program has a copy of counts as its own.
+		// A program exports its copies of a library's data.
 		...exports.filter(name => /^_ZT[IV](?:N10__cxxabiv1|St)/.test(name)),
 	];
 	const library = path.join(folder, 'libstdc++.so.6');
