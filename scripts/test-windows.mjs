@@ -1,20 +1,17 @@
-// `npm run test:windows`: the package on Windows, as far as that can be had here. Node for Windows runs under Wine, loads the addon
-// for win32-x64, and runs AVA itself: the conformance suites of reading, committing and locking, and `test/windows`. The C++ tests of
-// locks and file replacement run before. The last line is the sum. Arguments: test files, relative to the top folder, of those.
+// `npm run test:windows`: the package on Windows, as far as Wine shows it. Node for Windows runs under Wine, loads the addon for win32-x64
+// and runs AVA: the conformance suites of reading, committing and locking, and `test/windows`. The C++ tests of locks and of file replacement
+// run first. The last line is the sum. Arguments: test files to run instead, relative to the top folder.
 //
-// What Wine does otherwise than Windows, so that it is not shown here:
-// - DPAPI keeps the user's name in the blob and knows one error, 13, for all that cannot be opened. Its header is Wine's own: no blob
-//   of a real Windows is opened here, and real Windows opens none from here.
-// - A file that is open cannot be replaced by MoveFileEx even if the reader shares deleting; FILE_RENAME_POSIX_SEMANTICS is unknown,
-//   and a POSIX-style deletion leaves the name until the last handle is closed. The branches for readers that are in the way run
-//   more often than on Windows.
-// - A file that is being deleted can be opened anew, which puts its end off.
-// - Locked ranges of a file do not bind those who read it through another handle.
-// - A file that was renamed while it was open no longer tells its volume.
-// - Permissions are mode bits, and everything is owned by one user. No DACL, no roaming profile, no antivirus program.
-// - Wine 8 knows no TCP_KEEPALIVE: it refuses what Node asks for, and undici and fetch with it. `test/windows/wine-sockets.mjs` leaves
-//   that option out.
-// - Symbolic links, junctions, alternate data streams and short names are not there, or are otherwise.
+// Where Wine differs from Windows, these tests show nothing about Windows:
+// - DPAPI keeps the user's name in the blob and has one error, 13, for every failure. Its blobs and those of Windows do not open each other.
+// - MoveFileEx cannot replace an open file even if the reader shares deletion, FILE_RENAME_POSIX_SEMANTICS is unknown, and a POSIX-style
+//   deletion keeps the name until the last handle is closed. So the code for readers that are in the way runs more often than on Windows.
+// - A file that is being deleted can be opened again, which delays its deletion.
+// - A locked range of a file does not stop reads through another handle.
+// - An open file that was renamed does not tell its volume any more.
+// - Permissions are mode bits, and one user owns everything. There are no DACLs, roaming profiles or antivirus programs.
+// - Wine 8 does not support TCP_KEEPALIVE and refuses the option, so undici and fetch fail. `test/windows/wine-sockets.mjs` removes it.
+// - Symbolic links, junctions, alternate data streams and short names are missing or different.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -43,7 +40,7 @@ const suites = [
 
 const nodeOf = name => path.join(packages, 'node_modules', name, 'bin', 'node.exe');
 
-/** C++ programs that write TAP, and what they are made of besides. */
+/** C++ programs that print TAP -> their sources beside {@link programSources}. */
 const programs = {
 	dpapi_status_win_test: ['native/stores/dpapi_status_win.cc'],
 	file_lock_win_test: ['native/io/file_lock_win.cc', 'native/io/lock_observations.cc', 'native/io/lock_text.cc'],
@@ -56,15 +53,15 @@ const programTimeoutMs = 240_000;
 const avaTimeoutMs = 480_000;
 
 /**
- * Runs everything, and prints the tests one per line.
+ * Runs the tests and prints one line per test.
  *
- * @param {string[]} [files] Default: all suites, and the C++ programs.
- * @returns {Promise<import('./testing/ava.mjs').Tally>} Of all programs and Node versions together.
- * @throws {StepFailure} where it cannot be run here.
+ * @param {string[]} [files] Default: all suites and the C++ programs.
+ * @returns {Promise<import('./testing/ava.mjs').Tally>} The sum of all programs and Node versions.
+ * @throws {StepFailure} if Wine or the compiler is missing, or does not work.
  */
 export async function testWindows(files) {
 	checkWine();
-	// Installed for this system, it would be without Node for Windows, which is optional.
+	// Node for Windows is an optional package, which an installation for this system leaves out.
 	if (!Object.values(nodeVersions).every(name => fs.existsSync(nodeOf(name)))) {
 		fs.rmSync(path.join(packages, 'node_modules'), {recursive: true, force: true});
 	}
@@ -112,7 +109,7 @@ async function runProgram(wine, name, sources, tally) {
 		...[`test/native/${name}.cc`, ...sources, ...programSources].map(source => fromRoot(source)),
 	]);
 	const result = await wine.run([program], {timeoutMs: programTimeoutMs});
-	// What was expected stands before the result, as a comment.
+	// The programs print what they expect as comments.
 	for (const line of result.stdout.split(/\r?\n/).filter(each => each.startsWith('# '))) {
 		console.log(`      ${line.slice(2)}`);
 	}
@@ -124,7 +121,7 @@ async function runAvaInside(wine, {label, node, files, patterns}, tally) {
 	const blob = path.join(wine.drive, 'alice.blob');
 	const environment = {STC_OTHER_USERS_BLOB: String.raw`C:\alice.blob`, NODE_NO_WARNINGS: '1'};
 	const write = await wine.run([node, 'test/windows/write-blob.mjs', environment.STC_OTHER_USERS_BLOB], {
-		// Another user, as far as Wine has users.
+		// Wine takes the user's name from the environment.
 		cwd: wine.folder, env: {USER: 'alice', LOGNAME: 'alice'}, timeoutMs: 60_000,
 	});
 	if (!fs.existsSync(blob)) {
@@ -133,7 +130,7 @@ async function runAvaInside(wine, {label, node, files, patterns}, tally) {
 
 	const run = async () => wine.run([
 		node,
-		// By the path under which the tests find it, or there would be two of it.
+		// The path that the tests resolve `ava` to, because a second copy of AVA would know no tests.
 		'node_modules/ava/entrypoints/cli.mjs',
 		'--tap',
 		...patterns.map(pattern => `--match=${pattern}`),
@@ -141,14 +138,14 @@ async function runAvaInside(wine, {label, node, files, patterns}, tally) {
 	], {cwd: wine.folder, env: environment, timeoutMs: avaTimeoutMs});
 	let result = await run();
 	if (result.headless.length > 0) {
-		console.log(`  again: ${label}. Wine lost the first thread of process ${result.headless.join(', ')}, so that nobody hears of its end.`);
+		console.log(`  again: ${label}. Wine lost the first thread of process ${result.headless.join(', ')}, so its parent would wait for ever.`);
 		result = await run();
 	}
 
 	count(label, result, tally);
 }
 
-/** What node_api_imports_win_test looks for beside itself: the addon, and a library that has Node-API. */
+/** Puts the addon and a library that exports Node-API into the folder where node_api_imports_win_test looks for them. */
 async function makeHost(folder, addon) {
 	const source = path.join(folder, 'libnode.cc');
 	fs.copyFileSync(addon, path.join(folder, 'addon.node'));
@@ -156,7 +153,7 @@ async function makeHost(folder, addon) {
 	await compile(['-shared', '-static', '-o', path.join(folder, 'libnode.dll'), source]);
 }
 
-/** Copies what the tests need beside the addon, compiled: AVA inside has no compiler. */
+/** Copies the addon, `dist/` and the tests. The tests are compiled here, because AVA has no compiler under Wine. */
 function stage(folder, addon) {
 	const to = (...parts) => path.join(folder, ...parts);
 	fs.mkdirSync(to('prebuilds', 'win32-x64'), {recursive: true});
@@ -185,7 +182,7 @@ function stage(folder, addon) {
 	fs.copyFileSync(path.join(packages, 'ava.config.mjs'), to('ava.config.mjs'));
 }
 
-/** @throws {StepFailure} if a title that is left out is in no file any longer. */
+/** @returns {string[]} AVA's patterns that leave tests out. @throws {StepFailure} if a test to leave out does not exist. */
 function patternsOf() {
 	return Object.entries(leftOut).flatMap(([name, titles]) => {
 		const text = fs.readFileSync(fromRoot('test', 'conformance', name), 'utf8').replaceAll(String.raw`\'`, '\'');

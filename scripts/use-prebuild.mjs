@@ -1,4 +1,4 @@
-// Puts this machine's binary of prebuilds/ where a compiled one would be, and builds dist/: tests then run with what is released.
+// Copies this machine's binary from prebuilds/ to build/Release/ and builds dist/, so that the tests run with the released binary.
 
 import fs from 'node:fs';
 import process from 'node:process';

@@ -1,4 +1,4 @@
-/** Debian's packages of another release or CPU, unpacked into a folder. Nothing is installed, and no setting of this machine changes. */
+/** Unpacks Debian packages of another release or CPU into a folder. Installs nothing and changes no setting of this machine. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import {runOrFail} from '../lib/run.mjs';
 import {StepFailure} from '../lib/steps.mjs';
 
 /**
- * @param {{suite: string, arch: string, packages: string[], folder: string}} wanted `folder`: made anew.
+ * @param {{suite: string, arch: string, packages: string[], folder: string}} wanted `folder` is removed first.
  * @throws {StepFailure} if apt-get fails.
  */
 export async function unpackForeign({suite, arch, packages, folder}) {
@@ -39,7 +39,7 @@ export async function unpackForeign({suite, arch, packages, folder}) {
 	fs.rmSync(apt, {recursive: true});
 }
 
-/** Where this machine gets its packages from. */
+/** The URL of this machine's first package source. */
 function mirror() {
 	const folder = '/etc/apt/sources.list.d';
 	const files = ['/etc/apt/sources.list', ...(fs.existsSync(folder) ? fs.readdirSync(folder).map(name => path.join(folder, name)) : [])];

@@ -1,4 +1,4 @@
-/** Runs the unit and the conformance suite under one of the platforms. */
+/** Runs the unit and the conformance suite on one platform. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -6,28 +6,28 @@ import {run} from '../lib/run.mjs';
 import {StepFailure} from '../lib/steps.mjs';
 import {TapReader} from './tap.mjs';
 
-/** What has nothing to do with the binary and where it runs: this repository's scripts and pages, and macOS's code on stand-ins. */
-const ofOthers = new Set(['unit/build.test', 'unit/docs.test', 'unit/import-rules.test', 'unit/include-rules.test', 'unit/lock-ages.test', 'unit/readme.test', 'unit/scripts.test', 'conformance/keychain.test', 'conformance/macos-lock.test', 'conformance/skip-string.test']);
+/** Tests of this repository's scripts and documents, and of macOS code on stand-ins: the binary and the platform do not matter to them. */
+const ofOthers = new Set(['unit/build.test', 'unit/docs.test', 'unit/import-rules.test', 'unit/include-rules.test', 'unit/lock-ages.test', 'unit/preparations.test', 'unit/readme.test', 'unit/scripts.test', 'conformance/keychain.test', 'conformance/macos-lock.test', 'conformance/skip-string.test']);
 
 const keyring = ['conformance/libsecret.test', 'conformance/libsecret-commit.test', 'conformance/libsecret-locks.test'];
 
 /** Half a minute each, on any CPU. */
 const slow = ['conformance/edit.test', 'unit/write-back.test'];
 
-/** What shows the addon at work, in half a minute of an emulator. */
+/** The main tests of the addon. They take half a minute in an emulator. */
 const ofAddon = ['conformance/commit.test', 'conformance/locks.test', 'conformance/scan.test', 'unit/machine-lease.test'];
 
 /**
- * What each stand-in leaves out beside that; the native runs have all of it.
+ * The tests that each stand-in leaves out beside those; the native platforms run all.
  *
- * - The keyring: its library is this machine's, and fits neither an older C library nor another CPU.
- * - What looks at threads: it preloads a library that is made here, and the emulator knows nothing of openat2.
- * - For time: thousands of random edits, and waiting for peers.
- * - In an emulator of arm64, what looks at system calls, which are the emulator's own, and Go's cache, because the emulator has no keys of
- *   the kernel. Six minutes.
- * - With Bun in an emulator, all but the suites of the addon: the rest is what Bun ran without one.
- * - Under Bun, what needs Node itself: `os.homedir()` does not follow `HOME` there, `process.report` has no shared objects, and strings
- *   are longer. Its engine starts threads and reads files of its own while hits are made.
+ * - The keyring: libsecret is this machine's, and fits neither an older C library nor another CPU.
+ * - Tests of threads: they preload a library that is compiled for this machine, and the emulator does not support openat2.
+ * - For time: thousands of random edits, and tests that wait for peers.
+ * - In an emulator of arm64: tests of system calls, which are the emulator's own, and Go's cache, because the emulator does not support
+ *   kernel keys. The rest takes six minutes.
+ * - With Bun in an emulator: all but the suites of the addon, because Bun runs the rest without an emulator.
+ * - Under Bun: tests that need Node itself. There, `os.homedir()` does not follow `HOME`, `process.report` has no shared objects, strings
+ *   are longer, and the engine starts threads and reads files during hits.
  *
  * @type {Record<string, {only?: string[], leftOut?: string[]}>}
  */
@@ -102,7 +102,7 @@ export async function runSuites(platform, tree) {
 		return result;
 	}
 
-	// Two at a time: most of an emulated file's time is one CPU's.
+	// Two at a time: an emulated test file mostly uses one CPU.
 	const waiting = files.values();
 	await Promise.all([0, 1].map(async () => {
 		for (const file of waiting) {

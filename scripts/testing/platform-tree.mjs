@@ -1,4 +1,4 @@
-/** Copies of this repository as far as tests need it, with a released binary in the place of the compiled one. */
+/** Copies of this repository for tests, with a released binary in place of the compiled one. */
 
 import {createRequire} from 'node:module';
 import fs from 'node:fs';
@@ -8,7 +8,7 @@ import {prebuildOf} from '../release/targets.mjs';
 
 /**
  * @param {import('../release/targets.mjs').Target} target
- * @param {{isNative: boolean}} how Not native: the tests as JavaScript, with the stand-in for AVA.
+ * @param {{isNative: boolean}} options Not native: the tests are compiled to JavaScript and use the stand-in for AVA.
  * @returns {Promise<string>} The copy's top folder.
  */
 export async function makeTree(target, {isNative}) {
@@ -33,7 +33,7 @@ export async function makeTree(target, {isNative}) {
 	return tree;
 }
 
-/** esbuild is tsx's. It strips types as tsx does, but before the tests run: it has no binary for the CPU that they run on. */
+/** Compiles the tests here with tsx's esbuild, because esbuild has no binary for the CPU that the tests run on. */
 async function compileTests(folder) {
 	const esbuild = createRequire(createRequire(import.meta.url).resolve('tsx/package.json'))('esbuild');
 	const files = fs.readdirSync(folder, {recursive: true}).filter(name => name.endsWith('.ts') && !name.endsWith('.d.ts')).map(name => path.join(folder, name));
@@ -41,7 +41,7 @@ async function compileTests(folder) {
 		const {code} = await esbuild.transform(fs.readFileSync(file, 'utf8'), {
 			loader: 'ts',
 			target: 'es2022',
-			// Bun 1.4 gives `String.raw` another text for what is not ASCII.
+			// In Bun 1.4, `String.raw` returns other text if it is not ASCII.
 			supported: {'template-literal': false},
 		});
 		const standIn = path.relative(path.dirname(file), path.join(folder, 'platforms', 'ava-stand-in.mjs'));

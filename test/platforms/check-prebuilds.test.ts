@@ -196,7 +196,11 @@ testWhere(test, [lackOfPrebuild(onLinux)], 'the command refuses missing files an
 		rmSync(directory, {recursive: true, force: true});
 	});
 	cpSync(join(root, 'scripts'), join(directory, 'scripts'), {recursive: true});
-	cpSync(join(root, 'binding.gyp'), join(directory, 'binding.gyp'));
+	for (const file of ['binding.gyp', 'test/helpers/keyring/debian-packages.json']) {
+		mkdirSync(dirname(join(directory, file)), {recursive: true});
+		cpSync(join(root, file), join(directory, file));
+	}
+
 	symlinkSync(join(root, 'tools'), join(directory, 'tools'));
 	const put = ({file}: Target, from: string) => {
 		mkdirSync(dirname(join(directory, 'prebuilds', file)), {recursive: true});
