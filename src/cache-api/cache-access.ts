@@ -1,4 +1,4 @@
-/** What `SharedTokenCache` does; loaded with the first one. */
+/** The implementation of `SharedTokenCache`, loaded with the first instance. */
 
 import {listAccounts} from '../lookup/list-accounts.js';
 import {distinctSources, readSources} from '../lookup/read-sources.js';
@@ -30,7 +30,7 @@ export class CacheAccess {
 	}
 
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
-		return keepAlive(async () => listAccounts(await this.#readAll([...this.#own(), ...this.#choice.extra]), this.#choice.settings.clientId));
+		return keepAlive(async () => listAccounts(await this.#readAll([...this.#ownSources(), ...this.#choice.extra]), this.#choice.settings.clientId));
 	}
 
 	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {
@@ -42,18 +42,18 @@ export class CacheAccess {
 		const environments = environment === undefined ? undefined : parseAuthority(environment, 'environment').environments;
 		return keepAlive(async () => {
 			const removedFrom: string[] = [];
-			for (const source of this.#own()) {
-				// One lock after the other: no peer ever waits for two of ours.
+			for (const source of this.#ownSources()) {
+				// Never holds the locks of two caches, so that another program waits for one at most.
 				if (await this.#removeFrom(source, homeAccountId, environments)) {
 					removedFrom.push(source.label);
 				}
 			}
 
-			const isMeant = (entry: AccountEntry) => (
+			const matches = (entry: AccountEntry) => (
 				entry.homeAccountId.toLowerCase() === homeAccountId.toLowerCase()
 				&& (environments?.includes(entry.environment.toLowerCase()) ?? true));
 			const remains = await this.#readAll(this.#choice.extra, homeAccountId);
-			return {removedFrom, remainsIn: remains.filter(({slice}) => slice?.accounts.some(entry => isMeant(entry))).map(({source}) => source.label)};
+			return {removedFrom, remainsIn: remains.filter(({slice}) => slice?.accounts.some(entry => matches(entry))).map(({source}) => source.label)};
 		});
 	}
 
@@ -79,8 +79,8 @@ export class CacheAccess {
 		});
 	}
 
-	/** The caches that are written, of both kinds. */
-	#own(): CacheSource[] {
+	/** The caches of both kinds that are written. */
+	#ownSources(): CacheSource[] {
 		const {nocae, cae} = this.#choice.primary;
 		return distinctSources([...nocae, ...cae]);
 	}

@@ -1,4 +1,4 @@
-/** The options of those who use a shared cache without the credential, and the caches that they mean. */
+/** Reads the options of the cache API, and chooses the caches that they mean. */
 
 import {basename, isAbsolute} from 'node:path';
 import {invalidArgument} from '../errors.js';
@@ -9,14 +9,14 @@ import {isObject} from '../runtime/json.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 
-/** A cache that a program named, and how to treat it. */
+/** The caches that the options mean, and the settings to use them with. */
 export type CacheChoice = {
 	settings: Settings;
-	/** The cache of each kind; the same for both where a file was named. Best first. */
+	/** The caches of each kind, best first. The same for both kinds if `cachePath` is set. */
 	primary: Readonly<Record<CacheKind, readonly CacheSource[]>>;
-	/** The kind that is read and written where one has to be chosen. */
+	/** The kind for operations on a single cache. */
 	kind: CacheKind;
-	/** Where an account may be found that is not written. */
+	/** Caches that may contain accounts, and are only read. */
 	extra: readonly CacheSource[];
 };
 
@@ -40,7 +40,7 @@ export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice 
 		throw invalidArgument('enableCae must be true or false.');
 	}
 
-	// The environment's user and tenant are about the credential.
+	// Without the variables for the user and the tenant, which concern the credential only.
 	const {
 		XDG_CACHE_HOME, XDG_DATA_HOME, LOCALAPPDATA, AZURE_AUTHORITY_HOST,
 	} = process.env;

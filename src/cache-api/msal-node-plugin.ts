@@ -1,9 +1,8 @@
 /**
- * A cache plugin for `@azure/msal-node`: its token cache is the shared one, read natively and written under the locks of everybody
- * who writes there. No lock is held while MSAL's code runs: what it changed is merged, record by record, into what the cache holds
- * by then.
+ * A cache plugin for `@azure/msal-node` that loads the shared cache into msal-node's token cache and writes its changes back. No lock is held
+ * while MSAL's code runs: its changes are merged, record by record, into what the cache holds at that time.
  *
- * Source: `@azure/msal-node` 7.2, `TokenCache`; `@azure/msal-common` 16.16, `ResponseHandler`: how they call a plugin.
+ * Source for how a plugin is called: `@azure/msal-node` 7.2, `TokenCache`; `@azure/msal-common` 16.16, `ResponseHandler`.
  */
 
 import type {CacheText} from '../backend/backend.js';
@@ -19,13 +18,13 @@ import {
 } from './record-diff.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 
-/** What msal-node's token cache has to do for a plugin. */
+/** The members of msal-node's token cache that a plugin uses. */
 export type SerializableTokenCache = {
 	serialize(): string;
 	deserialize(cache: string): void;
 };
 
-/** One access of msal-node to its token cache, as it tells a plugin of it. */
+/** One access of msal-node to its token cache, as a plugin sees it. */
 export type TokenCacheContext = {
 	readonly cacheHasChanged: boolean;
 	readonly tokenCache: SerializableTokenCache;
@@ -33,23 +32,23 @@ export type TokenCacheContext = {
 
 /** `ICachePlugin` of `@azure/msal-node`. */
 export type CachePlugin = {
-	/** @throws {StoreError} if the cache cannot be read, unless a token would be lost by that. */
+	/** @throws {StoreError} if the cache cannot be read, unless that would lose a token. */
 	beforeCacheAccess(context: TokenCacheContext): Promise<void>;
-	/** @throws {StoreError} if a sign-out cannot be written. A token that cannot be written is kept, and written later. */
+	/** @throws {StoreError} if a sign-out cannot be written. A token that cannot be written stays in memory and is written later. */
 	afterCacheAccess(context: TokenCacheContext): Promise<void>;
 };
 
-/** `cachePath` is a plaintext file of your own; without it, the plugin keeps the cache that Azure SDKs and developer tools share. */
+/** `cachePath` is a plaintext file for your program. Without it, the plugin uses the cache that Azure SDKs and developer tools share. */
 export type CachePluginOptions = Pick<
 	SharedTokenCacheOptions,
 	'cachePath' | 'tokenCachePersistenceOptions' | 'enableCae' | 'lockTimeoutInMs' | 'keyringTimeoutInMs' | 'useNativeAddon'
 >;
 
-/** A program that read the cache before we wrote may write within this time, and undo it. Milliseconds. */
+/** A program that read the cache before our write may overwrite it within this time, milliseconds. */
 const repairWindowMs = 5000;
 
 /**
- * Makes a plugin for the option `cache.cachePlugin` of msal-node's applications. One plugin may serve several.
+ * Creates a plugin for the option `cache.cachePlugin` of msal-node's applications. One plugin may serve several applications.
  *
  * @throws {TypeError} `STC_INVALID_ARGUMENT`.
  */
@@ -61,19 +60,20 @@ export function createCachePlugin(options: CachePluginOptions = {}): CachePlugin
 	};
 }
 
-/** A token cache of msal-node, and what we know of it. */
+/** A token cache of msal-node, and its state. */
 type Replica = {
 	tokenCache: SerializableTokenCache;
-	/** Of the text that it holds; `undefined`: unknown. */
+	/** Stamp of the cache text that it holds. `undefined` if unknown. */
 	stamp: string | undefined;
-	/** How many accesses began, and how many of them are being prepared. */
+	/** Number of accesses since the start. */
 	begun: number;
+	/** Number of accesses in {@link SharedCachePlugin.prepare}. */
 	preparing: number;
-	/** What is not written yet, by its subject. */
+	/** Changes that are not written yet, by {@link subjectOf}. */
 	unsaved: Map<string, RecordChange>;
-	/** How often something was written. */
+	/** Number of writes since the start. */
 	commits: number;
-	/** What was written lately. */
+	/** Changes that were written recently and may be overwritten. */
 	recent: Array<{change: RecordChange; untilMs: number}>;
 	saving: Promise<void> | undefined;
 	savingNext: Promise<void> | undefined;
@@ -82,7 +82,7 @@ type Replica = {
 
 /** An access that may change the cache. */
 type Access = {
-	/** The cache's text when msal-node got it. */
+	/** The cache text before msal-node's changes. */
 	before: string;
 	begun: number;
 	readError: StoreError | undefined;
@@ -91,7 +91,7 @@ type Access = {
 class SharedCachePlugin {
 	readonly #choice: CacheChoice;
 	readonly #cache: SharedCache;
-	/** Tries once to get a lock. */
+	/** Tries only once to get a lock. */
 	readonly #impatientCache: SharedCache;
 	#source: CacheSource | undefined;
 	readonly #replicas = new WeakMap<SerializableTokenCache, Replica>();
@@ -111,9 +111,9 @@ class SharedCachePlugin {
 		try {
 			await this.#load(replica);
 		} catch (error) {
-			// msal-node may have emptied its memory for this access.
+			// msal-node may have emptied its token cache for this access.
 			replica.stamp = undefined;
-			// An access that changes something may follow a grant: its token must not be lost.
+			// An access that changes the cache may follow a grant, and its token must not be lost.
 			if (!(error instanceof StoreError) || !context.cacheHasChanged) {
 				throw error;
 			}
@@ -123,7 +123,7 @@ class SharedCachePlugin {
 			replica.preparing--;
 		}
 
-		// From here to msal-node's own code nothing else may run: no more waiting.
+		// No await from here on: other code must not run before msal-node's own.
 		if (context.cacheHasChanged) {
 			this.#accesses.set(context, {before: context.tokenCache.serialize(), begun: replica.begun, readError});
 		}
@@ -132,7 +132,7 @@ class SharedCachePlugin {
 	async finish(context: TokenCacheContext): Promise<void> {
 		const replica = this.#replicaOf(context.tokenCache);
 		const access = this.#accesses.get(context);
-		// Before anything is waited for: another access may change the token cache.
+		// Before the first await: another access may change the token cache.
 		const changes = access ? changesOf(replica, access) : [];
 		this.#accesses.delete(context);
 		for (const change of changes) {
@@ -178,7 +178,7 @@ class SharedCachePlugin {
 				saving: undefined,
 				savingNext: undefined,
 				recheckTimers: new RecheckTimers(() => {
-					void this.#look(created);
+					void this.#recheck(created);
 				}),
 			};
 			replica = created;
@@ -194,24 +194,28 @@ class SharedCachePlugin {
 		return this.#source;
 	}
 
-	/** Brings the cache's text into the token cache, unless that holds it. */
+	/** Loads the cache text into the token cache, unless it is there already. */
 	async #load(replica: Replica): Promise<void> {
 		const source = await this.#findSource();
 		const {value, readable} = await this.#cache.stamp(source);
-		// Other accesses that are being prepared: msal-node may have emptied the token cache for one of them.
+		// If other accesses are being prepared, msal-node may have emptied the token cache for one of them.
 		if (readable && value === replica.stamp && replica.preparing === 1) {
 			return;
 		}
 
 		const {commits} = replica;
 		const read = await this.#cache.readText(source);
-		this.#findUndone(replica, commits, read, source);
+		this.#findOverwritten(replica, commits, read, source);
 		deserialize(replica, read?.text ?? '', source);
 		replica.stamp = read?.stamp ?? (readable ? value : undefined);
 	}
 
-	/** @param commits How often something had been written before the cache was read. */
-	#findUndone(replica: Replica, commits: number, read: CacheText | null, source: CacheSource): void {
+	/**
+	 * Finds recent changes that another program has overwritten, to write them again.
+	 *
+	 * @param commits `replica.commits` before the cache was read.
+	 */
+	#findOverwritten(replica: Replica, commits: number, read: CacheText | null, source: CacheSource): void {
 		const nowMs = performance.now();
 		replica.recent = replica.recent.filter(({untilMs}) => untilMs > nowMs);
 		if (replica.recent.length === 0 || commits !== replica.commits) {
@@ -219,20 +223,17 @@ class SharedCachePlugin {
 		}
 
 		const recent = replica.recent.map(({change}) => change).filter(change => !replica.unsaved.has(subjectOf(change)));
-		const undone = parsing(source, () => undoneChanges(read?.text ?? '', recent));
-		if (undone.length > 0) {
+		const overwritten = parsing(source, () => undoneChanges(read?.text ?? '', recent));
+		if (overwritten.length > 0) {
 			log.info(() => `Another program had overwritten records of ours in the shared token cache (${source.label}); they are written again.`);
 		}
 
-		for (const change of undone) {
+		for (const change of overwritten) {
 			replica.unsaved.set(subjectOf(change), change);
 		}
 	}
 
-	/**
-	 * Writes what is unsaved. One commit at a time, for what came later is to be written later; whoever comes meanwhile shares the
-	 * next.
-	 */
+	/** Writes the unsaved changes. Commits run one after the other, in the order of the changes; callers that come meanwhile share the next commit. */
 	async #save(replica: Replica, cache: SharedCache): Promise<void> {
 		if (!replica.saving) {
 			replica.saving = this.#commit(replica, cache).finally(() => {
@@ -248,7 +249,7 @@ class SharedCachePlugin {
 		return replica.savingNext;
 	}
 
-	/** Writes what is unsaved if the lock is free. */
+	/** Writes the unsaved changes if the lock is free. */
 	async #retry(replica: Replica): Promise<void> {
 		if (!replica.saving) {
 			await this.#save(replica, this.#impatientCache);
@@ -264,7 +265,7 @@ class SharedCachePlugin {
 		const source = await this.#findSource();
 		for (const change of cacheChangesOf(changes)) {
 			const create = change.edits.some(({action}) => action === 'put');
-			// One lock, one write after the other.
+			// All need the same lock.
 			const result = await cache.commit(source, change, {create});
 			if (result.outcome === 'no-account') {
 				log.info(() => 'A token was not written to the shared token cache: its account was signed out meanwhile.');
@@ -275,7 +276,7 @@ class SharedCachePlugin {
 			}
 		}
 
-		// Not what the token cache was loaded from any longer; a file that is deleted now has the stamp of one that never was.
+		// The token cache was loaded from an older text. Also, a file that is deleted now has the same stamp as a file that never existed.
 		replica.stamp = undefined;
 		replica.commits++;
 		const untilMs = performance.now() + repairWindowMs;
@@ -287,22 +288,23 @@ class SharedCachePlugin {
 		}
 	}
 
-	/** Looks whether what was written is still there. Never fails. */
-	async #look(replica: Replica): Promise<void> {
+	/** Checks whether the recent changes are still there. Never rejects. */
+	async #recheck(replica: Replica): Promise<void> {
+		// Known already, because there was a write.
 		const source = await this.#findSource();
 		try {
 			const {commits} = replica;
-			this.#findUndone(replica, commits, await this.#cache.readText(source), source);
+			this.#findOverwritten(replica, commits, await this.#cache.readText(source), source);
 			await this.#retry(replica);
 		} catch (error) {
-			log.info(() => `The shared token cache could not be looked at after a write (${source.label}). ${(error as Error).message}`);
+			log.info(() => `The shared token cache could not be checked after a write (${source.label}). ${(error as Error).message}`);
 		}
 	}
 }
 
 function changesOf(replica: Replica, {before, begun}: Access): RecordChange[] {
 	const changes = diffRecords(before, replica.tokenCache.serialize());
-	// Another access began in the middle of this one. msal-node empties the token cache for some: what is missing may be there.
+	// Another access began during this one. msal-node empties the token cache for some accesses, so missing records may still exist.
 	return begun === replica.begun ? changes : changes.filter(({kind}) => kind === 'put');
 }
 
@@ -313,7 +315,7 @@ function addUnsaved(replica: Replica, change: RecordChange): void {
 	replica.unsaved = new Map([...replica.unsaved].filter(([, earlier]) => !isPast(earlier)));
 	replica.unsaved.set(subject, joined);
 	replica.recent = replica.recent.filter(({change: earlier}) => !isPast(earlier));
-	// msal-node goes back to the text that it was given last, which has not got this change.
+	// msal-node may restore the text that it was given last, which does not contain this change.
 	replica.stamp = undefined;
 }
 
@@ -326,22 +328,22 @@ function deserialize({tokenCache, unsaved}: Replica, text: string, source: Cache
 }
 
 /**
- * Empties the token cache as far as it came from the shared cache: `deserialize` only adds, so that an account which was signed out
- * elsewhere would stay, and would be written again.
+ * Removes the records of the shared cache from the token cache. `deserialize` only adds records, so an account that another program signed out
+ * would stay and be written again.
  */
 // eslint-disable-next-line @typescript-eslint/naming-convention -- msal-node's name.
 function forgetRecords(tokenCache: SerializableTokenCache & {getKVStore?: () => Record<string, unknown>}): void {
-	// Public on msal-node's TokenCache, though not part of what plugins are promised; it gives the live object.
+	// Public on msal-node's TokenCache, but not part of the plugin interface. Returns the live object.
 	const entries = tokenCache.getKVStore?.() ?? {};
 	for (const [key, entry] of Object.entries(entries)) {
-		// Of accounts and tokens; what msal-node keeps in memory alone has none.
+		// Accounts and tokens have this field. Entries that msal-node keeps only in memory do not.
 		if (typeof entry === 'object' && entry !== null && 'homeAccountId' in entry) {
 			Reflect.deleteProperty(entries, key);
 		}
 	}
 }
 
-/** @throws {StoreError} `STC_CACHE_CORRUPT`, without a word of the parser's: it quotes what it met. */
+/** @throws {StoreError} `STC_CACHE_CORRUPT`, without the parser's message, which quotes the text. */
 function parsing<Result>(source: CacheSource, action: () => Result): Result {
 	try {
 		return action();

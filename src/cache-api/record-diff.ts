@@ -1,6 +1,6 @@
 /**
- * What a program changed in MSAL's cache, record by record: told from the cache's text before and after, and turned into edits that
- * can be merged into what others have written meanwhile. Pure: no files, no clock.
+ * Compares the text of MSAL's cache before and after a program's changes, record by record, and turns the differences into edits that can be
+ * merged into what other programs have written meanwhile. No I/O, no clock.
  */
 
 import type {CacheChange, MatchField, RecordEdit} from '../backend/backend.js';
@@ -11,39 +11,39 @@ type Account = {homeAccountId: string; environment: string};
 
 export type KnownAccount = {homeAccountId: string; environments: readonly string[]};
 
-/** A record that was added, or that has other fields now. */
+/** A record that was added or changed. */
 export type RecordPut = {
 	kind: 'put';
 	section: string;
 	key: string;
-	/** `undefined`: it was added. */
+	/** `undefined` if it was added. */
 	before: JsonObject | undefined;
 	after: JsonObject;
-	/** The account it belongs to, where the cache knew that before: if it is gone, it was signed out, and stays out. */
+	/** The record's account, if it was in the cache before. If it is gone when the change is written, it was signed out and must stay out. */
 	account: KnownAccount | undefined;
 };
 
-/** A record that was taken out, while its account stayed. */
+/** A record that was removed while its account stayed. */
 export type RecordRemoval = {kind: 'remove'; section: string; key: string; before: unknown};
 
-/** An account that was taken out, and all that belongs to it. */
+/** An account that was removed, with all its records. */
 export type SignOut = {kind: 'sign-out'} & Account;
 
 export type RecordChange = RecordPut | RecordRemoval | SignOut;
 
 const accountSection = 'Account';
 
-/** Fields that tell about one secret: when that is another one, they are written with it even if they look the same. */
+/** Fields that describe the secret. If the secret changes, they are written with it, even if their values are the same. */
 const fieldsOfSecret = [
 	'target', 'cached_at', 'expires_on', 'extended_expires_on', 'refresh_on', 'token_type', 'key_id', 'userAssertionHash', 'family_id',
 ];
 
-/** Tell a token from every other, whatever its key. */
+/** Fields that identify a token, independent of its key. */
 const fieldsOfIdentity: readonly MatchField[] = ['home_account_id', 'environment', 'client_id', 'realm', 'target', 'family_id', 'secret'];
 
 /**
- * Compares two texts of one program's view of the cache. Top-level members that are objects are sections; in them, what is an
- * object is a record. Anything else is left alone.
+ * Compares two texts of a program's view of the cache. Top-level members that are objects are sections, and objects in a section are records.
+ * Anything else is ignored.
  *
  * @param before Well-formed JSON, as is `after`.
  */
@@ -86,17 +86,17 @@ export function diffRecords(before: string, after: string): RecordChange[] {
 	return [...changes, ...signOuts];
 }
 
-/** Tells two changes of the same thing: of those the later one counts. */
+/** A key that is equal for two changes of the same record or account: the later change replaces the earlier one. */
 export function subjectOf(change: RecordChange): string {
 	return JSON.stringify(change.kind === 'sign-out' ? [change.homeAccountId, change.environment] : [change.section, change.key, 'record']);
 }
 
-/** Whether a change is about an account that was signed out after it: it is of no use any longer. */
+/** Whether a later sign-out makes a change obsolete. */
 export function isEndedBy(change: RecordChange, signOut: RecordChange): boolean {
 	return signOut.kind === 'sign-out' && change.kind === 'put' && belongsTo(change.after, signOut);
 }
 
-/** The later change, as one from where the earlier one began. */
+/** Joins two changes of the same record into one. */
 export function joinChanges(earlier: RecordChange | undefined, later: RecordChange): RecordChange {
 	if (later.kind === 'put' && earlier?.kind === 'put') {
 		return {...later, before: earlier.before, account: earlier.account};
@@ -106,8 +106,8 @@ export function joinChanges(earlier: RecordChange | undefined, later: RecordChan
 }
 
 /**
- * The edits that bring changes into a cache that others have changed meanwhile, as one change for each account that has to be there
- * still, and one for the rest.
+ * The edits that merge changes into a cache that other programs may have changed: one cache change for each account that must still exist,
+ * and one for the rest.
  */
 export function cacheChangesOf(changes: readonly RecordChange[]): CacheChange[] {
 	const byAccount = new Map<string | undefined, {account: KnownAccount | undefined; own: RecordChange[]}>();
@@ -119,14 +119,14 @@ export function cacheChangesOf(changes: readonly RecordChange[]): CacheChange[] 
 	}
 
 	return [...byAccount.values()].map(({account, own}) => ({
-		// A record belongs to the first edit that matches it: what is written is not taken out by a sign-out that came before.
+		// Of several edits that match a record, the first one is applied: an earlier sign-out must not remove what is written.
 		edits: [...own.filter(({kind}) => kind === 'put'), ...own.filter(({kind}) => kind !== 'put')].flatMap(change => editsOf(change)),
 		...(account && {requiredAccount: account}),
 	}));
 }
 
 /**
- * The text with the changes made: what the cache will be once they are written.
+ * Applies changes to a cache text, to give the text that the cache will have once they are written.
  *
  * @param text Well-formed JSON, or empty.
  */
@@ -165,8 +165,8 @@ export function applyChanges(text: string, changes: Iterable<RecordChange>): str
 }
 
 /**
- * Those of the changes that somebody has undone who wrote the cache from an older reading of it: the record is again as it was
- * before. One whose account is gone is not among them, nor is one that has no account, or that was changed to something else.
+ * The changes that another program has undone by writing an older version of the cache: the record is again as it was before the change.
+ * Changes without an account, or whose account is gone, are left out, and so are records that were changed to something else.
  *
  * @param text Well-formed JSON, or empty.
  */
@@ -218,7 +218,7 @@ function putEdit({section, key, before = {}, after}: RecordPut): RecordEdit {
 		action: 'put',
 		key,
 		set: Object.fromEntries(fields.filter(([name]) => written.has(name))),
-		// Where somebody took the record out meanwhile, it is added as a whole.
+		// If another program removed the record meanwhile, the whole record is added.
 		fill: Object.fromEntries(fields.filter(([name]) => !written.has(name))),
 		unset: [...written].filter(name => !Object.hasOwn(after, name)),
 	};
@@ -227,7 +227,7 @@ function putEdit({section, key, before = {}, after}: RecordPut): RecordEdit {
 function removeEdit({section, key, before}: RecordRemoval): RecordEdit {
 	const secret = isObject(before) ? textOf(before, 'secret') : '';
 	return isObject(before) && secret !== ''
-		// A token that somebody has renewed meanwhile is not the one that was taken out.
+		// A token that another program has renewed meanwhile must not be removed.
 		? {section, action: 'remove', match: Object.fromEntries(fieldsOfIdentity.map(field => [field, [textOf(before, field)]]))}
 		: {section, action: 'remove', key};
 }
@@ -295,12 +295,12 @@ function parseObject(text: string): Record<string, unknown> {
 	return isObject(root) ? root : {};
 }
 
-/** Own members only, whatever their name. */
+/** Own members only: a name may be that of a member of Object.prototype. */
 function memberOf(object: JsonObject, name: string): unknown {
 	return Object.hasOwn(object, name) ? object[name] : undefined;
 }
 
-/** As `JSON.parse` does it: `__proto__` is a name like any other. */
+/** Like `JSON.parse`, treats `__proto__` as an ordinary name. */
 function setMember(object: Record<string, unknown>, name: string, value: unknown): void {
 	Object.defineProperty(object, name, {
 		value, writable: true, enumerable: true, configurable: true,
@@ -312,7 +312,7 @@ function textOf(record: JsonObject, field: string): string {
 	return typeof value === 'string' ? value : '';
 }
 
-/** Whatever the order of fields is. */
+/** Compares two JSON values. The order of fields does not matter. */
 function isSame(a: unknown, b: unknown): boolean {
 	if (isObject(a) && isObject(b)) {
 		const names = Object.keys(a);

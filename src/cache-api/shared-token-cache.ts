@@ -1,6 +1,6 @@
 /**
- * The cache layer for programs that do without the credential, as they see it. What does the work is loaded when it is first used, for
- * the credential's start-up time.
+ * The public API for programs that use the cache without the credential. The implementation is loaded on first use, to keep the credential's
+ * start-up short.
  */
 
 import {requireLazily} from '../runtime/lazy.js';
@@ -11,8 +11,8 @@ import type {CacheAccess} from './cache-access.js';
 import type {CachePlugin, CachePluginOptions} from './msal-node-plugin.js';
 
 /**
- * A shared token cache, for programs that read or change it themselves: every change is merged into what other programs wrote, under
- * the locks that they go by.
+ * A shared token cache, for programs that read or change it themselves. Every change is merged into what other programs wrote, under the locks
+ * that they use.
  *
  * @example
  * ```ts
@@ -26,7 +26,7 @@ export class SharedTokenCache {
 	readonly #access: CacheAccess;
 
 	/**
-	 * Opens nothing and creates nothing.
+	 * Does not open or create a file.
 	 *
 	 * @throws {TypeError} `STC_INVALID_ARGUMENT`.
 	 */
@@ -36,35 +36,35 @@ export class SharedTokenCache {
 	}
 
 	/**
-	 * The accounts of all caches of this name that can be read, of both kinds and all languages, without secrets; of one cache where
-	 * `cachePath` names it.
+	 * Lists the accounts, without secrets, of all readable caches with this name: of both kinds and of the SDKs of all languages. If
+	 * `cachePath` is set, of that cache only.
 	 *
-	 * @throws {CredentialUnavailableError} when no cache could be read and at least one is there.
+	 * @throws {CredentialUnavailableError} if no cache could be read and at least one exists.
 	 */
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		return this.#access.listAccounts();
 	}
 
 	/**
-	 * Signs an account out on this machine: takes it, its tokens and its id tokens out of the caches of this name, of both kinds, under
-	 * their locks. What other programs hold in memory, and sessions at the authority, are not ended.
+	 * Signs an account out on this machine: removes the account and its tokens from the caches of both kinds with this name, under their
+	 * locks. Tokens in the memory of other programs, and sessions at the authority, remain.
 	 *
-	 * @param account `environment` narrows it to one authority. Case does not matter.
-	 * @throws {StoreError} `STC_LOCK_TIMEOUT`, `STC_STORE_LOCKED` and so on: it may be gone from some of the caches then. Ask again.
+	 * @param account `environment` limits the sign-out to one authority. Case does not matter.
+	 * @throws {StoreError} for example `STC_LOCK_TIMEOUT` or `STC_STORE_LOCKED`. Some caches may have been changed already: call it again.
 	 */
 	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {
 		return this.#access.removeAccount(account);
 	}
 
 	/**
-	 * Reads the cache, lets `merge` change it, and writes what it changed, record by record, if nothing was written meanwhile; otherwise
-	 * it begins anew with what is there then. No lock is held while `merge` runs. All that it leaves alone survives byte for byte; an
-	 * account that it takes out takes its tokens along.
+	 * Reads the cache, calls `merge` to change it, and writes the changes record by record. If another program wrote the cache meanwhile, this
+	 * starts again with the new content. No lock is held while `merge` runs. Everything that `merge` does not change is preserved byte for
+	 * byte. Removing an account removes its tokens, too.
 	 *
-	 * @param merge Changes the object that it is given. May be called several times, so it has to do the same each time.
-	 * @returns what `merge` returned the last time.
-	 * @throws {StoreError} `STC_LOCK_TIMEOUT` when others hold the lock, or write without a pause, for `lockTimeoutInMs`; or why the cache
-	 * cannot be read or written. The cache is as it was then.
+	 * @param merge Changes the object in place. May be called several times, and must make the same change each time.
+	 * @returns the result of the last call of `merge`.
+	 * @throws {StoreError} `STC_LOCK_TIMEOUT` if other programs hold the lock, or keep writing, for `lockTimeoutInMs`, or the reason why the
+	 * cache cannot be read or written. The cache is unchanged then.
 	 */
 	async withCache<Result>(merge: (cache: MsalCache) => Result | Promise<Result>): Promise<Result> {
 		return this.#access.withCache(merge);
@@ -72,10 +72,10 @@ export class SharedTokenCache {
 }
 
 /**
- * A cache plugin for `@azure/msal-node`, in place of `@azure/msal-node-extensions`: msal-node's token cache is the shared one, or a
- * file of your own. One plugin serves any number of applications.
+ * Creates a cache plugin for `@azure/msal-node`, which replaces `@azure/msal-node-extensions`. It uses the shared cache or a file for your
+ * program. One plugin may serve several applications.
  *
- * A write that fails does not cost the token: it is logged, and made up for at the next access.
+ * If a write fails, the application still gets its token. The failure is logged, and the write is repeated at the next access.
  *
  * @throws {TypeError} `STC_INVALID_ARGUMENT`.
  */

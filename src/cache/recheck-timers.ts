@@ -1,4 +1,4 @@
-/** When to check that a write is still there: a program that read the cache before the write may overwrite it afterwards. */
+/** When to check that a write is still in the cache: a program that read the cache before the write may overwrite it afterwards. */
 
 /** From a write to its first check, milliseconds. */
 const firstCheckMs = 1000;
