@@ -225,7 +225,7 @@ class SharedCachePlugin {
 		const recent = replica.recent.map(({change}) => change).filter(change => !replica.unsaved.has(subjectOf(change)));
 		const overwritten = parsing(source, () => undoneChanges(read?.text ?? '', recent));
 		if (overwritten.length > 0) {
-			log.info(() => `Another program had overwritten records of ours in the shared token cache (${source.label}); they are written again.`);
+			log.info(() => `Another program overwrote records of this process in the shared token cache (${source.label}); they are written again.`);
 		}
 
 		for (const change of overwritten) {

@@ -71,7 +71,7 @@ export class TokenAcquirer {
 				throw error;
 			}
 
-			log.warning(() => `${(error as Error).message} The cached token is served while it lives.`);
+			log.warning(() => `${(error as Error).message} The cached token is served until it expires.`);
 			return {...toAcquired(lastResort, generation), isLastResort: true};
 		}
 	}

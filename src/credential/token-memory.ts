@@ -227,7 +227,7 @@ export class TokenMemory {
 			this.#keep(hotKey, next);
 		} catch (error) {
 			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
-			log.info(() => `Refreshing a token ahead of time failed; the current one is served on. ${(error as Error).message}`);
+			log.info(() => `Refreshing a token ahead of time failed; the current token stays in use. ${(error as Error).message}`);
 		}
 	}
 }

@@ -247,7 +247,7 @@ export class TokenEndpoint {
 		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
 			throw new AuthenticationError(
 				'STC_TOKEN_REQUEST_FAILED',
-				`SharedTokenCacheCredential: ${host} asked for a pause that lasts another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again then.`,
+				`SharedTokenCacheCredential: ${host} asked clients to wait for another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again after that time.`,
 				{statusCode: throttled.status, retryAfterInMs: waitMs, correlationId},
 			);
 		}
@@ -342,7 +342,7 @@ export class TokenEndpoint {
 			{
 				key: 'discovery',
 				host: defaultAuthorityHost,
-				missing: `no word from ${defaultAuthorityHost} on whether ${host} is an authority`,
+				missing: `no answer from ${defaultAuthorityHost} on whether ${host} is an authority`,
 				refused: `refused to say whether ${host} is an authority`,
 				refreshToken: undefined,
 				correlationId,
@@ -380,7 +380,7 @@ function toError(
 			timeout: 'Check the network and proxy, or try again.',
 			certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
 			'too-large': 'Check that authorityHost is an authority.',
-			proxy: 'Set it to a URL such as "http://proxy.example:3128", or to nothing.',
+			proxy: 'Set it to a URL such as "http://proxy.example:3128", or unset it.',
 		};
 		const cure = isOutOfFiles((outcome.cause as NodeJS.ErrnoException | undefined)?.code) ? cureOfTooManyFiles : cures[outcome.kind];
 		return new AuthenticationError(

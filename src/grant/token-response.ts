@@ -60,11 +60,11 @@ export function readTokenResponse(json: JsonObject, sentSec: number): TokenRespo
 	}
 
 	if (expiresOnSec <= sentSec) {
-		return 'its expiry is not ahead';
+		return 'its expiry is not in the future';
 	}
 
 	if (expiresOnSec > sentSec + longestLifeSec) {
-		return 'its expiry is more than ten years ahead';
+		return 'its expiry is more than ten years in the future';
 	}
 
 	const response: TokenResponse = {accessToken, expiresOnSec};

@@ -259,7 +259,7 @@ export class WriteBack {
 
 		switch (outcome?.outcome) {
 			case 'written': {
-				log.info(() => `Another program had overwritten a token of ours in the shared cache (${source.label}); it is there again.`);
+				log.info(() => `Another program overwrote a token of this process in the shared cache (${source.label}); it has been written again.`);
 				acknowledge(suspects, outcome.stamp);
 				// The other program may do so again, and a third one may have read what it left.
 				for (const recent of suspects) {
@@ -296,7 +296,7 @@ export class WriteBack {
 }
 
 function closedError(): StoreError {
-	return new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while a lock was waited for.', {op: 'lock'});
+	return new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while it waited for a lock.', {op: 'lock'});
 }
 
 /** Whether the first write replaces every token of the second one. */

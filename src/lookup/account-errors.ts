@@ -33,7 +33,7 @@ export function unavailable(code: ErrorCode, selection: Exclude<Selection, {kind
  *
  * @param failed The selection in the first source that has accounts.
  */
-export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[], asked: AccountSearch): CredentialUnavailableError {
+export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[], search: AccountSearch): CredentialUnavailableError {
 	const broken = readings.filter(({error}) => error !== undefined);
 	const rank = ({error}: SourceReading) => {
 		const index = error ? significantErrors.indexOf(error.code) : -1;
@@ -45,7 +45,7 @@ export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readin
 	const hasContent = readings.some(({slice}) => slice !== null && slice.sizeBytes > 2);
 	if (failed.kind !== 'empty' || (hasContent && (!worst || rank(worst) === significantErrors.length))) {
 		const unread = broken.filter(reading => rank(reading) < significantErrors.length).map(({source, error}) => `${source.label} (${error?.code ?? ''})`);
-		return unavailable('STC_NO_ACCOUNT', failed, asked, unread.length > 0 ? ` Not readable: ${unread.join(', ')}.` : '');
+		return unavailable('STC_NO_ACCOUNT', failed, search, unread.length > 0 ? ` Not readable: ${unread.join(', ')}.` : '');
 	}
 
 	if (worst?.error) {
@@ -63,12 +63,12 @@ export function explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readin
 	}
 
 	if (readings.some(({slice}) => slice !== null)) {
-		return unavailable('STC_NO_ACCOUNT', failed, asked);
+		return unavailable('STC_NO_ACCOUNT', failed, search);
 	}
 
 	return new CredentialUnavailableError(
 		'STC_CACHE_NOT_FOUND',
-		`SharedTokenCacheCredential: Shared token cache unavailable: there is none. Looked at ${readings.map(({source}) => source.label).join(', ')}. Sign in with a tool that fills it, or set tokenCachePersistenceOptions.name.`,
+		`SharedTokenCacheCredential: Shared token cache unavailable: no cache was found. Looked at ${readings.map(({source}) => source.label).join(', ')}. Sign in with a tool that fills it, or set tokenCachePersistenceOptions.name.`,
 	);
 }
 

@@ -252,7 +252,7 @@ export class AccountResolver {
 		if (!(known instanceof Error) && !isSameAccount(resolution, known) && wasUnread(known.source, readings)) {
 			// A locked keyring or a damaged file is not a sign-out, and no reason to use another account: keep what was read before until
 			// the source can be read again.
-			log.warning(() => `${known.source.label} cannot be read now. What was read before is used on.`);
+			log.warning(() => `${known.source.label} cannot be read now. What was read before stays in use.`);
 			view.resolution = known;
 			return view;
 		}

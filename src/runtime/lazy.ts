@@ -21,7 +21,7 @@ export function requireLazily<Exports>(load: () => Exports): Exports {
 
 		throw new StoreError(
 			'STC_IO',
-			`A part of this package could not be loaded: ${code}. ${isOutOfFiles(code) ? cureOfTooManyFiles : 'Reinstall the package, and start the program anew.'}`,
+			`A part of this package could not be loaded: ${code}. ${isOutOfFiles(code) ? cureOfTooManyFiles : 'Reinstall the package and restart the program.'}`,
 			{op: 'load', ...(errno !== 0 && {osDomain: 'errno', osCode: Math.abs(errno)})},
 			{cause: error},
 		);

@@ -98,7 +98,7 @@ export class SingleFlight<Result> {
 			this.#keepAlive = undefined;
 			if (!this.#isBackground && !this.#isDone) {
 				this.#onAbandoned();
-				this.#abort.abort(new AbortError('Nobody waits for this token any longer.'));
+				this.#abort.abort(new AbortError('All callers have stopped waiting for this token.'));
 			}
 		}
 	}

@@ -399,8 +399,8 @@ const unusable: Array<[string, Behaviour, RegExp]> = [
 	['a 2 MiB body', faults.oversizedBody(), /longer than 1048576 bytes/],
 	['no access_token', faults.grantWithout('access_token'), /no access_token/],
 	['no expires_in', faults.grantWithout('expires_in'), /neither expires_in nor expires_on/],
-	['an expiry of now', faults.changedGrant(json => ({...json, expires_in: 0})), /expiry is not ahead/],
-	['an expiry in 30 million years', faults.changedGrant(json => ({...json, expires_in: 1e15})), /expiry is more than ten years ahead/],
+	['an expiry of now', faults.changedGrant(json => ({...json, expires_in: 0})), /expiry is not in the future/],
+	['an expiry in 30 million years', faults.changedGrant(json => ({...json, expires_in: 1e15})), /expiry is more than ten years in the future/],
 	['another account', faults.grantForAnotherAccount(), /another account/],
 	['an OAuth error', faults.oauthError({error: 'invalid_scope', code: 70_011, text: 'The provided scope is not valid.'}), /HTTP 400: invalid_scope, AADSTS70011: The provided scope is not valid/],
 ];
@@ -618,7 +618,7 @@ test('instance discovery without a connection: the error names the host; the nex
 	const credential = homeAt(t, environment).credential({...quick, authorityHost: environment, dispatcher});
 	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
 	t.is(error.code, 'STC_NETWORK');
-	t.regex(error.message, /^SharedTokenCacheCredential: no word from login\.microsoftonline\.com on whether login\.discovery-down\.example is an authority after 3 tries: ECONNREFUSED\. /);
+	t.regex(error.message, /^SharedTokenCacheCredential: no answer from login\.microsoftonline\.com on whether login\.discovery-down\.example is an authority after 3 tries: ECONNREFUSED\. /);
 	t.is(entra.requests.length, 0);
 	delete others['login.microsoftonline.com'];
 	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);

@@ -28,7 +28,7 @@ const explain = (readings: readonly SourceReading[], failed?: Parameters<typeof 
 test('without a cache, the error names the locations that were checked', t => {
 	const error = explain([absent('/one'), absent('/two')]);
 	t.is(error.code, 'STC_CACHE_NOT_FOUND');
-	t.regex(error.message, /there is none\. Looked at \/one, \/two\./);
+	t.regex(error.message, /no cache was found\. Looked at \/one, \/two\./);
 });
 
 test('reports a cache without accounts, and the empty file that other libraries leave beside a keyring', t => {

@@ -14,7 +14,7 @@ test('a part that is there', t => {
 test('a part whose file is gone, as when the package is replaced while the program runs', t => {
 	const error = t.throws(() => requireLazily(() => load('./no-such-part.js') as unknown), {instanceOf: StoreError});
 	t.is(error.code, 'STC_IO');
-	t.is(error.message, 'A part of this package could not be loaded: MODULE_NOT_FOUND. Reinstall the package, and start the program anew.');
+	t.is(error.message, 'A part of this package could not be loaded: MODULE_NOT_FOUND. Reinstall the package and restart the program.');
 	t.is((error.cause as NodeJS.ErrnoException).code, 'MODULE_NOT_FOUND');
 });
 
