@@ -1,4 +1,4 @@
-// XO's rules, type-aware, and every departure from them with its reason. Warnings count as errors (scripts/lint.mjs).
+// XO's type-aware rules, and the exceptions with their reasons. Warnings count as errors (scripts/lint.mjs).
 
 import path from 'node:path';
 
@@ -8,16 +8,16 @@ const config = [
 		files: ['**/*.{ts,mts,cts}'],
 		languageOptions: {
 			parserOptions: {
-				// Named, because the tsconfig.json nearest to scripts/ and bench/ covers src/ alone.
+				// Listed, because the tsconfig.json nearest to scripts/ and bench/ covers only src/.
 				projectService: false,
 				project: ['./tsconfig.json', './test/tsconfig.json'],
 				tsconfigRootDir: import.meta.dirname,
 			},
 		},
 		rules: {
-			// `null` means "we looked and nothing is there"; `object` is what an unchecked option is; keyed buffers are Node's.
+			// `null` means "looked up and absent", `object` is the type of an unchecked option, and Node's API takes `Buffer`.
 			'@typescript-eslint/no-restricted-types': 'off',
-			// Fields of the cache and of OAuth are snake_case, headers and AADSTS names neither; undici's exports are classes. Types and functions stay checked.
+			// Fields of caches and of OAuth are snake_case, headers and AADSTS names have other forms. Types and functions are checked.
 			'@typescript-eslint/naming-convention': [
 				'error',
 				{selector: 'typeLike', format: ['StrictPascalCase']},
@@ -25,17 +25,17 @@ const config = [
 					selector: ['function', 'classMethod', 'typeMethod', 'parameter'], format: ['strictCamelCase'], leadingUnderscore: 'allow', trailingUnderscore: 'allow',
 				},
 			],
-			// An empty string is "not given", as with environment variables: `||` is meant.
+			// An empty string means "not given", as in environment variables, so `||` is intended.
 			'@typescript-eslint/prefer-nullish-coalescing': ['error', {ignorePrimitives: {string: true}}],
-			// Parsed JSON begins as `unknown`, and is checked by code that the compiler cannot follow.
+			// Parsed JSON is `unknown`. The compiler cannot follow the code that checks it.
 			'@typescript-eslint/no-unsafe-type-assertion': 'off',
-			// `typeof import('x')` is the one way to type a module that is loaded when it is first needed.
+			// Only `typeof import('x')` gives the type of a module that is loaded lazily.
 			'@typescript-eslint/consistent-type-imports': ['error', {disallowTypeAnnotations: false, fixStyle: 'inline-type-imports'}],
-			// A getter is not an own property: it is lost to spreading and JSON.
+			// A getter is not an own property, so spreading and JSON lose it.
 			'@typescript-eslint/class-literal-property-style': 'off',
-			// A seam that classes implement is an interface, a shape of data a type.
+			// Classes implement interfaces. The shape of data is a type.
 			'@typescript-eslint/consistent-type-definitions': 'off',
-			// A `default` branch covers the platforms and states that we do not name.
+			// A `default` branch covers the other platforms and states.
 			'@typescript-eslint/switch-exhaustiveness-check': ['error', {considerDefaultExhaustiveForUnions: true}],
 		},
 	},
@@ -43,24 +43,24 @@ const config = [
 		rules: {
 			// See no-restricted-types above.
 			'unicorn/no-null': 'off',
-			// `process` and `Buffer` are globals in every Node that runs this.
+			// `process` and `Buffer` are globals in each supported Node.
 			'n/prefer-global/process': 'off',
 			'n/prefer-global/buffer': 'off',
-			// The patterns are ASCII: the flag would change none of them.
+			// The patterns are ASCII, so the flag would change nothing.
 			'require-unicode-regexp': 'off',
-			// It counts each `??` and `?.` as a branch, so flat readers of options look tangled. max-depth stays.
+			// It counts each `??` and `?.` as a branch, so simple readers of options exceed it. max-depth limits nesting.
 			complexity: 'off',
-			// A value, its name in the error text, a default and two bounds are five.
+			// A check takes a value, its name, a default and two bounds.
 			'max-params': ['error', {max: 5}],
-			// See naming-convention above; npm's variables are snake_case, too.
+			// See naming-convention above. npm's variables are snake_case, too.
 			camelcase: 'off',
-			// `(await read()).code` says what it does.
+			// `(await read()).code` is readable.
 			'unicorn/no-await-expression-member': 'off',
-			// Ranges of characters stand as their specification writes them.
+			// Character ranges are written as in their specification.
 			'unicorn/better-regex': 'off',
 			// A comment may begin with an identifier.
 			'capitalized-comments': 'off',
-			// A message, a pattern or an expected value in one piece can be searched for.
+			// Messages, patterns and expected values stay on one line, so that searches find them.
 			'@stylistic/max-len': [
 				'error', {
 					code: 200, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true, ignoreComments: true,
@@ -73,7 +73,7 @@ const config = [
 		},
 	},
 	{
-		// Compiled to CommonJS, where `require` is how to load undici and the addon late: import() would cost a tick and hide the path from bundlers.
+		// These files are CommonJS. `require` loads modules lazily without waiting for a tick, and bundlers see the path.
 		files: ['src/**/*.ts', 'scripts/**/*.js'],
 		rules: {
 			'unicorn/prefer-module': 'off',
@@ -83,9 +83,9 @@ const config = [
 	{
 		files: ['{test,scripts,bench}/**'],
 		rules: {
-			// promisify() takes execFile's last overload, which returns something.
+			// promisify() selects execFile's last overload, which returns a value.
 			'@typescript-eslint/strict-void-return': 'off',
-			// The package.json nearest to these files tells the module type alone: the packages are the root's and the peers'.
+			// The package.json nearest to these files only sets the module type. The dependencies are in those of the root and the peers.
 			'n/no-extraneous-import': 'off',
 			'import-x/no-extraneous-dependencies': ['error', {packageDir: [import.meta.dirname, path.join(import.meta.dirname, 'test', 'peers'), path.join(import.meta.dirname, 'bench')]}],
 		},
@@ -93,29 +93,29 @@ const config = [
 	{
 		files: ['test/**'],
 		rules: {
-			// Seeded random numbers and damaged bytes are made of bits.
+			// Random number generators and damaged bytes need bit operations.
 			'no-bitwise': 'off',
-			// A loop over outcomes asserts on each as it comes, and counts them.
+			// Loops over outcomes assert on each one and count them.
 			'ava/no-conditional-assertion': 'off',
-			// Code units are what JSON's escapes are about.
+			// JSON escapes code units, not code points.
 			'unicorn/prefer-code-point': 'off',
-			// Whether a constructor throws is a thing to test.
+			// Tests check whether a constructor throws.
 			'no-new': 'off',
-			// One suite in a loop over its variants shares what its hooks prepare.
+			// The tests of a loop over variants share what hooks prepare.
 			'@typescript-eslint/no-loop-func': 'off',
-			// The environment is a dictionary, and tests clean it.
+			// Tests delete environment variables.
 			'@typescript-eslint/no-dynamic-delete': 'off',
-			// It takes every message that is not a literal for a mistake. The compiler checks them.
+			// It refuses messages that are not literals. The compiler checks the types of arguments.
 			'ava/assertion-arguments': 'off',
 		},
 	},
 	{
-		// binding.gyp runs it with `node`, and the root package is CommonJS.
+		// binding.gyp runs them with `node`, and the root package is CommonJS.
 		files: ['scripts/**/*.js'],
 		languageOptions: {sourceType: 'commonjs'},
 	},
 	{
-		// Tools read the default export and do not care for its name.
+		// Tools read the default export, whose name does not matter.
 		files: ['*.config.mjs'],
 		rules: {
 			'import-x/no-anonymous-default-export': 'off',
@@ -124,7 +124,7 @@ const config = [
 	{
 		files: ['test/windows/**/*.test.ts', 'test/platforms/*.test.ts'],
 		rules: {
-			// They run in another AVA: scripts/test-windows.mjs, scripts/test-platforms.mjs.
+			// scripts/test-windows.mjs and scripts/test-platforms.mjs run them with other configurations of AVA.
 			'ava/no-ignored-test-files': 'off',
 		},
 	},

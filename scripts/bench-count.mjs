@@ -1,5 +1,5 @@
-// `npm run bench:count`: counts the instructions of the native kernels under callgrind and holds them against bench/count/baseline.json.
-// `-- --renew` makes this run's counts the baseline for this compiler.
+// `npm run bench:count` counts the instructions of the native kernels under callgrind and compares them with
+// bench/count/baseline.json. `-- --renew` stores this run's counts as the baseline for this compiler.
 
 import process from 'node:process';
 import {

@@ -1,11 +1,11 @@
-// `npm run bench`: prepares what is needed, the peers too, and runs the benchmarks. Arguments go to them.
+// `npm run bench` builds the package, installs the libraries to compare with, and runs the benchmarks with this script's arguments.
 
 import process from 'node:process';
 import {installPackages} from './lib/npm.mjs';
 import {runPrepared} from './testing/prepared.mjs';
 import {step} from './lib/steps.mjs';
 
-/** The peers have a lock file of their own, and MSAL's extensions load keytar, which is compiled here. */
+/** Installs the libraries to compare with. MSAL's extensions load keytar, which is compiled here. */
 async function preparePeers() {
 	const packages = await step('npm packages', installPackages);
 	if (packages.outcome !== 'passed') {
@@ -17,7 +17,7 @@ async function preparePeers() {
 	return peers.outcome === 'passed';
 }
 
-// For --json, standard output is the benchmarks' alone.
+// With --json, only the benchmarks write to standard output.
 if (process.argv.includes('--json')) {
 	console.log = console.error;
 }

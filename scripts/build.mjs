@@ -1,4 +1,4 @@
-// `npm run build`: npm's packages, the addon and `dist/`, as far as they are not up to date.
+// `npm run build` installs npm's packages and builds the addon and `dist/`, unless they are up to date.
 
 import process from 'node:process';
 import {buildAddon, buildDist, checkLoads} from './build/build.mjs';

@@ -1,13 +1,13 @@
-// `npm run coverage`: which lines and branches of `src/` (V8's counts, by c8) and of `native/` (gcov's) the tests reach, in a copy of
-// this repository. Arguments: test files, in the place of all. `-- --uncovered` names the lines. Linux with GCC; takes some minutes.
-// What ends by a signal leaves no counts: tests that kill count for nothing here.
+// `npm run coverage` shows which lines and branches of `src/` (by c8) and of `native/` (by gcovr) the tests reach, in a copy of this
+// repository. Arguments: test files, instead of all. `-- --uncovered` lists the lines that are not reached. Needs Linux and GCC, and
+// takes some minutes. A process that a signal ends writes no counts, so tests that kill processes add nothing here.
 
 import fs from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
 import {runAva} from './testing/ava.mjs';
-import {readGcov} from './quality/gcov.mjs';
+import {installPackagesOfDebian} from './lib/debian.mjs';
 import {installPackages, npm, tool} from './lib/npm.mjs';
 import {installPeers} from './testing/peers.mjs';
 import {fromRoot} from './lib/paths.mjs';
@@ -16,22 +16,25 @@ import {makeScratchTree} from './quality/scratch-tree.mjs';
 import {step} from './lib/steps.mjs';
 
 const {values, positionals} = parseArgs({options: {uncovered: {type: 'boolean', default: false}}, allowPositionals: true});
-/** What cannot run here: programs that link the addon's objects, and do not expect counters in them; what needs the bundle; what takes too long. */
+/** Tests that cannot run here: they link the addon's objects, which contain counters here, or need the bundle, or take too long. */
 const leftOut = new Set([
 	'conformance/keychain', 'conformance/macos-lock', 'fault/kill', 'fault/native-leaks', 'fault/torture', 'fault/bundlers', 'fault/package', 'fault/package-managers', 'unit/docs', 'unit/readme',
 ].map(name => path.join('test', `${name}.test.ts`)));
 const tree = fromRoot('.cache', 'covered');
 const counts = path.join(tree, '.cache', 'v8');
 const report = path.join(tree, '.cache', 'report');
+const nativeReport = path.join(report, 'native.json');
 
-/** Module by module: in one bundle of many sources, V8's counts are not told apart well. */
+/** Compiles each module to a file: c8 cannot assign V8's counts for a bundle to its sources. */
 async function compileDist() {
 	fs.rmSync(path.join(tree, 'dist'), {recursive: true});
 	await runOrFail(process.execPath, [tool.tsc, '--project', '.', '--inlineSourceMap', '--inlineSources'], {cwd: tree});
+	// The module that loads the addon expects to be in the bundle, one folder higher.
+	fs.symlinkSync(path.join('..', 'build'), path.join(tree, 'dist', 'build'));
 }
 
 async function compileAddon() {
-	// Counted by atomic additions, because jobs run on several threads.
+	// The counters are atomic, because jobs run on several threads.
 	const flags = '--coverage -fprofile-update=atomic -O0';
 	await npm(['exec', '--offline', '--', 'node-gyp', 'rebuild', '--jobs=max', '--loglevel=warn'], {cwd: tree, env: {CXXFLAGS: flags, LDFLAGS: '--coverage'}});
 }
@@ -87,19 +90,37 @@ function sourcesOf(json) {
 	});
 }
 
-function nativeOf(files) {
-	return [...files].map(([name, {lines, branches}]) => ({
-		name,
-		lines: [...lines.values()].map(count => count > 0),
-		branches: [...branches.values()].flat(),
-		uncovered: [...new Set([...[...lines].filter(([, count]) => count === 0).map(([number]) => number), ...[...branches].filter(([, taken]) => taken.includes(false)).map(([number]) => number)])]
-			.toSorted((a, z) => a - z).map(String),
-	}));
+/** Counts no branches to exception handlers, which the compiler adds to nearly each call. */
+async function reportNative() {
+	await runOrFail('gcovr', [
+		'--root=.',
+		'--object-directory=build/Release/obj.target',
+		'--filter=native/',
+		'--exclude-throw-branches',
+		`--gcov-executable=${process.env.GCOV ?? 'gcov'}`,
+		`--json=${nativeReport}`,
+		`--html-details=${path.join(report, 'native.html')}`,
+		'build/Release/obj.target',
+	], {cwd: tree});
+}
+
+function nativeOf({files}) {
+	return files.map(({file, lines}) => {
+		const counted = lines.filter(line => !line['gcovr/noncode']);
+		const branchesOf = line => line.branches.filter(branch => !branch.throw).map(branch => branch.count > 0);
+		return {
+			name: file,
+			lines: counted.map(({count}) => count > 0),
+			branches: counted.flatMap(line => branchesOf(line)),
+			uncovered: [...new Set(counted.filter(line => line.count === 0 || branchesOf(line).includes(false)).map(line => line.line_number))].toSorted((a, z) => a - z).map(String),
+		};
+	});
 }
 
 let isReady = true;
 const preparations = [
 	['npm packages', installPackages],
+	['Debian packages', () => installPackagesOfDebian({gcovr: 'gcovr'})],
 	['peers', () => installPeers()],
 	['copy', () => {
 		makeScratchTree('covered');
@@ -116,9 +137,10 @@ if (isReady) {
 	const files = positionals.length > 0 ? positionals : testFiles();
 	const {passed, failed, skipped} = await runAva([...files, '--timeout=10m'], {cwd: tree, env: {NODE_V8_COVERAGE: counts}});
 	await step('report of src/', reportSources);
+	await step('report of native/', reportNative);
 	print('src', sourcesOf(JSON.parse(fs.readFileSync(path.join(report, 'coverage-final.json'), 'utf8'))));
-	print('native', nativeOf(await readGcov(tree)));
-	console.log(`\nPage by page: ${path.relative(fromRoot(), path.join(report, 'index.html'))}`);
+	print('native', nativeOf(JSON.parse(fs.readFileSync(nativeReport, 'utf8'))));
+	console.log(`\nLine by line: ${['index.html', 'native.html'].map(name => path.relative(fromRoot(), path.join(report, name))).join(', ')}`);
 	process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 	console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
 }

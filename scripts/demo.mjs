@@ -1,4 +1,4 @@
-// `npm run demo`: prepares what is needed and runs the demo. Arguments go to it: `npm run demo -- --real`.
+// `npm run demo` builds the package and runs the demo with this script's arguments, such as `npm run demo -- --real`.
 
 import {runPrepared} from './testing/prepared.mjs';
 

@@ -1,4 +1,5 @@
-// `npm run lint:native`: clang-tidy over native/. Not part of `npm test`, because the tool is large: apt-get install clang-tidy.
+// `npm run lint:native` runs clang-tidy over native/. It is not part of `npm test`, because clang-tidy is large. To install it:
+// apt-get install clang-tidy
 
 import fs from 'node:fs';
 import process from 'node:process';
@@ -36,7 +37,7 @@ async function checkWithClangTidy() {
 	]);
 }
 
-/** Where node-gyp found Node's headers: it wrote that down, below a line of comment. */
+/** The folder of Node's headers. node-gyp writes it to a JSON file that begins with a comment. */
 function headerFolder() {
 	const text = fs.readFileSync(fromRoot('build', 'config.gypi'), 'utf8');
 	return `${JSON.parse(text.replace(/^#.*$/m, '')).variables.nodedir}/include/node`;

@@ -1,4 +1,4 @@
-// `npm run lint` checks, `npm run format` (lint.mjs --fix) repairs what can be repaired first.
+// `npm run lint` checks the sources. `npm run format` (lint.mjs --fix) also repairs what the tools can repair.
 
 import process from 'node:process';
 import {buildDist} from './build/build.mjs';
@@ -8,7 +8,7 @@ import {step} from './lib/steps.mjs';
 
 const fix = process.argv.includes('--fix');
 
-// The tests are typed against dist/, so it has to be there.
+// The type check of the tests reads the declarations in dist/.
 const results = [await step('npm packages', installPackages)];
 if (results[0].outcome === 'passed') {
 	results.push(await step('dist', buildDist));

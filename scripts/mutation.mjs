@@ -1,6 +1,6 @@
-// `npm run mutation`: makes one mistake after the other in a copy of this repository, in the rules of quality/mutants.mjs, and runs the tests of
-// those rules. A mistake that no test finds is a failure. `-- --only 'expiry'` takes those of one rule; `-- --verbose` names the
-// tests that fail. Takes three minutes.
+// `npm run mutation` makes the mistakes of quality/mutants.mjs in a copy of this repository, one at a time, and runs the tests of the
+// rule that each breaks. It fails if no test finds a mistake. `-- --only 'expiry'` runs the mistakes of one rule. `-- --verbose` lists
+// the tests that fail. Takes some minutes.
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -19,7 +19,7 @@ import {step, StepFailure} from './lib/steps.mjs';
 const {values} = parseArgs({options: {only: {type: 'string'}, verbose: {type: 'boolean', default: false}}});
 const chosen = mutants.filter(({rule}) => values.only === undefined || rule === values.only);
 
-/** Those that are about the rules; all of them pass without a mistake. */
+/** The tests of the rules. All of them pass without a mistake. */
 const suites = [
 	'test/unit/select-account.test.ts',
 	'test/unit/authority.test.ts',
@@ -36,10 +36,10 @@ const suites = [
 
 /** @returns {Promise<{passed: number, failed: string[]}>} */
 async function runTests(tree) {
-	// Types are not checked: a mistake may leave something unused.
+	// Without a type check, because a mistake may leave a variable unused.
 	await runOrFail(process.execPath, ['--input-type=module', '--eval', 'import {bundle} from "./scripts/build/bundle.mjs"; await bundle("dist");'], {cwd: tree});
 	const {passed, failures} = await runAva([...suites, '--fail-fast'], {cwd: tree, isQuiet: true});
-	// Those that are not run after a failure are no finding.
+	// After the first failure AVA does not run the other tests.
 	return {passed, failed: failures.filter(failure => !failure.includes('never reported'))};
 }
 
@@ -66,11 +66,11 @@ if (isReady) {
 		return `${passed} passed`;
 	});
 	for (const {rule, what, file, from, to} of tally.failed === 0 ? chosen : []) {
-		// One tree, one mistake at a time.
+		// All mistakes are made in the same copy, so only one at a time.
 		await check(`${rule}: ${what}`, async () => {
 			const text = fs.readFileSync(fromRoot(file), 'utf8');
 			if (text.split(from).length !== 2) {
-				throw new StepFailure(`${JSON.stringify(from)} is not there once in ${file}`);
+				throw new StepFailure(`${JSON.stringify(from)} does not occur exactly once in ${file}`);
 			}
 
 			fs.writeFileSync(path.join(tree, file), text.replace(from, () => to));
@@ -84,7 +84,7 @@ if (isReady) {
 		});
 	}
 } else {
-	console.error(chosen.length === 0 ? `No such rule. Rules: ${[...new Set(mutants.map(({rule}) => rule))].join(', ')}.` : 'Not ready.');
+	console.error(chosen.length === 0 ? `There is no such rule. Rules: ${[...new Set(mutants.map(({rule}) => rule))].join(', ')}.` : 'A preparation failed.');
 }
 
 process.exitCode = isReady && tally.failed === 0 ? 0 : 1;

@@ -1,7 +1,6 @@
-// `npm run sanitize`: the addon with the compiler's checks of memory and of undefined behaviour, under the tests that are
-// hardest on it: threads that end in the middle of jobs, calls to the keyring, commits, locks, scanning. In a copy of this repository.
-// Arguments: other test files. The first finding ends the process that it is in, and the test with it. Linux with GCC; opt-in, because
-// it takes minutes.
+// `npm run sanitize` compiles the addon with AddressSanitizer and UndefinedBehaviorSanitizer in a copy of this repository, and runs
+// tests of threads that end during a job, keyring calls, commits, locks and scanning. Arguments: other test files. The first finding
+// ends the process, and the test fails. Needs Linux and GCC, and takes minutes.
 
 import process from 'node:process';
 import {runAva} from './testing/ava.mjs';
@@ -28,7 +27,7 @@ async function makeTree() {
 
 async function compile() {
 	const flags = '-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g';
-	// Fortified functions of the C library would hide from the sanitizer what they do.
+	// No -D_FORTIFY_SOURCE: the sanitizer does not see what its functions do.
 	await npm(['exec', '--offline', '--', 'node-gyp', 'rebuild', '--jobs=max', '--loglevel=warn'], {cwd: tree, env: {CXXFLAGS: flags, LDFLAGS: flags}});
 }
 
@@ -47,9 +46,9 @@ if (isReady) {
 	const {passed, failed, skipped} = await runAva([...(files.length > 0 ? files : suites), '--match=!pure:*', '--timeout=10m', '--concurrency=1'], {
 		cwd: tree,
 		env: {
-			// Node itself is not made for it: the library has to be there first. The C++ library with it, for exceptions.
+			// Node is not linked with the sanitizer, so its library is preloaded. The C++ library has to follow it for exceptions to work.
 			LD_PRELOAD: `${await libraryPath('libasan.so')}:${await libraryPath('libstdc++.so')}`,
-			// What V8 keeps until the process ends counts as leaked.
+			// V8 does not free all memory at exit, which would be reported as leaks.
 			ASAN_OPTIONS: 'detect_leaks=0:abort_on_error=0:exitcode=99',
 			UBSAN_OPTIONS: 'print_stacktrace=1',
 		},

@@ -1,5 +1,5 @@
-// `npm run test:differential`: holds Python's SharedTokenCacheCredential and MSAL for Node against ours. Not part of `npm test`, because it
-// installs Debian's python3-azure (or says how). Arguments go to the program.
+// `npm run test:differential` compares Python's SharedTokenCacheCredential and MSAL for Node with this package. It is not part of
+// `npm test`, because it installs Debian's python3-azure. The program gets this script's arguments.
 
 import process from 'node:process';
 import {installPackagesOfDebian} from './lib/debian.mjs';
@@ -7,7 +7,7 @@ import {installPackages} from './lib/npm.mjs';
 import {runPrepared} from './testing/prepared.mjs';
 import {step} from './lib/steps.mjs';
 
-/** MSAL for Node is one of the peers that the interoperability tests use. */
+/** Installs the peers of the interoperability tests, of which MSAL for Node is one. */
 async function preparePeers() {
 	const packages = await step('npm packages', installPackages);
 	if (packages.outcome !== 'passed') {
@@ -15,7 +15,7 @@ async function preparePeers() {
 	}
 
 	const {installPeers} = await import('./testing/peers.mjs');
-	// Without its compiled keytar the rest is there.
+	// A skip means that keytar could not be compiled. The other peers are installed.
 	const peers = await step('peers (msal-node)', installPeers);
 	return peers.outcome !== 'failed';
 }

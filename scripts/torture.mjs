@@ -1,4 +1,4 @@
-// `npm run torture`: prepares what is needed and runs the long tests. Arguments go to them.
+// `npm run torture` builds the package and runs the torture tests with this script's arguments.
 
 import {runPrepared} from './testing/prepared.mjs';
 

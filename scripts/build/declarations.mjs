@@ -1,6 +1,6 @@
 /**
- * Makes the declarations of `dist/`: tsc's, one for each module, which the tests are typed against, and of the entry one file
- * with everything that it names, the types of Azure's packages included. Only the entry's are published.
+ * Writes the declarations of `dist/`. tsc writes a file for each module, which the tests use. The entry's file is bundled: it contains
+ * all types that it refers to, also those of Azure's packages. Only the entry's declarations are published.
  */
 
 import fs from 'node:fs';
@@ -46,6 +46,6 @@ async function bundleEntry(dist) {
 		await build.close();
 	}
 
-	// The same declarations for `import`: a class of their own would not be assignable to that of `require`.
+	// Classes with private members are assignable only if they have the same declaration, so `import` and `require` share one.
 	fs.writeFileSync(path.join(dist, 'index.d.mts'), 'export * from \'./index.js\';\n');
 }

@@ -1,6 +1,6 @@
 /**
  * Prints the addon's sources for one system, for binding.gyp: the files whose name ends in that system's suffix, and the files without
- * a suffix. A new file anywhere in native/ is compiled without being listed.
+ * a suffix. A new file in native/ needs no entry in a list.
  *
  * Usage: node scripts/build/native-sources.js <linux|mac|win>
  */

@@ -1,6 +1,6 @@
 /**
- * Stamps tell whether a step has to run again. A stamp is a hash over everything that the step's result depends on, kept in
- * `.cache/` from the last time that it succeeded.
+ * Stamps show whether a step has to run again. A stamp is a hash of everything that the step's result depends on. `.cache/` contains
+ * the stamp of each step's last success.
  */
 
 import {createHash} from 'node:crypto';
@@ -10,12 +10,12 @@ import {fromRoot} from '../lib/paths.mjs';
 
 const stampFile = name => fromRoot('.cache', 'stamps', name);
 
-/** Whether the step last succeeded with this hash. */
+/** Whether the step's last success had this hash. */
 export function isStamped(name, hash) {
 	try {
 		return fs.readFileSync(stampFile(name), 'utf8') === hash;
 	} catch {
-		// Never ran, or an unreadable stamp: the step runs.
+		// Without a readable stamp the step runs.
 		return false;
 	}
 }
@@ -30,8 +30,8 @@ export function removeStamp(name) {
 }
 
 /**
- * @param {string[]} paths Files and folders below the top folder; what is missing counts as empty.
- * @param {unknown[]} [facts] Other things that matter, such as a compiler's name.
+ * @param {string[]} paths Files and folders below `base`. A missing one counts as empty.
+ * @param {unknown[]} [facts] Other inputs of the step, such as a compiler's name.
  * @param {string} [base] Default: the top folder.
  */
 export function hashOf(paths, facts = [], base = fromRoot()) {
@@ -46,7 +46,7 @@ export function hashOf(paths, facts = [], base = fromRoot()) {
 	return hash.digest('hex');
 }
 
-/** Source files at or below a path, sorted, without what tools and installations put there. */
+/** The source files at or below a path, sorted. Files that tools and installations create are left out. */
 export function filesBelow(file) {
 	const stats = fs.statSync(file, {throwIfNoEntry: false});
 	if (!stats) {

@@ -1,4 +1,4 @@
-/** The demo's cache: one account in the keys, fields and layout that MSAL for Python writes. All secrets are made up. */
+/** The demo's cache: one account, with the keys, fields and layout of MSAL for Python. All secrets are invented. */
 
 import type {EntraUser} from '../../test/helpers/authority/entra-server.js';
 
@@ -8,13 +8,13 @@ export const demoUser: EntraUser = {
 	username: 'demo@contoso.example',
 };
 
-/** As long as a real one. */
+/** The length of a real token. */
 export const demoRefreshToken = `1.FAKE-refresh-token-of-the-demo-${'x'.repeat(1100)}`;
 
-/** Azure CLI, which developer tools share. */
+/** Azure CLI's client ID, which developer tools share. */
 const clientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
-/** @param environment Host of the authority that the account belongs to. */
+/** @param environment The host of the account's authority. */
 export function demoCache(environment: string): string {
 	const nowSec = Math.floor(Date.now() / 1000);
 	const home = `${demoUser.uid}.${demoUser.utid}`;

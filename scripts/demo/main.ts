@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: the main job from end to end, on embedded data and an embedded token endpoint on loopback, for the native and the
- * pure-JS variant side by side. `--real` does it on the caches of whoever runs it.
+ * `npm run demo` gets a cached token, redeems a refresh token and writes the result back, with the native and with the pure-JS variant.
+ * It uses invented data and a token endpoint on loopback. With `--real` it reads the caches of the user who runs it.
  */
 
 import {execFile} from 'node:child_process';
@@ -71,9 +71,9 @@ async function embedded(): Promise<boolean> {
 		);
 		const reports: VariantReport[] = [];
 		for (const variant of variants) {
-			// A fresh cache, so that both variants meet the same.
+			// Each variant gets a new copy of the cache.
 			writeFileSync(cachePath, demoCache(`localhost:${server.port}`), {mode: 0o600});
-			// One after the other: they would take each other's time.
+			// Not in parallel, because the times are measured.
 			reports.push(await runVariant(
 				{
 					variant,
@@ -123,7 +123,7 @@ async function real(values: {scope?: string | undefined; username?: string | und
 	return printReports(reports, undefined);
 }
 
-/** @param home Taken out of the paths shown, where it is a throw-away one. */
+/** @param home A temporary home folder, which is removed from the printed paths. */
 function printReports(reports: readonly VariantReport[], home: string | undefined): boolean {
 	const accounts = reports.find(report => report.accounts.length > 0)?.accounts ?? [];
 	if (accounts.length > 0) {
@@ -136,8 +136,8 @@ function printReports(reports: readonly VariantReport[], home: string | undefine
 		print('');
 	}
 
-	print(strong('Steps'), '', faint(`  ${'step'.padEnd(30)}${variants.map(variant => (variant === 'pure' ? 'pure JS' : variant).padStart(12)).join('')}   what came of it`));
-	// The steps of the variant that came furthest.
+	print(strong('Steps'), '', faint(`  ${'step'.padEnd(30)}${variants.map(variant => (variant === 'pure' ? 'pure JS' : variant).padStart(12)).join('')}   result`));
+	// The variant with the most steps has the names of all of them.
 	const [furthest] = reports.toSorted((a, b) => b.steps.length - a.steps.length);
 	const names = furthest?.steps.map(({name}) => name) ?? [];
 	for (const name of names) {
@@ -169,7 +169,7 @@ function printRequest(server: EntraServer): void {
 		return;
 	}
 
-	print('', strong(`What was sent, by each variant once (${server.tokenRequests.length} token requests in all)`), '', ...describeRequest(request).map(line => `  ${line}`));
+	print('', strong(`The token request that each variant sent (${server.tokenRequests.length} in total)`), '', ...describeRequest(request).map(line => `  ${line}`));
 }
 
 const secretFields = new Set(['refresh_token', 'client_secret', 'assertion']);

@@ -1,5 +1,5 @@
-// One run of one variant, in a process of its own, so that the first step is a true cold start. Takes a VariantJob as JSON in its
-// argument and prints a VariantReport. It uses the built package as an application would.
+// Runs one variant of the demo. This is a separate process, so that the first step is a cold start. Its argument is a VariantJob as
+// JSON, its output a VariantReport. It uses the built package as an application does.
 
 import {spawnSync} from 'node:child_process';
 import {createHash} from 'node:crypto';
@@ -23,12 +23,12 @@ async function step(name, action, describe) {
 	return result;
 }
 
-/** Says how much there is of a token, never what. */
+/** Describes a token by its length. */
 function describeToken({token, expiresOnTimestamp}) {
 	return `${token.length} characters, expires in ${Math.round((expiresOnTimestamp - Date.now()) / 60_000)} min`;
 }
 
-/** As time would: the cached access tokens are over. */
+/** Marks the cached access tokens as expired. */
 function expire(path) {
 	const cache = JSON.parse(readFileSync(path, 'utf8'));
 	for (const record of Object.values(cache.AccessToken)) {
@@ -40,7 +40,7 @@ function expire(path) {
 
 const digestOf = token => createHash('sha256').update(token).digest('hex');
 
-/** What the process after this one meets: loads the package and asks for the token. */
+/** Takes the steps of a second process: loads the package and gets the token. */
 async function runNext() {
 	const start = performance.now();
 	const {SharedTokenCacheCredential} = createRequire(import.meta.url)('../../dist/index.js');
@@ -71,7 +71,7 @@ async function run() {
 			async () => {
 				let token;
 				for (let hit = 0; hit < hits; hit++) {
-					// Each hit waits, as callers do.
+					// Callers await each hit, too.
 					token = await credential.getToken(job.scope);
 				}
 
@@ -87,7 +87,7 @@ async function run() {
 			}));
 		if (job.expirePath) {
 			expire(job.expirePath);
-			// The next look at the cache, at most a second later, notices.
+			// The next check of the cache, at most a second later, finds the change.
 			await sleep(1100);
 			await credential.getToken(job.scope);
 			await sleep(100);

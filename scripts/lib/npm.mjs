@@ -1,11 +1,11 @@
-/** npm, as the caller's npm: its settings (registry, proxy, headers for node-gyp) reach every child through it. */
+/** Runs the npm that started this process, if any, so that its settings (registry, proxy, headers for node-gyp) reach child processes. */
 
 import fs from 'node:fs';
 import process from 'node:process';
 import {root, fromRoot} from './paths.mjs';
 import {runOrFail} from './run.mjs';
 
-/** Runs npm. @throws {StepFailure} with npm's output if it fails. */
+/** @throws {StepFailure} with npm's output if it fails. */
 export function npm(args, options) {
 	const path = process.env.npm_execpath;
 	return path?.endsWith('.js') && path.includes('npm-cli')
@@ -14,9 +14,9 @@ export function npm(args, options) {
 }
 
 /**
- * Installs the locked packages where the installed ones are not those. No package here needs its install script.
+ * Installs the packages of the lock file unless they are installed. Install scripts do not run.
  *
- * @param {string} [folder] With a package.json and a lock file of its own. Default: the top folder.
+ * @param {string} [folder] Contains a package.json and a lock file. Default: the top folder.
  * @param {string[]} [flags]
  * @returns {Promise<string>} What was done.
  */
@@ -30,8 +30,8 @@ export async function installPackages(folder = root, flags = []) {
 }
 
 /**
- * Whether `node_modules` holds what `package-lock.json` asks for. npm writes its own copy of the lock file there as the last
- * thing it does, so an interrupted installation does not count. Optional packages of other platforms may be absent.
+ * Whether `node_modules` contains the packages of `package-lock.json`. npm writes a copy of the lock file there when an installation is
+ * complete. Optional packages, such as those of other platforms, may be absent.
  *
  * @param {string} folder
  */
@@ -54,12 +54,12 @@ function readLock(file) {
 	try {
 		return JSON.parse(fs.readFileSync(file, 'utf8')).packages;
 	} catch {
-		// Absent or cut short: not installed.
+		// Absent or incomplete.
 		return undefined;
 	}
 }
 
-/** The JavaScript file behind a development tool's command. */
+/** The JavaScript files of the development tools' commands. */
 export const tool = {
 	ava: fromRoot('node_modules', 'ava', 'entrypoints', 'cli.mjs'),
 	clangFormat: fromRoot('node_modules', 'clang-format', 'index.js'),

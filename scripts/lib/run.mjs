@@ -52,14 +52,14 @@ export function run(command, args, {env = {}, cwd = root, onOutput = () => undef
 }
 
 /**
- * As {@link run}, for a program that has to succeed.
+ * Runs a program as {@link run} does.
  *
- * @throws {StepFailure} with the program's whole output if it does not exit with 0.
+ * @throws {StepFailure} with the program's output if it does not exit with 0.
  */
 export async function runOrFail(command, args, options) {
 	const result = await run(command, args, options);
 	if (result.code !== 0) {
-		// A tool of ours is a script in its package's folder.
+		// For a script, the name of its package says more than "node".
 		const program = command === process.execPath ? /node_modules\/([^/]+)/.exec(args[0])?.[1] ?? 'node' : path.basename(command);
 		throw new StepFailure(`${program} ended with ${result.code}`, result.output);
 	}
@@ -68,9 +68,9 @@ export async function runOrFail(command, args, options) {
 }
 
 /**
- * Runs a program that talks to the terminal itself.
+ * Runs a program that uses this process's terminal.
  *
- * @returns {Promise<number>} its exit code.
+ * @returns {Promise<number>} See {@link exitCode}.
  */
 export function runInForeground(command, args) {
 	return new Promise((resolve, reject) => {
@@ -82,7 +82,7 @@ export function runInForeground(command, args) {
 	});
 }
 
-/** A shell's way to tell a signal as a number. */
+/** The exit code as a shell reports it: 128 + the number of the signal that ended the process, if one did. */
 export function exitCode(code, signal) {
 	return code ?? 128 + (constants.signals[signal] ?? 0);
 }

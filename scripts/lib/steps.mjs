@@ -8,7 +8,7 @@ import {styleText} from 'node:util';
 export class StepFailure extends Error {
 	/**
 	 * @param {string} message
-	 * @param {string} [log] What the failing program printed.
+	 * @param {string} [log] The output of the program that failed.
 	 */
 	constructor(message, log = '') {
 		super(message);
@@ -22,7 +22,7 @@ export class StepSkipped extends Error {
 	name = 'StepSkipped';
 }
 
-/** @typedef {{outcome: 'passed' | 'failed' | 'skipped', reason?: string}} StepResult `reason`: one line, unless it passed. */
+/** @typedef {{outcome: 'passed' | 'failed' | 'skipped', reason?: string}} StepResult `reason`: one line. Absent if the step passed. */
 
 /** Without a terminal, a long step prints a line this often, milliseconds. */
 const reportIntervalMs = 15_000;

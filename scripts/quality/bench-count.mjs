@@ -1,8 +1,8 @@
 /**
- * Counts the instructions of the addon's kernels under callgrind and holds them against `bench/count/baseline.json`. Times differ
- * from run to run and machine to machine; these counts do not, so that they can guard against a slower scanner in every test run.
+ * Counts the instructions of the addon's kernels under callgrind and compares them with `bench/count/baseline.json`. Unlike times, the
+ * counts are the same in each run and on each machine, so each test run can detect a slower scanner.
  *
- * What libc does is left out: its `memcpy` is chosen for the processor.
+ * Instructions of libc do not count, because it selects its `memcpy` by processor.
  */
 
 import fs from 'node:fs';
@@ -30,29 +30,29 @@ const flags = [
 	'-fPIC',
 	'-Werror',
 	'-Inative',
-	// Not every processor has it, and the counts are to be the same on all.
+	// Without AVX2, which not every processor has.
 	'-DSTC_NO_AVX2',
 ];
 
-/** A count may grow by this much before it is a failure. */
+/** The largest growth of a count that is not a failure, as a fraction. */
 const toleratedGrowth = 0.05;
 
 export const renewCommand = 'npm run bench:count -- --renew';
 
-/** @typedef {Record<string, number>} Counts Kernel -> instructions. */
+/** @typedef {Record<string, number>} Counts From a kernel's name to its instructions. */
 
 /**
- * For `npm test`: counts, and fails where a kernel takes over 5 % more instructions than the baseline.
+ * Counts, and fails if a kernel takes over 5 % more instructions than the baseline. Part of `npm test`.
  *
- * @returns {Promise<string>} What was found.
- * @throws {StepSkipped} where there is no valgrind and nobody to install it, or no baseline for this compiler.
- * @throws {StepFailure} naming the kernels that grew.
+ * @returns {Promise<string>} The result in a few words.
+ * @throws {StepSkipped} if valgrind is missing and only the user can install it, or if this compiler has no baseline.
+ * @throws {StepFailure} with the kernels that grew.
  */
 export async function checkInstructionCounts() {
 	const {compilerName, counts} = await countInstructions();
 	const baseline = readBaseline()[compilerName];
 	if (!baseline) {
-		throw new StepSkipped(`no baseline for ${compilerName}. Once its counts are good: ${renewCommand}`);
+		throw new StepSkipped(`no baseline for ${compilerName}. To store these counts as its baseline: ${renewCommand}`);
 	}
 
 	const lines = compare(counts, baseline);
@@ -79,7 +79,7 @@ export function compare(counts, baseline = {}) {
 		const count = counts[kernel];
 		const expected = baseline[kernel];
 		const change = (count / expected) - 1;
-		// What is missing on either side is wrong, too: NaN is not less.
+		// If a count is missing on either side, the change is NaN, which is not less.
 		return {
 			kernel,
 			change,
@@ -90,14 +90,14 @@ export function compare(counts, baseline = {}) {
 }
 
 /**
- * Compiles what changed, and counts.
+ * Compiles the kernels if they changed, and counts.
  *
  * @returns {Promise<{compilerName: string, counts: Counts}>}
- * @throws {StepSkipped} where only the user can install valgrind.
+ * @throws {StepSkipped} if only the user can install valgrind.
  */
 export async function countInstructions() {
 	if (process.platform !== 'linux') {
-		throw new StepSkipped('callgrind is counted with on Linux');
+		throw new StepSkipped('needs Linux for callgrind');
 	}
 
 	await installBuildTools();
@@ -124,12 +124,12 @@ export async function countInstructions() {
 	return {compilerName, counts};
 }
 
-/** @returns {Record<string, Counts>} By the compiler's name. */
+/** @returns {Record<string, Counts>} From a compiler's name to its baseline. */
 export function readBaseline() {
 	return fs.existsSync(baselineFile) ? JSON.parse(fs.readFileSync(baselineFile, 'utf8')) : {};
 }
 
-/** Makes these counts the baseline for that compiler. Other compilers' stay. */
+/** Stores these counts as the baseline of one compiler. */
 export function writeBaseline(compilerName, counts) {
 	fs.writeFileSync(baselineFile, `${JSON.stringify({...readBaseline(), [compilerName]: counts}, undefined, '\t')}\n`);
 }
@@ -156,7 +156,7 @@ async function compile(compilerName) {
 }
 
 /**
- * The sources that reading and editing a cache takes: what the headers that are included from bench/count/main.cc lead to.
+ * The sources that the kernels need: those of all headers that bench/count/main.cc includes, directly or not.
  */
 function kernelSources() {
 	const found = new Set();
@@ -188,7 +188,7 @@ function dumps() {
 
 /**
  * @param {string} text Source for the format: Valgrind's manual, "Callgrind Format Specification".
- * @returns {[string, number] | undefined} The kernel's name, and the instructions of our own code.
+ * @returns {[string, number] | undefined} The kernel's name and its instructions, without those of libc.
  */
 export function readDump(text) {
 	const name = /^desc: Trigger: Client Request: (?<name>.*)$/m.exec(text)?.groups.name;
@@ -203,7 +203,7 @@ export function readDump(text) {
 		if (line.startsWith('ob=')) {
 			isOurs = path.basename(line.slice('ob='.length)) === path.basename(program);
 		} else if (line.startsWith('calls=')) {
-			// The next line is what the function that is called costs, which stands with that function again.
+			// The next line is the cost of the called function, which is listed with that function, too.
 			isInclusive = true;
 		} else if (/^\d/.test(line)) {
 			if (isOurs && !isInclusive) {

@@ -1,4 +1,4 @@
-/** What `npm run lint` checks. Each check is skipped while nothing that it looks at has changed since it last passed. */
+/** The checks of `npm run lint`. A check runs only if its inputs have changed since it last passed. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -66,10 +66,12 @@ export const lintChecks = [
 ];
 
 /**
- * Runs one check, or says that nothing changed.
+ * Runs one check if its inputs have changed.
  *
  * @param {LintCheck} lintCheck
- * @param {boolean} fix Repair what can be repaired.
+ * @param {boolean} fix Repair findings if the tool can.
+ * @returns {Promise<string | undefined>} What was done.
+ * @throws {StepFailure} with the findings.
  */
 export async function runLintCheck({name, inputs, check, fixes = false}, fix) {
 	const stamp = `lint-${name.replaceAll(/[^a-z]+/gi, '-')}`;
@@ -86,7 +88,7 @@ export async function runLintCheck({name, inputs, check, fixes = false}, fix) {
 }
 
 async function checkWithXo(fix) {
-	// ESLint's cache looks at each file alone, but a type-aware finding in one file may come from another.
+	// ESLint caches results by file, but type-aware findings in a file depend on other files.
 	fs.rmSync(fromRoot('.cache', 'xo-linter'), {recursive: true, force: true});
 	const {code, stdout, output} = await run(process.execPath, [tool.xo, '--reporter=json', ...(fix ? ['--fix'] : [])], {env: {CACHE_DIR: fromRoot('.cache')}});
 	let files;
@@ -128,23 +130,23 @@ export async function checkImports(folder = root) {
 }
 
 async function checkFormatOfNative(fix) {
-	// Without its file, clang-format would apply a style of its own.
+	// Without a configuration, clang-format would apply its default style.
 	if (!fs.existsSync(fromRoot('.clang-format')) && !fs.existsSync(fromRoot('native', '.clang-format'))) {
 		throw new StepFailure('there is no .clang-format');
 	}
 
 	const files = nativeSources();
-	// The npm package brings a pinned version, but for few platforms: elsewhere the machine's own has to do.
+	// The npm package contains binaries for few platforms. On others, use the machine's clang-format.
 	const bundled = process.platform === 'win32' || process.platform === 'darwin' || (process.platform === 'linux' && process.arch === 'x64');
 	const [command, ...first] = bundled ? [process.execPath, tool.clangFormat] : ['clang-format'];
 	await runOrFail(command, [...first, '--style=file', '--fallback-style=none', ...(fix ? ['-i'] : ['--dry-run', '-Werror']), ...files]);
 }
 
-/** The C++ files, relative to the top folder. */
+/** @returns {string[]} The C++ files, relative to the top folder. */
 export function nativeSources() {
 	const files = filesBelow(fromRoot('native')).filter(file => /\.(?:cc|h)$/.test(file)).map(file => path.relative(root, file));
 	if (files.length === 0) {
-		throw new StepFailure('native/ holds no C++ files');
+		throw new StepFailure('native/ contains no C++ files');
 	}
 
 	return files;

@@ -1,6 +1,6 @@
 /**
- * Mistakes in the rules that decide which account and which token are taken: each has to be found by the tests. `from` is there exactly
- * once in the file, so that a change of the file is noticed here.
+ * Mistakes in the rules that select the account and the token. The tests have to find each of them. `from` occurs exactly once in the
+ * file (`test/unit/mutants.test.ts`), so that a change of the file shows up.
  *
  * @typedef {{rule: string, what: string, file: string, from: string, to: string}} Mutant
  */

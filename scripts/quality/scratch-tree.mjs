@@ -1,4 +1,4 @@
-/** Copies of this repository, to change or to compile in another way. */
+/** Copies this repository, so that a script can change the copy or compile it with other flags. */
 
 import fs from 'node:fs';
 import path from 'node:path';
@@ -27,7 +27,7 @@ const copied = [
 
 /**
  * @param {string} name Below `.cache`.
- * @returns {string} Its top folder. What npm installed is linked, not copied.
+ * @returns {string} The copy's top folder. Its `node_modules` are links.
  */
 export function makeScratchTree(name) {
 	const tree = fromRoot('.cache', name);

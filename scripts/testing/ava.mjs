@@ -13,7 +13,8 @@ import {TapReader} from './tap.mjs';
 
 /**
  * @param {string[]} args Test files and flags for AVA.
- * @param {{cwd?: string, isQuiet?: boolean, env?: object}} [options] `cwd`: where the tests and AVA's configuration are. `env`: variables besides.
+ * @param {{cwd?: string, isQuiet?: boolean, env?: object}} [options] `cwd`: the folder
+ * of the tests and of AVA's configuration. `env`: additional variables.
  * @returns {Promise<Tally>}
  */
 export async function runAva(args, {cwd = root, isQuiet = false, env = {}} = {}) {
@@ -65,7 +66,7 @@ export async function runAva(args, {cwd = root, isQuiet = false, env = {}} = {})
 	};
 }
 
-/** AVA gives a skipped test no place to say why but its title. */
+/** AVA has no field for the reason of a skip, so it is part of the title. */
 const reasonPattern = /\(skipped: .+\)/;
 
 const marks = {

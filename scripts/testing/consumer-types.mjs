@@ -1,6 +1,6 @@
 /**
- * The declarations as users' compilers see them: the oldest and the newest TypeScript, each way to resolve modules, strict beyond
- * `strict`, and without `skipLibCheck`. The oldest has to do without Node's types, which are for newer ones.
+ * Compiles programs against the declarations as users do: with the oldest and the newest TypeScript, each module resolution, checks
+ * beyond `strict`, and without `skipLibCheck`. Node's types need a newer TypeScript than the oldest one.
  */
 
 import fs from 'node:fs';
@@ -24,7 +24,7 @@ const imports = {
 	cts: 'import ours = require(\'azure-shared-token-cache\');\n',
 };
 
-/** With Azure's declarations of these versions, in both directions. */
+/** The types are assignable to and from those of the oldest and the newest `@azure/core-auth`. */
 const azure = ['oldest', 'newest'].map(age => `
 	import type * as ${age} from 'core-auth-${age}';
 	takes<${age}.TokenCredential>(new ours.SharedTokenCacheCredential());
@@ -51,9 +51,9 @@ const program = `
 		return error instanceof ours.CredentialUnavailableError ? error.code : undefined;
 	}
 
-	// @ts-expect-error Types are there: not everything goes.
+	// @ts-expect-error There is no such method.
 	credential.getTokens();
-	// @ts-expect-error With exactOptionalPropertyTypes, an option is left out or has a value.
+	// @ts-expect-error With exactOptionalPropertyTypes, undefined is no value of an option.
 	new ours.SharedTokenCacheCredential({username: undefined});
 `;
 
@@ -73,7 +73,7 @@ const variants = [
 	},
 ];
 
-/** @returns {Array<{name: string, check: () => Promise<void>}>} One test per compiler and settings. */
+/** @returns {Array<{name: string, check: () => Promise<void>}>} A test for each compiler and its settings. */
 export function consumerTests() {
 	return variants.map(variant => {
 		const {typescript, moduleResolution, types} = variant;
@@ -107,7 +107,7 @@ function writeProject({moduleResolution, module, lib, types, extra}) {
 	fs.writeFileSync(path.join(project, 'use.mts'), `${imports.mts}${program}${azure}${extra}`);
 	const files = ['use.mts'];
 	if (moduleResolution !== 'bundler') {
-		// There, "import = require" is no way to write a module.
+		// With "bundler", TypeScript refuses "import = require".
 		fs.writeFileSync(path.join(project, 'use.cts'), `${imports.cts}${program}${azure}`);
 		files.push('use.cts');
 	}

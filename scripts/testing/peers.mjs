@@ -1,7 +1,6 @@
 /**
- * The peers: the real libraries that the interoperability tests write caches with, in a package of their own (`test/peers`), so
- * that none of them is near what ships. keytar, which MSAL's Node extensions load, is compiled here from its source; no other
- * package runs an install script.
+ * Installs the peers: the libraries with which the interoperability tests write caches. They are dependencies of `test/peers`, not of
+ * this package. keytar, which MSAL's Node extensions load, is compiled from source. No other package runs an install script.
  */
 
 import fs from 'node:fs';
@@ -16,16 +15,16 @@ import {StepFailure, StepSkipped} from '../lib/steps.mjs';
 
 const binaryBelow = folder => fromRoot(folder, 'node_modules', 'keytar', 'build', 'Release', 'keytar.node');
 
-/** What compiling keytar takes on Debian and Ubuntu. */
+/** The packages of Debian and Ubuntu that are needed to compile keytar. */
 const keytarPackages = 'g++ libsecret-1-dev make pkg-config python3';
 
 /**
- * Installs and compiles what changed since the last time.
+ * Installs the peers and compiles keytar, unless both are up to date.
  *
- * @param {'test/peers' | 'bench'} [folder] Has a package.json of its own with the peers, and their lock file.
+ * @param {'test/peers' | 'bench'} [folder] Contains a package.json with the peers, and a lock file.
  * @returns {Promise<string>} What was done.
- * @throws {StepSkipped} where keytar cannot be compiled here, with the command that changes that. The other peers are installed then.
- * @throws {StepFailure} where npm or the compiler fails.
+ * @throws {StepSkipped} if keytar cannot be compiled, with the command that installs what is missing. The other peers are installed.
+ * @throws {StepFailure} if npm or the compiler fails.
  */
 export async function installPeers(folder = 'test/peers') {
 	const keytarBinary = binaryBelow(folder);
@@ -53,14 +52,14 @@ async function compileKeytar(folder, keytarBinary) {
 		throw new StepSkipped(`keytar cannot be compiled without libsecret's headers. On Debian and Ubuntu: ${sudo}apt-get install --no-install-recommends ${keytarPackages}`);
 	}
 
-	// keytar's install script would else download a binary from where no lock file watches.
+	// Without this setting, keytar's install script downloads a binary that no lock file verifies.
 	await npm(['rebuild', 'keytar', '--no-ignore-scripts', '--foreground-scripts'], {cwd: fromRoot(folder), env: {npm_config_build_from_source: 'true'}});
 	if (!await keytarLoads(keytarBinary)) {
 		throw new StepFailure('keytar was compiled and does not load');
 	}
 }
 
-/** In a process of its own: it pulls in GLib. */
+/** Tries in a child process, because keytar loads GLib. */
 async function keytarLoads(keytarBinary) {
 	return fs.existsSync(keytarBinary) && (await run(process.execPath, ['--eval', `require(${JSON.stringify(keytarBinary)})`])).code === 0;
 }

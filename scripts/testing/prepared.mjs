@@ -1,4 +1,4 @@
-/** Programs of this repository that need the built package: prepare, then hand over the terminal. */
+/** Runs programs of this repository that need the built package. */
 
 import fs from 'node:fs';
 import process from 'node:process';
@@ -9,14 +9,14 @@ import {runInForeground} from '../lib/run.mjs';
 import {step} from '../lib/steps.mjs';
 
 /**
- * Builds what is not up to date and runs a TypeScript program with this process's arguments.
+ * Builds the package unless it is up to date, and runs a TypeScript program with this process's arguments and terminal.
  *
  * @param {string} program Below the top folder.
  * @returns {Promise<void>} Sets the exit code.
  */
 export async function runPrepared(program) {
 	if (!fs.existsSync(fromRoot(program))) {
-		console.error(`${program} is missing: this is not a whole copy of the repository.`);
+		console.error(`${program} is missing. This copy of the repository is incomplete.`);
 		process.exitCode = 1;
 		return;
 	}
@@ -27,7 +27,7 @@ export async function runPrepared(program) {
 		return;
 	}
 
-	// Without the addon, the package does with its pure-JS variant, and the program says so.
+	// If the addon does not compile, the package uses its pure-JS variant, and the program reports that.
 	await step('addon', buildAddon);
 	const dist = await step('dist', buildDist);
 	if (dist.outcome !== 'passed') {

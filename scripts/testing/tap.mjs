@@ -1,4 +1,4 @@
-/** Reads the TAP that AVA writes. Source: TAP 13 specification; AVA 7 `lib/reporters/tap.js` for what it puts where. */
+/** Reads the TAP that AVA writes. Source: TAP 13 specification, and `lib/reporters/tap.js` of AVA 7 for the use of its parts. */
 
 /**
  * @typedef {object} TapTest
@@ -8,13 +8,13 @@
  * @property {string[]} diagnosis AVA's description of the failure, line by line.
  */
 
-/** Collects the tests of one TAP stream as its lines come. */
+/** Collects the tests of one TAP stream, line by line. */
 export class TapReader {
 	/** @type {TapTest[]} */
 	tests = [];
-	/** Whether the stream came to its plan, the last thing AVA writes. */
+	/** Whether the plan was read, which AVA writes last. */
 	isComplete = false;
-	/** Failures by AVA's own count; it knows of tests that never reported. */
+	/** The number of failures that AVA counts. It includes tests that never reported. */
 	failedByPlan = 0;
 
 	/** @param {string} line Without its line break. @returns {TapTest | undefined} The test that this line begins. */
@@ -22,7 +22,7 @@ export class TapReader {
 		const result = /^(?<not>not )?ok \d+ - (?<title>.*?)(?: # (?<directive>SKIP|TODO))?$/.exec(line);
 		if (result) {
 			const {not, title, directive} = result.groups;
-			// AVA counts a test that is yet to be written as failed, and so do we.
+			// AVA counts test.todo() as a failure.
 			const outcome = not || directive === 'TODO' ? 'failed' : (directive === 'SKIP' ? 'skipped' : 'passed');
 			const test = {
 				title: directive === 'TODO' ? `${title} (to do)` : title, outcome, log: [], diagnosis: [],
@@ -52,9 +52,9 @@ export class TapReader {
 	}
 
 	/**
-	 * What is wrong with a run though no test says so.
+	 * Finds failures of a run that are not failures of a test.
 	 *
-	 * @param {number} exitCode AVA's.
+	 * @param {number} exitCode AVA's exit code.
 	 * @returns {{count: number, reason: string} | undefined} How many failures to add, and why.
 	 */
 	unreported(exitCode) {

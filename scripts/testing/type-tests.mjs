@@ -1,4 +1,4 @@
-/** The tests of the types: `test/types/*.test-d.ts`, compiled against the declarations in `dist/` and never run. */
+/** Runs the tests of the types: compiles `test/types/*.test-d.ts` against the declarations in `dist/`. */
 
 import fs from 'node:fs';
 import process from 'node:process';
@@ -7,12 +7,12 @@ import {fromRoot} from '../lib/paths.mjs';
 import {run} from '../lib/run.mjs';
 import {StepFailure} from '../lib/steps.mjs';
 
-/** @returns {Promise<Array<{name: string, check: () => Promise<void>}>>} One test per file. */
+/** @returns {Promise<Array<{name: string, check: () => Promise<void>}>>} A test for each file. */
 export async function typeTests() {
 	const folder = 'test/types';
 	const names = fs.readdirSync(fromRoot(folder)).filter(name => name.endsWith('.test-d.ts'));
 	const {code, stdout, output} = await run(process.execPath, [tool.tsc, '--project', folder, '--noEmit', '--pretty', 'false']);
-	// A message stands at the start of a line, and its explanation is indented below it.
+	// A message begins at the start of a line. The lines of its explanation are indented.
 	const messages = stdout.split(/\n(?=\S)/).filter(message => message.trim() !== '');
 	const ofFile = name => messages.filter(message => message.startsWith(`${folder}/${name}(`));
 	const others = messages.filter(message => !names.some(name => ofFile(name).includes(message)));

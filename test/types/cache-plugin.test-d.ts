@@ -1,21 +1,21 @@
-// The cache plugin as the compiler of an application of MSAL for Node sees it. Compiled, never run.
+// The types of the cache plugin, as an application of MSAL for Node uses them. These files are compiled and never run.
 
 import {
 	type CachePlugin, type CachePluginOptions, createCachePlugin, type TokenCacheContext,
 } from '../../dist/cache-api/msal-node-plugin.js';
-// Not a package of ours: by path.
+// The peers are not dependencies of this package, so they are imported by path.
 import type {
 	Configuration, ICachePlugin, ISerializableTokenCache, TokenCache, TokenCacheContext as MsalContext,
 } from '../peers/node_modules/@azure/msal-node/types/index.js';
 
 const plugin = createCachePlugin();
 
-// msal-node takes it.
+// msal-node accepts the plugin.
 plugin satisfies ICachePlugin;
 const configuration: Configuration = {auth: {clientId: 'x'}, cache: {cachePlugin: plugin}};
 configuration satisfies Configuration;
 
-// What msal-node passes is taken.
+// The plugin accepts what msal-node passes.
 declare const context: MsalContext;
 context satisfies TokenCacheContext;
 declare const tokenCache: ISerializableTokenCache;
@@ -25,7 +25,7 @@ wholeTokenCache satisfies TokenCacheContext['tokenCache'];
 await plugin.beforeCacheAccess(context) satisfies void;
 await plugin.afterCacheAccess(context) satisfies void;
 
-// A plugin for msal-node is one of ours, too.
+// msal-node's type of a plugin is assignable to this package's.
 declare const other: ICachePlugin;
 other satisfies {beforeCacheAccess(context: MsalContext): Promise<void>};
 plugin satisfies CachePlugin;

@@ -1,4 +1,4 @@
-// The credential as its users' compilers see it. Compiled, never run.
+// The types of the credential, as applications use them. These files are compiled and never run.
 
 import type {
 	AccessToken as AzureAccessToken,
@@ -14,27 +14,27 @@ import {
 
 const credential = new SharedTokenCacheCredential();
 
-// Azure SDK clients take it.
+// Azure SDK clients accept it.
 credential satisfies TokenCredential;
 declare function azureClient(credential: TokenCredential): void;
 azureClient(credential);
 
-// What clients pass on is taken, and what we give is what they expect.
+// The credential accepts the options that clients pass, and clients accept its tokens.
 declare const azureOptions: AzureGetTokenOptions;
 azureOptions satisfies GetTokenOptions;
 declare const token: AccessToken;
 token satisfies AzureAccessToken;
-// The other way round all but the fields that this credential refuses.
+// In the other direction, except for the option that this credential refuses.
 declare const options: Omit<GetTokenOptions, 'proofOfPossessionOptions'>;
 options satisfies AzureGetTokenOptions;
 
-// A platform AbortSignal will do.
+// A platform AbortSignal is accepted.
 void credential.getToken('scope', {
 	abortSignal: new AbortController().signal, requestOptions: {timeout: 1000}, claims: '{}', enableCae: true, tenantId: 'x',
 });
 void credential.getToken(['scope', 'scope']);
 
-// A token is always there: no null to check for, unlike the interface's.
+// Unlike in the interface, a token is never null.
 const text: string = (await credential.getToken('scope')).token;
 text satisfies string;
 const {tokenType} = await credential.getToken('scope');
@@ -42,7 +42,7 @@ tokenType satisfies 'Bearer';
 
 // @ts-expect-error A token is shared between callers.
 token.token = '';
-// @ts-expect-error There is no scope to ask for.
+// @ts-expect-error A scope is required.
 void credential.getToken();
 // @ts-expect-error A misspelt option.
 void credential.getToken('scope', {tenantID: 'x'});

@@ -1,4 +1,4 @@
-// Errors: codes are a union that a program can switch over, and classes say what they carry. Compiled, never run.
+// The types of errors: codes are a union to switch over. These files are compiled and never run.
 
 import {
 	type AbortError,
@@ -15,20 +15,20 @@ declare const refused: AuthenticationError;
 declare const store: StoreError;
 declare const aborted: AbortError;
 
-// A union, not any string.
+// Codes are a union of strings.
 unavailable.code satisfies ErrorCode;
 refused.code satisfies ErrorCode;
 store.code satisfies ErrorCode;
 'STC_NO_ACCOUNT' satisfies ErrorCode;
-// @ts-expect-error No such code.
+// @ts-expect-error There is no such code.
 'STC_NO_SUCH_CODE' satisfies ErrorCode;
 declare const text: string;
-// @ts-expect-error Not any string is a code.
+// @ts-expect-error A string is not a code.
 text satisfies ErrorCode;
 // @ts-expect-error A comparison that can never be true.
 export const isMisspelt = unavailable.code === 'STC_NO_ACOUNT';
 
-// One catch for both kinds of unavailable.
+// One class covers both kinds of unavailable credentials.
 required satisfies CredentialUnavailableError;
 required.scopes satisfies readonly string[];
 

@@ -1,4 +1,4 @@
-// Options: what is taken and what the compiler refuses. Compiled, never run.
+// The options that the compiler accepts and refuses. These files are compiled and never run.
 
 import {type AuthenticationRecord, SharedTokenCacheCredential, type SharedTokenCacheCredentialOptions} from '../../dist/index.mjs';
 
@@ -31,13 +31,13 @@ const every: Required<SharedTokenCacheCredentialOptions> = {
 	useNativeAddon: false,
 };
 
-// Both forms of the constructor, each with and without options.
+// The two forms of the constructor, each with and without options.
 new SharedTokenCacheCredential();
 new SharedTokenCacheCredential(every);
 new SharedTokenCacheCredential('someone@contoso.com');
 new SharedTokenCacheCredential('someone@contoso.com', every);
 new SharedTokenCacheCredential(undefined, every);
-// A record that was not found is no reason to branch.
+// `null` is accepted, so that programs can pass the result of a lookup.
 new SharedTokenCacheCredential({authenticationRecord: null});
 
 // @ts-expect-error Unknown keys are refused.
@@ -48,7 +48,7 @@ new SharedTokenCacheCredential({tokenCachePersistenceOptions: {cacheName: 'x'}})
 new SharedTokenCacheCredential('someone@contoso.com', {tenant: 'x'});
 // @ts-expect-error Milliseconds are numbers.
 new SharedTokenCacheCredential({lockTimeoutInMs: '30s'});
-// @ts-expect-error A list, even for one tenant.
+// @ts-expect-error One tenant has to be in a list, too.
 new SharedTokenCacheCredential({additionallyAllowedTenants: '*'});
 // @ts-expect-error The tenant is an option, not a second argument.
 new SharedTokenCacheCredential('someone@contoso.com', 'tenant');

@@ -1,4 +1,4 @@
-// The cache layer: what is taken and what the compiler refuses. Compiled, never run.
+// The types of the cache API that the compiler accepts and refuses. These files are compiled and never run.
 
 import {
 	type MsalCache, SharedTokenCache, type SharedTokenCacheAccount, type SharedTokenCacheOptions, type SignOutResult,
@@ -29,11 +29,11 @@ const count: number = await cache.withCache((records: MsalCache) => Object.keys(
 const later: string = await cache.withCache(async () => 'done');
 console.log(count, later);
 
-// @ts-expect-error: the option is the credential's.
+// @ts-expect-error Only the credential has this option.
 new SharedTokenCache({username: 'someone@contoso.com'});
-// @ts-expect-error: reading only is no use of it.
+// @ts-expect-error The cache API has no read-only mode.
 new SharedTokenCache({tokenCachePersistenceOptions: {readOnly: true}});
-// @ts-expect-error: an account is named by its home account id.
+// @ts-expect-error An account is named by its home account ID.
 await cache.removeAccount({username: 'someone@contoso.com'});
-// @ts-expect-error: a merge is needed.
+// @ts-expect-error The merge function is required.
 await cache.withCache();
