@@ -47,7 +47,7 @@ const outcomes: Readonly<Record<string, Outcome>> = {
 	'docs/cache-api.md 2': {prints: /^0\n$/},
 };
 
-const samples = markdownFiles().flatMap(file => codeBlocks(file)).filter(({language}) => /^(?:[cm]?[jt]s|javascript|typescript)$/.test(language));
+const samples = markdownFiles().filter(file => file === 'README.md' || file.startsWith('docs/')).flatMap(file => codeBlocks(file)).filter(({language}) => /^(?:[cm]?[jt]s|javascript|typescript)$/.test(language));
 const folder = mkdtempSync(path.join(tmpdir(), 'stc-samples-'));
 
 test.before(() => {
