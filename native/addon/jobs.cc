@@ -39,9 +39,9 @@ class PoolJob : public Napi::AsyncWorker {
   std::shared_ptr<Task> task_;
 };
 
-// Runs a task that may stall on a thread of its own. In libuv's pool it would take one of the four
-// threads from everybody else, and the end of the environment would wait for it. The job does not
-// keep the event loop alive; the caller of the promise must.
+// Runs a task that may stall on a new thread. In libuv's pool it would occupy one of four threads,
+// and the end of the environment would wait for it. The job does not keep the event loop alive;
+// code that awaits the promise must.
 class ThreadJob {
  public:
   static void Start(Napi::Env env, std::shared_ptr<Task> task) {

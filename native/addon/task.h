@@ -12,7 +12,7 @@
 
 namespace stc {
 
-// Created, settled and destroyed as its comments say; only Execute may run on another thread.
+// Created and settled on the environment's thread. Executed and destroyed on any thread.
 class Task {
  public:
   explicit Task(Napi::Env env) : deferred_(Napi::Promise::Deferred::New(env)) {}

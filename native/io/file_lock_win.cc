@@ -234,8 +234,7 @@ class Acquisition {
     if (!LockFileEx(file.get(), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, MAXDWORD,
                     MAXDWORD, &whole) &&
         GetLastError() == ERROR_LOCK_VIOLATION) {
-      // The file system does not enforce share modes. (A file system without locks fails with
-      // another error, which means that nobody holds one.)
+      // The file system does not enforce share modes. (One without locks fails with another error.)
       return Step::kHeld;
     }
     const std::string text = OwnLockText(GetCurrentProcessId());

@@ -33,8 +33,7 @@ inline constexpr size_t kMaxLockText = 128;
 // `max_pid`: numbers above are not process ids on this system.
 LockText ParseLockText(std::string_view text, uint32_t max_pid);
 
-// The text of a lock file of this addon. Files of other processes with it are judged by the rules
-// for kOurs.
+// Returns the text that this addon writes to its lock files.
 std::string OwnLockText(uint32_t pid);
 
 }  // namespace stc

@@ -27,7 +27,8 @@ bool Take(std::string_view expected, std::string_view* text) {
 
 std::string TempName(const std::string& path, const std::string& suffix) {
   static std::atomic<uint64_t> counter{0};
-  // The counter differs between two threads, the time between two processes that had the same pid.
+  // The counter makes the numbers of two threads differ, the time those of two processes that used
+  // the same pid one after the other.
   const uint64_t number = internal::ClockTicks() + counter.fetch_add(1);
   return path + "." + std::to_string(internal::CurrentPid()) + "." + std::to_string(number) +
          suffix;
