@@ -78,7 +78,7 @@ export const mutants = [
 		...aliases, what: 'an unknown host has aliases', from: '...new Set([host, hostname])', to: '...new Set([host, hostname, ...aliasGroups[0]!])',
 	},
 	{
-		...aliases, what: 'every host is trusted with refresh tokens', from: 'isWellKnown: group !== undefined || otherWellKnownHosts.includes(host),', to: 'isWellKnown: true,',
+		...aliases, what: 'every host is trusted with refresh tokens', from: 'isWellKnown: group !== undefined || otherWellKnownHosts.has(host),', to: 'isWellKnown: true,',
 	},
 	{
 		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '(environments.has(environment) || environments.has(foldAscii(environment)))', to: 'environments.has(environment)',

@@ -330,6 +330,8 @@ export interface HeldLease {
 
 export interface CacheBackend {
 	readonly kind: 'native' | 'pure';
+	/** The payload of a key in the kernel's key service; `null` if there is none. The addon on Linux alone. */
+	readonly readKey?: ((description: string) => Uint8Array | null) | undefined;
 
 	/**
 	 * Makes a store of this backend. Use `storeOf` of `stores.ts`, which keeps it.
@@ -361,7 +363,4 @@ export interface CacheBackend {
 	 * @throws {StoreError} `STC_CACHE_CORRUPT`, `STC_CACHE_FORMAT`.
 	 */
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice;
-
-	/** The payload of a key in the kernel's key service; `null` if there is none. The addon on Linux alone. */
-	readonly readKey?: ((description: string) => Uint8Array | null) | undefined;
 }

@@ -8,10 +8,10 @@
 
 import {createDecipheriv, createHmac, timingSafeEqual} from 'node:crypto';
 import {basename} from 'node:path';
+import {StoreError} from '../errors.js';
 import type {
 	CacheBackend, CacheQuery, CacheSlice, CacheStore, CacheText, HeldLock, StoreLocation,
 } from './backend.js';
-import {StoreError} from '../errors.js';
 import {readCacheFile, statCacheFile} from './js/cache-file.js';
 
 /** 16 bytes for the tag and 16 for the cipher. */
@@ -21,7 +21,7 @@ const tagBytes = 16;
 const noDataLength = Buffer.alloc(8);
 
 /** @returns `undefined` if the backend cannot read the kernel's keys. */
-export function openGoCache(backend: CacheBackend): CacheStore | undefined {
+export function open(backend: CacheBackend): CacheStore | undefined {
 	return backend.readKey && new GoCacheStore(backend, backend.readKey);
 }
 

@@ -1,5 +1,7 @@
 /** The native addon as a {@link CacheBackend}: turns its failures into `StoreError`s, and calls a keyring once at a time. */
 
+import {StoreError} from '../errors.js';
+import {requireLazily} from '../runtime/lazy.js';
 import type {NativeAddon, NativeFailure, NativeLock} from './addon-interface.js';
 import {loadAddon} from './addon-loader.js';
 import type {
@@ -18,8 +20,6 @@ import type {
 	StoreLocation,
 } from './backend.js';
 import {entryMakers} from './entry-makers.js';
-import {StoreError} from '../errors.js';
-import {requireLazily} from '../runtime/lazy.js';
 
 export class NativeBackend implements CacheBackend {
 	readonly kind = 'native';
@@ -63,7 +63,15 @@ export class NativeBackend implements CacheBackend {
 
 /* eslint-disable @typescript-eslint/promise-function-async -- the methods return the promise of `call` itself: each `async` would add turns. */
 abstract class NativeStore implements CacheStore {
-	constructor(protected readonly addon: NativeAddon, readonly name: string, readonly kind: StoreKind) {}
+	readonly name: string;
+	readonly kind: StoreKind;
+	protected readonly addon: NativeAddon;
+
+	constructor(addon: NativeAddon, name: string, kind: StoreKind) {
+		this.addon = addon;
+		this.name = name;
+		this.kind = kind;
+	}
 
 	probe(): StoreError | undefined {
 		const failure = this.addon.probe(this.name);

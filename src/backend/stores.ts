@@ -1,17 +1,20 @@
 /** The one list of stores, and the choice between the backends that make them. */
 
-import type {CacheBackend, CacheStore, StoreKind} from './backend.js';
-import {loadNativeBackend} from './native-backend.js';
 import {StoreError} from '../errors.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {log} from '../runtime/log.js';
+import {loadNativeBackend} from './native-backend.js';
+import type {CacheBackend, CacheStore, StoreKind} from './backend.js';
 
 type StoreEntry = {
 	kind: StoreKind;
 	/** Whether anybody who can read the file can read the tokens. Such a cache is created only if the user allows it. Default false. */
 	isPlaintext?: boolean;
-	/** Makes the store. `undefined`: it cannot be made with this backend. Default: the backend makes it, as the addon does for `native/stores`. */
-	open?: (backend: CacheBackend) => CacheStore | undefined;
+	/**
+	 * Loads the store's module, whose `open` makes the store; `undefined` if it cannot be made with that backend. Loaded when the store is
+	 * first used. Default: the backend makes the store itself, as the addon does for `native/stores`.
+	 */
+	load?: () => {open: (backend: CacheBackend) => CacheStore | undefined};
 };
 
 /** Every store by name. CONTRIBUTING.md, "Add a store", says what a new line needs. */
@@ -21,7 +24,7 @@ export const stores = {
 	/** A file that DPAPI encrypts, on Windows. */
 	dpapi: {kind: 'file'},
 	/** A file that Go encrypts, on Linux. */
-	jwe: {kind: 'file', open: backend => goCache().openGoCache(backend)},
+	jwe: {kind: 'file', load: () => require('./go-cache.js') as typeof import('./go-cache.js')},
 	/** An item of the macOS Keychain. */
 	keychain: {kind: 'keyring'},
 	/** An item of the Secret Service, on Linux. */
@@ -86,8 +89,8 @@ function openStore(name: StoreName, backend: CacheBackend): CacheStore | undefin
 
 	let store = ofBackend.get(name);
 	if (!store) {
-		const {kind, open} = entries[name];
-		store = open ? open(backend) : backend.open(name, kind);
+		const {kind, load} = entries[name];
+		store = load ? requireLazily(load).open(backend) : backend.open(name, kind);
 		if (store) {
 			ofBackend.set(name, store);
 		}
@@ -140,9 +143,4 @@ function loadBackend(useNativeAddon: boolean | undefined): Backends {
 
 function jsBackend(): CacheBackend {
 	return requireLazily(() => require('./js/js-backend.js') as typeof import('./js/js-backend.js')).jsBackend;
-}
-
-/** Loaded when such a cache is looked for: when no other cache has the account. */
-function goCache() {
-	return requireLazily(() => require('./go-cache.js') as typeof import('./go-cache.js'));
 }

@@ -7,9 +7,9 @@ import {promisify} from 'node:util';
 import type {CacheChange, CacheStore, CommitResult} from '../backend/backend.js';
 import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
+import {sleep} from '../runtime/sleep.js';
 import type {CacheSource} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
-import {sleep} from '../runtime/sleep.js';
 import {absent, joinStamps, signalStamp} from './stamps.js';
 import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
 

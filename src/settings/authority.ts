@@ -37,13 +37,13 @@ const aliasGroups: ReadonlyArray<readonly string[]> = [
 ];
 
 /** Well-known authorities without listed aliases. Source: MSAL for Python 1.39, `authority.py`, WELL_KNOWN_AUTHORITY_HOSTS. */
-const otherWellKnownHosts: readonly string[] = [
+const otherWellKnownHosts: ReadonlySet<string> = new Set([
 	'login.microsoftonline.de',
 	'login-us.microsoftonline.com',
 	'login.sovcloud-identity.fr',
 	'login.sovcloud-identity.de',
 	'login.sovcloud-identity.sg',
-];
+]);
 
 /**
  * @param text A host or URL; `https://` is added if there is no scheme.
@@ -81,7 +81,7 @@ export function parseAuthority(text: string, optionName: string): Authority {
 		// Some MSAL libraries store an authority with its port, others without.
 		environments: group ? [host, ...group.filter(alias => alias !== host)] : [...new Set([host, hostname])],
 		isAdfs: path === '/adfs',
-		isWellKnown: group !== undefined || otherWellKnownHosts.includes(host),
+		isWellKnown: group !== undefined || otherWellKnownHosts.has(host),
 		isLoopback,
 	};
 }

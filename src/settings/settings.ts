@@ -2,14 +2,14 @@
 
 import {isAbsolute, sep} from 'node:path';
 import {invalidArgument} from '../errors.js';
+import type {
+	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
+} from '../types.js';
 import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
 import {type Authority, parseAuthority, publicCloud} from './authority.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
-import type {
-	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
-} from '../types.js';
 
 /** Azure CLI's client id, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
 export const developerSignOnClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';

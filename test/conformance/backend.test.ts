@@ -335,7 +335,7 @@ test('native: reports a value that is longer than a JavaScript string can be', a
 	t.is((await failure(t, backends.find(({kind}) => kind === 'native')!, path)).code, 'STC_CACHE_CORRUPT');
 });
 
-test('the pure-JS backend says that a keyring needs the native addon', async t => {
+test('the pure-JS backend says that a keyring needs the native addon', t => {
 	const pure = backends.find(({kind}) => kind === 'pure')!;
 	t.throws(() => storeOf(pure, 'libsecret'), {message: /native addon/});
 });

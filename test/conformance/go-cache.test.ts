@@ -3,8 +3,7 @@
  * `src/backend/go-cache.ts`.
  */
 
-import {spawnSync} from 'node:child_process';
-import {createCipheriv, createHmac, randomBytes} from 'node:crypto';
+import {randomBytes} from 'node:crypto';
 import {basename} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {CredentialUnavailableError} from '../../dist/errors.js';
@@ -13,33 +12,13 @@ import {
 	accessTokenRecord, accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 import {
-	debianPython, type Lack, lackOfAddon, peersFolder, testWhere,
-} from '../helpers/peers/peers.js';
+	encrypt, header, kernelKey, lackOfKernelKeys,
+} from '../helpers/caches/go-cache-file.js';
+import {lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 
 const cache = JSON.stringify(cacheOf({
 	accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh')], accessTokens: [accessTokenRecord(ann, 'FAKE-go', 3600)],
 }));
-
-const header = Buffer.from('{"alg":"dir","enc":"A128CBC-HS256","kid":"123"}').toString('base64url');
-
-function encrypt(text: string, key: Buffer): string {
-	const iv = randomBytes(16);
-	const cipher = createCipheriv('aes-128-cbc', key.subarray(16, 32), iv);
-	const ciphertext = Buffer.concat([cipher.update(text), cipher.final()]);
-	const tag = createHmac('sha256', key.subarray(0, 16)).update(iv).update(ciphertext).update(Buffer.alloc(8)).digest().subarray(0, 16);
-	return [header, '', ...[iv, ciphertext, tag].map(part => part.toString('base64url'))].join('.');
-}
-
-function kernelKey(...parameters: string[]) {
-	const {status, stderr, error} = spawnSync(debianPython, [`${peersFolder}kernel_key.py`, ...parameters], {encoding: 'utf8'});
-	return status === 0 ? undefined : error?.message ?? stderr.trim();
-}
-
-function lackOfKernelKeys(): Lack {
-	const name = `stc-probe-${process.pid}`;
-	const failure = kernelKey('add', name, '00') ?? kernelKey('remove', name);
-	return failure && `kernel keyrings are not available: ${failure}`;
-}
 
 /** Each test uses its own cache name, because kernel keys belong to the user, not to the test's home directory. */
 function putKey(t: ExecutionContext, key: Buffer): string {

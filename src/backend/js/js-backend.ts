@@ -19,6 +19,8 @@ import {
 	type RefreshTokenEntry,
 	type StoreLocation,
 } from '../backend.js';
+import {isObject} from '../../runtime/json.js';
+import {requireLazily} from '../../runtime/lazy.js';
 import {commitFile} from './commit.js';
 import {editCache} from './edit.js';
 import {
@@ -28,8 +30,6 @@ import {tryLockFiles} from './lock-file.js';
 import {
 	anyString, familyId, foldAscii, isPureAscii, isSame, own, requiredString, time,
 } from './record-fields.js';
-import {isObject} from '../../runtime/json.js';
-import {requireLazily} from '../../runtime/lazy.js';
 
 const plaintextStore: CacheStore = {
 	name: 'plaintext',
