@@ -1,4 +1,4 @@
-/** The package for `import`: a wrapper over the CommonJS build, so that both share one copy of all state. */
+/** The entry for `import`. It exports the CommonJS build, so that both entries share one copy of all state. */
 
 import {loadLoggerWith} from './runtime/log.js';
 
@@ -38,7 +38,7 @@ export type {
 } from './index.js';
 
 loadLoggerWith(async () => {
-	// Within `try`, bundlers take it for what it is: optional.
+	// Bundlers treat an import inside `try` as optional.
 	try {
 		return await import('@azure/logger');
 	} catch {

@@ -1,15 +1,15 @@
-/** The public types. Those of `@azure/core-auth` are inlined into the published declarations, which therefore need no further package. */
+/** The public types. The published declarations contain those of `@azure/core-auth`, so applications need no further package for them. */
 
 import type {AccessToken as AzureAccessToken, GetTokenOptions as AzureGetTokenOptions} from '@azure/core-auth';
 
 declare global {
-	/** For compilers whose `lib` has no `esnext.disposable` and who do without `@types/node`: they would refuse the credential's declaration. */
+	/** The credential's declaration needs this symbol. A program without `@types/node` and `lib: ["esnext.disposable"]` lacks it. */
 	interface SymbolConstructor {
 		readonly asyncDispose: unique symbol;
 	}
 }
 
-/** The part of `AbortSignal` that is used, so that older polyfills fit, too. */
+/** The members of `AbortSignal` that are used. Older polyfills have them, too. */
 export type AbortSignalLike = NonNullable<AzureGetTokenOptions['abortSignal']>;
 
 export type {TokenCredential, TracingContext} from '@azure/core-auth';
@@ -28,29 +28,29 @@ export interface GetTokenOptions extends AzureGetTokenOptions {
 	proofOfPossessionOptions?: ProofOfPossessionOptions;
 }
 
-/** A token for the `Authorization: Bearer` header. Frozen, and shared between callers. `util.inspect` shows no secret. */
+/** A token for the `Authorization: Bearer` header. It is frozen, because callers share it. `util.inspect` does not print its secret. */
 export type AccessToken = Readonly<AzureAccessToken> & {readonly tokenType: 'Bearer'};
 
-/** An account of the shared cache, without any secret. */
+/** An account in the shared cache. Contains no secret. */
 export type SharedTokenCacheAccount = {
-	/** `<uid>.<utid>`: the user in the home tenant. */
+	/** `<uid>.<utid>`: the IDs of the user and of the home tenant. */
 	readonly homeAccountId: string;
-	/** Home tenant: the second part of `homeAccountId`, where it has two. */
+	/** The home tenant: the second part of `homeAccountId`. Absent if that has no second part. */
 	readonly tenantId?: string;
-	/** The user's object id in the tenant of this record. */
+	/** The user's object ID in the tenant of this record. */
 	readonly localAccountId?: string;
 	readonly username: string;
-	/** Host of the authority as stored, such as `login.microsoftonline.com`. */
+	/** The host of the authority as the cache names it, such as `login.microsoftonline.com`. */
 	readonly environment: string;
-	/** True if a refresh token that this credential may redeem is cached: only such accounts can be selected. */
+	/** Whether a refresh token is cached that this credential can redeem. The credential selects only such accounts. */
 	readonly usable: boolean;
-	/** Where it was found: file path, or the keyring item's name. */
+	/** Where the account was found: the path of a file, or the name of a keyring item. */
 	readonly source: string;
 };
 
-/** What `@azure/identity` gives for an interactive sign-in: names one account. Holds no secret. */
+/** Names one account. `@azure/identity` returns it from an interactive sign-in. Contains no secret. */
 export type AuthenticationRecord = {
-	/** Host of the authority, such as `login.microsoftonline.com`. */
+	/** The host of the authority, such as `login.microsoftonline.com`. */
 	authority: string;
 	homeAccountId: string;
 	clientId: string;
@@ -59,116 +59,119 @@ export type AuthenticationRecord = {
 };
 
 export type TokenCachePersistenceOptions = {
-	/** Accepted for `@azure/identity`'s sake; `false` is refused, for this credential has no other source of tokens. */
+	/** Accepted for compatibility with `@azure/identity`. `false` is an error, because the cache is the only source of tokens. */
 	enabled?: boolean;
-	/** Base name of the cache. Default `msal.cache`; `.nocae` or `.cae` is added. */
+	/** Base name of the cache, without `.nocae` or `.cae`. Default `msal.cache`. */
 	name?: string;
-	/** Allows a plaintext cache to be created where an encrypted one is expected. Reading needs no permission. Default false. */
+	/** Allow creating a plaintext cache if no encrypted one is possible. Existing plaintext caches are read in any case. Default false. */
 	unsafeAllowUnencryptedStorage?: boolean;
-	/** Never write to the shared cache. Default false. */
+	/** Do not write to the shared cache. Default false. */
 	readOnly?: boolean;
 };
 
-/** How failed token requests are repeated. Names and meaning as in `@azure/core-rest-pipeline`. */
+/** Retries of failed token requests. Names and meanings are those of `@azure/core-rest-pipeline`. */
 export type RetryOptions = {
-	/** Repetitions after the first try. Default 3. */
+	/** Number of retries after the first attempt. Default 3. */
 	maxRetries?: number;
-	/** First pause, milliseconds; doubled each time, with jitter. Default 800. */
+	/** Delay before the first retry, milliseconds. Each further delay is twice as long, with jitter. Default 800. */
 	retryDelayInMs?: number;
-	/** Longest pause, milliseconds. An authority that asks for a longer one (`Retry-After`) is not asked again. Default 64000. */
+	/** Longest delay, milliseconds. If the authority's `Retry-After` is longer, the request fails. Default 64000. */
 	maxRetryDelayInMs?: number;
 };
 
-/** An HTTP proxy, in the field names of `@azure/core-rest-pipeline`. */
+/** An HTTP proxy. The fields are those of `@azure/core-rest-pipeline`. */
 export type ProxyOptions = {
-	/** Scheme and host alone, such as `http://proxy.example`. */
+	/** Scheme and host, such as `http://proxy.example`. */
 	host: string;
 	port: number;
 	username?: string;
 	password?: string;
 };
 
-/** An undici `Dispatcher` of any version, such as an `Agent`, `ProxyAgent` or `MockAgent`. */
+/** A `Dispatcher` of any version of undici, such as an `Agent`, `ProxyAgent` or `MockAgent`. */
 export type HttpDispatcher = {
 	dispatch(options: object, handler: object): boolean;
 };
 
 export type LoggingOptions = {
-	/** Show user names in log lines and error texts. Default false: they are masked. */
+	/** Print user names in log lines and error messages. Default false: they are masked. */
 	allowLoggingAccountIdentifiers?: boolean;
 };
 
 export type SharedTokenCacheCredentialOptions = {
-	/** Account to use; case does not matter. Default: `AZURE_USERNAME`. */
+	/** User name of the account. Case does not matter. Default: `AZURE_USERNAME`. */
 	username?: string;
-	/** Home tenant of the account to use; with a record, the tenant to get tokens from. Default: the record's, else `AZURE_TENANT_ID`. */
+	/** Home tenant of the account. With an authentication record: the tenant to get tokens from. Default: the record's, else `AZURE_TENANT_ID`. */
 	tenantId?: string;
-	/** `tenantId` names the tenant to get tokens from, where the user may be a guest. Default false. */
+	/** `tenantId` is the tenant to get tokens from, in which the user may be a guest. Default false. */
 	enableGuestTenantAuthentication?: boolean;
-	/** Client that redeems refresh tokens. Default: the record's, else Azure CLI's, which developer tools share. */
+	/** ID of the client that redeems refresh tokens. Default: the record's, else that of Azure CLI, which developer tools share. */
 	clientId?: string;
-	/** Selects the account exactly. `null` is ignored. */
+	/** The account to select. `null` is ignored. */
 	authenticationRecord?: AuthenticationRecord | null;
-	/** Host or https URL of the authority; AD FS by its URL with `/adfs`, or with `adfs` as the tenant. Default: the record's, else `AZURE_AUTHORITY_HOST`, else the public cloud. */
+	/**
+	 * Host or https URL of the authority. For AD FS: its URL with `/adfs`, or `adfs` as the tenant. Default: the record's, else
+	 * `AZURE_AUTHORITY_HOST`, else the public cloud.
+	 */
 	authorityHost?: string;
-	/** Tenants besides `tenantId` that a request may name; `"*"` allows all. Default: none. */
+	/** Tenants besides `tenantId` that a request may name. `"*"` allows all. Default: none. */
 	additionallyAllowedTenants?: string[];
-	/** Do not ask the public cloud whether an unknown `authorityHost` is a real authority. Default false. */
+	/** Do not ask the public cloud whether an unknown `authorityHost` is an authority. Default false. */
 	disableInstanceDiscovery?: boolean;
-	/** Which shared cache. */
+	/** The shared cache to use. */
 	tokenCachePersistenceOptions?: TokenCachePersistenceOptions;
-	/** How old the last look at the cache may be, milliseconds. Default 1000. */
+	/** Longest time between checks of the cache, milliseconds. Default 1000. */
 	cacheCheckIntervalInMs?: number;
-	/** Longest wait for the cache's lock, milliseconds. Default 30000. */
+	/** Longest wait for the lock of the cache, milliseconds. Default 30000. */
 	lockTimeoutInMs?: number;
 	/** Longest wait for the keyring, milliseconds. Default 10000. */
 	keyringTimeoutInMs?: number;
 	/**
-	 * macOS: read no item that the user would have to be asked for; such an item is then an error (`STC_STORE_LOCKED`, `STC_STORE_DENIED`).
-	 * For services, where nobody sits at the screen. Default false: reading may ask; writing never does.
+	 * macOS: do not prompt the user when a Keychain item is read. An item that needs a prompt is an error (`STC_STORE_LOCKED`,
+	 * `STC_STORE_DENIED`). For services without a user at the screen. Default false. Writing never prompts.
 	 */
 	disableKeychainPrompts?: boolean;
 	retryOptions?: RetryOptions;
-	/** Default: the environment's `HTTPS_PROXY` and `NO_PROXY`. */
+	/** Default: the environment variables `HTTPS_PROXY` and `NO_PROXY`. */
 	proxyOptions?: ProxyOptions;
-	/** Sends the token requests. Yours to close; excludes `proxyOptions`. */
+	/** Sends the token requests. The application closes it. Excludes `proxyOptions`. */
 	dispatcher?: HttpDispatcher;
 	loggingOptions?: LoggingOptions;
-	/** `true`: fail without the native addon. `false`: never load it. Default: load it, and do without where none fits. */
+	/** `true`: fail without the native addon. `false`: do not load it. Default: use it if there is one for this platform. */
 	useNativeAddon?: boolean;
 };
 
-/** Which cache a program uses without the credential, and how. */
+/** The cache that a program uses without the credential. */
 export type SharedTokenCacheOptions = {
-	/** Absolute path of a plaintext cache file of your own. Needs `unsafeAllowUnencryptedStorage`. Default: the shared cache. */
+	/** Absolute path of a separate plaintext cache file. Needs `unsafeAllowUnencryptedStorage`. Default: the shared cache. */
 	cachePath?: string;
-	/** Which shared cache, and whether a plaintext file may be made where there is no keyring. */
+	/** The shared cache, and whether a plaintext file may be created if there is no keyring. */
 	tokenCachePersistenceOptions?: Pick<TokenCachePersistenceOptions, 'enabled' | 'name' | 'unsafeAllowUnencryptedStorage'>;
 	/** Use the cache for continuous access evaluation (`.cae`). Default false: the other one (`.nocae`). */
 	enableCae?: boolean;
-	/** Authority whose accounts are listed. Default: `AZURE_AUTHORITY_HOST`, else the public cloud. */
+	/** The authority whose accounts are listed. Default: `AZURE_AUTHORITY_HOST`, else the public cloud. */
 	authorityHost?: string;
-	/** Whose refresh tokens make an account usable, besides the family's. Default: Azure CLI's client id. */
+	/** ID of a client whose refresh tokens make an account usable, besides those of the client family. Default: Azure CLI's. */
 	clientId?: string;
-	/** Longest wait for the cache's lock, milliseconds. Default 30000. */
+	/** Longest wait for the lock of the cache, milliseconds. Default 30000. */
 	lockTimeoutInMs?: number;
 	/** Longest wait for the keyring, milliseconds. Default 10000. */
 	keyringTimeoutInMs?: number;
 	/**
-	 * macOS: read no item that the user would have to be asked for; such an item is then an error (`STC_STORE_LOCKED`, `STC_STORE_DENIED`).
-	 * For services, where nobody sits at the screen. Default false: reading may ask; writing never does.
+	 * macOS: do not prompt the user when a Keychain item is read. An item that needs a prompt is an error (`STC_STORE_LOCKED`,
+	 * `STC_STORE_DENIED`). For services without a user at the screen. Default false. Writing never prompts.
 	 */
 	disableKeychainPrompts?: boolean;
-	/** `true`: fail without the native addon. `false`: never load it. Default: load it, and do without where none fits. */
+	/** `true`: fail without the native addon. `false`: do not load it. Default: use it if there is one for this platform. */
 	useNativeAddon?: boolean;
 };
 
-/** MSAL's cache as JSON: sections such as `AccessToken` and `Account`, each of records by key. It holds secrets. */
+/** MSAL's cache as JSON: sections such as `AccessToken` and `Account`, each with records by key. Contains secrets. */
 export type MsalCache = Record<string, Record<string, Record<string, unknown>>>;
 
-/** Where a signed-out account was, and where it still is. Labels as in {@link SharedTokenCacheAccount.source}. */
+/** The caches from which an account was removed, and those that still contain it, named as in {@link SharedTokenCacheAccount.source}. */
 export type SignOutResult = {
 	readonly removedFrom: readonly string[];
-	/** Caches of other languages and older versions, which are read and never written here: sign out with the program that wrote them. */
+	/** Caches that this package reads and does not write, of other languages and older versions. Sign out with the program that wrote them. */
 	readonly remainsIn: readonly string[];
 };
