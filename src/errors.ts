@@ -197,6 +197,5 @@ export const cureOfTooManyFiles = 'Too many files are open: close some, or raise
 
 /** Chains join messages by newlines, and logs are read by line: control characters become spaces. */
 export function oneLine(text: string): string {
-	// eslint-disable-next-line no-control-regex
 	return text.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ').trim();
 }

@@ -65,7 +65,6 @@ export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice 
 }
 
 function namedFile(path: unknown, {unsafeAllowUnencryptedStorage}: Settings): CacheSource {
-	// eslint-disable-next-line no-control-regex
 	if (typeof path !== 'string' || !isAbsolute(path) || /[\u0000-\u001F]/.test(path) || basename(path) === '') {
 		throw invalidArgument('cachePath must be the absolute path of a file.');
 	}

@@ -245,7 +245,6 @@ const minSecretLength = 100;
 function sanitize(text: string, refreshToken: string | undefined): string {
 	return (refreshToken === undefined ? text : text.replaceAll(refreshToken, '[hidden]'))
 		.replaceAll(new RegExp(String.raw`\S{${minSecretLength},}`, 'g'), '[hidden]')
-		// eslint-disable-next-line no-control-regex
 		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')
 		.slice(0, 2000)
 		.trim();

@@ -216,7 +216,6 @@ export function readPersistence(persistence: TokenCachePersistenceOptions, byDef
 
 	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? byDefault.cacheName;
 	// On Windows a colon would name a stream of another file.
-	// eslint-disable-next-line no-control-regex
 	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
 		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
 	}

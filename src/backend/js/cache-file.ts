@@ -25,7 +25,6 @@ export async function readCacheFile<Result>(path: string, use: (bytes: Buffer, s
 	let file: FileHandle;
 	try {
 		// O_NONBLOCK: a FIFO without a writer would wait for one. It means nothing to a file.
-		// eslint-disable-next-line no-bitwise
 		file = await open(path, fileConstants.O_RDONLY | fileConstants.O_NONBLOCK | fileConstants.O_NOCTTY);
 	} catch (error) {
 		const {code, errno = 0} = error as NodeJS.ErrnoException;

@@ -55,7 +55,6 @@ async function commitLocked(path: string, request: CommitRequest, lock: HeldLock
 	const temporary = temporaryName(path);
 	const file = await orStoreError('open', path, open(
 		temporary,
-		// eslint-disable-next-line no-bitwise
 		fileConstants.O_RDWR | fileConstants.O_CREAT | fileConstants.O_EXCL | fileConstants.O_NOFOLLOW,
 		0o600,
 	));

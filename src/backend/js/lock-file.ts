@@ -186,7 +186,6 @@ async function tryLockFile(path: string): Promise<LockFile | null> {
 }
 
 // Where the system knows them. O_NONBLOCK: a FIFO would wait for a writer.
-// eslint-disable-next-line no-bitwise
 const lookFlags = fileConstants.O_RDONLY | (fileConstants.O_NOFOLLOW ?? 0) | (fileConstants.O_NONBLOCK ?? 0) | (fileConstants.O_NOCTTY ?? 0);
 
 async function examine(path: string): Promise<Finding> {

@@ -8,7 +8,6 @@ export function own(record: Json, name: string): unknown {
 }
 
 export function isPureAscii(text: string): boolean {
-	// eslint-disable-next-line no-control-regex
 	return /^[\u0000-\u007F]*$/.test(text);
 }
 

@@ -165,7 +165,7 @@ async function mayBeShared(path: string): Promise<boolean> {
 	try {
 		const [{type}, namespace] = await Promise.all([statfs(path), readlink('/proc/self/ns/pid')]);
 		// The first namespace's number is fixed. Source: linux/proc_ns.h, PROC_PID_INIT_INO.
-		// eslint-disable-next-line no-bitwise -- where a long has 32 bits, the number may be negative.
+		// Where a long has 32 bits, the number may be negative.
 		return sharedFileSystems.has(type >>> 0) || namespace !== 'pid:[4026531836]';
 	} catch {
 		return true;
