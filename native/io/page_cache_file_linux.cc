@@ -76,10 +76,11 @@ Lookup LookUp(const std::string& path, UniqueFd* fd) {
 }  // namespace
 
 bool PageCacheFile::Stamp(const std::string& path, Status* status, std::string* stamp) {
-  UniqueFd place;
-  const Lookup lookup = LookUp(path, &place);
+  UniqueFd path_fd;
+  const Lookup lookup = LookUp(path, &path_fd);
   struct stat info;
-  if (lookup == Lookup::kUnknown || (lookup == Lookup::kFound && fstat(place.get(), &info) != 0)) {
+  if (lookup == Lookup::kUnknown ||
+      (lookup == Lookup::kFound && fstat(path_fd.get(), &info) != 0)) {
     return false;
   }
   *status = lookup == Lookup::kAbsent ? Status::NotFound() : Status::Ok();
@@ -89,8 +90,8 @@ bool PageCacheFile::Stamp(const std::string& path, Status* status, std::string* 
 
 bool PageCacheFile::Open(const std::string& path, Status* status,
                          std::unique_ptr<PageCacheFile>* file) {
-  UniqueFd place;
-  const Lookup lookup = LookUp(path, &place);
+  UniqueFd path_fd;
+  const Lookup lookup = LookUp(path, &path_fd);
   if (lookup == Lookup::kUnknown) return false;
   if (lookup == Lookup::kAbsent) {
     *status = Status::NotFound();
