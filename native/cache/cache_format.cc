@@ -1,8 +1,11 @@
 #include "cache/cache_format.h"
 
-#include <string_view>
-
 namespace stc {
+
+bool IsJwe(std::string_view text) {
+  // The base64url of `{"`. Source: RFC 7516, 7.1.
+  return text.substr(0, 3) == "eyJ";
+}
 
 Status SniffCache(JsonReader* reader, bool* is_empty) {
   // The start of every DPAPI blob: version 1, then the GUID of the provider. Source: MSAL
@@ -15,8 +18,7 @@ Status SniffCache(JsonReader* reader, bool* is_empty) {
         StatusCode::kCacheFormat, "sniff", "", 0,
         "encrypted with DPAPI on Windows, and readable only there. Sign in on this machine.");
   }
-  // Every compact JWE starts with the base64url of `{"`. Source: RFC 7516, 7.1.
-  if (ahead.substr(0, 3) == "eyJ") {
+  if (IsJwe(ahead)) {
     return Status(
         StatusCode::kCacheFormat, "sniff", "", 0,
         "encrypted as a JWE, as the Azure SDK for Go does, and not readable here. Sign in "

@@ -3,6 +3,7 @@
 // extensions for Python, Node, Go and Java.
 
 #include "base/wide_path.h"
+#include "cache/cache_format.h"
 #include "io/cache_file_win.h"
 #include "io/memory_source.h"
 #include "stores/dpapi_status_win.h"
@@ -57,8 +58,7 @@ Status Sniff(const std::string& path, std::string_view bytes) {
                         "a plaintext cache instead of one encrypted with DPAPI. Delete "
                         "or move it, and sign in again.");
   }
-  // Every compact JWE starts with the base64url of `{"`. Source: RFC 7516, 7.1.
-  if (bytes.substr(first, 3) == "eyJ") {
+  if (IsJwe(bytes.substr(first))) {
     return FormatStatus(path,
                         "encrypted as a JWE instead of with DPAPI. Delete or move it, and "
                         "sign in again.");

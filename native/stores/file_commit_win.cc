@@ -23,6 +23,8 @@ namespace {
 // caller waits between tries: each try is a new Commit.
 class BusyFiles {
  public:
+  static BusyFiles& Instance() { return NoDestructor<BusyFiles>(); }
+
   // After this many tries over this time, the reader is not one that opens and closes the file
   // quickly.
   ReplaceMode ModeFor(const std::string& path) {
@@ -62,8 +64,6 @@ class BusyFiles {
   std::mutex mutex_;
   std::unordered_map<std::string, Busy> files_;
 };
-
-BusyFiles& TheBusyFiles() { return NoDestructor<BusyFiles>(); }
 
 class Commit {
  public:
@@ -133,19 +133,19 @@ class Commit {
     };
     ReplaceOutcome outcome = ReplaceOutcome::kBusy;
     PlacedFile placed;
-    Status status = ReplaceFileContent(path_, {text_.view()}, TheBusyFiles().ModeFor(path_),
+    Status status = ReplaceFileContent(path_, {text_.view()}, BusyFiles::Instance().ModeFor(path_),
                                        conditions, &outcome, &placed);
     if (!status.ok()) return status;
     switch (outcome) {
       case ReplaceOutcome::kBusy:
-        TheBusyFiles().Add(path_);
+        BusyFiles::Instance().Add(path_);
         return End(CommitOutcome::kLocked);
       case ReplaceOutcome::kRefused:
         return End(refusal);
       case ReplaceOutcome::kReplaced:
         break;
     }
-    TheBusyFiles().Remove(path_);
+    BusyFiles::Instance().Remove(path_);
     result_->base_stamp = base_stamp_;
     result_->stamp = StampOf(placed.state);
     result_->lock_lost = !locks_->Check() || placed.is_written_over;
