@@ -36,22 +36,22 @@ struct CommitResult {
   std::optional<std::string> base_stamp;
   // For kWritten and kUnchanged.
   std::string stamp;
+  // For kWritten: whether another program may have written meanwhile, so that the caller has to
+  // check the cache again.
   bool lock_lost = false;
 };
 
 // Sets the outcome and returns kOk.
 Status EndCommit(CommitOutcome outcome, CommitResult* result);
 
-// The steps that all stores share. Each returns the outcome that ends the commit, or nullopt to
-// continue. `base_stamp`: the stamp of the cache that was found, or nullopt if there is none.
-
-// Call it before reading the cache: checks the stamp that the request expects, and whether it may
-// create a cache.
+// Call it before planning: checks the stamp that the request expects, and whether it may create a
+// cache. Returns the outcome that ends the commit, or nullopt to continue. `base_stamp`: the stamp
+// of the cache that was found, or nullopt if there is none.
 std::optional<CommitOutcome> CheckBase(const CommitRequest& request,
                                        const std::optional<std::string>& base_stamp);
 
-// Call it after planning: tells whether there is anything to write. Sets the stamp of `result` for
-// kUnchanged.
+// Call it after planning: checks whether there is anything to write. Returns the same as CheckBase.
+// Sets the stamp of `result` for kUnchanged.
 std::optional<CommitOutcome> CheckPlan(const EditPlan& plan,
                                        const std::optional<std::string>& base_stamp,
                                        CommitResult* result);
@@ -61,8 +61,8 @@ std::optional<CommitOutcome> CheckPlan(const EditPlan& plan,
 // lose all its content. `age_ms`: time since the last modification.
 bool IsPerhapsTorn(uint64_t size, int64_t age_ms);
 
-// For cache files only: whether to delete the temporary files beside the cache that writers have
-// left which died. Live writers hold the locks, which must be `locks` now. True for the first
+// For cache files only: whether to delete temporary files beside the cache, which are left by
+// writers that died. Live writers hold the locks, which must be `locks` now. True for the first
 // commit of this process to `path`, and after a lock was taken over.
 bool ShouldSweep(const std::string& path, const LockSet& locks);
 
