@@ -7,12 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "cache/account_check.h"
 #include "cache/cache_format.h"
+#include "cache/edited_section.h"
 #include "cache/object_splicer.h"
-#include "cache/record_index.h"
-#include "cache/record_matcher.h"
 #include "cache/record_writer.h"
-#include "json/caseless_text.h"
 #include "json/json_members.h"
 #include "json/json_reader.h"
 #include "json/json_text.h"
@@ -22,232 +21,6 @@
 namespace stc {
 
 namespace {
-
-// A RecordEdit converted once to the form in which it is compared with each record.
-struct PreparedEdit {
-  explicit PreparedEdit(const RecordEdit& wanted) : edit(&wanted), matcher(wanted.match) {
-    if (wanted.key) key_hash = HashText(JsonText::FromUtf16(*wanted.key));
-  }
-
-  bool may_add() const {
-    return edit->key && (edit->action == EditAction::kPut || edit->action == EditAction::kAdd);
-  }
-  bool writes() const {
-    return edit->action == EditAction::kPut || edit->action == EditAction::kUpdate;
-  }
-
-  const RecordEdit* edit;
-  RecordMatcher matcher;
-  // 0 means that the edit has no key: HashText never returns 0.
-  uint64_t key_hash = 0;
-};
-
-// A record that an edit applies to.
-struct MatchedRecord {
-  uint64_t key_hash = 0;
-  // Null for a record that AddRecords added.
-  const PreparedEdit* edit = nullptr;
-  bool is_removed = false;
-  // False once a later record with the same key was read.
-  bool counts = true;
-  std::vector<Splice> splices;
-};
-
-// Offsets of one member of an object, from the opening quotation mark of its name to the end of its
-// value.
-struct MemberPlace {
-  uint64_t key_hash = 0;
-  uint64_t begin = 0;
-  uint64_t end = 0;
-};
-
-enum class SectionKind : uint8_t { kMissing, kNull, kObject, kOther };
-
-// A section that the change names. If the cache has several sections with this name, the state is
-// that of the last one read, as in JSON.parse.
-class Section {
- public:
-  explicit Section(const std::u16string& name) : name_(name), text_(JsonText::FromUtf16(name)) {}
-
-  const std::u16string& name() const { return name_; }
-  bool HasName(const JsonText& name) const { return Equal(text_, name); }
-
-  void AddEdit(const RecordEdit& edit) {
-    edits_.emplace_back(edit);
-    has_removals_ = has_removals_ || edit.action == EditAction::kRemove;
-  }
-
-  // Starts a new section with this name and forgets the previous one. Call it before the methods
-  // below. `begin`: the offset of the section's value.
-  void Begin(uint64_t begin, SectionKind kind) {
-    kind_ = kind;
-    begin_ = begin;
-    matches_.clear();
-    index_.Clear();
-    members_.clear();
-  }
-  void End(uint64_t end) { end_ = end; }
-
-  // Drops the match of an earlier record with this key: the last one counts, as in JSON.parse.
-  void Supersede(uint64_t key_hash) {
-    const uint32_t old = index_.Find(key_hash);
-    if (old == RecordIndex::kNone) return;
-    matches_[old].counts = false;
-    matches_[old].splices.clear();
-  }
-
-  // Returns the first edit that applies to the record, or null.
-  const PreparedEdit* FindEdit(uint64_t key_hash, const CacheRecord& record,
-                               const JsonReader& reader) const {
-    for (const PreparedEdit& edit : edits_) {
-      if (edit.key_hash == key_hash || edit.matcher.Matches(record, reader)) return &edit;
-    }
-    return nullptr;
-  }
-  // For a member whose value is not an object: only its key can match.
-  const PreparedEdit* FindEdit(uint64_t key_hash) const {
-    for (const PreparedEdit& edit : edits_) {
-      if (edit.key_hash == key_hash) return &edit;
-    }
-    return nullptr;
-  }
-
-  void AddMatch(MatchedRecord&& match) {
-    index_.Put(match.key_hash, static_cast<uint32_t>(matches_.size()));
-    matches_.push_back(std::move(match));
-  }
-
-  void AddMember(const MemberPlace& member) {
-    // Without removals, the splicer needs only the last member, behind which it adds.
-    if (!has_removals_) members_.clear();
-    members_.push_back(member);
-  }
-
-  bool IsReadable() const { return edits_.empty() || kind_ != SectionKind::kOther; }
-
-  // Appends the changes of this section to `splices`. If the cache has no such section, appends a
-  // new one to `new_sections` instead.
-  void Finish(std::vector<Splice>* splices, SecureText* new_sections) {
-    const SecureText added = AddRecords();
-    if (kind_ == SectionKind::kObject) {
-      SpliceRecords(added.view(), splices);
-      return;
-    }
-    if (added.view().empty()) return;
-    SecureText section;
-    section.Append("{");
-    section.Append(added.view().substr(1));
-    section.Append("}");
-    if (kind_ == SectionKind::kNull) {
-      splices->push_back({begin_, end_, section.Take()});
-    } else {
-      AppendMember(name_, section.view(), new_sections);
-    }
-  }
-
- private:
-  // Returns the new records: one for each edit that may add and matched no record.
-  SecureText AddRecords() {
-    SecureText added;
-    for (const PreparedEdit& edit : edits_) {
-      if (!edit.may_add() || HasMatch(edit) || HasKey(edit.key_hash)) continue;
-      AppendMember(*edit.edit->key, NewRecord(*edit.edit).view(), &added);
-      MatchedRecord match;
-      match.key_hash = edit.key_hash;
-      AddMatch(std::move(match));
-    }
-    return added;
-  }
-
-  bool HasMatch(const PreparedEdit& edit) const {
-    return std::any_of(matches_.begin(), matches_.end(), [&edit](const MatchedRecord& match) {
-      return match.counts && match.edit == &edit;
-    });
-  }
-
-  // Whether the section still has a record with this key after the edits.
-  bool HasKey(uint64_t key_hash) const {
-    const uint32_t found = index_.Find(key_hash);
-    return found != RecordIndex::kNone && matches_[found].counts && !matches_[found].is_removed;
-  }
-
-  void SpliceRecords(std::string_view added, std::vector<Splice>* splices) {
-    RecordIndex removed;
-    for (MatchedRecord& match : matches_) {
-      if (!match.counts) continue;
-      if (match.is_removed) removed.Put(match.key_hash, 0);
-      for (Splice& splice : match.splices) splices->push_back(std::move(splice));
-    }
-    ObjectSplicer splicer(begin_ + 1, splices);
-    for (const MemberPlace& member : members_) {
-      // Remove all members with this key. If an earlier duplicate stayed, readers would see it
-      // again.
-      if (removed.Find(member.key_hash) == RecordIndex::kNone) {
-        splicer.Keep(member.begin, member.end);
-      } else {
-        splicer.Remove(member.begin, member.end);
-      }
-    }
-    splicer.Finish(added);
-  }
-
-  const std::u16string name_;
-  const JsonText text_;
-  // Other objects keep pointers to the elements. It does not change after the first of them.
-  std::vector<PreparedEdit> edits_;
-  bool has_removals_ = false;
-
-  SectionKind kind_ = SectionKind::kMissing;
-  uint64_t begin_ = 0;
-  uint64_t end_ = 0;
-  std::vector<MatchedRecord> matches_;
-  RecordIndex index_;
-  std::vector<MemberPlace> members_;
-};
-
-// Checks that the cache still has the account that the change requires.
-class AccountCheck {
- public:
-  explicit AccountCheck(const CacheChange::Account& account)
-      : home_account_id_(account.home_account_id) {
-    for (const std::u16string& environment : account.environments) {
-      environments_.emplace_back(environment);
-    }
-  }
-
-  bool passes() const { return count_ > 0; }
-
-  void Clear() {
-    index_.Clear();
-    count_ = 0;
-  }
-
-  void Supersede(uint64_t key_hash) {
-    if (index_.Find(key_hash) != kThere) return;
-    index_.Put(key_hash, kGone);
-    --count_;
-  }
-
-  void Read(uint64_t key_hash, const CacheRecord& record, const JsonReader& reader) {
-    if (!record.Equals(reader, Field::kHomeAccountId, home_account_id_)) return;
-    for (const CaselessText& environment : environments_) {
-      if (!record.Equals(reader, Field::kEnvironment, environment)) continue;
-      index_.Put(key_hash, kThere);
-      ++count_;
-      return;
-    }
-  }
-
- private:
-  static constexpr uint32_t kGone = 0;
-  static constexpr uint32_t kThere = 1;
-
-  const CaselessText home_account_id_;
-  std::vector<CaselessText> environments_;
-  // By key hash: kThere or kGone.
-  RecordIndex index_;
-  size_t count_ = 0;
-};
 
 class Editor {
  public:
@@ -270,7 +43,7 @@ class Editor {
       plan->outcome = EditOutcome::kNoAccount;
       return Status::Ok();
     }
-    for (const std::unique_ptr<Section>& section : sections_) {
+    for (const std::unique_ptr<EditedSection>& section : sections_) {
       if (section->IsReadable()) continue;
       return Status(
           StatusCode::kCacheCorrupt, "edit", "", 0,
@@ -279,7 +52,7 @@ class Editor {
     }
     std::vector<Splice> splices;
     SecureText new_sections;
-    for (const std::unique_ptr<Section>& section : sections_) {
+    for (const std::unique_ptr<EditedSection>& section : sections_) {
       section->Finish(&splices, &new_sections);
     }
     if (is_empty) {
@@ -301,16 +74,16 @@ class Editor {
   }
 
  private:
-  Section* SectionOf(const std::u16string& name) {
-    for (const std::unique_ptr<Section>& section : sections_) {
+  EditedSection* SectionOf(const std::u16string& name) {
+    for (const std::unique_ptr<EditedSection>& section : sections_) {
       if (section->name() == name) return section.get();
     }
-    sections_.push_back(std::make_unique<Section>(name));
+    sections_.push_back(std::make_unique<EditedSection>(name));
     return sections_.back().get();
   }
 
-  Section* FindSection(const JsonText& name) {
-    for (const std::unique_ptr<Section>& section : sections_) {
+  EditedSection* FindSection(const JsonText& name) {
+    for (const std::unique_ptr<EditedSection>& section : sections_) {
       if (section->HasName(name)) return section.get();
     }
     return nullptr;
@@ -325,7 +98,8 @@ class Editor {
       last->begin = reader_.mark_offset();
       JsonSpan name;
       if (!reader_.ReadString(&name)) return false;
-      Section* const section = FindSection(JsonText::FromRaw(reader_.Marked(name), name.is_plain));
+      EditedSection* const section =
+          FindSection(JsonText::FromRaw(reader_.Marked(name), name.is_plain));
       reader_.Unmark();
       if (!reader_.Expect(':')) return false;
       if (section == nullptr ? !reader_.SkipValue() : !ReadSection(section)) return false;
@@ -335,7 +109,7 @@ class Editor {
     return is_read && reader_.ExpectEnd();
   }
 
-  bool ReadSection(Section* section) {
+  bool ReadSection(EditedSection* section) {
     if (section == account_section_) account_->Clear();
     int next = -1;
     if (!reader_.Peek(&next)) return false;
@@ -352,7 +126,7 @@ class Editor {
     return true;
   }
 
-  bool ReadRecord(Section* section) {
+  bool ReadRecord(EditedSection* section) {
     reader_.Mark();
     MemberPlace member;
     member.begin = reader_.mark_offset();
@@ -381,7 +155,7 @@ class Editor {
     return true;
   }
 
-  void Match(Section* section, uint64_t key_hash) {
+  void Match(EditedSection* section, uint64_t key_hash) {
     if (section == account_section_) account_->Read(key_hash, record_, reader_);
     const PreparedEdit* const edit = section->FindEdit(key_hash, record_, reader_);
     if (edit == nullptr) return;
@@ -406,7 +180,7 @@ class Editor {
 
   // Applies the edits to a member that is not an object. Such a member is removed or replaced as a
   // whole.
-  void MatchOther(Section* section, uint64_t key_hash, uint64_t begin) {
+  void MatchOther(EditedSection* section, uint64_t key_hash, uint64_t begin) {
     const PreparedEdit* const edit = section->FindEdit(key_hash);
     if (edit == nullptr) return;
     MatchedRecord match;
@@ -443,10 +217,10 @@ class Editor {
 
   JsonReader reader_;
   CacheRecord record_;
-  std::vector<std::unique_ptr<Section>> sections_;
+  std::vector<std::unique_ptr<EditedSection>> sections_;
   std::optional<AccountCheck> account_;
   // Null if the change requires no account.
-  const Section* account_section_ = nullptr;
+  const EditedSection* account_section_ = nullptr;
 };
 
 }  // namespace

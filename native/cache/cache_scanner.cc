@@ -1,13 +1,15 @@
 #include "cache/cache_scanner.h"
 
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
-#include "base/secure_bytes.h"
+#include "cache/account_selection.h"
 #include "cache/cache_format.h"
 #include "cache/cache_record.h"
+#include "cache/record_fetcher.h"
 #include "cache/record_index.h"
-#include "io/buffer_pool.h"
 #include "json/caseless_text.h"
 #include "json/json_members.h"
 #include "json/json_reader.h"
@@ -26,17 +28,6 @@ Section FindSection(std::string_view name) {
   if (name == "AppMetadata") return Section::kAppMetadata;
   return Section::kOther;
 }
-
-// Offsets of a record in the source. Secrets are fetched after the scan, when the accounts are
-// known.
-struct RecordRange {
-  uint64_t offset = 0;
-  size_t size = 0;
-};
-
-// Matched records with a gap of at most this many bytes are fetched together, if they fit into one
-// buffer. Keys between records are about 200 bytes long.
-constexpr uint64_t kMaxGapBytes = 4096;
 
 // Matched records of one section. If a key occurs again, the earlier record is dropped.
 template <typename Entry>
@@ -91,39 +82,19 @@ struct PreparedQuery {
     for (const std::u16string& environment : query.environments) {
       environments.emplace_back(environment);
     }
-    if (query.home_account_id) home_account_id.emplace(*query.home_account_id);
-    if (query.username) username.emplace(*query.username);
-    if (query.home_tenant_id) home_tenant_id.emplace(*query.home_tenant_id);
   }
 
   std::vector<CaselessText> environments;
   CaselessText client_id;
   double now_sec;
-  std::optional<CaselessText> home_account_id;
-  std::optional<CaselessText> username;
-  std::optional<CaselessText> home_tenant_id;
 };
-
-// Returns the tenant of a home account id of the form `user.tenant`, otherwise nullopt.
-std::optional<JsonText> HomeTenantOf(const JsonText& home_account_id) {
-  size_t dots = 0;
-  size_t last = 0;
-  for (size_t i = 0; i < home_account_id.size(); ++i) {
-    if (home_account_id[i] != u'.') continue;
-    ++dots;
-    last = i;
-  }
-  if (dots != 1) return std::nullopt;
-  return home_account_id.From(last + 1);
-}
 
 class Scan {
  public:
   Scan(ByteSource* source, const CacheQuery& query)
-      : source_(source), query_(query), reader_(source) {}
+      : query_(query), reader_(source), fetcher_(source, &reader_), selection_(query) {}
   Scan(const Scan&) = delete;
   Scan& operator=(const Scan&) = delete;
-  ~Scan() { BufferPool::Return(std::move(fetched_)); }
 
   Status Run(CacheSlice* slice) {
     bool is_empty = false;
@@ -265,8 +236,8 @@ class Scan {
         !record_.Equals(reader_, Field::kClientId, query_.client_id) ||
         (record_.IsString(Field::kTokenType) &&
          !record_.Equals(reader_, Field::kTokenType, bearer_)) ||
-        (query_.home_account_id &&
-         !record_.Equals(reader_, Field::kHomeAccountId, *query_.home_account_id))) {
+        (selection_.named_account() &&
+         !record_.Equals(reader_, Field::kHomeAccountId, *selection_.named_account()))) {
       return;
     }
     const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
@@ -291,56 +262,8 @@ class Scan {
                        record_.Text(reader_, Field::kClientId), record_.FamilyId(reader_)});
   }
 
-  // Chooses the accounts whose secrets are returned, unless the query names one.
-  void SelectAccounts() {
-    if (query_.home_account_id) return;
-    const bool few = accounts_.ForEach([this](AccountEntry* account) {
-      if (!PassesHints(*account) || IsSelected(account->home_account_id)) return true;
-      if (selected_accounts_.size() == kMaxAccountsWithSecrets) return false;
-      selected_accounts_.emplace_back(account->home_account_id);
-      selected_account_hashes_.push_back(HashIgnoringCase(account->home_account_id));
-      return true;
-    });
-    if (few) return;
-    selected_accounts_.clear();
-    selected_account_hashes_.clear();
-  }
-
-  bool PassesHints(const AccountEntry& account) const {
-    if (query_.username) {
-      if (!account.username) return false;
-      // Case folding of non-ASCII user names is up to the directory: let the caller compare those.
-      if (account.username->is_ascii() && query_.username->is_ascii() &&
-          !query_.username->Equals(*account.username)) {
-        return false;
-      }
-    }
-    if (!query_.home_tenant_id) return true;
-    const std::optional<JsonText> tenant = HomeTenantOf(account.home_account_id);
-    return tenant && query_.home_tenant_id->Equals(*tenant);
-  }
-
-  // Whether to return the secrets of this account. Compares hashes only, so that a collision may
-  // return true.
-  bool IsPerhapsSelected(uint64_t account_hash) const {
-    if (query_.home_account_id) return true;
-    for (const uint64_t hash : selected_account_hashes_) {
-      if (hash == account_hash) return true;
-    }
-    return false;
-  }
-
-  // Whether to return the secrets of this account.
-  bool IsSelected(const JsonText& home_account_id) const {
-    if (query_.home_account_id) return query_.home_account_id->Equals(home_account_id);
-    for (const CaselessText& known : selected_accounts_) {
-      if (known.Equals(home_account_id)) return true;
-    }
-    return false;
-  }
-
   Status Collect(CacheSlice* slice) {
-    SelectAccounts();
+    accounts_.ForEach([this](AccountEntry* account) { return selection_.Add(*account); });
     accounts_.ForEach([slice](AccountEntry* account) {
       slice->accounts.push_back(std::move(*account));
       return true;
@@ -351,7 +274,7 @@ class Scan {
     });
     std::vector<MatchedRefreshToken*> selected_refresh_tokens;
     refresh_tokens_.ForEach([this, &selected_refresh_tokens](MatchedRefreshToken* match) {
-      if (IsSelected(match->entry.home_account_id)) selected_refresh_tokens.push_back(match);
+      if (selection_.Has(match->entry.home_account_id)) selected_refresh_tokens.push_back(match);
       return true;
     });
     Status status = ReadAgain(
@@ -366,7 +289,7 @@ class Scan {
     });
     std::vector<MatchedAccessToken*> selected_access_tokens;
     access_tokens_.ForEach([this, &selected_access_tokens](MatchedAccessToken* match) {
-      if (IsPerhapsSelected(match->account_hash)) selected_access_tokens.push_back(match);
+      if (selection_.MayHave(match->account_hash)) selected_access_tokens.push_back(match);
       return true;
     });
     slice->access_tokens.reserve(selected_access_tokens.size());
@@ -374,7 +297,7 @@ class Scan {
         selected_access_tokens, [this, slice](MatchedAccessToken* /*match*/,
                                               const CacheRecord& record, const JsonReader& reader) {
           JsonText home_account_id = record.Text(reader, Field::kHomeAccountId);
-          if (!IsSelected(home_account_id)) return;
+          if (!selection_.Has(home_account_id)) return;
           slice->access_tokens.push_back(
               {std::move(home_account_id), record.Text(reader, Field::kEnvironment),
                record.Text(reader, Field::kClientId), record.OptionalText(reader, Field::kRealm),
@@ -388,13 +311,15 @@ class Scan {
   // Reads matched records again, in file order, and calls `use` with each.
   template <typename Match, typename Use>
   Status ReadAgain(const std::vector<Match*>& matches, Use use) {
+    std::vector<RecordRange> ranges;
+    ranges.reserve(matches.size());
+    for (const Match* match : matches) ranges.push_back(match->range);
     for (size_t i = 0; i < matches.size(); ++i) {
-      const RecordRange& range = matches[i]->range;
       std::string_view text;
-      if (!FindText(range, &text)) {
-        Status status = Fetch(range.offset, EndOfFetch(matches, i));
+      if (!fetcher_.Find(ranges[i], &text)) {
+        Status status = fetcher_.Fetch(ranges, i);
         if (!status.ok()) return status;
-        text = {fetched_.data(), range.size};
+        fetcher_.Find(ranges[i], &text);
       }
       JsonReader reader(text);
       reader.Mark();
@@ -408,55 +333,16 @@ class Scan {
     return Status::Ok();
   }
 
-  Status Fetch(uint64_t begin, uint64_t end) {
-    fetched_begin_ = begin;
-    fetched_end_ = end;
-    const auto size = static_cast<size_t>(end - begin);
-    if (fetched_.size() == 0) fetched_ = BufferPool::Take();
-    if (fetched_.size() < size) fetched_.Resize(size);
-    return source_->Fetch(begin, size, fetched_.data());
-  }
-
-  // Finds the text of a record in memory: in the reader's buffer, which still holds all of a small
-  // cache, or in the last fetch.
-  bool FindText(const RecordRange& range, std::string_view* text) const {
-    if (reader_.FindText(range.offset, range.size, text)) return true;
-    if (range.offset < fetched_begin_ || range.offset + range.size > fetched_end_) return false;
-    *text = {fetched_.data() + (range.offset - fetched_begin_), range.size};
-    return true;
-  }
-
-  // Returns the end offset of a fetch that starts at `matches[i]`. The tokens of one account are
-  // usually close together, and one system call for each would cost as much as reading the bytes
-  // between them.
-  template <typename Match>
-  static uint64_t EndOfFetch(const std::vector<Match*>& matches, size_t i) {
-    const uint64_t begin = matches[i]->range.offset;
-    uint64_t end = begin + matches[i]->range.size;
-    for (++i; i < matches.size(); ++i) {
-      const RecordRange& next = matches[i]->range;
-      if (next.offset - end > kMaxGapBytes ||
-          next.offset + next.size - begin > BufferPool::kBufferSize)
-        break;
-      end = next.offset + next.size;
-    }
-    return end;
-  }
-
-  ByteSource* const source_;
   const PreparedQuery query_;
   const CaselessText bearer_{u"bearer"};
   JsonReader reader_;
   CacheRecord record_;
-  SecureBytes fetched_;
-  uint64_t fetched_begin_ = 0;
-  uint64_t fetched_end_ = 0;
+  RecordFetcher fetcher_;
   Matches<AccountEntry> accounts_;
   Matches<MatchedRefreshToken> refresh_tokens_;
   Matches<MatchedAccessToken> access_tokens_;
   Matches<AppMetadataEntry> app_metadata_;
-  std::vector<CaselessText> selected_accounts_;
-  std::vector<uint64_t> selected_account_hashes_;
+  AccountSelection selection_;
 };
 
 }  // namespace
