@@ -1,11 +1,11 @@
 /**
- * Every error that this package makes. `code` is the contract, `name` decides what a credential chain does, and the text, always
- * one line, may change. No text, field or cause ever holds a token or a part of a cache.
+ * Every error of this package. `code` is stable, `name` decides what a credential chain does, and the text is one line and may change. No
+ * text, field or cause ever holds a token or a part of a cache.
  */
 
-/** What went wrong, for programs. TROUBLESHOOTING.md says what to do about each. */
+/** What went wrong, for programs. TROUBLESHOOTING.md says what to do about each code. */
 export type ErrorCode =
-	// This machine: a chain tries its next credential.
+	// A problem of this machine: a chain tries its next credential.
 	| 'STC_ADDON_MISSING'
 	| 'STC_STORE_UNAVAILABLE'
 	| 'STC_STORE_LOCKED'
@@ -23,15 +23,15 @@ export type ErrorCode =
 	| 'STC_TENANT_NOT_ALLOWED'
 	// The user must act: a chain tries its next credential.
 	| 'STC_INTERACTION_REQUIRED'
-	// The authority or the network: a chain stops.
+	// A problem of the authority or the network: a chain stops.
 	| 'STC_TOKEN_REQUEST_FAILED'
 	| 'STC_NETWORK'
 	| 'STC_TIMEOUT'
-	// The caller: a chain stops.
+	// A mistake of the caller: a chain stops.
 	| 'STC_INVALID_ARGUMENT'
 	| 'STC_CLOSED';
 
-/** Where a failing store stands and what the operating system said. */
+/** The store that failed, and the operating system's error. */
 export type StoreErrorDetails = {
 	/** The operation that failed, such as `open` or `secret_service_search_sync`. */
 	op?: string;
@@ -43,7 +43,7 @@ export type StoreErrorDetails = {
 	osCode?: number;
 };
 
-/** A cache store that could not be read. Backends throw it; the credential wraps it. */
+/** A store that could not be read or written. The credential wraps it in a {@link CredentialUnavailableError}. */
 export class StoreError extends Error {
 	override readonly name: string = 'StoreError';
 	readonly code: ErrorCode;
@@ -60,7 +60,7 @@ export class StoreError extends Error {
 }
 
 /**
- * This credential cannot be used here and now: no cache, no account, a locked keyring, or a user who has to sign in again.
+ * This credential cannot give a token now: there is no cache or no account, the keyring is locked, or the user has to sign in again.
  * `ChainedTokenCredential` and `DefaultAzureCredential` of `@azure/identity` recognise the `name` and try their next credential.
  */
 export class CredentialUnavailableError extends Error {
@@ -70,7 +70,7 @@ export class CredentialUnavailableError extends Error {
 	declare readonly store?: string;
 	declare readonly osDomain?: string;
 	declare readonly osCode?: number;
-	/** What the authority answered, where it was asked. */
+	/** The authority's answer, if a request was sent. */
 	declare readonly errorResponse?: ErrorResponse;
 
 	constructor(
@@ -93,7 +93,7 @@ export function detailsOf({op, store, osDomain, osCode}: StoreError): StoreError
 	};
 }
 
-/** What the credential's callers are told by a {@link StoreError}, so that a chain goes on. Other errors stay as they are. */
+/** Wraps a {@link StoreError}, so that a chain tries its next credential. Returns other errors as they are. */
 export function toUnavailable(error: unknown): unknown {
 	return error instanceof StoreError
 		? new CredentialUnavailableError(error.code, `SharedTokenCacheCredential: Shared token cache unavailable: ${error.message}`, {cause: error, details: detailsOf(error)})
@@ -101,14 +101,14 @@ export function toUnavailable(error: unknown): unknown {
 }
 
 /**
- * The user has to act before this token can be had: the request carried `claims` that no cached sign-in satisfies. A chain tries
- * its next credential; an application can sign the user in for `scopes`.
+ * The user must act before the authority issues this token: no cached sign-in satisfies the `claims` of the request. A chain tries its next
+ * credential; an application can sign the user in for `scopes`.
  */
 export class AuthenticationRequiredError extends CredentialUnavailableError {
 	override readonly name: string = 'AuthenticationRequiredError';
-	/** The scopes that were asked for. */
+	/** The scopes of the request. */
 	readonly scopes: readonly string[];
-	/** What the authority says is missing, such as `basic_action` or `consent_required`. */
+	/** The authority's reason, such as `basic_action` or `consent_required`. */
 	declare readonly suberror?: string;
 
 	constructor(
@@ -123,7 +123,7 @@ export class AuthenticationRequiredError extends CredentialUnavailableError {
 	}
 }
 
-/** The OAuth error that the authority sent, in the field names of `@azure/identity`. */
+/** The authority's OAuth error, with the field names of `@azure/identity`. */
 export type ErrorResponse = {
 	/** Such as `invalid_grant`. */
 	error: string;
@@ -140,12 +140,12 @@ export type ErrorResponse = {
 export class AuthenticationError extends Error {
 	override readonly name: string = 'AuthenticationError';
 	readonly code: ErrorCode;
-	/** HTTP status; 0 where no answer came. */
+	/** HTTP status; 0 if no answer came. */
 	readonly statusCode: number;
 	declare readonly errorResponse?: ErrorResponse;
-	/** The `client-request-id` that was sent; Entra's logs know it. */
+	/** The `client-request-id` of the request, as in Entra's logs. */
 	declare readonly correlationId?: string;
-	/** How long the authority asked us to wait, milliseconds. */
+	/** The time that the authority asked to wait, milliseconds. */
 	declare readonly retryAfterInMs?: number;
 
 	constructor(
@@ -183,19 +183,19 @@ export class AbortError extends Error {
 	}
 }
 
-/** A wrong option, argument or environment variable: a `TypeError` that names it and says what is right. */
+/** For a wrong option, argument or environment variable: the text names it and a valid value. */
 export function invalidArgument(message: string): TypeError & {code: ErrorCode} {
 	return Object.assign(new TypeError(oneLine(message)), {code: 'STC_INVALID_ARGUMENT' as const});
 }
 
-/** By an error's code: what fails is one more file, whichever it is. */
+/** Whether this error code means that the process, or the system, can open no more files. */
 export function isOutOfFiles(code: string | undefined): boolean {
 	return code === 'EMFILE' || code === 'ENFILE';
 }
 
 export const cureOfTooManyFiles = 'Too many files are open: close some, or raise the limit (ulimit -n).';
 
-/** Chains join messages by newlines, and logs are read by line: control characters become spaces. */
+/** Replaces control characters by spaces: chains join messages by newlines, and log readers split them at newlines. */
 export function oneLine(text: string): string {
 	return text.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ').trim();
 }

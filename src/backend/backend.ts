@@ -59,8 +59,8 @@ export type CacheQuery = {
 export const maxAccountsWithSecrets = 8;
 
 /**
- * Caches larger than this are refused (`STC_CACHE_CORRUPT`); the pure-JS variant refuses those that V8 cannot hold as one string, about
- * half of it. MSAL itself becomes unusable long before. Bytes.
+ * Larger caches are refused (`STC_CACHE_CORRUPT`). The JS backend's limit is the longest string of V8, about half of this. MSAL becomes
+ * unusable at much smaller sizes. Bytes.
  */
 export const maxCacheSizeBytes = 1024 * 1024 * 1024;
 
@@ -82,7 +82,7 @@ export type RefreshTokenEntry = {
 	target?: string;
 	/** Unix seconds. */
 	lastModificationTime?: number;
-	/** Absent where the query narrowed this account away. */
+	/** Absent if the query excludes this account. */
 	secret?: string;
 };
 
@@ -110,15 +110,15 @@ export type AppMetadataEntry = {
 };
 
 /**
- * The part of a cache that a query matched. Order is the file's, save that of two records under one key the later one counts
- * (as in `JSON.parse`), at its own place.
+ * The part of a cache that a query matched, in the order of the file. Of two records with one key, the later one counts, as in
+ * `JSON.parse`.
  */
 export type CacheSlice = {
-	/** Changes whenever the store's bytes may have changed; equal to what {@link CacheStore.stamp} gives. */
+	/** Changes whenever the store's bytes may have changed; the same as {@link CacheStore.stamp} returns. */
 	stamp: string;
-	/** When the store was last written, Unix milliseconds; 0 where the store does not tell. */
+	/** Time of the last write, Unix milliseconds; 0 if the store does not tell. */
 	modifiedMs: number;
-	/** Size of the plaintext in bytes. 0: the store is there and empty (a signal file). */
+	/** Size of the plaintext in bytes. 0: the cache exists and is empty (a signal file). */
 	sizeBytes: number;
 	accounts: AccountEntry[];
 	refreshTokens: RefreshTokenEntry[];
@@ -136,35 +136,34 @@ export type MatchField =
 	| 'token_type' | 'key_id' | 'ext_cache_key' | 'requestedClaimsHash' | 'userAssertionHash';
 
 /**
- * One edit of the records of one section. Only records that count in `JSON.parse`'s sense are looked at (of two with one key the
- * later one, of two sections with one name the later one). A record belongs to the first edit of a change that matches it.
+ * One edit of the records of one section. Of two records with one key, or two sections with one name, only the later one counts, as in
+ * `JSON.parse`. A record belongs to the first edit of a change that matches it.
  *
- * A record matches if its key is `key`, or if `match` names fields and each of them has one of the values given there. What is
- * no object matches by its key alone, and is replaced as a whole. No record is added under a key that stays, because it belongs to
- * an earlier edit.
+ * A record matches if its key is `key`, or if `match` names fields and each of them has one of the given values. A value that is not an
+ * object matches only by its key, and is replaced as a whole. No record is added under a key that an earlier edit keeps.
  */
 export type RecordEdit = {
 	/** Such as `AccessToken`. */
 	section: string;
 	/**
-	 * `put`: write `set` and `unset` into every record that matches; without one add a record of `set` under `key`. `update`: the
-	 * same, but add none. `add`: leave records that match alone; without one add. `remove`: take out every record that matches.
+	 * `put`: apply `set` and `unset` to every record that matches; if none does, add a record of `set` under `key`. `update`: the same,
+	 * but add none. `add`: add a record only if none matches, and change none. `remove`: remove every record that matches.
 	 */
 	action: 'put' | 'update' | 'add' | 'remove';
 	/** Required for `put` and `add`. */
 	key?: string;
 	match?: Readonly<Partial<Record<MatchField, readonly string[]>>>;
-	/** Well-formed JSON text of each field's value, by name. Fields that are not named here stay as they are, byte for byte. */
+	/** Well-formed JSON text of each field's value, by name. All other fields keep their bytes. */
 	set?: Readonly<Record<string, string>>;
-	/** More fields, in front of those of `set`, that only a record gets which is added. */
+	/** More fields for a record that is added. They come before those of `set`. */
 	fill?: Readonly<Record<string, string>>;
-	/** Fields to take out, unless `set` has them. */
+	/** Fields to remove, unless `set` has them. */
 	unset?: readonly string[];
-	/** Records in which this field is a time of at least `value` (Unix seconds) are left alone, and count as a match. */
+	/** Records in which this field is at least `value` (Unix seconds) count as a match, but stay as they are. */
 	unlessNewer?: {field: 'cached_at' | 'expires_on' | 'last_modification_time'; value: number};
 };
 
-/** What to change in a cache; everything else survives byte for byte. */
+/** What to change in a cache. Everything else keeps its bytes. */
 export type CacheChange = {
 	edits: readonly RecordEdit[];
 	/** Change nothing unless the section `Account` has a record of this account. Compared ignoring ASCII case. */
@@ -175,53 +174,59 @@ export type CommitRequest = {
 	change: CacheChange;
 	/** Lock files to hold while committing, in this order. */
 	lockPaths: readonly string[];
-	/** Write the cache if there is none. Otherwise that is the outcome `absent`. */
+	/** Create the cache if there is none. Otherwise the outcome is `absent`. */
 	create: boolean;
 	/** Commit only if the store's stamp is this one (`null`: there is no cache). */
 	expectedStamp?: string | null;
-	/** A file to touch after a keyring item was written, made if missing, so that peers look at the item again. */
+	/** A file to touch after a keyring item was written, so that other programs read the item again. Created if missing. */
 	signalPath?: string;
 };
 
 export type CommitResult =
-	/** A lock file is held by another, or was taken from us before anything was written: wait, and try again. */
+	/** Another program holds a lock file, or took it over before anything was written: wait, and try again. */
 	| {outcome: 'locked'}
-	/** The store is not what `expectedStamp` says, or a writer that goes by no lock came in between: try again. */
+	/** The stamp is not `expectedStamp`, or a program without a lock wrote in between: try again. */
 	| {outcome: 'changed'}
-	/** There is no cache, and none was to be made. */
+	/** There is no cache, and `create` is false. */
 	| {outcome: 'absent'}
-	/** The required account is not there: nothing was written. */
+	/** The required account is missing: nothing was written. */
 	| {outcome: 'no-account'}
-	/** The cache says already what the change wants. */
+	/** The cache already has the change. */
 	| {outcome: 'unchanged'; stamp: string}
 	| {
 		outcome: 'written';
 		/** The stamp just before; `null`: there was no cache. */
 		baseStamp: string | null;
 		stamp: string;
-		/** A lock file was taken from us while we wrote, or a peer has written over it: look soon whether the change is still there. */
+		/** Another program took over a lock file during the write, or overwrote the change: check soon whether it is still there. */
 		lockLost: boolean;
 	};
 
-/** What a merge comes to. */
+/** The result of a merge. */
 export type EditResult = {outcome: 'no-account' | 'unchanged'} | {outcome: 'changed'; bytes: Uint8Array};
 
-/** A cache as MSAL takes it. */
+/** A cache as MSAL reads it. */
 export type CacheText = {
-	/** JSON. Empty: the store is there and empty. */
+	/** JSON. Empty: the cache exists and is empty. */
 	text: string;
 	/** As in {@link CacheSlice}. */
 	stamp: string;
 	modifiedMs: number;
 };
 
-/** Lock files that are held. The operating system frees them when the process dies. */
+/**
+ * Some libraries write in place: for a moment the file is empty or incomplete. A file that was not written for this long is not in the
+ * middle of a write. Milliseconds. `native/stores/commit.cc` has the same.
+ */
+export const settledAfterMs = 2000;
+
+/** Lock files that this process holds. If the process dies, others can take them. */
 export interface HeldLock {
-	/** Whether the lock files are still ours; one that a peer deleted is put back. */
+	/** Whether this process still holds the lock files. Restores a lock file that another program deleted. */
 	check(): Promise<boolean>;
-	/** Sets the lock files' time stamps to now, as a sign of life. */
+	/** Sets the time stamps of the lock files to now, as a sign of life. */
 	touch(): Promise<void>;
-	/** Deletes the lock files that are still ours and frees the locks. May be called again. */
+	/** Deletes the lock files that this process still holds, and releases the locks. May be called again. */
 	release(): Promise<void>;
 }
 

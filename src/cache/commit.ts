@@ -1,4 +1,4 @@
-/** Writing to a source: which one, and under which locks. Loaded when there is something to write. */
+/** Writes to a source: chooses it, and commits under its locks. Loaded when there is something to write. */
 
 import {mkdir as mkdirWithCallback, stat as statWithCallback} from 'node:fs';
 import {constants as osConstants} from 'node:os';
@@ -16,10 +16,10 @@ import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
 const mkdir = promisify(mkdirWithCallback);
 const stat = promisify(statWithCallback);
 
-/** What a file holds that only signals that a keyring item changed: nothing, or `{}`. Bytes. */
+/** The size of a file that only signals a change of a keyring item: it is empty or holds `{}`. Bytes. */
 const signalFileSize = 2;
 
-/** Source: ERROR_PATH_NOT_FOUND of winerror.h, Windows SDK. */
+/** ERROR_PATH_NOT_FOUND. Source: winerror.h, Windows SDK. */
 const pathNotFound = 3;
 
 /** The outcome of a commit that got the lock. Stamps are those of `SharedCache.stamp`. */
@@ -145,7 +145,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 	});
 }
 
-/** Repeats what failed because a peer that goes by no lock was writing the file just then. */
+/** Repeats a commit that failed because another program was writing the file without a lock. */
 async function tryCommit(source: CacheSource, means: WritingMeans, write: () => Promise<CommitResult>): Promise<CommitResult> {
 	for (let attempt = 0; ; attempt++) {
 		try {
@@ -183,7 +183,7 @@ async function sizeOf(path: string): Promise<number> {
 		const {size} = await stat(path);
 		return size;
 	} catch {
-		// Not there, or not ours to see: nothing to go on with.
+		// The file does not exist, or this process may not see it.
 		return 0;
 	}
 }
@@ -201,7 +201,7 @@ async function makeDirectory(path: string): Promise<void> {
 	}
 }
 
-/** The first lock file, and those others whose directories are there. */
+/** The first lock file, and those other ones whose directories exist. */
 async function withDirectories(lockPaths: readonly string[]): Promise<string[]> {
 	const [first, ...others] = lockPaths;
 	if (first === undefined) {
@@ -215,7 +215,7 @@ async function withDirectories(lockPaths: readonly string[]): Promise<string[]> 
 		try {
 			await stat(directory);
 		} catch (error) {
-			// What else may be wrong with it, taking the lock tells.
+			// Taking the lock reports any other problem.
 			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
 				missing.add(directory);
 			}
@@ -224,9 +224,9 @@ async function withDirectories(lockPaths: readonly string[]): Promise<string[]> 
 	return lockPaths.filter(path => !missing.has(dirname(path)));
 }
 
-/** The lock file cannot be made where the directory is not: no file of a cache is there, either. */
+/** Whether the lock file could not be made because its directory is missing. Then no cache file exists, either. */
 function isMissingDirectory(error: unknown): boolean {
-	// Only a lock file's: of a cache that is a link to nothing, the link is what is wrong.
+	// `realpath` fails for a cache that is a dangling symbolic link. That is another problem.
 	return error instanceof StoreError && error.op !== 'realpath' && (
 		(error.osDomain === 'errno' && error.osCode === osConstants.errno.ENOENT)
 		|| (error.osDomain === 'win32' && error.osCode === pathNotFound)

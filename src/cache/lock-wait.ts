@@ -1,13 +1,13 @@
-/** Waiting for a lock. The backends only try; patience is decided here. */
+/** Waits for a lock. The stores only try to take it; this decides how long and how often. */
 
 import {StoreError} from '../errors.js';
 import {sleep} from '../runtime/sleep.js';
 
-/** The first tries come quickly, because nobody holds the lock longer than it takes to write a file. */
+/** The first tries follow each other quickly, because a program holds the lock only while it writes a file. */
 const quickTries = 50;
 const quickPauseMs = 1;
 
-/** Pauses after that, milliseconds: growing from the one to the other, with jitter, so that waiters do not march in step. */
+/** Later pauses grow from the first to the longest, with jitter, so that waiting processes do not try at the same time. Milliseconds. */
 const firstPauseMs = 3;
 const longestPauseMs = 10;
 const pauseGrowth = 1.05;
@@ -15,24 +15,23 @@ const pauseGrowth = 1.05;
 export type LockWait = {
 	/** Milliseconds; 0 tries once. */
 	timeoutMs: number;
-	/** What is waited for, for the error: a path. */
+	/** The lock's path or name, for the error text. */
 	path: string;
 	signal?: AbortSignal | undefined;
-	/** Whether waiting holds the event loop. Default true. */
+	/** Whether waiting keeps the event loop alive. Default true. */
 	ref?: boolean;
 };
 
 /**
- * Calls `attempt` until it gives something.
+ * Calls `attempt` until it returns a result.
  *
- * @throws {StoreError} `STC_LOCK_TIMEOUT` when the time is over.
+ * @throws {StoreError} `STC_LOCK_TIMEOUT` after `timeoutMs`.
  * @throws the reason of `signal`, if that fires.
  */
 export async function waitForLock<Result>(attempt: () => Promise<Result | undefined>, {timeoutMs, path, signal, ref = true}: LockWait): Promise<Result> {
 	const deadlineMs = performance.now() + timeoutMs;
 	for (let tries = 0; ; tries++) {
 		signal?.throwIfAborted();
-		// Each try waits for the one before.
 		const result = await attempt();
 		if (result !== undefined) {
 			return result;

@@ -1,7 +1,7 @@
 /** Retries reads that may overlap an in-place write without a lock. */
 
 import {stat} from 'node:fs';
-import type {HeldLock} from '../backend/backend.js';
+import {type HeldLock, settledAfterMs} from '../backend/backend.js';
 import {storeKind} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
 import {log} from '../runtime/log.js';
@@ -14,9 +14,6 @@ import {waitForLock} from './lock-wait.js';
  * may be empty or truncated for a moment.
  */
 export const tornReadPausesMs = [1, 2, 4, 8, 16, 32];
-
-/** A file that was not written for this long is not in the middle of a write: it is truly empty or damaged. Milliseconds. */
-const settledAfterMs = 2000;
 
 /** Longest wait for the lock before a read: a reader only needs the end of the current write. Milliseconds. */
 const readLockTimeoutMs = 2000;

@@ -1,4 +1,4 @@
-/** Checks of single options that every credential goes through. */
+/** Checks of single options. */
 
 import {invalidArgument} from '../errors.js';
 import {isObject} from '../runtime/json.js';
@@ -9,7 +9,7 @@ export function checkIsObject(value: unknown, name: string): asserts value is ob
 	}
 }
 
-/** Empty means not given, as with an environment variable. */
+/** An empty string counts as not given, as with an environment variable. */
 export function optionalString(value: unknown, name: string): string | undefined {
 	if (value === undefined || value === '') {
 		return undefined;
@@ -30,7 +30,7 @@ export function optionalBoolean(value: unknown, name: string): boolean | undefin
 	return value;
 }
 
-/** Longest delay that a Node timer takes. */
+/** The longest delay of a Node.js timer, milliseconds. */
 const maxTimerMs = 2_147_483_647;
 
 export function milliseconds(value: unknown, name: string, byDefault: number, least: number): number {

@@ -1,4 +1,4 @@
-/** Reads options and environment once, at construction, and refuses what cannot be right. */
+/** Reads and checks options and environment variables, once, when a credential is constructed. */
 
 import {isAbsolute, sep} from 'node:path';
 import {invalidArgument} from '../errors.js';
@@ -11,10 +11,10 @@ import {
 import {type Authority, parseAuthority, publicCloud} from './authority.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 
-/** Azure CLI's client id, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
+/** The client ID of Azure CLI, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
 export const developerSignOnClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 
-/** Everything that a credential goes by, checked and complete. Immutable. */
+/** The checked settings of a credential, with all defaults. Immutable. */
 export type Settings = {
 	readonly username: string | undefined;
 	readonly tenantId: string | undefined;
@@ -44,7 +44,7 @@ export type Settings = {
 	readonly proxy: Readonly<ProxyOptions> | undefined;
 	readonly dispatcher: HttpDispatcher | undefined;
 	readonly allowLoggingAccountIdentifiers: boolean;
-	/** `undefined`: native where it loads, else pure. */
+	/** `undefined`: use the addon if it loads, or else the JS backend. */
 	readonly useNativeAddon: boolean | undefined;
 };
 
@@ -69,7 +69,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheCredentia
 	'useNativeAddon',
 ]);
 
-/** Names that other SDKs use for an option of ours, for the error text. */
+/** Names of other SDKs for options of this package, for the error text. */
 const misspelledOptions: Readonly<Record<string, keyof SharedTokenCacheCredentialOptions>> = {
 	userName: 'username',
 	authority: 'authorityHost',
@@ -83,7 +83,7 @@ const defaultPersistence = Object.freeze({cacheName: 'msal.cache', readOnly: fal
 
 const defaultRetry: Settings['retry'] = Object.freeze({maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 64_000});
 
-/** @throws `STC_INVALID_ARGUMENT`, naming the option or environment variable and what is right. */
+/** @throws `STC_INVALID_ARGUMENT`. The text names the option or environment variable and a valid value. */
 export function readSettings(
 	options: SharedTokenCacheCredentialOptions,
 	environment: Readonly<Record<string, string | undefined>> = process.env,
@@ -98,11 +98,11 @@ export function readSettings(
 		}
 	}
 
-	// What is not given is not read: of a process's first token, each function that runs for the first time takes 0.03 ms.
+	// Options that are not given are not read: the first run of each function costs start-up time (bench P3).
 	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : readRecord(options.authenticationRecord);
 	const named = readAuthority(options, record, environment);
 	const tenantId = readTenant(options, record, environment);
-	// `@azure/identity` takes AD FS for a tenant, so that its records name a host alone.
+	// `@azure/identity` treats "adfs" as a tenant, so its records name only a host.
 	const authority = tenantId?.toLowerCase() === adfsTenant || record?.tenantId.toLowerCase() === adfsTenant ? {...named, isAdfs: true} : named;
 
 	const clientId = optionalString(options.clientId, 'clientId') ?? record?.clientId ?? developerSignOnClientId;
@@ -116,13 +116,13 @@ export function readSettings(
 	checkIsObject(logging, 'loggingOptions');
 	const home = homeDirectory(environment);
 	if (!isAbsolute(home)) {
-		// Below a relative path anybody's directory could pass for the user's.
+		// A relative path could lead to another user's directory.
 		throw invalidArgument(`The environment variable ${process.platform === 'win32' ? 'USERPROFILE' : 'HOME'} must be an absolute path: the home directory of the user who signed in.`);
 	}
 
 	return Object.freeze({
 		username: optionalString(options.username, 'username') ?? (environment['AZURE_USERNAME'] || undefined),
-		// AD FS has none.
+		// AD FS has no tenants.
 		tenantId: authority.isAdfs ? undefined : tenantId,
 		enableGuestTenantAuthentication: optionalBoolean(options.enableGuestTenantAuthentication, 'enableGuestTenantAuthentication') ?? false,
 		clientId,
@@ -172,7 +172,7 @@ function readAuthority(
 	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : publicCloud;
 }
 
-/** A record says more about the account than the environment, as with the authority. */
+/** The option, or the variable unless there is a record: a record says more about the account than the environment does. */
 function readTenant(
 	{tenantId}: SharedTokenCacheCredentialOptions,
 	record: AuthenticationRecord | undefined,
@@ -192,18 +192,18 @@ function readTenant(
 	return variable;
 }
 
-/** As `os.homedir()`, which is asked only where no variable tells: `node:os` is one more module to load. Source: libuv, `uv_os_homedir`. */
+/** Like `os.homedir()`, which it calls only if the variable is not set: loading `node:os` costs start-up time. Source: libuv, `uv_os_homedir`. */
 function homeDirectory(environment: Readonly<Record<string, string | undefined>>): string {
 	const variable = environment[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'];
 	return variable ?? (require('node:os') as typeof import('node:os')).homedir();
 }
 
-/** As `join`, which would take 4 us for what the paths of caches go through once more anyway (npm run bench -- --only many). */
+/** Like `path.join` without normalization, which is slower. The paths of the caches are normalized later. */
 function below(...names: string[]): string {
 	return names.join(sep);
 }
 
-/** XDG says that a relative path is to be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */
+/** A relative path in an XDG variable must be ignored. Source: XDG Base Directory Specification 0.8, "Environment variables". */
 function absoluteOr<Fallback extends string | undefined>(path: string | undefined, fallback: Fallback): string | Fallback {
 	return path && isAbsolute(path) ? path : fallback;
 }
@@ -215,7 +215,7 @@ export function readPersistence(persistence: TokenCachePersistenceOptions, byDef
 	}
 
 	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? byDefault.cacheName;
-	// On Windows a colon would name a stream of another file.
+	// On Windows, a colon would name an alternate data stream of another file.
 	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
 		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
 	}
@@ -283,7 +283,7 @@ export function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOpti
 		throw invalidArgument('proxyOptions.host must be a scheme and a host alone, such as "http://proxy.example": port, username and password have fields of their own.');
 	}
 
-	// By name, because they decide which credentials share their memory, and a stranger's field may be anything.
+	// Only known fields are copied: the settings decide which credentials share a token memory, and an unknown field may hold anything.
 	const username = optionalString(proxy.username, 'proxyOptions.username');
 	const password = optionalString(proxy.password, 'proxyOptions.password');
 	return {
@@ -302,7 +302,7 @@ export function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDisp
 	return dispatcher;
 }
 
-/** Some writers of records name the whole authority, with the tenant that the record names besides. Only AD FS's path is more than a tenant. */
+/** Removes the tenant from the authority of a record: some programs write the whole URL. The path of AD FS stays. */
 export function withoutTenant(authority: string): string {
 	const [, host, path] = /^((?:[a-z][a-z\d+.-]*:\/\/)?[^/?#]*[^/?#:])\/([^/?#]*)/i.exec(authority) ?? [];
 	return host === undefined ? authority : `${host}${path?.toLowerCase() === adfsTenant ? '/adfs' : ''}`;

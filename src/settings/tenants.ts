@@ -1,16 +1,16 @@
-/** Which tenant a token comes from. */
+/** Rules for the tenant of a token. */
 
 import {CredentialUnavailableError, invalidArgument} from '../errors.js';
 
-/** Any work or school account. */
+/** Stands for the home tenant of any work or school account. */
 export const organizationsTenant = 'organizations';
 
 /** Home tenant of personal Microsoft accounts. Source: Microsoft identity platform, "ID token claims", `tid`. */
 export const consumersTenant = '9188040d-6c67-4c5b-b112-36a304b66dad';
 
 /**
- * What stands for a tenant where AD FS is meant, which has none. Source: MSAL for Python 1.39, `authority.py`: the path's first segment
- * stands for a tenant.
+ * Takes the place of a tenant for AD FS, which has no tenants. Source: MSAL for Python 1.39, `authority.py`: the first segment of the path is
+ * the tenant.
  */
 export const adfsTenant = 'adfs';
 
@@ -23,7 +23,7 @@ export function checkTenantId(tenantId: unknown, optionName: string): asserts te
 	}
 }
 
-/** The tenant that is meant, by id or domain; `undefined` for the words that mean an account's own. */
+/** The tenant as an ID or domain; `undefined` for the words that mean the account's home tenant. */
 export function namedTenant(tenant: string): string | undefined {
 	switch (tenant.toLowerCase()) {
 		case organizationsTenant:
@@ -41,30 +41,30 @@ export function namedTenant(tenant: string): string | undefined {
 	}
 }
 
-/** Whether a tenant is named by its id: not by a domain, and not by a word such as `organizations`. */
+/** Whether this is a tenant ID, and not a domain or a word such as `organizations`. */
 export function isTenantGuid(tenant: string): boolean {
 	return /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i.test(tenant);
 }
 
-/** Home tenant of a home account id `<uid>.<utid>`, or `undefined` for ids of any other shape. */
+/** The home tenant in a home account ID `<uid>.<utid>`, or `undefined` for IDs of any other shape. */
 export function homeTenantOf(homeAccountId: string): string | undefined {
 	const parts = homeAccountId.split('.');
 	return parts.length === 2 ? parts[1] : undefined;
 }
 
 export type TenantRules = {
-	/** The tenant that the options name, if any. */
+	/** The tenant of the options, if there is one. */
 	configured: string | undefined;
 	additionallyAllowed: readonly string[];
-	/** AD FS, or `AZURE_IDENTITY_DISABLE_MULTITENANTAUTH`: requests cannot choose. */
+	/** For AD FS, and with `AZURE_IDENTITY_DISABLE_MULTITENANTAUTH`: the tenant of a request is ignored. */
 	requestsIgnored: boolean;
 };
 
 /**
- * The tenant that a request names, where it may.
+ * Checks the tenant of a request.
  *
- * @returns `undefined` when the request leaves the choice to the options.
- * @throws `STC_TENANT_NOT_ALLOWED`, so that a chain tries its next credential.
+ * @returns `undefined` if the request names none, or if it is ignored.
+ * @throws {CredentialUnavailableError} `STC_TENANT_NOT_ALLOWED`: a chain tries its next credential.
  */
 export function allowedRequestTenant(requested: string | undefined, rules: TenantRules): string | undefined {
 	if (!requested || rules.requestsIgnored) {
@@ -85,7 +85,7 @@ export function allowedRequestTenant(requested: string | undefined, rules: Tenan
 	return requested;
 }
 
-/** The tenant that the options ask tokens of, where they do; otherwise the account's own is meant. */
+/** The tenant of the options, or `undefined` for the account's home tenant. */
 export function ownTenant({enableGuestTenantAuthentication, tenantId, record, authority}: {
 	readonly enableGuestTenantAuthentication: boolean;
 	readonly tenantId: string | undefined;

@@ -3,6 +3,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
+import {settledAfterMs} from '../../dist/backend/backend.js';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 
@@ -17,4 +18,9 @@ test('the addon and the JavaScript backend take lock files for left behind at th
 	t.deepEqual(agesIn('src/backend/js/stale-lock.ts', /^const (\w+)AgeSec = ([\d.]+);/gm), shared);
 	t.deepEqual(Object.keys(shared).toSorted(), ['dead', 'deadelsewhere', 'empty', 'foreign', 'living']);
 	t.is(released, 0.25, 'only the addon sees kernel locks');
+});
+
+test('the addon and the JavaScript code wait equally long for an empty file to be written', t => {
+	const {settled} = agesIn('native/stores/commit.cc', /constexpr int64_t k(\w+)Ms = (\d+);/g);
+	t.is(settled, settledAfterMs);
 });

@@ -1,4 +1,4 @@
-/** Reading a plaintext cache with what Node has: the part of the pure-JS variant that scanning and committing share. */
+/** Reads a plaintext cache in plain JavaScript. Scanning and committing share this file. */
 
 import {constants as bufferConstants, isAscii, isUtf8} from 'node:buffer';
 import {constants as fileConstants} from 'node:fs';
@@ -12,23 +12,23 @@ export type BigStats = {dev: bigint; ino: bigint; size: bigint; mtimeNs: bigint;
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** What is known of a cache's file besides its bytes. */
+/** The state of a cache file. */
 export type FileState = {stamp: string; modifiedMs: number; stats: BigStats};
 
 /**
- * Reads a cache as a whole and hands its bytes to `use`; they are wiped afterwards.
+ * Reads a whole cache and passes its bytes to `use`. Wipes them afterwards.
  *
  * @returns `null` if there is no such file.
- * @throws {StoreError} as `CacheBackend.query`.
+ * @throws {StoreError} as `CacheStore.query`.
  */
 export async function readCacheFile<Result>(path: string, use: (bytes: Buffer, state: FileState) => Result): Promise<Result | null> {
 	let file: FileHandle;
 	try {
-		// O_NONBLOCK: a FIFO without a writer would wait for one. It means nothing to a file.
+		// O_NONBLOCK: opening a FIFO would wait for a writer. The flag has no effect on a file.
 		file = await open(path, fileConstants.O_RDONLY | fileConstants.O_NONBLOCK | fileConstants.O_NOCTTY);
 	} catch (error) {
 		const {code, errno = 0} = error as NodeJS.ErrnoException;
-		// Windows alone says so: who replaces or writes it just now, most likely, and the next look tells.
+		// Only on Windows: most likely another program is replacing or writing the file, so the caller reads again.
 		if (code === 'EBUSY') {
 			throw new StoreError('STC_CACHE_CHANGED', `${path}: EBUSY. Close the program that has it open.`, {
 				op: 'open', store: 'plaintext', osDomain: 'errno', osCode: Math.abs(errno),
@@ -45,7 +45,7 @@ export async function readCacheFile<Result>(path: string, use: (bytes: Buffer, s
 	}
 }
 
-/** @returns the stamp and what it was made of, `null` if there is no such file. */
+/** @returns `null` if there is no such file. */
 export async function statCacheFile(path: string): Promise<FileState | null> {
 	try {
 		return stateOf(await stat(path, {bigint: true}));
@@ -69,12 +69,12 @@ async function readWhole<Result>(file: FileHandle, path: string, use: (bytes: Bu
 	}
 
 	const size = Number(before.size);
-	// One byte more, to see a file that has grown. Of its own, because Node's pool would keep what a wipe forgets.
+	// One more byte shows that the file has grown. Not from Node's buffer pool: other buffers share its memory, so it cannot be wiped.
 	const buffer = Buffer.allocUnsafeSlow(size + 1);
 	try {
 		const bytes = buffer.subarray(0, await orStoreError('read', path, readInto(file, buffer, size)));
 		const after = await orStoreError('fstat', path, file.stat({bigint: true}));
-		// Not the ctime: a rename over the path changes it, and what was read of the old file is whole.
+		// Not the ctime: a rename over the path changes it, although the old file was read completely.
 		if (after.size !== before.size || after.mtimeNs !== before.mtimeNs || bytes.length !== size) {
 			throw new StoreError('STC_CACHE_CHANGED', `${path}: written to while it was read. Read it again.`, {op: 'fstat', store: 'plaintext'});
 		}
@@ -85,7 +85,7 @@ async function readWhole<Result>(file: FileHandle, path: string, use: (bytes: Bu
 	}
 }
 
-/** All in one call where the system gives it at once: `readFile` would make a round trip for each 512 KB. */
+/** Needs one call if the system returns all bytes at once. `readFile` would need one call for each 512 KB. */
 async function readInto(file: FileHandle, buffer: Buffer, size: number): Promise<number> {
 	let done = 0;
 	let bytesRead: number;
@@ -102,12 +102,12 @@ function stateOf(stats: BigStats): FileState {
 }
 
 /**
- * The volume of two stats of one file need not be the same on Windows: libuv 1.49 and 1.50, of Node 22 and 23, give 64 bits of its number
- * by a file's path and 32 by its handle. Source: https://github.com/libuv/libuv/pull/4698.
+ * On Windows, two stats of one file may have different volume numbers: libuv 1.49 and 1.50 (Node 22 and 23) return 64 bits for a path and
+ * 32 bits for a handle. Source: https://github.com/libuv/libuv/pull/4698.
  */
 export const isVolumeKnown = process.platform !== 'win32';
 
-/** The addon makes the same of its own stat. */
+/** The addon makes the same stamp for the same file. */
 export function stampOf({dev, ino, size, mtimeNs, ctimeNs}: BigStats): string {
 	return `${isVolumeKnown ? `${dev}:` : ''}${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
@@ -131,7 +131,7 @@ function nullOrThrow(error: unknown, op: string, path: string): null {
 
 export function toStoreError(error: unknown, op: string, path: string): Error {
 	if (error instanceof StoreError || error instanceof TypeError) {
-		// The latter: a path that is no path, a bug of the caller.
+		// A TypeError means an invalid path, which is a bug of the caller.
 		return error;
 	}
 
@@ -158,7 +158,7 @@ export function ioError(op: string, path: string, osCode: number, what: string):
 	});
 }
 
-/** V8 holds no text longer than this; each byte becomes one character at most. */
+/** V8 cannot hold a longer string. Each byte becomes at most one character. */
 const maxSizeBytes = Math.min(maxCacheSizeBytes, bufferConstants.MAX_STRING_LENGTH);
 
 function tooLarge(subject: string): StoreError {
@@ -170,10 +170,10 @@ function tooLarge(subject: string): StoreError {
 const dpapiHeader = Buffer.from([0x01, 0x00, 0x00, 0x00, 0xD0, 0x8C, 0x9D, 0xDF]);
 
 /**
- * Decodes and parses a cache, and refuses what is none.
+ * Decodes and parses a cache.
  *
- * @param subject What an error text begins with.
- * @returns `text` is empty where there is nothing but white space.
+ * @param subject The beginning of an error text.
+ * @returns `text` is empty if the cache holds only white space.
  * @throws {StoreError} `STC_CACHE_FORMAT`, `STC_CACHE_CORRUPT`.
  */
 export function parseCache(bytes: Buffer, subject: string): {text: string; root: Json} {
@@ -190,7 +190,7 @@ export function parseCache(bytes: Buffer, subject: string): {text: string; root:
 		throw tooLarge(subject);
 	}
 
-	// Caches are ASCII but for names, and latin1 text is made and parsed in a fraction of the time that UTF-8 takes.
+	// Most caches are pure ASCII, and V8 decodes and parses latin1 several times faster than UTF-8.
 	const text = isAscii(bytes) ? bytes.toString('latin1') : (isUtf8(bytes) ? bytes.toString('utf8') : undefined);
 	let root: unknown;
 	if (text !== undefined) {
@@ -201,7 +201,7 @@ export function parseCache(bytes: Buffer, subject: string): {text: string; root:
 		try {
 			root = JSON.parse(text);
 		} catch {
-			// Its message quotes the text. What is wrong is said below.
+			// The parser's message would quote the cache. The error below replaces it.
 		}
 	}
 

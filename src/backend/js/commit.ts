@@ -1,6 +1,6 @@
 /**
- * Committing a change to a plaintext cache with what Node has: the protocol of the addon (`native/stores/file_commit_posix.cc`),
- * under locks that are as strong as Node allows (`pure-lock.ts`).
+ * Commits a change to a plaintext cache in plain JavaScript, in the same steps as the addon (`native/stores/file_commit_posix.cc`). Its
+ * locks are as strong as Node allows (`lock-file.ts`).
  */
 
 import {type BigIntStats, constants as fileConstants, type Stats} from 'node:fs';
@@ -8,18 +8,18 @@ import {
 	type FileHandle, link, lstat, open, readdir, realpath, rename, stat, unlink,
 } from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
-import type {
-	CommitRequest, CommitResult, EditResult, HeldLock,
+import {
+	type CommitRequest, type CommitResult, type EditResult, type HeldLock, settledAfterMs,
 } from '../backend.js';
 import {StoreError} from '../../errors.js';
+import {sleep} from '../../runtime/sleep.js';
 import {editCache} from './edit.js';
 import {
 	type FileState, orStoreError, readCacheFile, stampOf, statCacheFile, toStoreError,
 } from './cache-file.js';
 import {tryLockFiles} from './lock-file.js';
 
-/** @throws {StoreError} as `CacheBackend.commit`. */
+/** @throws {StoreError} as `CacheStore.commit`. */
 export async function commitFile(path: string, request: CommitRequest): Promise<CommitResult> {
 	const lock = await tryLockFiles(request.lockPaths);
 	if (!lock) {
@@ -32,9 +32,6 @@ export async function commitFile(path: string, request: CommitRequest): Promise<
 		await lock.release();
 	}
 }
-
-/** An empty file that nobody wrote for this long is what it seems. Milliseconds. */
-const settledAfterMs = 2000;
 
 type Base = {state: FileState | undefined; edited: EditResult};
 
@@ -62,7 +59,7 @@ async function commitLocked(path: string, request: CommitRequest, lock: HeldLock
 		await fill(file, path, state, edited.bytes);
 		return await replace(path, temporary, {file, state, lock});
 	} catch (error) {
-		// What failed stays the error, whatever becomes of the file.
+		// A failure to delete the temporary file must not hide the first error.
 		await unlink(temporary).catch(() => undefined);
 		throw toStoreError(error, 'write', path);
 	} finally {
@@ -80,7 +77,7 @@ async function readBase(path: string, {change, create, expectedStamp}: CommitReq
 				: {state, edited: editCache(bytes, change, `${path}:`)}
 		));
 	} catch (error) {
-		// What could not be opened is told: that may last.
+		// A file that cannot be opened is reported: the cause may last.
 		if (error instanceof StoreError && error.code === 'STC_CACHE_CHANGED' && error.op !== 'open') {
 			return {outcome: 'changed'};
 		}
@@ -99,20 +96,20 @@ async function readBase(path: string, {change, create, expectedStamp}: CommitReq
 	return create ? {state: undefined, edited: editCache(Buffer.alloc(0), change, `${path}:`)} : {outcome: 'absent'};
 }
 
-/** A peer that goes by no lock empties the file before it writes: to take that for an empty cache would be to lose all that it holds. */
+/** A writer without a lock empties the file before it writes. Treating that as an empty cache would lose the other program's data. */
 function isPerhapsTorn({stats, modifiedMs}: FileState): boolean {
 	return stats.size === 0n && Math.abs(Date.now() - modifiedMs) < settledAfterMs;
 }
 
 async function fill(file: FileHandle, path: string, state: FileState | undefined, bytes: Uint8Array): Promise<void> {
-	// Root may write in a user's home. A file that the user could not read any longer would be a cache that is lost.
+	// Root may write a cache in a user's home directory. The file must keep its owner, or the user could no longer read it.
 	const wanted = state?.stats ?? await stat(dirname(path), {bigint: true});
 	await file.chmod(0o600);
 	if (process.geteuid && wanted.uid !== BigInt(process.geteuid())) {
 		await file.chown(Number(wanted.uid), Number(wanted.gid));
 	}
 
-	// A full disk shows first as a short write.
+	// On a full disk, the first symptom is a short write.
 	let done = 0;
 	while (done < bytes.length) {
 		const {bytesWritten} = await file.write(bytes, done);
@@ -130,7 +127,7 @@ async function replace(
 	{file, state, lock}: {file: FileHandle; state: FileState | undefined; lock: HeldLock},
 ): Promise<CommitResult> {
 	const giveUp = async (outcome: 'locked' | 'changed'): Promise<CommitResult> => {
-		// Who took the lock from us may have swept it already.
+		// The process that took over the lock may have deleted the file already.
 		await unlink(temporary).catch(() => undefined);
 		return {outcome};
 	};
@@ -141,7 +138,7 @@ async function replace(
 		return giveUp('locked');
 	}
 
-	// The last look before the rename: a peer that goes by no lock may have written.
+	// The last check before the rename: a program without a lock may have written.
 	const now = await statCacheFile(path);
 	if (now?.stamp !== state?.stamp) {
 		return giveUp('changed');
@@ -155,7 +152,7 @@ async function replace(
 	let placed = await file.stat({bigint: true});
 	let isWrittenOver = !isOwn(placed);
 	if (!isWrittenOver) {
-		// Once more: file watchers that pass over renames see a change of the time stamp.
+		// A second change of the time stamp, for file watchers that ignore renames.
 		await setModified(file, state);
 		placed = await file.stat({bigint: true});
 		isWrittenOver = placed.size !== own.size;
@@ -164,13 +161,13 @@ async function replace(
 	return {
 		outcome: 'written',
 		baseStamp: state?.stamp ?? null,
-		// A peer that goes by no lock may have written in place already. That is not ours, and the stamp from before is nobody's.
+		// A program without a lock may have written in place already. Our own stamp then matches no file, so the next check finds a change.
 		stamp: stampOf(isWrittenOver ? own : placed),
 		lockLost: !await lock.check() || isWrittenOver,
 	};
 }
 
-/** @returns false where there was no file, and there is one now, or where another writer has swept what was to be put in place. */
+/** @returns false if a file appeared where there was none, or if another writer deleted the temporary file. */
 async function putInPlace(temporary: string, path: string, isNew: boolean): Promise<boolean> {
 	if (isNew) {
 		try {
@@ -191,7 +188,7 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 			return true;
 		} catch (error) {
 			const {code = ''} = error as NodeJS.ErrnoException;
-			// It took the lock from us just now, or the directory is gone, as the next try finds out.
+			// Another program took over the lock just now, or the directory is gone. The next attempt finds out.
 			if (code === 'ENOENT') {
 				return false;
 			}
@@ -205,35 +202,35 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 	}
 }
 
-/** What Windows says where somebody has the file open, as readers do for a moment. */
+/** Windows' codes for a file that another program has open, as readers do for a moment. */
 const inUseCodes: ReadonlySet<string> = new Set(['EACCES', 'EBUSY', 'EPERM']);
 const renameTries = 20;
 const renamePauseMs = 5;
 
 /**
- * Sets a time stamp that every peer takes for new: some compare whole milliseconds with the time at which they loaded the cache,
- * and kernels stamp from a clock that may be a tick behind.
+ * Sets a time stamp that every other library sees as newer. Some compare whole milliseconds with the time at which they loaded the cache,
+ * and the kernel's own time stamps may be one clock tick old.
  */
 async function setModified(file: FileHandle, state: FileState | undefined): Promise<void> {
 	const atMs = Math.max(Math.ceil(Date.now()), Math.ceil(state?.modifiedMs ?? 0)) + 1;
-	// Node cuts what a fraction of a second cannot express: half a millisecond more, so that it does not become the one before.
+	// Node truncates the time when it converts it. Half a millisecond more keeps it from becoming the millisecond before.
 	const atSec = (atMs + 0.5) / 1000;
 	await file.utimes(atSec, atSec);
 	const {mtimeMs} = await file.stat();
 	if (mtimeMs < atMs - 1) {
-		// A file system that keeps seconds, or pairs of them (FAT).
+		// The file system keeps whole seconds, or even seconds (FAT).
 		const coarseSec = (Math.floor(atMs / 2000) + 1) * 2;
 		await file.utimes(coarseSec, coarseSec);
 	}
 }
 
-/** A rename over a symbolic link would replace the link. */
+/** Follows symbolic links, because a rename over a link would replace the link. */
 async function resolveLink(path: string): Promise<string> {
 	let info: Stats;
 	try {
 		info = await lstat(path);
 	} catch {
-		// Whatever is wrong with it shows when it is opened.
+		// If something is wrong with the link, opening the file reports it.
 		return path;
 	}
 
@@ -249,7 +246,7 @@ function temporaryName(path: string): string {
 
 const sweptPaths = new Set<string>();
 
-/** Deletes what writers left that died: such files live only while the lock is held, and it is ours. */
+/** Deletes temporary files of writers that died. Such files exist only while their writer holds the lock, and this process holds it now. */
 async function sweep(path: string): Promise<void> {
 	if (sweptPaths.has(path)) {
 		return;

@@ -1,6 +1,6 @@
 /**
- * Changing records of MSAL's cache by splicing its text, so that every byte that is not concerned survives: the twin of
- * `native/cache/cache_editor.cc`, whose header says exactly what comes out. `test/conformance` holds both to the same bytes.
+ * Changes records of MSAL's cache by splicing its text, so that all other bytes stay as they are. `native/cache/cache_editor.h` describes
+ * the result exactly; `test/conformance` holds both to the same bytes.
  */
 
 import type {
@@ -14,11 +14,11 @@ import {
 	anyString, familyId, foldAscii, isSame, own, time,
 } from './record-fields.js';
 
-/** The bytes from `begin` to `end` give way to `text`. */
+/** Replaces the bytes from `begin` to `end` by `text`. */
 type Splice = {begin: number; end: number; text: string};
 
 /**
- * @param subject What an error text begins with.
+ * @param subject The beginning of an error text.
  * @throws {StoreError} `STC_CACHE_CORRUPT`, `STC_CACHE_FORMAT`.
  */
 export function editCache(bytes: Uint8Array, change: CacheChange, subject: string): EditResult {
@@ -48,22 +48,22 @@ export function editCache(bytes: Uint8Array, change: CacheChange, subject: strin
 	if (text !== '') {
 		spliceMembers(brace, members, {added: newSections}, splices);
 	} else if (newSections.length > 0) {
-		// White space goes.
+		// A cache of white space alone is written without it.
 		splices.push({begin: 0, end: json.length, text: objectText(newSections)});
 	}
 
 	return splices.length === 0 ? {outcome: 'unchanged'} : {outcome: 'changed', bytes: assemble(json, splices)};
 }
 
-/** What becomes of a section. */
+/** The changes of one section. */
 type EditedSection = {
-	/** `undefined` if there are none. */
+	/** `undefined` if there are no records. */
 	records: Json | undefined;
-	/** By key: what a record that counts belongs to. */
+	/** The edit that each record belongs to, by the record's key. */
 	matched: ReadonlyMap<string, RecordEdit>;
-	/** Keys of those that go. */
+	/** Keys of the records to remove. */
 	removed: ReadonlySet<string>;
-	/** Members to add, as text. */
+	/** Members to add, as JSON text. */
 	added: string[];
 };
 
@@ -147,14 +147,15 @@ function spliceRecord(json: Buffer, record: Member, {set = {}, unset = []}: Reco
 		}
 	}
 
-	// What is in both is set.
+	// A field in both is set.
 	const removed = new Set(unset.filter(name => !Object.hasOwn(set, name)));
 	spliceMembers(record.value, fields, {removed, added}, splices);
 }
 
 /**
- * @param brace Where the object begins.
- * @param changes Names of members that go, every one of a name, or an older one would come back; and members to add.
+ * @param brace The offset of the object's `{`.
+ * @param changes Names of members to remove, and members to add. All members of a name are removed: otherwise an older duplicate would count
+ * again.
  */
 function spliceMembers(
 	brace: number,
@@ -163,7 +164,7 @@ function spliceMembers(
 	splices: Splice[],
 ): void {
 	let keptEnd: number | undefined;
-	// From the first to the last of those that go since the last one that stays.
+	// One run of removed members, from the first to the last, between two that stay.
 	let gap: {begin: number; end: number} | undefined;
 	for (const {name, begin, end} of members) {
 		if (removed?.has(name)) {
@@ -192,7 +193,7 @@ function assemble(json: Buffer, splices: readonly Splice[]): Uint8Array {
 		size += Buffer.byteLength(text) - (end - begin);
 	}
 
-	// Of its own, because Node's pool would keep what a wipe forgets.
+	// Not from Node's buffer pool: other buffers share its memory, so it cannot be wiped.
 	const bytes = Buffer.allocUnsafeSlow(size);
 	let copied = 0;
 	let done = 0;
@@ -255,7 +256,7 @@ function matchesField(record: Json, field: MatchField, wanted: string): boolean 
 	}
 }
 
-/** The scopes of a target as one text: each once, in an order of their own. */
+/** The scopes of a target as one string, sorted and without duplicates. */
 function scopesOf(target: string): string {
 	return [...new Set(foldAscii(target).split(' ').filter(Boolean))].toSorted().join(' ');
 }

@@ -78,7 +78,7 @@ export const jsBackend: CacheBackend = {
 	},
 };
 
-/** @param subject What an error text begins with. */
+/** @param subject The beginning of an error text. */
 function toSlice(bytes: Uint8Array, query: CacheQuery, subject: string): CacheSlice {
 	const {root} = parseCache(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), subject);
 	const environments = new Set(query.environments.map(environment => foldAscii(environment)));
@@ -143,13 +143,13 @@ function readRefreshToken(record: Json, isNarrowed: (homeAccountId: string) => b
 		});
 }
 
-/** Bonds to something that the caller does not have: an assertion, a key, further parameters, claims. */
+/** Fields that bind a token to something that the caller does not have: an assertion, a key, further parameters, claims. */
 const bonds = ['userAssertionHash', 'key_id', 'ext_cache_key', 'requestedClaims', 'requestedClaimsHash'];
 
 function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccountId: string) => boolean): AccessTokenEntry | undefined {
 	const homeAccountId = requiredString(record, 'home_account_id');
 	if (homeAccountId === undefined || !isNarrowed(homeAccountId)) {
-		// Most are other accounts'.
+		// First, because most tokens belong to other accounts.
 		return undefined;
 	}
 
@@ -192,7 +192,7 @@ function readAppMetadata(record: Json, query: CacheQuery): AppMetadataEntry | un
 		});
 }
 
-/** Whose secrets to hand out. See {@link CacheQuery}. */
+/** The accounts whose secrets the slice carries. See {@link CacheQuery}. */
 function narrow(accounts: readonly AccountEntry[], query: CacheQuery): (homeAccountId: string) => boolean {
 	const {homeAccountId: wanted, username, homeTenantId} = query;
 	if (wanted !== undefined) {
@@ -219,7 +219,7 @@ function passesHomeTenant(homeAccountId: string, hint: string): boolean {
 	return parts.length === 2 && isSame(parts[1] ?? '', hint);
 }
 
-/** Absent fields are left out, as the addon does. */
+/** Leaves out absent fields, as the addon does. */
 function defined<Entry extends object>(fields: {[Name in keyof Entry]: Entry[Name] | undefined}): Entry {
 	return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Entry;
 }

@@ -1,6 +1,6 @@
-/** Where the members of an object stand in JSON text, which is known to be well formed. Positions are those of the bytes. */
+/** Finds the members of an object in well-formed JSON text. Offsets are those of bytes. */
 
-/** A member: its name begins at `begin`, at the quotation mark; its value reaches from `value` to `end`. */
+/** A member of an object. `begin` is the offset of its name's quotation mark; its value is from `value` to `end`. */
 export type Member = {name: string; begin: number; value: number; end: number};
 
 const quote = 0x22;
@@ -11,7 +11,7 @@ const closeBracket = 0x5D;
 const openBrace = 0x7B;
 const closeBrace = 0x7D;
 
-/** @param brace Where the object begins. */
+/** @param brace The offset of the object's `{`. */
 export function membersOf(json: Buffer, brace: number): Member[] {
 	const members: Member[] = [];
 	let begin = skipSpace(json, brace + 1);
@@ -29,7 +29,7 @@ export function membersOf(json: Buffer, brace: number): Member[] {
 	return members;
 }
 
-/** Also where the text is white space alone. */
+/** @returns the offset of the first byte that is not white space; the end of the text if there is none. */
 export function skipSpace(json: Buffer, from: number): number {
 	let position = from;
 	while (isSpace(json[position])) {
@@ -43,7 +43,7 @@ function isSpace(byte: number | undefined): boolean {
 	return byte === 0x20 || byte === 0x0A || byte === 0x0D || byte === 0x09;
 }
 
-/** @param begin Where the quotation mark is. */
+/** @param begin The offset of the quotation mark. */
 function skipString(json: Buffer, begin: number): number {
 	let position = begin;
 	for (;;) {
@@ -83,7 +83,7 @@ function skipValue(json: Buffer, begin: number): number {
 	return position;
 }
 
-/** A number, or `true` and the like. */
+/** A number, `true`, `false` or `null`. */
 function skipWord(json: Buffer, begin: number): number {
 	let position = begin;
 	for (;;) {

@@ -1,19 +1,20 @@
 /**
- * Lock files without the addon. Node has neither flock nor fcntl, so a lock is a file's existence alone: what is written to a private
- * file first is linked to the lock's path, and whoever creates exclusively finds the name taken.
+ * Lock files without the addon. Node has neither flock nor fcntl, so a lock is only the existence of a file: this process writes a
+ * private file and links it to the lock's path; a program that creates the lock file exclusively then fails.
  *
- * Kept out for as long as we hold: ourselves with and without the addon, MSAL's extensions for Node, and those for Python and Java
- * while they try to create the file, which is for 5 and 6 seconds. Then both go on to the kernel's locks, which we do not have,
- * and get in. Go and .NET ask the kernel alone and get in at once. All of them delete the file when they are done; `check` puts it
- * back. So what this lock cannot exclude is left to the comparison that a commit makes before it writes.
+ * This lock excludes this package with and without the addon, MSAL's extensions for Node, and those for Python and Java while they try
+ * to create the file (5 and 6 seconds). After that, Python and Java use kernel locks, which this process cannot hold, and get in. Go and
+ * .NET use only kernel locks and get in at once. All of them delete the file when they are done; `check` puts it back. For the programs
+ * that this lock cannot exclude, a commit compares the cache once more before it writes.
  *
- * Keeps us out: every peer that leaves its process id in the file, which is all of them, as long as that process lives, for 60 s at
- * most. Not seen is who locks a file in the kernel and writes nothing into it: that is empty, and left behind after 2 s.
+ * This process waits for every program that writes its process id to the lock file, which is every library, as long as that process
+ * lives, but at most 60 s. It does not see a program that holds a kernel lock and writes nothing: an empty file counts as left behind
+ * after 2 s.
  *
- * On Windows we hold .NET out besides, which shares its lock file with readers alone, and Python and Go keep us out by the range
+ * On Windows, this lock also excludes .NET, which shares its lock file only with readers. Python and Go exclude this process by the range
  * that they lock.
  *
- * The process's death frees the lock, because its number tells. The end of a worker thread alone does not: then it is 60 s, too.
+ * When the process dies, others see it by the process id and take the lock. When only its worker thread ends, they wait 60 s.
  */
 
 import {randomBytes} from 'node:crypto';
@@ -30,11 +31,11 @@ import {
 	forgetObservation, isAbandoned, isClaimStale, isForeignStale, isSameFile, isStale, type LockFileInfo, pureMarker,
 } from './stale-lock.js';
 
-/** {@link CacheBackend.tryLock} of the pure-JS variant. */
+/** {@link CacheBackend.tryLock} of the JS backend. */
 export async function tryLockFiles(paths: readonly string[]): Promise<HeldLock | null> {
 	const held = new HeldFiles();
 	try {
-		// In order: every program takes the locks in the same one.
+		// One after the other: every program takes the locks in the same order.
 		for (const path of paths) {
 			const file = await tryLockFile(path);
 			if (!file) {
@@ -57,7 +58,7 @@ export async function tryLockFiles(paths: readonly string[]): Promise<HeldLock |
 }
 
 class HeldFiles implements HeldLock {
-	/** The last one taken comes first. */
+	/** In the order of their release: the last one taken comes first. */
 	readonly files: LockFile[] = [];
 	#released: Promise<void> | undefined;
 
@@ -82,7 +83,7 @@ class HeldFiles implements HeldLock {
 	}
 
 	async #release(): Promise<void> {
-		// Last taken, first released, so that no other program gets only some of the locks.
+		// In reverse order, so that no other program gets only some of the locks.
 		for (const file of this.files) {
 			await file.release();
 		}
@@ -91,13 +92,13 @@ class HeldFiles implements HeldLock {
 
 type WrittenFile = {file: FileHandle; info: LockFileInfo};
 
-/** One lock file that we made. */
+/** One lock file of this process. */
 class LockFile {
 	readonly path: string;
-	/** Open on it: as long as it is, no other file has its inode number. */
+	/** Keeps the file open: until it is closed, no other file gets its inode number. */
 	readonly file: FileHandle;
 	readonly info: LockFileInfo;
-	/** The inode's other name, from which it is linked again; `undefined` where links are not possible. */
+	/** The file's private name, from which it can be linked again; `undefined` if the file system has no hard links. */
 	readonly privatePath: string | undefined;
 
 	constructor(path: string, {file, info}: WrittenFile, privatePath: string | undefined) {
@@ -117,15 +118,15 @@ class LockFile {
 		await orStoreError('futimes', this.path, this.file.utimes(now, now));
 	}
 
-	/** Nothing that fails here can be helped by the caller, whose work is done. */
+	/** Never rejects: the caller's work is done, and it could do nothing about a failure. */
 	async release(): Promise<void> {
 		try {
-			// First, so that nobody finds it without its private name.
+			// The lock's path first: no other program may find it without its private name.
 			if (await this.#isOurs()) {
 				await unlink(this.path);
 			}
 		} catch {
-			// The directory has been closed to us. Nobody waits long for an empty file.
+			// This process may no longer write the directory. An empty lock file soon counts as left behind.
 			await this.file.truncate().catch(() => undefined);
 		}
 
@@ -147,7 +148,7 @@ class LockFile {
 			await link(this.privatePath, this.path);
 			return true;
 		} catch {
-			// Somebody else was faster, or the directory is gone.
+			// Another process was faster, or the directory is gone.
 			return false;
 		}
 	}
@@ -155,10 +156,10 @@ class LockFile {
 
 const isWindows = process.platform === 'win32';
 
-/** What a look at the lock file came to. `again`: it changed while we looked. */
+/** The result of a look at the lock file. `again`: it changed during the look. */
 type Finding = 'free' | 'held' | 'again' | {stale: LockFileInfo};
 
-/** Each turn answers a change that somebody made in between. With so many, somebody is holding it most of the time. */
+/** Each further turn follows a change by another process. After so many changes, the lock counts as held. */
 const maxTurns = 8;
 
 async function tryLockFile(path: string): Promise<LockFile | null> {
@@ -185,7 +186,7 @@ async function tryLockFile(path: string): Promise<LockFile | null> {
 	return null;
 }
 
-// Where the system knows them. O_NONBLOCK: a FIFO would wait for a writer.
+// Not every system has these flags. O_NONBLOCK: opening a FIFO would wait for a writer.
 const lookFlags = fileConstants.O_RDONLY | (fileConstants.O_NOFOLLOW ?? 0) | (fileConstants.O_NONBLOCK ?? 0) | (fileConstants.O_NOCTTY ?? 0);
 
 async function examine(path: string): Promise<Finding> {
@@ -232,8 +233,8 @@ async function examine(path: string): Promise<Finding> {
 }
 
 /**
- * What Windows says of a file that somebody has open and shares with nobody, has locked a range of, or has deleted while another has
- * it open.
+ * Windows' codes for a file that another program has open without sharing, has locked a range of, or has deleted while a third one has it
+ * open.
  */
 const inUseCodes: ReadonlySet<string | undefined> = new Set(['EACCES', 'EBUSY', 'EPERM']);
 
@@ -245,7 +246,7 @@ function heldIfInUse(error: unknown, op: string, path: string): 'held' {
 	throw toStoreError(error, op, path);
 }
 
-/** It is not ours to open, but the directory is. */
+/** This process may not open the file, but may read the directory. */
 async function examineForeign(path: string): Promise<Finding> {
 	try {
 		const info = await lstat(path, {bigint: true});
@@ -256,8 +257,8 @@ async function examineForeign(path: string): Promise<Finding> {
 }
 
 /**
- * Removes a lock file that was left behind. One at a time of those who judged it may; whoever comes late finds another file under the
- * lock's path, and leaves that alone.
+ * Removes a lock file that was left behind. One process at a time may do so. A process that comes late finds another file at the lock's
+ * path and leaves it there.
  */
 async function takeAway(path: string, judged: LockFileInfo): Promise<'free' | 'held' | 'again'> {
 	const claim = `${path}.${judged.ino}.x`;
@@ -274,7 +275,7 @@ async function takeAway(path: string, judged: LockFileInfo): Promise<'free' | 'h
 
 	try {
 		const found = await orAbsent(path, lstat(path, {bigint: true}));
-		// A file that was made since may have got the inode number of the judged one.
+		// A newer file may have the same inode number.
 		if (!found || !isSameFile(found, judged) || found.mtimeNs !== judged.mtimeNs) {
 			return 'again';
 		}
@@ -288,7 +289,7 @@ async function takeAway(path: string, judged: LockFileInfo): Promise<'free' | 'h
 	}
 }
 
-/** Somebody else is removing the lock file, or died while doing it. */
+/** Another process is removing the lock file, or died while it did so. */
 async function examineClaim(claim: string): Promise<'held' | 'again'> {
 	const info = await orAbsent(claim, lstat(claim, {bigint: true}));
 	if (info && !isClaimStale(claim, info)) {
@@ -300,7 +301,7 @@ async function examineClaim(claim: string): Promise<'held' | 'again'> {
 	return 'again';
 }
 
-/** @returns `undefined` if somebody else was faster. */
+/** @returns `undefined` if another process was faster. */
 async function create(path: string): Promise<LockFile | undefined> {
 	const privatePath = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.js`;
 	const written = await createWritten(privatePath, path);
@@ -311,12 +312,12 @@ async function create(path: string): Promise<LockFile | undefined> {
 		await written.file.close();
 		await deletePrivate(privatePath);
 		const code = codeOf(error);
-		// ENOENT: the private file was swept away, or the directory. EPERM on Windows: the one before is being deleted.
+		// ENOENT: another process deleted the private file or the directory. EPERM on Windows: the previous lock file is being deleted.
 		return code === 'EEXIST' || code === 'ENOENT' || (isWindows && code === 'EPERM') ? undefined : createInPlace(path);
 	}
 }
 
-/** Where there are no hard links: for a moment the lock file is empty. */
+/** For file systems without hard links. The lock file is empty for a moment. */
 async function createInPlace(path: string): Promise<LockFile | undefined> {
 	try {
 		return new LockFile(path, await createWritten(path, path), undefined);
@@ -329,7 +330,7 @@ async function createInPlace(path: string): Promise<LockFile | undefined> {
 	}
 }
 
-/** @param path What to call it in an error. */
+/** @param path Its name in an error. */
 async function createWritten(created: string, path: string): Promise<WrittenFile> {
 	const file = await orMissing(path, open(created, 'wx', 0o600));
 	try {
@@ -342,7 +343,7 @@ async function createWritten(created: string, path: string): Promise<WrittenFile
 	}
 }
 
-/** @throws {StoreError} with the cure, where the directory is not there. */
+/** @throws {StoreError} that says what to do if the directory does not exist. */
 async function orMissing<Result>(path: string, call: Promise<Result>): Promise<Result> {
 	try {
 		return await call;
@@ -355,10 +356,10 @@ async function orMissing<Result>(path: string, call: Promise<Result>): Promise<R
 	}
 }
 
-/** Lock paths beside which orphans were looked for. */
+/** Lock paths whose directories were searched for files of dead processes. */
 const swept = new Set<string>();
 
-/** Deletes private files and claims whose makers died: at the first lock of a path, and when a dead one's lock was taken over. */
+/** Deletes private files and claims of dead processes: at the first lock of a path, and after taking over a dead holder's lock. */
 async function sweepOrphans(path: string, tookOver: boolean): Promise<void> {
 	if (swept.has(path) && !tookOver) {
 		return;
@@ -367,7 +368,7 @@ async function sweepOrphans(path: string, tookOver: boolean): Promise<void> {
 	swept.add(path);
 	const directory = dirname(path);
 	const prefix = `${basename(path)}.`;
-	// A directory may be open for writing and not for reading.
+	// The process may have the right to write a directory but not to list it.
 	const names = await readdir(directory).catch(() => []);
 	for (const name of names) {
 		const kind = name.startsWith(prefix) && /^(?:(?<pid>\d+)\.[\da-f]{12}\.js|\d+\.x)$/.exec(name.slice(prefix.length));
@@ -382,7 +383,7 @@ async function sweepOrphans(path: string, tookOver: boolean): Promise<void> {
 	}
 }
 
-/** A file that no peer looks at: if it cannot be deleted, it harms nobody, and somebody sweeps it later. */
+/** Deletes a file that no other library reads. A failure does no harm: a later process deletes it. */
 async function deletePrivate(path: string | undefined): Promise<void> {
 	if (path !== undefined) {
 		await unlink(path).catch(() => undefined);

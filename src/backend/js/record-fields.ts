@@ -1,8 +1,8 @@
-/** Reading the fields of a parsed record as the addon does (`native/cache/cache_record.h`). */
+/** Reads the fields of a parsed record by the addon's rules (`native/cache/cache_record.h`). */
 
 import type {Json} from './cache-file.js';
 
-/** A field of the record itself: not what every object has. */
+/** An own property of the record: not one of `Object.prototype`. */
 export function own(record: Json, name: string): unknown {
 	return Object.hasOwn(record, name) ? record[name] : undefined;
 }
@@ -11,13 +11,13 @@ export function isPureAscii(text: string): boolean {
 	return /^[\u0000-\u007F]*$/.test(text);
 }
 
-/** Equal but for the case of A-Z. */
+/** Compares two strings, ignoring the case of A-Z. */
 export function isSame(a: string, b: string): boolean {
-	// Nearly always the case is the same, too, or nothing is.
+	// Nearly all strings are either equal or differ in length.
 	return a === b || (a.length === b.length && foldAscii(a) === foldAscii(b));
 }
 
-/** Lower case for A-Z alone: toLowerCase would also change letters that no library folds. */
+/** Converts A-Z to lower case. `toLowerCase` would also change letters that no library changes. */
 export function foldAscii(text: string): string {
 	return isPureAscii(text) ? text.toLowerCase() : text.replaceAll(/[A-Z]/g, letter => letter.toLowerCase());
 }
@@ -31,7 +31,7 @@ export function requiredString(record: Json, name: string): string | undefined {
 	return anyString(record, name) || undefined;
 }
 
-/** Times and family ids beyond this are nonsense. */
+/** Larger times and family IDs are invalid. */
 const maxInteger = 1e15;
 
 function isInteger(value: unknown): value is number {
@@ -44,7 +44,7 @@ export function time(record: Json, name: string): number | undefined {
 		return /^\d{1,15}$/.test(value) ? Number(value) : undefined;
 	}
 
-	// Adding zero makes 0 of -0.
+	// Adding zero turns -0 into 0.
 	return isInteger(value) ? value + 0 : undefined;
 }
 
