@@ -1,4 +1,4 @@
-/** Parts of the package that are loaded when they are needed, and cannot be. */
+/** Modules that are loaded lazily, and fail to load. */
 
 import {createRequire} from 'node:module';
 import test from 'ava';
@@ -7,19 +7,19 @@ import {requireLazily} from '../../dist/runtime/lazy.js';
 
 const load = createRequire(import.meta.url);
 
-test('a part that is there', t => {
+test('a module that loads', t => {
 	t.is(requireLazily(() => 'exports'), 'exports');
 });
 
-test('a part whose file is gone, as when the package is replaced while the program runs', t => {
-	const error = t.throws(() => requireLazily(() => load('./no-such-part.js') as unknown), {instanceOf: StoreError});
+test('a module whose file is gone, as when the package is replaced while the program runs', t => {
+	const error = t.throws(() => requireLazily(() => load('./no-such-module.js') as unknown), {instanceOf: StoreError});
 	t.is(error.code, 'STC_IO');
 	t.is(error.message, 'A part of this package could not be loaded: MODULE_NOT_FOUND. Reinstall the package and restart the program.');
 	t.is((error.cause as NodeJS.ErrnoException).code, 'MODULE_NOT_FOUND');
 });
 
-test('a part whose file cannot be opened', t => {
-	const cause = Object.assign(new Error('ENFILE: file table overflow, open \'/part.js\''), {code: 'ENFILE', errno: -23, syscall: 'open'});
+test('a module whose file cannot be opened', t => {
+	const cause = Object.assign(new Error('ENFILE: file table overflow, open \'/module.js\''), {code: 'ENFILE', errno: -23, syscall: 'open'});
 	const error = t.throws(() => requireLazily(() => {
 		throw cause;
 	}), {instanceOf: StoreError});
@@ -30,8 +30,8 @@ test('a part whose file cannot be opened', t => {
 	t.is(error.cause, cause);
 });
 
-test('faults of the part\'s own stay what they are', t => {
-	for (const fault of [new TypeError('a bug'), new StoreError('STC_IO', 'of a part within'), Object.assign(new TypeError('x'), {code: 'STC_INVALID_ARGUMENT'})]) {
+test('errors of the module itself are passed on', t => {
+	for (const fault of [new TypeError('a bug'), new StoreError('STC_IO', 'of an inner module'), Object.assign(new TypeError('x'), {code: 'STC_INVALID_ARGUMENT'})]) {
 		t.throws(() => requireLazily(() => {
 			throw fault;
 		}), {is: fault});
