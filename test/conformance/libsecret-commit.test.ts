@@ -7,23 +7,14 @@ import {
 	existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import {join} from 'node:path';
-import test, {type ExecutionContext} from 'ava';
+import test from 'ava';
 import type {CacheSlice, CommitRequest, CommitResult} from '../../dist/backend/backend.js';
 import {
 	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
 } from '../helpers/keyring/keyring-items.js';
-import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
+import type {Keyring} from '../helpers/keyring/keyring.js';
 import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
-
-const missing = missingKeyring();
-const keyringTest = missing ? test.skip : test;
-const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
-
-async function keyringFor(t: ExecutionContext): Promise<Keyring> {
-	const keyring = await startKeyring();
-	t.teardown(async () => keyring.close());
-	return keyring;
-}
 
 const directoryOf = ({home}: Keyring) => {
 	const directory = join(home, '.IdentityService');
@@ -65,7 +56,7 @@ const commit = async (keyring: Keyring, request: CommitRequest) => askStoreOnce(
 const slice = async (keyring: Keyring, kind: ItemKind) => (await askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000})).answer as CacheSlice | null;
 const secretsOf = (cache: CacheSlice | null) => cache?.refreshTokens.map(({secret}) => secret);
 
-keyringTest(title('an item is written in place: its other content is kept, and the signal file notifies other processes'), async t => {
+keyringTest(test, 'an item is written in place: its other content is kept, and the signal file notifies other processes', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const request = requestFor(keyring, 'ann');
@@ -86,7 +77,7 @@ keyringTest(title('an item is written in place: its other content is kept, and t
 	t.deepEqual(readdirSync(directoryOf(keyring)), ['msal.cache.nocae'], 'no lock file remains');
 });
 
-keyringTest(title('an item is created only on request, like Python\'s, and replaces no other item'), async t => {
+keyringTest(test, 'an item is created only on request, like Python\'s, and replaces no other item', async t => {
 	const keyring = await keyringFor(t);
 	for (const kind of itemKinds.filter(each => each !== 'python')) {
 		await keyring.store(itemAttributes[kind], encodeItem(kind, cacheOf(kind)));
@@ -108,7 +99,7 @@ keyringTest(title('an item is created only on request, like Python\'s, and repla
 	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-python']);
 });
 
-keyringTest(title('a failure to touch the signal file does not undo the write'), async t => {
+keyringTest(test, 'a failure to touch the signal file does not undo the write', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const {answer} = await commit(keyring, requestFor(keyring, 'ann', {signalPath: join(directoryOf(keyring), 'missing', 'signal')}));
@@ -117,7 +108,7 @@ keyringTest(title('a failure to touch the signal file does not undo the write'),
 	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-renewed']);
 });
 
-keyringTest(title('nothing is written without a change, with another stamp, under a foreign lock, or without the account'), async t => {
+keyringTest(test, 'nothing is written without a change, with another stamp, under a foreign lock, or without the account', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const {stamp = ''} = await slice(keyring, 'python') ?? {};
@@ -134,7 +125,7 @@ keyringTest(title('nothing is written without a change, with another stamp, unde
 	t.like((await commit(keyring, request)).answer, {outcome: 'unchanged'});
 });
 
-keyringTest(title('an unreadable item is not overwritten'), async t => {
+keyringTest(test, 'an unreadable item is not overwritten', async t => {
 	const keyring = await keyringFor(t);
 	for (const [secret, code] of [['garbage !', 'STC_CACHE_CORRUPT'], ['eyJhbGciOiJkaXIi.a.b.c.d', 'STC_CACHE_FORMAT'], ['{"Account":[]}', 'STC_CACHE_CORRUPT']] as const) {
 		await keyring.store(itemAttributes.python, secret);
@@ -143,7 +134,7 @@ keyringTest(title('an unreadable item is not overwritten'), async t => {
 	}
 });
 
-keyringTest(title('a locked keyring is never unlocked, not even for a write; a call to a stalled one times out'), async t => {
+keyringTest(test, 'a locked keyring is never unlocked, not even for a write; a call to a stalled one times out', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	await keyring.lock();
@@ -158,7 +149,7 @@ keyringTest(title('a locked keyring is never unlocked, not even for a write; a c
 	t.deepEqual(readdirSync(directoryOf(keyring)), [], 'no lock file remains');
 });
 
-keyringTest(title('a keyring without a default collection: none is created, and the user is not asked'), async t => {
+keyringTest(test, 'a keyring without a default collection: none is created, and the user is not asked', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.killDaemon();
 	await keyring.startDaemon();
@@ -167,7 +158,7 @@ keyringTest(title('a keyring without a default collection: none is created, and 
 	t.true(elapsedMs < 5000);
 });
 
-keyringTest(title('many concurrent commits of two processes are all written'), async t => {
+keyringTest(test, 'many concurrent commits of two processes are all written', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('ann'));
 	const request = (name: string): CommitRequest => ({

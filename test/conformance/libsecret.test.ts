@@ -1,22 +1,13 @@
 /** The "libsecret" store with a real keyring: finds each language's item and never mistakes one for another. */
 
-import test, {type ExecutionContext} from 'ava';
+import test from 'ava';
 import type {CacheSlice} from '../../dist/backend/backend.js';
 import {
 	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
 } from '../helpers/keyring/keyring-items.js';
-import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
+import type {Keyring} from '../helpers/keyring/keyring.js';
 import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
-
-const missing = missingKeyring();
-const keyringTest = missing ? test.skip : test;
-const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
-
-async function keyringFor(t: ExecutionContext): Promise<Keyring> {
-	const keyring = await startKeyring();
-	t.teardown(async () => keyring.close());
-	return keyring;
-}
 
 const cacheOf = (name: string) => JSON.stringify({
 	Account: {a: {home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', username: `${name}@contoso.com`}},
@@ -30,7 +21,7 @@ const cacheOf = (name: string) => JSON.stringify({
 const query = async (keyring: Keyring, kind: ItemKind) => askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000});
 const accountOf = (answer: unknown) => (answer as CacheSlice | null)?.accounts[0]?.homeAccountId;
 
-keyringTest(title('a single item is found as its own kind only'), async t => {
+keyringTest(test, 'a single item is found as its own kind only', async t => {
 	for (const written of itemKinds) {
 		const keyring = await keyringFor(t);
 		await keyring.store(itemAttributes[written], encodeItem(written, cacheOf(written)));
@@ -45,7 +36,7 @@ keyringTest(title('a single item is found as its own kind only'), async t => {
 	}
 });
 
-keyringTest(title('all kinds are found side by side, with their secrets'), async t => {
+keyringTest(test, 'all kinds are found side by side, with their secrets', async t => {
 	const keyring = await keyringFor(t);
 	for (const kind of itemKinds) {
 		await keyring.store(itemAttributes[kind], encodeItem(kind, cacheOf(kind)));
@@ -59,7 +50,7 @@ keyringTest(title('all kinds are found side by side, with their secrets'), async
 	}
 });
 
-keyringTest(title('Python\'s items for requests with and without CAE are two'), async t => {
+keyringTest(test, 'Python\'s items for requests with and without CAE are two', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cacheOf('nocae'));
 	await keyring.store({...itemAttributes.python, 'xdg:schema': 'msal.cache.cae'}, cacheOf('cae'));
@@ -69,7 +60,7 @@ keyringTest(title('Python\'s items for requests with and without CAE are two'), 
 	}
 });
 
-keyringTest(title('reads base64 with and without padding, plain text instead of base64, and non-ASCII names'), async t => {
+keyringTest(test, 'reads base64 with and without padding, plain text instead of base64, and non-ASCII names', async t => {
 	const keyring = await keyringFor(t);
 	for (const name of ['a', 'ab', 'abc', 'ünïcode-名前-😀']) {
 		const encoded = Buffer.from(cacheOf(name)).toString('base64');
@@ -82,7 +73,7 @@ keyringTest(title('reads base64 with and without padding, plain text instead of 
 	}
 });
 
-keyringTest(title('reports secrets that are not a cache'), async t => {
+keyringTest(test, 'reports secrets that are not a cache', async t => {
 	const keyring = await keyringFor(t);
 	const cases: Array<[string, string | undefined]> = [
 		['{}', undefined],
@@ -104,7 +95,7 @@ keyringTest(title('reports secrets that are not a cache'), async t => {
 	t.like(await query(keyring, 'python'), {answer: {sizeBytes: 0, accounts: []}});
 });
 
-keyringTest(title('reads a secret of 1.4 MB'), async t => {
+keyringTest(test, 'reads a secret of 1.4 MB', async t => {
 	const keyring = await keyringFor(t);
 	const cache = JSON.stringify({...JSON.parse(cacheOf('large')) as object, Other: {padding: 'x'.repeat(1_400_000)}});
 	await keyring.store(itemAttributes.python, cache);
@@ -113,7 +104,7 @@ keyringTest(title('reads a secret of 1.4 MB'), async t => {
 	t.is((answer as CacheSlice).sizeBytes, cache.length);
 });
 
-keyringTest(title('the stamp: as the query\'s, the same until a write, another after it'), async t => {
+keyringTest(test, 'the stamp: as the query\'s, the same until a write, another after it', async t => {
 	const keyring = await keyringFor(t);
 	const stamp = async () => (await askStoreOnce(keyring.environment, {call: 'stamp', at: locationOf('python'), timeoutMs: 10_000})).answer;
 	t.is(await stamp(), null);
@@ -130,7 +121,7 @@ keyringTest(title('the stamp: as the query\'s, the same until a write, another a
 	t.not(await stamp(), first);
 });
 
-keyringTest(title('20 at once, and one after the other, in one process'), async t => {
+keyringTest(test, '20 at once, and one after the other, in one process', async t => {
 	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.keytar, cacheOf('many'));
 	for (const together of [true, false]) {

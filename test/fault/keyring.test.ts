@@ -9,24 +9,22 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
+import {writeMinimalCache} from '../helpers/caches/minimal-cache.js';
 import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
-import {type Keyring, missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
+import type {Keyring} from '../helpers/keyring/keyring.js';
 import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
-const missing = missingKeyring();
-const keyringTest = missing ? test.skip : test;
-const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
 
 const cache = '{"Account":{"a":{"home_account_id":"a.home","environment":"login.microsoftonline.com"}}}';
 const at = locationOf('python');
 /** A stalled keyring blocks for a second and more. Shorter blocks are normal on a busy machine. */
 const tolerableBlockMs = 500;
 
-async function keyringFor(t: ExecutionContext): Promise<Keyring> {
-	const keyring = await startKeyring();
-	t.teardown(async () => keyring.close());
+async function keyringWithCache(t: ExecutionContext): Promise<Keyring> {
+	const keyring = await keyringFor(t);
 	await keyring.store(itemAttributes.python, cache);
 	return keyring;
 }
@@ -64,20 +62,20 @@ test('a missing session bus is noticed at once, and every call reports it', asyn
 	t.is((await askStoreOnce({...bareEnvironment(home), XDG_RUNTIME_DIR: join(home, 'run')}, {...query(), call: 'probe'})).answer, 'here');
 });
 
-keyringTest(title('reports a session bus that no longer runs'), async t => {
+keyringTest(test, 'reports a session bus that no longer runs', async t => {
 	const home = emptyDirectory(t);
 	const outcome = await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: `unix:path=${home}/nothing`}, query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 1});
 	t.regex(outcome.message ?? '', /session bus cannot be reached/);
 });
 
-keyringTest(title('reports an invalid bus address'), async t => {
+keyringTest(test, 'reports an invalid bus address', async t => {
 	const outcome = await askStoreOnce({...bareEnvironment(emptyDirectory(t)), DBUS_SESSION_BUS_ADDRESS: 'nonsense'}, query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 13});
 });
 
-keyringTest(title('reports a bus without a keyring service, and finds one that starts later'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'reports a bus without a keyring service, and finds one that starts later', async t => {
+	const keyring = await keyringWithCache(t);
 	await keyring.killDaemon();
 	const outcome = await askStoreOnce(keyring.environment, query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-dbus-error-quark', osCode: 2});
@@ -86,8 +84,8 @@ keyringTest(title('reports a bus without a keyring service, and finds one that s
 	t.truthy((await askStoreOnce(keyring.environment, query())).answer);
 });
 
-keyringTest(title('a process finds a restarted keyring daemon again'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'a process finds a restarted keyring daemon again', async t => {
+	const keyring = await keyringWithCache(t);
 	const asking = askStore(keyring.environment, {...query(), times: 2, pauseMs: 3000});
 	await new Promise(resolve => {
 		setTimeout(resolve, 1000);
@@ -103,18 +101,18 @@ const canUnshare = spawnSync('unshare', ['-m', 'true']).status === 0;
 const library = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/lib'].map(directory => join(directory, 'libsecret-1.so.0')).find(path => existsSync(path));
 const whyNoUnshare = canUnshare ? undefined : 'hiding a library needs a mount namespace (unshare -m), which requires root';
 
-(whyNoUnshare ? test.skip : keyringTest)(whyNoUnshare ? `reports that libsecret is not installed (skipped: ${whyNoUnshare})` : title('reports that libsecret is not installed'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'reports that libsecret is not installed', async t => {
+	const keyring = await keyringWithCache(t);
 	// Mounts an empty file over the library, for this child only. If the library is not installed, nothing must be
 	// hidden.
 	const hide = library ? ['unshare', '-m', 'sh', '-c', `mount --bind /dev/null "$(readlink -f ${library})" && exec "$@"`, 'sh'] : [];
 	const outcome = await askStoreOnce(keyring.environment, query(), hide);
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'dlopen'});
 	t.regex(outcome.message ?? '', /apt-get install libsecret-1-0/);
-});
+}, whyNoUnshare);
 
-keyringTest(title('reports a locked collection, and a daemon that was never unlocked'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'reports a locked collection, and a daemon that was never unlocked', async t => {
+	const keyring = await keyringWithCache(t);
 	await keyring.lock();
 	const locked = await askStoreOnce(keyring.environment, query());
 	t.like(locked, {code: 'STC_STORE_LOCKED'});
@@ -125,8 +123,8 @@ keyringTest(title('reports a locked collection, and a daemon that was never unlo
 	t.like(await askStoreOnce(keyring.environment, {...query(), call: 'stamp'}), {code: 'STC_STORE_LOCKED'});
 });
 
-keyringTest(title('a stall of 5 s exceeds a short time-out but not a long one; the event loop stays responsive'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'a stall of 5 s exceeds a short time-out but not a long one; the event loop stays responsive', async t => {
+	const keyring = await keyringWithCache(t);
 	keyring.freeze();
 	const [impatient, patient] = await Promise.all([
 		askStoreOnce(keyring.environment, query(2000)),
@@ -146,7 +144,7 @@ keyringTest(title('a stall of 5 s exceeds a short time-out but not a long one; t
 	t.true(impatient.longestBlockMs < tolerableBlockMs && patient.longestBlockMs < tolerableBlockMs);
 });
 
-keyringTest(title('a call times out on a bus that accepts connections and never answers'), async t => {
+keyringTest(test, 'a call times out on a bus that accepts connections and never answers', async t => {
 	const home = emptyDirectory(t);
 	const path = join(home, 'bus');
 	const server = createServer(() => undefined).listen(path);
@@ -171,8 +169,8 @@ async function livesFor(keyring: Keyring, code: string): Promise<number> {
 	return Date.now() - startMs;
 }
 
-keyringTest(title('a stalled keyring delays neither the end of the process nor that of a worker'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'a stalled keyring delays neither the end of the process nor that of a worker', async t => {
+	const keyring = await keyringWithCache(t);
 	keyring.freeze();
 	t.true(await livesFor(keyring, 'ask(); setTimeout(() => process.exit(), 300);') < 5000, 'process.exit()');
 	t.true(await livesFor(keyring, 'ask(); setTimeout(() => undefined, 300);') < 5000, 'the regular end');
@@ -191,8 +189,8 @@ keyringTest(title('a stalled keyring delays neither the end of the process nor t
 	keyring.thaw();
 });
 
-keyringTest(title('other work of the process continues while calls to a stalled keyring wait'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'other work of the process continues while calls to a stalled keyring wait', async t => {
+	const keyring = await keyringWithCache(t);
 	keyring.freeze();
 	// More calls than libuv has threads. Reading a file needs one of those threads.
 	const elapsedMs = await livesFor(keyring, `
@@ -203,8 +201,8 @@ keyringTest(title('other work of the process continues while calls to a stalled 
 	keyring.thaw();
 });
 
-keyringTest(title('300 look-ups of 200 KB leak no memory'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, '300 look-ups of 200 KB leak no memory', async t => {
+	const keyring = await keyringWithCache(t);
 	await keyring.store(itemAttributes.python, JSON.stringify({Other: 'x'.repeat(200_000)}));
 	const few = await askStore(keyring.environment, {...query(), times: 50});
 	const many = await askStore(keyring.environment, {...query(), times: 350});
@@ -214,8 +212,8 @@ keyringTest(title('300 look-ups of 200 KB leak no memory'), async t => {
 	t.true(growthMb < 30);
 });
 
-keyringTest(title('the credential reports each failure with its own code, and reads a plaintext cache in spite of it'), async t => {
-	const keyring = await keyringFor(t);
+keyringTest(test, 'the credential reports each failure with its own code, and reads a plaintext cache in spite of it', async t => {
+	const keyring = await keyringWithCache(t);
 	const credential = async (environment: Readonly<Record<string, string>>) => {
 		const {stdout} = await run(process.execPath, ['--eval', `
 			const {SharedTokenCacheCredential} = require('./dist/index.js');
@@ -239,21 +237,6 @@ keyringTest(title('the credential reports each failure with its own code, and re
 	t.like(gone, {name: 'CredentialUnavailableError', code: 'STC_STORE_UNAVAILABLE', cause: 'STC_STORE_UNAVAILABLE'});
 	t.regex(gone.message, /keyring item of Python \(msal\.cache\.nocae\): No keyring service/);
 
-	const directory = join(keyring.home, '.IdentityService');
-	mkdirSync(directory);
-	const environment = 'login.microsoftonline.com';
-	writeFileSync(join(directory, 'msal.cache.nocae'), JSON.stringify({
-		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
-		RefreshToken: {
-			r: {
-				home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1',
-			},
-		},
-		AccessToken: {
-			t: {
-				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-plain', expires_on: '9999999999',
-			},
-		},
-	}));
+	writeMinimalCache(keyring.home, 'FAKE-plain');
 	t.is(await credential(keyring.environment), 'FAKE-plain');
 });

@@ -12,6 +12,7 @@ import {tmpdir} from 'node:os';
 import {delimiter, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
+import {writeMinimalCache} from '../helpers/caches/minimal-cache.js';
 import {lackOfAddon, lackOfPackageManager, testWhere} from '../helpers/peers/peers.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -244,23 +245,7 @@ test.before(async t => {
 	}
 
 	execFileSync(process.env['CC'] ?? 'cc', ['-shared', '-fPIC', '-O1', join(packages, 'record-calls.c'), '-o', recorder, '-ldl']);
-	const cache = join(folder, 'user', '.IdentityService', 'msal.cache.nocae');
-	mkdirSync(dirname(cache), {recursive: true});
-	const environment = 'login.microsoftonline.com';
-	writeFileSync(cache, JSON.stringify({
-		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
-		RefreshToken: {
-			r: {
-				home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1',
-			},
-		},
-		AccessToken: {
-			t: {
-				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-access', expires_on: '9999999999',
-			},
-		},
-	}));
-
+	writeMinimalCache(join(folder, 'user'), 'FAKE-access');
 	const {scripts: _, ...undici} = JSON.parse(readFileSync(join(root, 'node_modules', 'undici', 'package.json'), 'utf8')) as Record<string, unknown>;
 	cpSync(join(root, 'node_modules', 'undici'), join(folder, 'undici'), {recursive: true});
 	// Its "prepare" counts as an install script because the package comes from a file, not from a registry.

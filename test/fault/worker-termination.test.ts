@@ -12,15 +12,12 @@ import {storeOf} from '../../dist/backend/stores.js';
 import {buildCache, builtClientId, builtEnvironment} from '../helpers/caches/cache-builder.js';
 import {native} from '../helpers/caches/backends.js';
 import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
-import {missingKeyring, startKeyring} from '../helpers/keyring/keyring.js';
+import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const program = (name: string) => fileURLToPath(new URL(`../helpers/processes/${name}`, import.meta.url));
 // Large enough that a job takes some milliseconds.
 const cache = buildCache({accounts: 20, tokensPerAccount: 60}).text;
-const missing = missingKeyring();
-const keyringTest = missing ? test.serial.skip : test.serial;
-const title = (text: string) => missing ? `${text} (skipped: ${missing})` : text;
 
 type Ended = {code: number | null; signal: string | null; stdout: string; stderr: string; elapsedMs: number};
 
@@ -69,9 +66,8 @@ for (let round = 1; round <= 5; round++) {
 }
 
 for (let round = 1; round <= 5; round++) {
-	keyringTest(title(`40 worker threads terminated with calls to the keyring under way, round ${round}`), async t => {
-		const keyring = await startKeyring();
-		t.teardown(async () => keyring.close());
+	keyringTest(test.serial, `40 worker threads terminated with calls to the keyring under way, round ${round}`, async t => {
+		const keyring = await keyringFor(t);
 		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
 		// The keyring does not answer in the last round. No call waits for it.
 		if (round === 5) {
@@ -140,9 +136,8 @@ for (const kind of new Set(kinds)) {
 }
 
 for (const frozen of [false, true]) {
-	keyringTest(title(`a process ends in the middle of calls to a keyring that ${frozen ? 'does not answer' : 'answers'}`), async t => {
-		const keyring = await startKeyring();
-		t.teardown(async () => keyring.close());
+	keyringTest(test.serial, `a process ends in the middle of calls to a keyring that ${frozen ? 'does not answer' : 'answers'}`, async t => {
+		const keyring = await keyringFor(t);
 		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
 		if (frozen) {
 			keyring.freeze();

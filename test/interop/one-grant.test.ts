@@ -107,7 +107,7 @@ for (const variant of ['native', 'pure'] as const) {
 		const takeoverMs = server.tokenRequests[1]!.receivedMs - killedMs;
 		t.log(`The next request came ${takeoverMs} ms after the kill.`);
 		t.true(takeoverMs < 5000, 'immediately: a time-out would be 30 s');
-		held.letGo();
+		held.release();
 		checkNothingLeft(t, stage);
 	});
 }
@@ -131,7 +131,7 @@ test.serial('lists of scopes in another order and case are the same request for 
 	await held.arrived;
 	const second = other!.names('https://vault.azure.net/B https://vault.azure.net/a');
 	await sleep(200);
-	held.letGo();
+	held.release();
 	t.deepEqual(await first, ['access token 1']);
 	t.deepEqual(await second, ['access token 1']);
 	t.is(server.tokenRequests.length, 1);
@@ -152,7 +152,7 @@ for (const offsetSec of [600, -600]) {
 			await held.arrived;
 			const ofOthers = all(others);
 			await sleep(200);
-			held.letGo();
+			held.release();
 			const tokens = [...await ofFirst, ...await ofOthers];
 			checkAllHave(t, tokens, server, 40);
 			t.is(server.tokenRequests.length, 1);
@@ -190,7 +190,7 @@ testWhere(test.serial, [lackOfWrongClocks()], 'a live holder that does nothing i
 	t.is(server.tokenRequests.length, 2);
 	t.true(performance.now() - startMs > 1000, 'not immediately: it might only have been slow');
 
-	held.letGo();
+	held.release();
 	stuck.continue();
 	const [late] = await ofStuck;
 	t.is(late?.error, undefined);
@@ -210,7 +210,7 @@ test.serial('read-only: each process makes its own grant, none waits for another
 	// No request is answered before all have arrived.
 	await Promise.all(held.map(async ({arrived}) => arrived));
 	for (const each of held) {
-		each.letGo();
+		each.release();
 	}
 
 	const names = nameTokens(await got, server);
@@ -233,7 +233,7 @@ test.serial('read-only processes beside one that writes wait for it and use its 
 	const ofReaders = all(readers);
 	await sleep(300);
 	t.is(server.tokenRequests.length, 1);
-	held.letGo();
+	held.release();
 	checkAllHave(t, [...await ofWriter, ...await ofReaders], server, 40);
 	t.is(server.tokenRequests.length, 1);
 	checkNothingLeft(t, stage);
@@ -289,7 +289,7 @@ test.serial('processes that want tokens for different scopes do not wait for eac
 	const first = one!.names(vault);
 	await held.arrived;
 	t.deepEqual(await other!.names(storage), ['access token 1']);
-	held.letGo();
+	held.release();
 	t.deepEqual(await first, ['access token 2']);
 	checkNothingLeft(t, stage);
 });
@@ -316,7 +316,7 @@ test.serial('a directory without write permission: each process makes its own gr
 	const got = all(fleet);
 	await Promise.all(held.map(async ({arrived}) => arrived));
 	for (const each of held) {
-		each.letGo();
+		each.release();
 	}
 
 	t.is(new Set(nameTokens(await got, server)).size, 3);
@@ -335,7 +335,7 @@ test.serial('a caller that aborts while another process holds the lease returns 
 	const [left] = await other!.tokens(vault, 1, {abortAfterMs: 300});
 	t.regex(left?.error ?? '', /^AbortError/);
 	t.true((left?.tookMs ?? 0) < 5000);
-	held.letGo();
+	held.release();
 	t.deepEqual(await first, ['access token 1']);
 });
 
@@ -347,7 +347,7 @@ test.serial('a request with claims is not shared with other callers and waits fo
 	const first = one!.names(vault);
 	await held.arrived;
 	t.deepEqual(nameTokens(await other!.tokens(vault, 1, {claims: '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'}), server), ['access token 1']);
-	held.letGo();
+	held.release();
 	t.deepEqual(await first, ['access token 2']);
 });
 

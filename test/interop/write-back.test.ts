@@ -99,7 +99,7 @@ for (const variant of ['native', 'pure'] as const) {
 		const its = python.silent(ann.username, storage, true);
 		await itsAnswer.arrived;
 		t.is(name(await writtenToken(credential, vault, cachePath)), 'access token 2');
-		itsAnswer.letGo();
+		itsAnswer.release();
 		t.is(name(await its), 'access token 3');
 		t.is(name(await python.silent(ann.username, vault)), 'access token 2');
 
@@ -108,7 +108,7 @@ for (const variant of ['native', 'pure'] as const) {
 		const ours = writtenToken(credential, scopeOf('ours'), cachePath);
 		await ourAnswer.arrived;
 		t.is(name(await python.silent(ann.username, scopeOf('its'))), 'access token 4');
-		ourAnswer.letGo();
+		ourAnswer.release();
 		t.is(name(await ours), 'access token 5');
 		t.is(name(await python.silent(ann.username, scopeOf('ours'))), 'access token 5');
 		await sleep(lookedMs);
@@ -165,7 +165,7 @@ testWhere(test, [lackOf('msal-python'), lackOfAddon()], 'an account that MSAL fo
 	await Promise.all(held.map(async ({arrived}) => arrived));
 	const signedOut = python.ask({do: 'signOut', username: ann.username});
 	for (const each of held) {
-		each.letGo();
+		each.release();
 		await sleep(3);
 	}
 

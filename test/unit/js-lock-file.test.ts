@@ -8,10 +8,10 @@ import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {lockDirectory} from '../helpers/locks/lock-process.js';
 
 /** Delays the first call that creates a file with this suffix until the test releases it. */
-function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<void>; letGo: () => void} {
+function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<void>; release: () => void} {
 	const original = fs.open;
 	const {promise: reached, resolve: reach} = withResolvers();
-	const {promise: gate, resolve: letGo} = withResolvers();
+	const {promise: gate, resolve: release} = withResolvers();
 	fs.open = async (path, ...rest) => {
 		if (String(path).endsWith(suffix)) {
 			fs.open = original;
@@ -25,7 +25,7 @@ function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<
 	t.teardown(() => {
 		fs.open = original;
 	});
-	return {reached, letGo};
+	return {reached, release};
 }
 
 function withResolvers(): {promise: Promise<void>; resolve: () => void} {
@@ -46,12 +46,12 @@ for (let round = 1; round <= 5; round++) {
 	test.serial(`a process that is late to remove a stale lock file does not remove its successor's, round ${round}`, async t => {
 		const {directory, path} = lockDirectory(t);
 		leaveStale(path);
-		const {reached, letGo} = holdUpCreation(t, '.x');
+		const {reached, release} = holdUpCreation(t, '.x');
 		const late = jsBackend.tryLock([path]);
 		await reached;
 		const lock = await jsBackend.tryLock([path]);
 		t.truthy(lock);
-		letGo();
+		release();
 		t.is(await late, null);
 		t.true(await lock?.check());
 		await lock?.release();
@@ -61,12 +61,12 @@ for (let round = 1; round <= 5; round++) {
 
 test.serial('a lock file that appears during the creation of ours wins', async t => {
 	const {directory, path} = lockDirectory(t);
-	const {reached, letGo} = holdUpCreation(t, '.js');
+	const {reached, release} = holdUpCreation(t, '.js');
 	const late = jsBackend.tryLock([path]);
 	await reached;
 	const lock = await jsBackend.tryLock([path]);
 	t.truthy(lock);
-	letGo();
+	release();
 	t.is(await late, null);
 	t.true(await lock?.check());
 	await lock?.release();

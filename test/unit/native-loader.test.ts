@@ -13,6 +13,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {StoreError} from '../../dist/errors.js';
 import {load, loadAddon} from '../../dist/backend/addon-loader.js';
 import {loadNativeBackend, NativeBackend} from '../../dist/backend/native-backend.js';
+import {writeMinimalCache} from '../helpers/caches/minimal-cache.js';
 import {
 	storeOf, stores, storesOf, type StoreName,
 } from '../../dist/backend/stores.js';
@@ -129,22 +130,7 @@ function makeDirectory(t: ExecutionContext): string {
 /** An installed package without a binary, and a plaintext cache with one token. */
 function installWithoutBinary(directory: string): void {
 	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
-	const cachePath = join(directory, '.IdentityService');
-	mkdirSync(cachePath);
-	const environment = 'login.microsoftonline.com';
-	writeFileSync(join(cachePath, 'msal.cache.nocae'), JSON.stringify({
-		Account: {a: {home_account_id: 'a.home', environment, realm: 'home'}},
-		RefreshToken: {
-			r: {
-				home_account_id: 'a.home', environment, secret: 'FAKE-refresh', family_id: '1',
-			},
-		},
-		AccessToken: {
-			t: {
-				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: 'FAKE-access', expires_on: '9999999999',
-			},
-		},
-	}));
+	writeMinimalCache(directory, 'FAKE-access');
 }
 
 /** Requests a token with these options, after the statement `before`. */

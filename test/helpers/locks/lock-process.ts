@@ -1,17 +1,14 @@
 /** Child processes that hold lock files, with the locks of other libraries or with ours. */
 
-import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
-import {once} from 'node:events';
 import {mkdtempSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {createInterface} from 'node:readline';
-import {text} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
 import type {CacheBackend, HeldLock} from '../../../dist/backend/backend.js';
 import {debianPython, peersFolder} from '../peers/peers.js';
+import {LineProcess} from '../processes/line-process.js';
 
 /**
  * The implementations in `test/peers`: the library's own lock, or the same system calls (`hold_lock.py` describes
@@ -28,7 +25,7 @@ export type LockProcessOptions = {
 
 const program = fileURLToPath(new URL('lock-program.mjs', import.meta.url));
 
-export class LockProcess {
+export class LockProcess extends LineProcess {
 	/** Starts a process that locks `path` like that library. */
 	static async startPeer(t: ExecutionContext, kind: PeerLock, path: string): Promise<LockProcess> {
 		return LockProcess.#start(t, kind === 'node'
@@ -41,56 +38,16 @@ export class LockProcess {
 		return LockProcess.#start(t, [process.execPath, program, kind, path, ...(uid === undefined ? [] : [String(uid)])], environment);
 	}
 
-	static async #start(t: ExecutionContext, [command, ...args]: [string, ...string[]], env = process.env): Promise<LockProcess> {
-		const child = spawn(command, args, {stdio: ['pipe', 'pipe', 'pipe'], env});
-		const started = new LockProcess(child);
+	static async #start(t: ExecutionContext, command: [string, ...string[]], environment = process.env): Promise<LockProcess> {
+		const started = new LockProcess('The lock process', command, environment);
 		t.teardown(async () => started.kill());
-		const answer = await started.#next();
-		if (answer !== 'ready') {
-			throw new Error(`The lock process answered "${answer}" instead of "ready".`);
-		}
-
+		await started.expect('ready');
 		return started;
-	}
-
-	readonly pid: number;
-	readonly #child: ChildProcessWithoutNullStreams;
-	readonly #lines: AsyncIterator<string, undefined>;
-	readonly #stderr: Promise<string>;
-
-	private constructor(child: ChildProcessWithoutNullStreams) {
-		this.#child = child;
-		this.pid = child.pid ?? 0;
-		this.#stderr = text(child.stderr);
-		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
-		// If the process has ended, standard error contains the reason.
-		child.stdin.on('error', () => undefined);
 	}
 
 	/** Sends a command. @returns the answer. */
 	async ask(command: string): Promise<string> {
-		this.#child.stdin.write(`${command}\n`);
-		const answer = this.#next();
-		// The caller may not await the answer any more when the process is killed.
-		answer.catch(() => undefined);
-		return answer;
-	}
-
-	/** Kills the process (SIGKILL) and waits until it has exited. */
-	async kill(): Promise<void> {
-		if (this.#child.exitCode === null && this.#child.signalCode === null) {
-			this.#child.kill('SIGKILL');
-			await once(this.#child, 'exit');
-		}
-	}
-
-	async #next(): Promise<string> {
-		const line: IteratorResult<string, undefined> = await this.#lines.next();
-		if (line.done) {
-			throw new Error(`The lock process ended:\n${await this.#stderr}`);
-		}
-
-		return line.value;
+		return this.exchange(command);
 	}
 }
 

@@ -1,12 +1,9 @@
 /** Applications of MSAL for Python with its extensions, in child processes. */
 
-import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
-import {once} from 'node:events';
 import {join} from 'node:path';
-import {createInterface} from 'node:readline';
-import {text} from 'node:stream/consumers';
 import type {ExecutionContext} from 'ava';
 import {clientId, publicCloud} from '../home.js';
+import {LineProcess} from '../processes/line-process.js';
 import {debianPython, peersFolder} from './peers.js';
 
 export type PythonJob = {
@@ -26,39 +23,21 @@ export type PythonCommand =
 	| {do: 'silent'; username: string; scopes: string[]; forceRefresh?: boolean}
 	| {do: 'signOut'; username: string};
 
-export class PythonProcess {
+export class PythonProcess extends LineProcess {
 	/** @param environment The complete environment of the process. */
 	static async start(t: ExecutionContext, {server: {port, ca}, tenant, ...job}: PythonJob, environment: Readonly<Record<string, string | undefined>>): Promise<PythonProcess> {
-		const child = spawn(debianPython, ['-B', join(peersFolder, 'msal_python_program.py')], {stdio: ['pipe', 'pipe', 'pipe'], env: {...environment}});
-		const started = new PythonProcess(child);
-		t.teardown(async () => started.#kill());
-		started.#send({
+		const started = new PythonProcess('The Python process', [debianPython, '-B', join(peersFolder, 'msal_python_program.py')], {...environment});
+		t.teardown(async () => started.kill());
+		started.send(JSON.stringify({
 			...job, server: {port, ca}, clientId, authority: `https://${publicCloud}/${tenant}`,
-		});
-		const answer = await started.#next();
-		if (answer !== 'ready') {
-			throw new Error('The Python process did not answer "ready".');
-		}
-
+		}));
+		await started.expect('"ready"');
 		return started;
-	}
-
-	readonly #child: ChildProcessWithoutNullStreams;
-	readonly #lines: AsyncIterator<string, undefined>;
-	readonly #stderr: Promise<string>;
-
-	private constructor(child: ChildProcessWithoutNullStreams) {
-		this.#child = child;
-		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
-		this.#stderr = text(child.stderr);
-		// A program that ends early does not read the rest of its input. Its exit code tells why.
-		child.stdin.on('error', () => undefined);
 	}
 
 	/** @throws the error that the program reports. */
 	async ask<Value = string>(command: PythonCommand): Promise<Value> {
-		this.#send(command);
-		const answer = await this.#next() as {value: Value} | {error: string};
+		const answer = JSON.parse(await this.exchange(JSON.stringify(command))) as {value: Value} | {error: string};
 		if ('error' in answer) {
 			throw new Error(answer.error);
 		}
@@ -71,26 +50,5 @@ export class PythonProcess {
 		return this.ask({
 			do: 'silent', username, scopes: [scope], forceRefresh,
 		});
-	}
-
-	#send(line: unknown): void {
-		this.#child.stdin.write(`${JSON.stringify(line)}\n`);
-	}
-
-	async #next(): Promise<unknown> {
-		const line = await this.#lines.next();
-		if (line.done) {
-			throw new Error(`The Python process ended:\n${await this.#stderr}`);
-		}
-
-		return JSON.parse(line.value) as unknown;
-	}
-
-	async #kill(): Promise<void> {
-		if (this.#child.exitCode === null && this.#child.signalCode === null) {
-			const exit = once(this.#child, 'exit');
-			this.#child.kill('SIGKILL');
-			await exit;
-		}
 	}
 }

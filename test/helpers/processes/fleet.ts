@@ -1,13 +1,9 @@
 /** Services that share a machine and a cache: child processes with one credential each, which the test controls. */
 
-import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
-import {once} from 'node:events';
 import {
 	existsSync, readdirSync, readFileSync, writeFileSync,
 } from 'node:fs';
 import {join} from 'node:path';
-import {createInterface} from 'node:readline';
-import {text} from 'node:stream/consumers';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
 import type {GetTokenOptions, SharedTokenCacheCredentialOptions} from '../../../dist/types.js';
@@ -15,6 +11,7 @@ import {type Behaviour, type EntraServer, sendJson} from '../authority/entra-ser
 import type {TestHome} from '../home.js';
 import type {Lack} from '../peers/peers.js';
 import {namer} from '../peers/written-cache.js';
+import {LineProcess} from './line-process.js';
 
 export type FleetJob = {
 	options: SharedTokenCacheCredentialOptions;
@@ -46,7 +43,7 @@ export function environmentOfServer({port}: EntraServer): {environment: string} 
 	return {environment: `localhost:${port}`};
 }
 
-export class FleetProcess {
+export class FleetProcess extends LineProcess {
 	/** @returns when the process has loaded its code. */
 	static async start(t: ExecutionContext, {home, server, options = {}, uid, environment}: FleetOptions): Promise<FleetProcess> {
 		const authority = join(home.path, 'authority.pem');
@@ -54,20 +51,12 @@ export class FleetProcess {
 			writeFileSync(authority, server.ca);
 		}
 
-		const child = spawn(process.execPath, [program], {
-			stdio: ['pipe', 'pipe', 'pipe'],
-			env: {
-				PATH: process.env['PATH'], HOME: home.path, NODE_EXTRA_CA_CERTS: authority, ...environment,
-			},
+		const started = new FleetProcess(server, {
+			PATH: process.env['PATH'], HOME: home.path, NODE_EXTRA_CA_CERTS: authority, ...environment,
 		});
-		const started = new FleetProcess(child, server);
 		t.teardown(async () => started.kill());
-		started.#send({options: {authorityHost: server.origin, retryOptions: {retryDelayInMs: 50}, ...options}, ...(uid !== undefined && {uid})});
-		const answer = await started.#next();
-		if (answer !== 'ready') {
-			throw new Error('The service process did not answer "ready".');
-		}
-
+		started.send(JSON.stringify({options: {authorityHost: server.origin, retryOptions: {retryDelayInMs: 50}, ...options}, ...(uid !== undefined && {uid})}));
+		await started.expect('"ready"');
 		return started;
 	}
 
@@ -76,29 +65,16 @@ export class FleetProcess {
 		return Promise.all(Array.from({length: count}, async () => FleetProcess.start(t, options)));
 	}
 
-	readonly pid: number;
-	readonly #child: ChildProcessWithoutNullStreams;
 	readonly #server: EntraServer;
-	readonly #lines: AsyncIterator<string, undefined>;
-	readonly #stderr: Promise<string>;
 
-	private constructor(child: ChildProcessWithoutNullStreams, server: EntraServer) {
-		this.#child = child;
+	private constructor(server: EntraServer, environment: NodeJS.ProcessEnv) {
+		super('The service process', [process.execPath, program], environment);
 		this.#server = server;
-		this.pid = child.pid ?? 0;
-		this.#stderr = text(child.stderr);
-		this.#lines = createInterface({input: child.stdout})[Symbol.asyncIterator]();
-		// If the process has ended, standard error contains the reason.
-		child.stdin.on('error', () => undefined);
 	}
 
 	/** Sends a command. @returns the answer. */
 	async ask<Value>(command: FleetCommand): Promise<Value> {
-		this.#send(command);
-		const answer = this.#next();
-		// The caller may not await the answer any more when the process is killed.
-		answer.catch(() => undefined);
-		return answer as Promise<Value>;
+		return JSON.parse(await this.exchange(JSON.stringify(command))) as Value;
 	}
 
 	/** Calls `getToken` `calls` times concurrently. */
@@ -119,49 +95,16 @@ export class FleetProcess {
 	/** Closes the standard input. @returns the text on standard error. */
 	async errors(): Promise<string> {
 		await this.end();
-		return this.#stderr;
+		return this.stderr();
 	}
 
-	/** Suspends the process (SIGSTOP). */
+	/** Suspends the process. */
 	stop(): void {
-		this.#child.kill('SIGSTOP');
+		this.signal('SIGSTOP');
 	}
 
 	continue(): void {
-		this.#child.kill('SIGCONT');
-	}
-
-	/**
-	 * Closes the standard input, so that the process ends when nothing else keeps it alive. @returns its exit code or
-	 * signal.
-	 */
-	async end(): Promise<number | string> {
-		const exit = once(this.#child, 'exit');
-		this.#child.stdin.end();
-		const [code, signal] = await exit as [number | null, string | null];
-		return code ?? signal ?? '';
-	}
-
-	/** Kills the process (SIGKILL). */
-	async kill(): Promise<void> {
-		if (this.#child.exitCode === null && this.#child.signalCode === null) {
-			const exit = once(this.#child, 'exit');
-			this.#child.kill('SIGKILL');
-			await exit;
-		}
-	}
-
-	#send(line: unknown): void {
-		this.#child.stdin.write(`${JSON.stringify(line)}\n`);
-	}
-
-	async #next(): Promise<unknown> {
-		const line = await this.#lines.next();
-		if (line.done) {
-			throw new Error(`The service process ended:\n${await this.#stderr}`);
-		}
-
-		return JSON.parse(line.value) as unknown;
+		this.signal('SIGCONT');
 	}
 }
 
@@ -176,17 +119,17 @@ export type HeldAnswer = {
 	arrived: Promise<void>;
 	/** Sends the regular response after the release. */
 	behaviour: Behaviour;
-	letGo: () => void;
+	release: () => void;
 };
 
 export function holdAnswer(): HeldAnswer {
 	let arrive: () => void;
-	let letGo: () => void;
+	let release: () => void;
 	const arrived = new Promise<void>(resolve => {
 		arrive = resolve;
 	});
 	const free = new Promise<void>(resolve => {
-		letGo = resolve;
+		release = resolve;
 	});
 	return {
 		arrived,
@@ -199,8 +142,8 @@ export function holdAnswer(): HeldAnswer {
 				sendJson(exchange, status, json);
 			}
 		},
-		letGo() {
-			letGo();
+		release() {
+			release();
 		},
 	};
 }
