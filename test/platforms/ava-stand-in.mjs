@@ -1,6 +1,6 @@
 /**
- * Stands in for AVA where AVA is too slow or does not run: on an emulated CPU and under Bun. One file's tests run one after the other in
- * one process; assertions are Node's own. Prints TAP. It knows what this repository's tests use, and fails on anything else.
+ * Replaces AVA on an emulated CPU, where AVA is too slow, and under Bun, where it does not run. Runs one file's tests one after the other in
+ * one process, with Node's assertions, and prints TAP. It has the part of AVA's interface that this repository's tests use.
  */
 
 import assert from 'node:assert/strict';
@@ -24,7 +24,7 @@ const matches = (error, {message, name, code, instanceOf} = {}) => {
 	}
 };
 
-/** The part of `actual` that `expected` has, at every level. */
+/** Copies from `actual` the properties that `expected` has, at every level. */
 function part(actual, expected) {
 	return expected !== null && typeof expected === 'object' && !Array.isArray(expected) && actual !== null && typeof actual === 'object'
 		? Object.fromEntries(Object.keys(expected).map(key => [key, part(actual[key], expected[key])]))
@@ -163,9 +163,9 @@ const print = line => {
 	process.stdout.write(`${line}\n`);
 };
 
-/** Runs what was declared, and ends the process. */
+/** Runs the declared tests and ends the process. */
 export async function runTests() {
-	// As in AVA, the process lives while a test waits, whatever for.
+	// As in AVA, a waiting test keeps the process alive.
 	setInterval(() => undefined, 60_000);
 	let number = 0;
 	let failed = 0;
@@ -203,7 +203,7 @@ export async function runTests() {
 
 	print(`1..${number}`);
 	print(`# fail ${failed}`);
-	// As AVA does, whatever a test left running.
+	// As AVA, ends the process also if a test left something running.
 	// eslint-disable-next-line unicorn/no-process-exit
 	process.exit(failed > 0 ? 1 : 0);
 }

@@ -1,4 +1,4 @@
-// What Debian's libstdc++, compiled for glibc, asks for and musl does not have. For tests alone.
+// Functions of glibc that Debian's libstdc++ needs and musl lacks. For tests only.
 
 #include <stdint.h>
 #include <sys/random.h>
@@ -11,14 +11,14 @@ uint32_t arc4random(void) {
   return value;
 }
 
-// -1: not found. Bun throws no C++ exceptions, and the addon brings its own unwinder.
+// -1 means not found. Bun throws no C++ exceptions, and the addon contains its own unwinder.
 int _dl_find_object(void* address, void* result) {
   (void)address;
   (void)result;
   return -1;
 }
 
-// For libgcc on arm64, where glibc has it under two names.
+// libgcc on arm64 calls it by its other name in glibc.
 unsigned long getauxval(unsigned long type);
 
 unsigned long __getauxval(unsigned long type) { return getauxval(type); }

@@ -1,4 +1,4 @@
-// node run-file.mjs <test file> [<program that starts this runtime>]: one file of tests, by the stand-in for AVA.
+// Runs one test file with the stand-in for AVA. Usage: node run-file.mjs <test file> [<program that starts this runtime>]
 
 import path from 'node:path';
 import process from 'node:process';
@@ -7,7 +7,7 @@ import {runTests} from './ava-stand-in.mjs';
 
 const [file, executable] = process.argv.slice(2);
 if (executable) {
-	// An emulated runtime takes itself for a program of this machine. What tests start has to go through the emulator again.
+	// In an emulator, `process.execPath` is the emulated program. Child processes have to start the emulator again.
 	process.execPath = executable;
 }
 
