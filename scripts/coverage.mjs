@@ -93,15 +93,15 @@ function sourcesOf(json) {
 /** Counts no branches to exception handlers, which the compiler adds to nearly each call. */
 async function reportNative() {
 	await runOrFail('gcovr', [
-		'--root=.',
-		'--object-directory=build/Release/obj.target',
-		'--filter=native/',
+		'--root=..',
+		String.raw`--filter=\.\./native/`,
 		'--exclude-throw-branches',
 		`--gcov-executable=${process.env.GCOV ?? 'gcov'}`,
 		`--json=${nativeReport}`,
 		`--html-details=${path.join(report, 'native.html')}`,
-		'build/Release/obj.target',
-	], {cwd: tree});
+		path.join('Release', 'obj.target'),
+		// The compiler ran in this folder, and the counters name the sources relative to it.
+	], {cwd: path.join(tree, 'build')});
 }
 
 function nativeOf({files}) {
