@@ -2,8 +2,9 @@
  * Makes the JavaScript of `dist/`.
  *
  * What every program loads is one file, because a process pays for each file that it opens and compiles. Each module that is loaded by
- * a `require` inside a function becomes a file in `dist/lazy/`, with the modules that only it needs. The code is minified, except for
- * names, and each file has a source map: stacks stay readable.
+ * a `require` inside a function becomes a file in `dist/lazy/`, with the modules that only it needs. The code is shortened, but keeps
+ * its names and lines, and each file has a source map: stacks stay readable. In one long line, Node would print all of it with an
+ * uncaught error, and shorter lines split strings, which bundlers that indent then change.
  */
 
 import fs from 'node:fs';
@@ -29,9 +30,6 @@ const internals = `Symbol.for('${JSON.parse(fs.readFileSync(fromRoot('package.js
 
 /** The oldest Node that the package runs on. */
 const target = 'node20.19';
-
-/** Characters. Node prints the line that threw an uncaught error. */
-const maxLineLength = 160;
 
 /**
  * Writes the JavaScript of `dist/`. The tests import single modules: each module of `src/` gets a file that hands on what
@@ -155,7 +153,7 @@ const finish = {
 				`${quote}${relativeTo(chunk.fileName, fileOfModule.get(to))}${quote}`);
 			delete files[`${chunk.fileName}.map`];
 			if (chunk.moduleIds.length > 0) {
-				await minify(this, chunk);
+				await shorten(this, chunk);
 			}
 
 			chunk.map = null;
@@ -203,24 +201,22 @@ function checkNames(chunkFiles) {
 	}
 }
 
-async function minify(context, chunk) {
+async function shorten(context, chunk) {
 	// Relative to dist/, where no sources are: the map carries them.
 	const {map} = chunk;
 	const inline = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
-	const minified = await transform(chunk.code + inline, {
+	const shortened = await transform(chunk.code + inline, {
 		loader: 'js',
 		target,
-		minifyWhitespace: true,
 		minifySyntax: true,
-		lineLimit: maxLineLength,
 		legalComments: 'none',
 		sourcemap: 'external',
 		sourcefile: chunk.fileName,
 		sourcesContent: true,
 	});
 	const name = path.posix.basename(chunk.fileName);
-	chunk.code = `${minified.code}//# sourceMappingURL=${name}.map\n`;
-	context.emitFile({type: 'asset', fileName: `${chunk.fileName}.map`, source: minified.map});
+	chunk.code = `${shortened.code}//# sourceMappingURL=${name}.map\n`;
+	context.emitFile({type: 'asset', fileName: `${chunk.fileName}.map`, source: shortened.map});
 }
 
 /**
