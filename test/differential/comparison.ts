@@ -163,7 +163,7 @@ class Tally<Case, Outcome, Rule extends string> {
 		const different = [...this.#decided.values()].reduce((sum, each) => sum + each, 0);
 		console.log(`\n${this.#same} cases agree, ${different} differ by a rule, ${this.failed} differ by none`);
 		if (unneeded.length > 0) {
-			console.log(`No case needs ${unneeded.join(', ')}: more cases, or a rule that is none.`);
+			console.log(`No case needs ${unneeded.join(', ')}: run more cases, or remove the rule.`);
 		}
 
 		return this.failed === 0 && unneeded.length === 0;

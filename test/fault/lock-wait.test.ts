@@ -123,7 +123,7 @@ for (const variant of variants) {
 			(async () => {
 				const {monitorEventLoopDelay} = require('node:perf_hooks');
 				const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 30_000, useNativeAddon: ${useNativeAddon}});
-				// Loads what is needed: the first look counts for nobody's waiting.
+				// Loads the lazy modules first, so that loading is not measured.
 				await cache.stamp(source);
 				const delays = monitorEventLoopDelay({resolution: 1});
 				delays.enable();
@@ -135,7 +135,7 @@ for (const variant of variants) {
 			})();
 		`), program(stage, `
 			(async () => {
-				// What this machine does to a process that does nothing.
+				// The longest block of an idle process on this machine.
 				const delays = require('node:perf_hooks').monitorEventLoopDelay({resolution: 1});
 				delays.enable();
 				await sleep(50);

@@ -266,7 +266,7 @@ const typeProgram = `
 		const {token, expiresOnTimestamp}: AccessToken = await credential.getToken(['scope'], {enableCae: true});
 		return token + expiresOnTimestamp.toFixed();
 	}
-	// @ts-expect-error Types are there: not everything goes.
+	// @ts-expect-error The types are loaded, so wrong arguments are errors.
 	credential.getTokens();
 `;
 

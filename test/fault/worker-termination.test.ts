@@ -66,7 +66,7 @@ for (let round = 1; round <= 5; round++) {
 }
 
 for (let round = 1; round <= 5; round++) {
-	keyringTest(test.serial, `40 worker threads terminated with calls to the keyring under way, round ${round}`, async t => {
+	keyringTest(test.serial, `40 worker threads are terminated during keyring calls, round ${round}`, async t => {
 		const keyring = await keyringFor(t);
 		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
 		// The keyring does not answer in the last round. No call waits for it.
@@ -136,7 +136,7 @@ for (const kind of new Set(kinds)) {
 }
 
 for (const frozen of [false, true]) {
-	keyringTest(test.serial, `a process ends in the middle of calls to a keyring that ${frozen ? 'does not answer' : 'answers'}`, async t => {
+	keyringTest(test.serial, `a process ends during calls to a keyring that ${frozen ? 'does not answer' : 'answers'}`, async t => {
 		const keyring = await keyringFor(t);
 		await keyring.store(itemAttributes.python, buildCache({accounts: 1, tokensPerAccount: 6}).text);
 		if (frozen) {
@@ -160,7 +160,7 @@ test('threads and contexts have separate addon instances and continue when one o
 		const {dirname, resolve} = require('node:path');
 		const vm = require('node:vm');
 		const files = ['dist/backend/native-backend.js', 'dist/backend/stores.js'].map(file => resolve(file));
-		/** As a module loader makes modules that runs each test file, and all that it loads, in a context of its own. */
+		/** Loads modules like a test runner that gives each test file a separate context. */
 		function inContext() {
 			const context = vm.createContext({process, Buffer, performance, setTimeout, clearTimeout});
 			const modules = new Map();

@@ -28,11 +28,11 @@ const refreshToken = 'FAKE-refresh-token-of-someone';
 
 type Outcome = {
 	prints: RegExp;
-	/** The cache that the tokens of the one grant are in afterwards. Default: there is no grant. */
+	/** The cache that contains the tokens of the grant afterwards. Default: there is no grant. */
 	fills?: 'msal.cache.nocae' | 'msal.cache.cae';
 };
 
-/** What running each sample does. A sample that is not here fails the first test. */
+/** The expected result of each sample. A sample without an entry fails the first test. */
 const outcomes: Readonly<Record<string, Outcome>> = {
 	'README.md 2': {prints: /^https:\/\/<account>\.blob\.core\.windows\.net: ey\S+\n$/, fills: 'msal.cache.cae'},
 	'README.md 3': {prints: /^Nobody has to enter this code: .*\n$/, fills: 'msal.cache.nocae'},
@@ -86,7 +86,7 @@ function fileOf(name: string): string {
 	return path.join(folder, `${name.replaceAll(/\W+/g, '-')}.mts`);
 }
 
-test('each sample is expected to do something', t => {
+test('each sample has an expected result', t => {
 	t.deepEqual(samples.map(({name}) => name).toSorted(), Object.keys(outcomes).toSorted());
 });
 
@@ -104,7 +104,7 @@ testWhere(test, [lackOf('identity')], 'the samples compile', t => {
 	t.deepEqual(ts.getPreEmitDiagnostics(program).map(({file, messageText}) => `${path.basename(file?.fileName ?? '')}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`), []);
 });
 
-/** @returns what it printed. @throws with what it printed on standard error, if it failed. */
+/** @returns its standard output. @throws with its standard error, if it fails. */
 async function runSample(file: string, home: TestHome, entra: EntraServer): Promise<string> {
 	const authority = path.join(home.path, 'authority.pem');
 	writeFileSync(authority, entra.ca);
@@ -128,7 +128,7 @@ for (const {name} of samples) {
 		const home = new TestHome(t);
 		const cache = {
 			...cacheOf({refreshTokens: [refreshTokenRecord(user, refreshToken)], accessTokens: [accessTokenRecord(user, 'FAKE-access-token', 3000)]}),
-			// Under MSAL's key: MSAL for Node goes by the keys of accounts.
+			// Under MSAL's key: MSAL for Node looks accounts up by their keys.
 			Account: {[`${homeAccountId(user)}-${publicCloud}-${user.utid}`]: accountRecord(user)},
 		};
 		home.writeSettled(cache);
@@ -165,7 +165,7 @@ testWhere(test, [lackOf('identity')], 'README\'s sign-in script fills an empty h
 	writeFileSync(file, code.replace('createCachePlugin()', `createCachePlugin(${option})`));
 	await runSample(file, home, entra);
 
-	// A program of the next day: it finds the account and has a token for another resource.
+	// A later program finds the account and gets a token for another resource.
 	const credential = home.credential({}, entra);
 	t.deepEqual((await credential.listAccounts()).map(({username, usable}) => ({username, usable})), [{username: user.username, usable: true}]);
 	await credential.getToken('https://storage.azure.com/.default', {enableCae: true});

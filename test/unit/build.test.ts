@@ -12,7 +12,7 @@ import {whileLocked} from '../../scripts/lib/debian.mjs';
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '..', '..');
 
-/** Stands in for npm: records which command of node-gyp is asked for, and leaves behind what node-gyp would. */
+/** Replaces npm: records the requested node-gyp command and creates the files that node-gyp would. */
 const npm = String.raw`
 const fs = require('node:fs');
 fs.mkdirSync('build/Release', {recursive: true});

@@ -30,7 +30,7 @@ function findingsOf(t: ExecutionContext, files: Record<string, string>): string[
 
 const status = {'base/status.h': '#include <string>\n'};
 
-test('includes that lead down, or stay in their folder, pass', t => {
+test('downward includes, and those within a folder, pass', t => {
 	t.deepEqual(findingsOf(t, {
 		...status,
 		'base/status.cc': '#include "base/status.h"\n',
@@ -39,7 +39,7 @@ test('includes that lead down, or stay in their folder, pass', t => {
 	}), []);
 });
 
-test('an include that leads up is reported', t => {
+test('an upward include is reported', t => {
 	t.deepEqual(findingsOf(t, {...status, 'io/file.h': '', 'base/wrong.cc': '#include "base/status.h"\n#include "io/file.h"\n'}), [
 		'base/wrong.cc:2: upward include: base/ is below "io/file.h"',
 	]);
@@ -67,6 +67,6 @@ test('an include that is not a path from native/, and a folder that is no layer,
 	]);
 });
 
-test('a folder without C++ files is not a pass', t => {
+test('a folder without C++ files fails', t => {
 	t.deepEqual(findingsOf(t, {'base/notes.txt': ''}), ['']);
 });

@@ -204,8 +204,8 @@ export function brokenHttp(how: keyof typeof brokenAnswers): Behaviour {
 }
 
 const brokenAnswers = {
-	'a size of a chunk that is none': (grant: string) => `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n${grant}\r\n0\r\n\r\n`,
-	'a header that is none': (grant: string) => `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nno header\r\n\r\n${grant}`,
+	'an invalid chunk size': (grant: string) => `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n${grant}\r\n0\r\n\r\n`,
+	'an invalid header': (grant: string) => `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nno header\r\n\r\n${grant}`,
 	'no status line': (grant: string) => grant,
 	'the request in the place of the status line': (_grant: string, request: string) => request,
 	'a header that holds the grant': (grant: string) => `HTTP/1.1 200 OK\r\n${grant}\r\n\r\n`,

@@ -1,6 +1,6 @@
 /**
- * Preloaded into programs that cannot be given a network client: leads every TLS connection of the process, whatever host it names,
- * to the embedded endpoint on the loopback port `STC_LOOPBACK_PORT`. The server name stays, so certificates are verified as usual.
+ * Preloaded into programs that do not accept a network client. Routes every TLS connection of the process to the embedded
+ * endpoint on the loopback port `STC_LOOPBACK_PORT`. The server name does not change, so certificates are verified as usual.
  */
 
 import net from 'node:net';
