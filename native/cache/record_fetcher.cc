@@ -16,13 +16,6 @@ constexpr uint64_t kMaxGapBytes = 4096;
 
 RecordFetcher::~RecordFetcher() { BufferPool::Return(std::move(fetched_)); }
 
-bool RecordFetcher::Find(const RecordRange& range, std::string_view* text) const {
-  if (reader_->FindText(range.offset, range.size, text)) return true;
-  if (range.offset < fetched_begin_ || range.offset + range.size > fetched_end_) return false;
-  *text = {fetched_.data() + (range.offset - fetched_begin_), range.size};
-  return true;
-}
-
 Status RecordFetcher::Fetch(const std::vector<RecordRange>& ranges, size_t i) {
   fetched_begin_ = ranges[i].offset;
   fetched_end_ = EndOfFetch(ranges, i);

@@ -32,7 +32,12 @@ class RecordFetcher {
 
   // Finds the text of a record in memory: in the reader's buffer, which still holds all of a small
   // cache, or in the last fetch. It is valid until the next fetch.
-  bool Find(const RecordRange& range, std::string_view* text) const;
+  bool Find(const RecordRange& range, std::string_view* text) const {
+    if (reader_->FindText(range.offset, range.size, text)) return true;
+    if (range.offset < fetched_begin_ || range.offset + range.size > fetched_end_) return false;
+    *text = {fetched_.data() + (range.offset - fetched_begin_), range.size};
+    return true;
+  }
 
   // Fetches `ranges[i]`, and those of the following ranges that are close to it: call Find for each
   // range in order, and Fetch if it fails. Returns the error of the source.
