@@ -1,6 +1,8 @@
 // Compares SkipString with a loop over bytes: all lengths, positions and kinds of end, then random
 // text. Compiled once for each vector instruction set of this processor.
 
+#include "json/skip_string.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -9,7 +11,6 @@
 #include <string>
 
 #include "base/cpu_features.h"
-#include "json/skip_string.h"
 
 namespace {
 
