@@ -3,18 +3,12 @@
  */
 
 import {
-	mkdir as mkdirWithCallback, readFile as readFileWithCallback, stat as statWithCallback, unlink as unlinkWithCallback,
-} from 'node:fs';
+	mkdir, readFile, stat, unlink,
+} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {promisify} from 'node:util';
 import type {
 	HeldLease, HeldLock, LeaseState, LeaseStore,
 } from './backend.js';
-
-const mkdir = promisify(mkdirWithCallback);
-const readFile = promisify(readFileWithCallback);
-const stat = promisify(statWithCallback);
-const unlink = promisify(unlinkWithCallback);
 
 type TryLock = (paths: readonly string[]) => Promise<HeldLock | null>;
 

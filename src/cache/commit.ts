@@ -1,9 +1,8 @@
 /** Writes to a source: chooses it, and commits under its locks. Loaded when there is something to write. */
 
-import {mkdir as mkdirWithCallback, stat as statWithCallback} from 'node:fs';
+import {mkdir, stat} from 'node:fs/promises';
 import {constants as osConstants} from 'node:os';
 import {dirname} from 'node:path';
-import {promisify} from 'node:util';
 import type {CacheChange, CacheStore, CommitResult} from '../backend/backend.js';
 import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
@@ -12,9 +11,6 @@ import type {CacheSource} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
 import {absent, joinStamps, signalStamp} from './stamps.js';
 import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
-
-const mkdir = promisify(mkdirWithCallback);
-const stat = promisify(statWithCallback);
 
 /** The size of a file that only signals a change of a keyring item: it is empty or holds `{}`. Bytes. */
 const signalFileSize = 2;
