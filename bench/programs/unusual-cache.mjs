@@ -7,9 +7,9 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 
 const {path, smallPath, query, rounds} = JSON.parse(process.argv[2]);
-const require = createRequire(import.meta.url);
-const {backend} = require('../../dist/backend/native-backend.js').loadNativeBackend();
-const {storeOf} = require('../../dist/backend/stores.js');
+const load = createRequire(import.meta.url);
+const {backend} = load('../../dist/backend/native-backend.js').loadNativeBackend();
+const {storeOf} = load('../../dist/backend/stores.js');
 
 const memoryBytes = field => process.platform === 'linux'
 	? Number(new RegExp(String.raw`^${field}:\s+(\d+) kB$`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) * 1024

@@ -8,9 +8,9 @@ import {performance} from 'node:perf_hooks';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 
-const require = createRequire(import.meta.url);
-const {loadNativeBackend} = require('../../../dist/backend/native-backend.js');
-const {storeOf} = require('../../../dist/backend/stores.js');
+const load = createRequire(import.meta.url);
+const {loadNativeBackend} = load('../../../dist/backend/native-backend.js');
+const {storeOf} = load('../../../dist/backend/stores.js');
 const {backend, error: loadError} = loadNativeBackend();
 if (!backend) {
 	throw loadError;

@@ -5,9 +5,9 @@ import {readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import process from 'node:process';
 
-const require = createRequire(import.meta.url);
-const {backend, error} = require('../../../dist/backend/native-backend.js').loadNativeBackend();
-const {storeOf} = require('../../../dist/backend/stores.js');
+const load = createRequire(import.meta.url);
+const {backend, error} = load('../../../dist/backend/native-backend.js').loadNativeBackend();
+const {storeOf} = load('../../../dist/backend/stores.js');
 if (!backend) {
 	throw error;
 }
