@@ -2,9 +2,8 @@
  * Makes the JavaScript of `dist/`.
  *
  * What every program loads is one file, because a process pays for each file that it opens and compiles. Each module that is loaded by
- * a `require` inside a function becomes a file in `dist/lazy/`, with the modules that only it needs. The code is shortened, but keeps
- * its names and lines, and each file has a source map: stacks stay readable. In one long line, Node would print all of it with an
- * uncaught error, and shorter lines split strings, which bundlers that indent then change.
+ * a `require` inside a function becomes a file in `dist/lazy/`, with the modules that only it needs. The code is minified, but keeps
+ * its names, one statement per line, and a source map for each file: stacks stay readable.
  */
 
 import fs from 'node:fs';
@@ -12,6 +11,7 @@ import path from 'node:path';
 import {transform} from 'esbuild';
 import {rollup} from 'rollup';
 import {fromRoot} from '../lib/paths.mjs';
+import {breakLines} from './break-lines.mjs';
 
 const source = fromRoot('src');
 const entry = path.join(source, 'index.ts');
@@ -153,7 +153,7 @@ const finish = {
 				`${quote}${relativeTo(chunk.fileName, fileOfModule.get(to))}${quote}`);
 			delete files[`${chunk.fileName}.map`];
 			if (chunk.moduleIds.length > 0) {
-				await shorten(this, chunk);
+				await minify(this, chunk);
 			}
 
 			chunk.map = null;
@@ -201,22 +201,24 @@ function checkNames(chunkFiles) {
 	}
 }
 
-async function shorten(context, chunk) {
+async function minify(context, chunk) {
 	// Relative to dist/, where no sources are: the map carries them.
 	const {map} = chunk;
 	const inline = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
-	const shortened = await transform(chunk.code + inline, {
+	const minified = await transform(chunk.code + inline, {
 		loader: 'js',
 		target,
 		minifySyntax: true,
+		minifyWhitespace: true,
 		legalComments: 'none',
 		sourcemap: 'external',
 		sourcefile: chunk.fileName,
 		sourcesContent: true,
 	});
-	const name = path.posix.basename(chunk.fileName);
-	chunk.code = `${shortened.code}//# sourceMappingURL=${name}.map\n`;
-	context.emitFile({type: 'asset', fileName: `${chunk.fileName}.map`, source: shortened.map});
+	// In one long line, Node would print all of it with an uncaught error. esbuild's `lineLimit` splits strings, which bundlers that indent then change.
+	const broken = breakLines(minified, context.parse(minified.code));
+	chunk.code = `${broken.code}//# sourceMappingURL=${path.posix.basename(chunk.fileName)}.map\n`;
+	context.emitFile({type: 'asset', fileName: `${chunk.fileName}.map`, source: broken.map});
 }
 
 /**

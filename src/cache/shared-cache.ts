@@ -13,7 +13,6 @@ import type {CacheSource} from './cache-source.js';
 import type {CommitOptions, CommitOutcome} from './commit.js';
 import type {SourceReading, SourceStamp} from './source-reading.js';
 import {joinStamps, signalStamp} from './stamps.js';
-import {readConsistent} from './torn-read.js';
 
 export class SharedCache {
 	readonly #keyringTimeoutMs: number;
@@ -144,6 +143,8 @@ export class SharedCache {
 			}
 		}
 
+		// Loaded only now, because most processes never meet such a read.
+		const {readConsistent} = requireLazily(() => require('./torn-read.js') as typeof import('./torn-read.js'));
 		return readConsistent({
 			source, first, read, lockTimeoutMs: this.#lockTimeoutMs, ...(store.tryLock && {tryLock: store.tryLock.bind(store)}),
 		});

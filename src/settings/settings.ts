@@ -2,13 +2,15 @@
 
 import {isAbsolute, sep} from 'node:path';
 import {invalidArgument} from '../errors.js';
+import {requireLazily} from '../runtime/lazy.js';
 import type {
-	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
+	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
 } from '../types.js';
+import {type Authority, parseAuthority, publicCloud} from './authority.js';
 import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
-import {type Authority, parseAuthority, publicCloud} from './authority.js';
+import type {RetrySettings} from './optional-settings.js';
 import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
 
 /** The client ID of Azure CLI, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
@@ -40,7 +42,7 @@ export type Settings = {
 	readonly lockTimeoutMs: number;
 	readonly keyringTimeoutMs: number;
 	readonly disableKeychainPrompts: boolean;
-	readonly retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
+	readonly retry: RetrySettings;
 	readonly proxy: Readonly<ProxyOptions> | undefined;
 	readonly dispatcher: HttpDispatcher | undefined;
 	readonly allowLoggingAccountIdentifiers: boolean;
@@ -81,7 +83,7 @@ const misspelledOptions: Readonly<Record<string, keyof SharedTokenCacheCredentia
 
 const defaultPersistence = Object.freeze({cacheName: 'msal.cache', readOnly: false, unsafeAllowUnencryptedStorage: false});
 
-const defaultRetry: Settings['retry'] = Object.freeze({maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 64_000});
+const defaultRetry: RetrySettings = Object.freeze({maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 64_000});
 
 /** @throws `STC_INVALID_ARGUMENT`. The text names the option or environment variable and a valid value. */
 export function readSettings(
@@ -98,8 +100,8 @@ export function readSettings(
 		}
 	}
 
-	// Options that are not given are not read: the first run of each function costs start-up time (bench P3).
-	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : readRecord(options.authenticationRecord);
+	// Options that are not given are not read: code that is not loaded or run costs no start-up time (bench P3).
+	const record = options.authenticationRecord === undefined || options.authenticationRecord === null ? undefined : optional().readRecord(options.authenticationRecord);
 	const named = readAuthority(options, record, environment);
 	const tenantId = readTenant(options, record, environment);
 	// `@azure/identity` treats "adfs" as a tenant, so its records name only a host.
@@ -130,11 +132,11 @@ export function readSettings(
 		authority,
 		tenantRules: {
 			configured: tenantId ?? record?.tenantId,
-			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : readAllowedTenants(options.additionallyAllowedTenants),
+			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : optional().readAllowedTenants(options.additionallyAllowedTenants),
 			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
-		...(persistence === undefined ? defaultPersistence : readPersistence(persistence, defaultPersistence)),
+		...(persistence === undefined ? defaultPersistence : optional().readPersistence(persistence, defaultPersistence)),
 		home,
 		dataHome: absoluteOr(environment['XDG_DATA_HOME'], below(home, '.local', 'share')),
 		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], below(home, '.cache')),
@@ -143,9 +145,9 @@ export function readSettings(
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
 		disableKeychainPrompts: optionalBoolean(options.disableKeychainPrompts, 'disableKeychainPrompts') ?? false,
-		retry: retry === undefined ? defaultRetry : readRetry(retry, defaultRetry),
-		proxy: options.proxyOptions === undefined ? undefined : readProxy(options),
-		dispatcher: options.dispatcher === undefined ? undefined : readDispatcher(options.dispatcher),
+		retry: retry === undefined ? defaultRetry : optional().readRetry(retry, defaultRetry),
+		proxy: options.proxyOptions === undefined ? undefined : optional().readProxy(options),
+		dispatcher: options.dispatcher === undefined ? undefined : optional().readDispatcher(options.dispatcher),
 		allowLoggingAccountIdentifiers: optionalBoolean(
 			logging.allowLoggingAccountIdentifiers,
 			'loggingOptions.allowLoggingAccountIdentifiers',
@@ -165,7 +167,7 @@ function readAuthority(
 	}
 
 	if (record) {
-		return parseAuthority(withoutTenant(record.authority), 'authenticationRecord.authority');
+		return parseAuthority(optional().withoutTenant(record.authority), 'authenticationRecord.authority');
 	}
 
 	const variable = environment['AZURE_AUTHORITY_HOST'];
@@ -208,111 +210,7 @@ function absoluteOr<Fallback extends string | undefined>(path: string | undefine
 	return path && isAbsolute(path) ? path : fallback;
 }
 
-export function readPersistence(persistence: TokenCachePersistenceOptions, byDefault: Pick<Settings, 'cacheName'>) {
-	checkIsObject(persistence, 'tokenCachePersistenceOptions');
-	if (optionalBoolean(persistence.enabled, 'tokenCachePersistenceOptions.enabled') === false) {
-		throw invalidArgument('tokenCachePersistenceOptions.enabled must not be false: this credential has no other source of tokens. Leave it out.');
-	}
-
-	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? byDefault.cacheName;
-	// On Windows, a colon would name an alternate data stream of another file.
-	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
-		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
-	}
-
-	return {
-		cacheName,
-		readOnly: optionalBoolean(persistence.readOnly, 'tokenCachePersistenceOptions.readOnly') ?? false,
-		unsafeAllowUnencryptedStorage: optionalBoolean(
-			persistence.unsafeAllowUnencryptedStorage,
-			'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
-		) ?? false,
-	};
-}
-
-export function readRetry(retry: RetryOptions, byDefault: Settings['retry']): Settings['retry'] {
-	checkIsObject(retry, 'retryOptions');
-	return {
-		maxRetries: wholeNumber(retry.maxRetries, 'retryOptions.maxRetries', byDefault.maxRetries, 0, 100),
-		retryDelayMs: milliseconds(retry.retryDelayInMs, 'retryOptions.retryDelayInMs', byDefault.retryDelayMs, 0),
-		maxRetryDelayMs: milliseconds(retry.maxRetryDelayInMs, 'retryOptions.maxRetryDelayInMs', byDefault.maxRetryDelayMs, 0),
-	};
-}
-
-export function readRecord(record: AuthenticationRecord): AuthenticationRecord {
-	checkIsObject(record, 'authenticationRecord');
-	for (const field of ['authority', 'homeAccountId', 'clientId', 'tenantId'] as const) {
-		if (typeof record[field] !== 'string' || record[field] === '') {
-			throw invalidArgument(`authenticationRecord.${field} is missing: use the record that authenticate() of @azure/identity gave.`);
-		}
-	}
-
-	checkTenantId(record.tenantId, 'authenticationRecord.tenantId');
-	const {authority, homeAccountId, clientId, tenantId} = record;
-	return {
-		authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : '',
-	};
-}
-
-export function readAllowedTenants(tenants: unknown): readonly string[] {
-	if (!Array.isArray(tenants)) {
-		throw invalidArgument('additionallyAllowedTenants must be an array of tenant ids, or ["*"].');
-	}
-
-	for (const tenant of tenants as unknown[]) {
-		if (tenant !== '*') {
-			checkTenantId(tenant, 'additionallyAllowedTenants');
-		}
-	}
-
-	return [...tenants as string[]];
-}
-
-export function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | undefined {
-	const proxy = options.proxyOptions;
-	if (proxy === undefined) {
-		return undefined;
-	}
-
-	checkIsObject(proxy, 'proxyOptions');
-	if (options.dispatcher) {
-		throw invalidArgument('proxyOptions and dispatcher exclude each other: give the dispatcher the proxy.');
-	}
-
-	if (typeof proxy.host !== 'string' || !/^https?:\/\/(?:\[[^\]]+\]|[^\s:/?#@\\[]+)$/i.test(proxy.host) || !URL.canParse(proxy.host)) {
-		throw invalidArgument('proxyOptions.host must be a scheme and a host alone, such as "http://proxy.example": port, username and password have fields of their own.');
-	}
-
-	// Only known fields are copied: the settings decide which credentials share a token memory, and an unknown field may hold anything.
-	const username = optionalString(proxy.username, 'proxyOptions.username');
-	const password = optionalString(proxy.password, 'proxyOptions.password');
-	return {
-		host: proxy.host,
-		port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535),
-		...(username !== undefined && {username}),
-		...(password !== undefined && {password}),
-	};
-}
-
-export function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {
-	if (dispatcher !== undefined && typeof (dispatcher as Partial<HttpDispatcher> | null)?.dispatch !== 'function') {
-		throw invalidArgument('dispatcher must be an undici Dispatcher, such as new Agent().');
-	}
-
-	return dispatcher;
-}
-
-/** Removes the tenant from the authority of a record: some programs write the whole URL. The path of AD FS stays. */
-export function withoutTenant(authority: string): string {
-	const [, host, path] = /^((?:[a-z][a-z\d+.-]*:\/\/)?[^/?#]*[^/?#:])\/([^/?#]*)/i.exec(authority) ?? [];
-	return host === undefined ? authority : `${host}${path?.toLowerCase() === adfsTenant ? '/adfs' : ''}`;
-}
-
-function wholeNumber(value: unknown, name: string, byDefault: number, least: number, most: number): number {
-	const number = value === undefined ? byDefault : value;
-	if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most) {
-		throw invalidArgument(`${name} must be a whole number from ${least} to ${most}.`);
-	}
-
-	return number;
+/** Loaded for options that few programs give. */
+function optional() {
+	return requireLazily(() => require('./optional-settings.js') as typeof import('./optional-settings.js'));
 }

@@ -1,0 +1,122 @@
+/** Reads and checks the options that few programs give. */
+
+import {invalidArgument} from '../errors.js';
+import type {
+	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
+} from '../types.js';
+import {
+	checkIsObject, milliseconds, optionalBoolean, optionalString,
+} from './checks.js';
+import {adfsTenant, checkTenantId} from './tenants.js';
+
+/** How the HTTP client retries a token request. Delays in milliseconds. */
+export type RetrySettings = {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
+
+export function readPersistence(persistence: TokenCachePersistenceOptions, byDefault: {cacheName: string}) {
+	checkIsObject(persistence, 'tokenCachePersistenceOptions');
+	if (optionalBoolean(persistence.enabled, 'tokenCachePersistenceOptions.enabled') === false) {
+		throw invalidArgument('tokenCachePersistenceOptions.enabled must not be false: this credential has no other source of tokens. Leave it out.');
+	}
+
+	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? byDefault.cacheName;
+	// On Windows, a colon would name an alternate data stream of another file.
+	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
+		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
+	}
+
+	return {
+		cacheName,
+		readOnly: optionalBoolean(persistence.readOnly, 'tokenCachePersistenceOptions.readOnly') ?? false,
+		unsafeAllowUnencryptedStorage: optionalBoolean(
+			persistence.unsafeAllowUnencryptedStorage,
+			'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
+		) ?? false,
+	};
+}
+
+export function readRetry(retry: RetryOptions, byDefault: RetrySettings): RetrySettings {
+	checkIsObject(retry, 'retryOptions');
+	return {
+		maxRetries: wholeNumber(retry.maxRetries, 'retryOptions.maxRetries', byDefault.maxRetries, 0, 100),
+		retryDelayMs: milliseconds(retry.retryDelayInMs, 'retryOptions.retryDelayInMs', byDefault.retryDelayMs, 0),
+		maxRetryDelayMs: milliseconds(retry.maxRetryDelayInMs, 'retryOptions.maxRetryDelayInMs', byDefault.maxRetryDelayMs, 0),
+	};
+}
+
+export function readRecord(record: AuthenticationRecord): AuthenticationRecord {
+	checkIsObject(record, 'authenticationRecord');
+	for (const field of ['authority', 'homeAccountId', 'clientId', 'tenantId'] as const) {
+		if (typeof record[field] !== 'string' || record[field] === '') {
+			throw invalidArgument(`authenticationRecord.${field} is missing: use the record that authenticate() of @azure/identity gave.`);
+		}
+	}
+
+	checkTenantId(record.tenantId, 'authenticationRecord.tenantId');
+	const {authority, homeAccountId, clientId, tenantId} = record;
+	return {
+		authority, homeAccountId, clientId, tenantId, username: typeof record.username === 'string' ? record.username : '',
+	};
+}
+
+export function readAllowedTenants(tenants: unknown): readonly string[] {
+	if (!Array.isArray(tenants)) {
+		throw invalidArgument('additionallyAllowedTenants must be an array of tenant ids, or ["*"].');
+	}
+
+	for (const tenant of tenants as unknown[]) {
+		if (tenant !== '*') {
+			checkTenantId(tenant, 'additionallyAllowedTenants');
+		}
+	}
+
+	return [...tenants as string[]];
+}
+
+export function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOptions | undefined {
+	const proxy = options.proxyOptions;
+	if (proxy === undefined) {
+		return undefined;
+	}
+
+	checkIsObject(proxy, 'proxyOptions');
+	if (options.dispatcher) {
+		throw invalidArgument('proxyOptions and dispatcher exclude each other: give the dispatcher the proxy.');
+	}
+
+	if (typeof proxy.host !== 'string' || !/^https?:\/\/(?:\[[^\]]+\]|[^\s:/?#@\\[]+)$/i.test(proxy.host) || !URL.canParse(proxy.host)) {
+		throw invalidArgument('proxyOptions.host must be a scheme and a host alone, such as "http://proxy.example": port, username and password have fields of their own.');
+	}
+
+	// Only known fields are copied: the settings decide which credentials share a token memory, and an unknown field may hold anything.
+	const username = optionalString(proxy.username, 'proxyOptions.username');
+	const password = optionalString(proxy.password, 'proxyOptions.password');
+	return {
+		host: proxy.host,
+		port: wholeNumber(proxy.port, 'proxyOptions.port', 0, 1, 65_535),
+		...(username !== undefined && {username}),
+		...(password !== undefined && {password}),
+	};
+}
+
+export function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {
+	if (dispatcher !== undefined && typeof (dispatcher as Partial<HttpDispatcher> | null)?.dispatch !== 'function') {
+		throw invalidArgument('dispatcher must be an undici Dispatcher, such as new Agent().');
+	}
+
+	return dispatcher;
+}
+
+/** Removes the tenant from the authority of a record: some programs write the whole URL. The path of AD FS stays. */
+export function withoutTenant(authority: string): string {
+	const [, host, path] = /^((?:[a-z][a-z\d+.-]*:\/\/)?[^/?#]*[^/?#:])\/([^/?#]*)/i.exec(authority) ?? [];
+	return host === undefined ? authority : `${host}${path?.toLowerCase() === adfsTenant ? '/adfs' : ''}`;
+}
+
+function wholeNumber(value: unknown, name: string, byDefault: number, least: number, most: number): number {
+	const number = value === undefined ? byDefault : value;
+	if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most) {
+		throw invalidArgument(`${name} must be a whole number from ${least} to ${most}.`);
+	}
+
+	return number;
+}
