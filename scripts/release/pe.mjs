@@ -29,7 +29,8 @@ const harmlessDebugTypes = new Set(Object.values(debugType));
 /** @param {Buffer} bytes @returns {Pe} @throws {UnreadableBinary} */
 export function readPe(bytes) {
 	const {text, complaint} = readWith(readobj, ['--file-headers', '--sections', '--coff-imports', '--coff-exports', '--coff-debug-directory'], bytes);
-	const machine = /^ {2}Machine: .*\((?<number>0x[\dA-F]+)\)$/m.exec(text)?.groups.number;
+	// A machine that the reader does not know is printed without a name.
+	const machine = /^ {2}Machine: (?:.*\()?(?<number>0x[\dA-F]+)\)?$/m.exec(text)?.groups.number;
 	if (!machine || !text.includes('IMAGE_FILE_DLL (0x2000)') || !/^ {2}Magic: 0x20B$/m.test(text)) {
 		throw new UnreadableBinary(complaint ?? 'not a DLL of 64 bits');
 	}
