@@ -467,7 +467,7 @@ for (const {kind} of backends) {
 		const counter = join(elsewhere, 'counter');
 		writeFileSync(counter, '0');
 		t.deepEqual(await Promise.all([one.ask(`count 100 ${counter}`), other.ask(`count 100 ${counter}`)]), ['counted 100 0', 'counted 100 0']);
-		t.is(readFileSync(counter, 'utf8'), '200');
+		t.is(Number(readFileSync(counter, 'utf8')), 200);
 		t.deepEqual(readdirSync(directory), []);
 	});
 
@@ -488,7 +488,7 @@ for (const {kind} of backends) {
 		const counter = join(elsewhere, 'counter');
 		writeFileSync(counter, '0');
 		t.deepEqual(await Promise.all([one.ask(`count 50 ${counter}`), other.ask(`count 50 ${counter}`)]), ['counted 50 0', 'counted 50 0']);
-		t.is(readFileSync(counter, 'utf8'), '100');
+		t.is(Number(readFileSync(counter, 'utf8')), 100);
 
 		t.is(await one.ask('try'), 'locked');
 		if (kind === 'native') {

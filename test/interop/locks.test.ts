@@ -157,7 +157,7 @@ test('2 processes of native and 2 of pure increment one number: no update is los
 	const processes = await Promise.all(['native', 'native', 'pure', 'pure'].map(async kind => LockProcess.start(t, kind as CacheBackend['kind'], path)));
 	const answers = await Promise.all(processes.map(async process => process.ask(`count 150 ${counter}`)));
 	t.deepEqual(answers, Array.from({length: 4}, () => 'counted 150 0'));
-	t.is(readFileSync(counter, 'utf8'), '600');
+	t.is(Number(readFileSync(counter, 'utf8')), 600);
 	t.deepEqual(readdirSync(directory), ['counter']);
 });
 

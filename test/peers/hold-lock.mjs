@@ -60,7 +60,7 @@ async function count(counter) {
 
 		const number = Number(await readFile(counter, 'utf8'));
 		await sleep(1);
-		await writeFile(counter, String(number + 1));
+		await writeFile(counter, String(number + 1).padStart(9, '0'), {flag: 'r+'});
 		await lock.unlock();
 		counted++;
 		await sleep(2);

@@ -245,8 +245,9 @@ def count(lock, counter):
         with open(counter) as file:
             number = int(file.read())
         time.sleep(0.001)
-        with open(counter, "w") as file:
-            file.write(str(number + 1))
+        # In place, and always as long: locks that take deleted files do not exclude a reader.
+        with open(counter, "r+") as file:
+            file.write("%09d" % (number + 1))
         lock.unlock()
         counted += 1
         time.sleep(0.002)

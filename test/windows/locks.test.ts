@@ -114,7 +114,7 @@ for (const kinds of [['native', 'native'], ['pure', 'pure'], ['native', 'pure']]
 		const times = 40;
 		const answers = await Promise.all(processes.map(async each => each.ask(`count ${times} ${counter}`)));
 		t.deepEqual(answers, processes.map(() => `counted ${times} 0`));
-		t.is(readFileSync(counter, 'utf8'), String(times * processes.length));
+		t.is(Number(readFileSync(counter, 'utf8')), times * processes.length);
 		t.deepEqual(readdirSync(directory), ['counter']);
 	});
 }

@@ -89,7 +89,8 @@ async function count(times, counter) {
 		const held = await lock();
 		const number = Number(await readFile(counter, 'utf8'));
 		await sleep(1);
-		await writeFile(counter, String(number + 1));
+		// In place, and always as long: a library that takes deleted lock files may read it at this moment.
+		await writeFile(counter, String(number + 1).padStart(9, '0'), {flag: 'r+'});
 		if (!await held.check()) {
 			lost++;
 		}
