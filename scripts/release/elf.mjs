@@ -62,7 +62,8 @@ export function readElf(bytes) {
 function parse(text, complaint) {
 	let file;
 	try {
-		[file] = JSON.parse(text);
+		// LLVM 19 prints this field of a version definition as plain text, also in JSON.
+		[file] = JSON.parse(text.replaceAll(/Predecessors: \[.*\]\n/g, ''));
 	} catch {
 		throw new UnreadableBinary(complaint ?? 'the reader printed no JSON');
 	}
