@@ -179,7 +179,7 @@ export class AuthenticationError extends Error {
 export class AbortError extends Error {
 	override readonly name: string = 'AbortError';
 	constructor(message = 'The operation was aborted.', options?: ErrorOptions) {
-		super(message, options);
+		super(oneLine(message), options);
 	}
 }
 
@@ -195,7 +195,11 @@ export function isOutOfFiles(code: string | undefined): boolean {
 
 export const cureOfTooManyFiles = 'Too many files are open: close some, or raise the limit (ulimit -n).';
 
-/** Replaces control characters by spaces: chains join messages by newlines, and log readers split them at newlines. */
+/**
+ * Replaces what a terminal or a log reader obeys instead of showing it: control characters (C0 and C1), line and paragraph separators, and
+ * controls of the text's direction. Chains join messages by newlines, and names in a cache are chosen by other programs. Every error text and
+ * every line of the log passes this filter; so must every text in a field of an error.
+ */
 export function oneLine(text: string): string {
-	return text.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ').trim();
+	return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]+/g, ' ').trim();
 }

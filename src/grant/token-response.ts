@@ -1,6 +1,6 @@
 /** Reads the responses of a token endpoint. No I/O, no clock. */
 
-import type {ErrorResponse} from '../errors.js';
+import {type ErrorResponse, oneLine} from '../errors.js';
 import {type JsonObject, parseJsonObject} from '../runtime/json.js';
 
 /** A successful response, checked. */
@@ -243,11 +243,9 @@ function decodeBase64UrlJson(text: string): JsonObject | undefined {
 const minSecretLength = 100;
 
 function sanitize(text: string, refreshToken: string | undefined): string {
-	return (refreshToken === undefined ? text : text.replaceAll(refreshToken, '[hidden]'))
+	return oneLine((refreshToken === undefined ? text : text.replaceAll(refreshToken, '[hidden]'))
 		.replaceAll(new RegExp(String.raw`\S{${minSecretLength},}`, 'g'), '[hidden]')
-		.replaceAll(/[\u0000-\u001F\u007F\u2028\u2029]+/g, ' ')
-		.slice(0, 2000)
-		.trim();
+		.slice(0, 2000));
 }
 
 function definedOnly<Fields extends object>(fields: Fields): Partial<Fields> {

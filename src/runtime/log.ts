@@ -1,7 +1,9 @@
 /**
  * Logging like the Azure SDK's: through the application's `@azure/logger` if it has one, otherwise to standard error according to
- * `AZURE_LOG_LEVEL`. A line is built only if it is written, and never holds a secret.
+ * `AZURE_LOG_LEVEL`. A line is built only if it is written, and holds neither a secret nor a control character.
  */
+
+import {oneLine} from '../errors.js';
 
 export type LogLevel = 'error' | 'warning' | 'info' | 'verbose';
 
@@ -100,12 +102,12 @@ function emit(level: LogLevel, line: LogLine): void {
 	if (azureLogger) {
 		try {
 			if (azureLogger[level].enabled) {
-				azureLogger[level](line());
+				azureLogger[level](oneLine(line()));
 			}
 		} catch {
 			// A logger of the application that throws must not fail a token request.
 		}
 	} else if (levels.indexOf(level) <= levels.indexOf(process.env['AZURE_LOG_LEVEL']?.toLowerCase() as LogLevel)) {
-		process.stderr.write(`azure:${namespace}:${level} ${line()}\n`);
+		process.stderr.write(`azure:${namespace}:${level} ${oneLine(line())}\n`);
 	}
 }
