@@ -98,6 +98,9 @@ RecordEdit ToEdit(const Napi::Value& value) {
     const Napi::Object rule = ToObject(object.Get("unlessNewer"));
     edit.unless_newer = {ToField(rule.Get("field")), ToNumber(rule.Get("value"))};
   }
+  if (!object.Get("onlyIfSecret").IsUndefined()) {
+    edit.only_if_secret = ToUtf16Vector(object.Get("onlyIfSecret"));
+  }
   return edit;
 }
 

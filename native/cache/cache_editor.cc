@@ -162,7 +162,7 @@ class Editor {
     MatchedRecord match;
     match.key_hash = key_hash;
     match.edit = edit;
-    if (!IsNewer(*edit->edit)) {
+    if (!edit->Keeps(record_, reader_)) {
       match.is_removed = edit->edit->action == EditAction::kRemove;
       if (edit->writes()) {
         SpliceRecord(reader_.Marked({0, reader_.SizeSinceMark(), false}), reader_.mark_offset(),
@@ -170,12 +170,6 @@ class Editor {
       }
     }
     section->AddMatch(std::move(match));
-  }
-
-  bool IsNewer(const RecordEdit& edit) const {
-    if (!edit.unless_newer) return false;
-    const std::optional<double> time = record_.Time(reader_, edit.unless_newer->field);
-    return time && *time >= edit.unless_newer->value;
   }
 
   // Applies the edits to a member that is not an object. Such a member is removed or replaced as a

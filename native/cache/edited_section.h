@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,10 @@ namespace stc {
 struct PreparedEdit {
   explicit PreparedEdit(const RecordEdit& wanted) : edit(&wanted), matcher(wanted.match) {
     if (wanted.key) key_hash = HashText(JsonText::FromUtf16(*wanted.key));
+    if (!wanted.only_if_secret) return;
+    for (const std::u16string& secret : *wanted.only_if_secret) {
+      replaceable_secrets.push_back(JsonText::FromUtf16(secret));
+    }
   }
 
   bool may_add() const {
@@ -38,10 +43,31 @@ struct PreparedEdit {
     return edit->action == EditAction::kPut || edit->action == EditAction::kUpdate;
   }
 
+  // Whether a record that matches stays as it is.
+  bool Keeps(const CacheRecord& record, const JsonReader& reader) const {
+    return IsNewer(record, reader) || HasOtherSecret(record, reader);
+  }
+
   const RecordEdit* edit;
   RecordMatcher matcher;
   // 0 means that the edit has no key: HashText never returns 0.
   uint64_t key_hash = 0;
+  // Used if the edit has `only_if_secret`.
+  std::vector<JsonText> replaceable_secrets;
+
+ private:
+  bool IsNewer(const CacheRecord& record, const JsonReader& reader) const {
+    if (!edit->unless_newer) return false;
+    const std::optional<double> time = record.Time(reader, edit->unless_newer->field);
+    return time && *time >= edit->unless_newer->value;
+  }
+
+  bool HasOtherSecret(const CacheRecord& record, const JsonReader& reader) const {
+    if (!edit->only_if_secret || !record.IsNonEmptyString(Field::kSecret)) return false;
+    const JsonText secret = record.Text(reader, Field::kSecret);
+    return std::none_of(replaceable_secrets.begin(), replaceable_secrets.end(),
+                        [&secret](const JsonText& other) { return Equal(other, secret); });
+  }
 };
 
 // A record that an edit applies to.

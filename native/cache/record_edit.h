@@ -31,11 +31,8 @@ struct RecordEdit {
     for (auto* fields : {&set, &fill}) {
       for (auto& [name, json] : *fields) Wipe(json.data(), json.size());
     }
-    for (Condition& condition : match) {
-      for (std::u16string& value : condition.values) {
-        Wipe(value.data(), value.size() * sizeof(char16_t));
-      }
-    }
+    for (Condition& condition : match) WipeTexts(&condition.values);
+    if (only_if_secret) WipeTexts(&*only_if_secret);
   }
   RecordEdit() = default;
   RecordEdit(RecordEdit&&) = default;
@@ -49,6 +46,12 @@ struct RecordEdit {
   std::vector<std::pair<std::u16string, std::string>> fill;
   std::vector<std::u16string> unset;
   std::optional<NewerRule> unless_newer;
+  std::optional<std::vector<std::u16string>> only_if_secret;
+
+ private:
+  static void WipeTexts(std::vector<std::u16string>* texts) {
+    for (std::u16string& text : *texts) Wipe(text.data(), text.size() * sizeof(char16_t));
+  }
 };
 
 struct CacheChange {

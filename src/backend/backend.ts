@@ -161,6 +161,11 @@ export type RecordEdit = {
 	unset?: readonly string[];
 	/** Records in which this field is at least `value` (Unix seconds) count as a match, but stay as they are. */
 	unlessNewer?: {field: 'cached_at' | 'expires_on' | 'last_modification_time'; value: number};
+	/**
+	 * Compare and set: records whose `secret` is none of these count as a match, but stay as they are. A record without a secret, or with an
+	 * empty one, has nothing to lose, so the edit applies to it.
+	 */
+	onlyIfSecret?: readonly string[];
 };
 
 /** What to change in a cache. Everything else keeps its bytes. */

@@ -308,6 +308,35 @@ for (const backend of backends) {
 		t.is(edited('{"S":{"k":{"realm":"r","last_modification_time":"7"}}}', {...edit, unlessNewer: {field: 'last_modification_time', value: 7}}), 'unchanged');
 	});
 
+	test(`${backend.kind}: A5: a refresh token is replaced only if its secret is one of those that the edit may replace`, t => {
+		const edit: RecordEdit = {
+			section: 'S', action: 'put', key: 'z', match: {realm: ['r']}, set: {secret: '"new"'}, onlyIfSecret: ['old', 'older', 'ü'],
+		};
+		const with_ = (secret: string) => `{"S":{"k":{"realm":"r","secret":${secret}}}}`;
+		for (const secret of ['"old"', '"older"', String.raw`"\u006fld"`, '"ü"', String.raw`"\u00fc"`, '""', 'null', '5', '["x"]', '"other","secret":"old"']) {
+			const text = secret.startsWith('"other"') ? '{"S":{"k":{"realm":"r","secret":"other","secret":"new"}}}' : with_('"new"');
+			t.is(edited(with_(secret), edit), text, secret);
+			t.is(edited(with_(secret), {...edit, action: 'update'}), text, secret);
+			t.is(edited(with_(secret), {...edit, action: 'remove'}), '{"S":{}}', secret);
+		}
+
+		for (const secret of ['"newer"', '"OLD"', '"old "', '"Ü"', '"old","secret":"newer"']) {
+			for (const action of ['put', 'update', 'remove', 'add'] as const) {
+				t.is(edited(with_(secret), {...edit, action}), 'unchanged', secret);
+			}
+
+			t.is(edited(with_(secret), {...edit, match: {}, key: 'k'}), 'unchanged', secret);
+			t.is(edited(with_(secret), {...edit, onlyIfSecret: []}), 'unchanged', secret);
+		}
+
+		t.is(edited('{"S":{"k":{"realm":"r"}}}', edit), with_('"new"'), 'there is no secret to lose');
+		t.is(edited('{"S":{"z":[]}}', edit), '{"S":{"z":{"secret":"new"}}}');
+		t.is(edited('{"S":{}}', edit), '{"S":{"z":{"secret":"new"}}}', 'nothing matches');
+		t.is(edited('{"S":{"k":{"realm":"r","secret":"newer"},"l":{"realm":"r","secret":"old"}}}', edit), '{"S":{"k":{"realm":"r","secret":"newer"},"l":{"realm":"r","secret":"new"}}}', 'each record on its own');
+		t.is(edited('{"S":{"k":{"realm":"r","secret":"old","expires_on":"7"}}}', {...edit, unlessNewer: {field: 'expires_on', value: 7}}), 'unchanged', 'both conditions count');
+		t.is(edited('{"S":{"z":{"secret":"newer"}}}', {edits: [edit, {...edit, match: {}, onlyIfSecret: ['newer']}]}), 'unchanged', 'the first edit that matches decides');
+	});
+
 	test(`${backend.kind}: changes nothing without the required account`, t => {
 		const change = (homeAccountId = 'U.T', environments = ['e1', 'E2']): CacheChange => ({...remove('k'), requiredAccount: {homeAccountId, environments}});
 		const cache = (account: string) => `{"S":{"k":{}},"Account":${account}}`;

@@ -79,7 +79,7 @@ function editSection(section: unknown, edits: readonly RecordEdit[], subject: st
 		const edit = edits.find(each => each.key === key || (isObject(record) && matchesFields(record, each)));
 		if (edit) {
 			matched.set(key, edit);
-			if (edit.action === 'remove' && !isNewer(record, edit)) {
+			if (edit.action === 'remove' && !isKept(record, edit)) {
 				removed.add(key);
 			}
 		}
@@ -122,7 +122,7 @@ function spliceSection(json: Buffer, section: Member, {records, matched, removed
 	for (const [key, edit] of matched) {
 		const member = last.get(key);
 		const record = own(records, key);
-		if (member && (edit.action === 'put' || edit.action === 'update') && !isNewer(record, edit)) {
+		if (member && (edit.action === 'put' || edit.action === 'update') && !isKept(record, edit)) {
 			if (isObject(record)) {
 				spliceRecord(json, member, edit, splices);
 			} else {
@@ -229,9 +229,16 @@ function hasAccount(root: Json, {homeAccountId, environments}: NonNullable<Cache
 	});
 }
 
-function isNewer(record: unknown, {unlessNewer}: RecordEdit): boolean {
-	const since = unlessNewer && isObject(record) ? time(record, unlessNewer.field) : undefined;
-	return unlessNewer !== undefined && since !== undefined && since >= unlessNewer.value;
+/** Whether a record that matches stays as it is. */
+function isKept(record: unknown, {unlessNewer, onlyIfSecret}: RecordEdit): boolean {
+	if (!isObject(record)) {
+		return false;
+	}
+
+	const since = unlessNewer && time(record, unlessNewer.field);
+	const secret = onlyIfSecret && anyString(record, 'secret');
+	return (unlessNewer !== undefined && since !== undefined && since >= unlessNewer.value)
+		|| (onlyIfSecret !== undefined && Boolean(secret) && !onlyIfSecret.includes(secret!));
 }
 
 function matchesFields(record: Json, {match}: RecordEdit): boolean {

@@ -121,6 +121,7 @@ export function randomCase(random: () => number): RandomCase {
 			...(chance(0.4) && {fill: fields(0.1)}),
 			...(chance(0.3) && {unset: [...matchFields, ...times, ...otherFields].filter(() => chance(0.15))}),
 			...(chance(0.2) && {unlessNewer: {field: pick(times), value: pick([5, 6, 7, 8])}}),
+			...(chance(0.2) && {onlyIfSecret: stockOf('secret')!.filter(() => chance(0.4))}),
 		};
 	};
 
@@ -136,10 +137,11 @@ export function randomCase(random: () => number): RandomCase {
 
 /** Whether applying the change a second time changes nothing: no edit depends on what it or another edit writes. */
 export function isRepeatable({edits}: CacheChange): boolean {
-	return new Set(edits.map(({section}) => section)).size === edits.length && edits.every(({set = {}, fill = {}, unset = [], match = {}, unlessNewer}) => {
+	return new Set(edits.map(({section}) => section)).size === edits.length && edits.every(({set = {}, fill = {}, unset = [], match = {}, unlessNewer, onlyIfSecret}) => {
 		const written = new Set([...Object.keys(set), ...unset]);
 		return !Object.keys(match).some(name => written.has(name))
 			&& !Object.keys(fill).some(name => unset.includes(name))
-			&& !(unlessNewer && written.has(unlessNewer.field));
+			&& !(unlessNewer && written.has(unlessNewer.field))
+			&& !(onlyIfSecret && written.has('secret'));
 	});
 }

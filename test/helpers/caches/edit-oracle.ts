@@ -66,9 +66,14 @@ function editRecords(records: Fields, edits: RecordEdit[], touched: Set<string>)
 	}
 
 	for (const [key, owner] of owners) {
-		const {action, unlessNewer, set = {}, unset = [], fill = {}} = edits[owner]!;
+		const {action, unlessNewer, onlyIfSecret, set = {}, unset = [], fill = {}} = edits[owner]!;
 		const record = records[key];
 		if (isFields(record) && unlessNewer && (seconds(copy(record)[unlessNewer.field]) ?? -1) >= unlessNewer.value) {
+			continue;
+		}
+
+		const secret = isFields(record) ? copy(record)['secret'] : undefined;
+		if (onlyIfSecret && typeof secret === 'string' && !['', ...onlyIfSecret].includes(secret)) {
 			continue;
 		}
 
