@@ -14,7 +14,7 @@ namespace stc {
 namespace {
 
 // src/backend/native-backend.ts refuses any other number.
-constexpr int kApiVersion = 1;
+constexpr int kApiVersion = 2;
 
 template <Napi::Value (*kFunction)(const Napi::CallbackInfo&)>
 void Export(Napi::Object exports, const char* name) {

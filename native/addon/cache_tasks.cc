@@ -169,7 +169,7 @@ class CommitTask : public CacheTask {
   }
 
   Napi::Value Result(Napi::Env env) override {
-    static constexpr const char* kNames[] = {"locked",     "changed",   "absent",
+    static constexpr const char* kNames[] = {"locked",     "changed",   "guarded", "absent",
                                              "no-account", "unchanged", "written"};
     Napi::Object result = Napi::Object::New(env);
     result["outcome"] = kNames[static_cast<size_t>(result_.outcome)];

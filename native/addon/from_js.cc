@@ -173,6 +173,11 @@ CommitRequest ToCommitRequest(const Napi::Value& value) {
   if (!object.Get("signalPath").IsUndefined()) {
     request.signal_path = ToPath(object.Get("signalPath"));
   }
+  if (!object.Get("guard").IsUndefined()) {
+    const Napi::Object guard = ToObject(object.Get("guard"));
+    request.guard = {ToPath(guard.Get("path")), std::nullopt};
+    if (!guard.Get("stamp").IsNull()) request.guard->stamp = ToUtf8(guard.Get("stamp"));
+  }
   request.change = ToChange(object.Get("change"));
   return request;
 }

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/no_destructor.h"
+#include "io/guard_stamp.h"
 
 namespace stc {
 
@@ -25,6 +26,15 @@ struct Sweeps {
 Status EndCommit(CommitOutcome outcome, CommitResult* result) {
   result->outcome = outcome;
   return Status::Ok();
+}
+
+Status CheckGuard(const CommitRequest& request, bool* passes) {
+  *passes = true;
+  if (!request.guard) return Status::Ok();
+  std::optional<std::string> stamp;
+  Status status = GuardStamp(request.guard->path, &stamp);
+  *passes = status.ok() && stamp == request.guard->stamp;
+  return status;
 }
 
 std::optional<CommitOutcome> CheckBase(const CommitRequest& request,

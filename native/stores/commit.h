@@ -16,6 +16,13 @@
 
 namespace stc {
 
+// Same shape as CommitGuard in src/backend/backend.ts.
+struct CommitGuard {
+  std::string path;
+  // A value of GuardStamp.
+  std::optional<std::string> stamp;
+};
+
 // Same shape as CommitRequest in src/backend/backend.ts.
 struct CommitRequest {
   CacheChange change;
@@ -25,10 +32,19 @@ struct CommitRequest {
   // exist.
   std::optional<std::optional<std::string>> expected_stamp;
   std::string signal_path;
+  std::optional<CommitGuard> guard;
 };
 
 // Same values as CommitResult in src/backend/backend.ts.
-enum class CommitOutcome : uint8_t { kLocked, kChanged, kAbsent, kNoAccount, kUnchanged, kWritten };
+enum class CommitOutcome : uint8_t {
+  kLocked,
+  kChanged,
+  kGuarded,
+  kAbsent,
+  kNoAccount,
+  kUnchanged,
+  kWritten
+};
 
 struct CommitResult {
   CommitOutcome outcome = CommitOutcome::kLocked;
@@ -43,6 +59,11 @@ struct CommitResult {
 
 // Sets the outcome and returns kOk.
 Status EndCommit(CommitOutcome outcome, CommitResult* result);
+
+// Call it with the locks held, before the cache is read and again right before the write, because a
+// lock may be lost. `*passes`: whether the guard of the request, if it has one, is as expected.
+// Otherwise the outcome is kGuarded. Fails as GuardStamp does.
+Status CheckGuard(const CommitRequest& request, bool* passes);
 
 // Call it before planning: checks the stamp that the request expects, and whether it may create a
 // cache. Returns the outcome that ends the commit, or nullopt to continue. `base_stamp`: the stamp

@@ -35,6 +35,10 @@ class Commit {
     Status status = Resolve();
     if (!status.ok()) return status;
     Sweep();
+    bool passes = false;
+    status = CheckGuard(request_, &passes);
+    if (!status.ok()) return status;
+    if (!passes) return End(CommitOutcome::kGuarded);
     status = CacheFile::Open(path_, &base_);
     if (!status.ok() && status.code() != StatusCode::kNotFound) return status;
     if (base_ != nullptr &&
@@ -116,6 +120,10 @@ class Commit {
     }
     if (!locks_->Check()) return End(CommitOutcome::kLocked);
     if (!IsUnchanged()) return End(CommitOutcome::kChanged);
+    bool passes = false;
+    status = CheckGuard(request_, &passes);
+    if (!status.ok()) return status;
+    if (!passes) return End(CommitOutcome::kGuarded);
     // If there was no file, do not replace one that was created meanwhile.
     if (!temp.Rename(path_, base_ == nullptr)) {
       // ENOENT: a writer that took over the lock deleted the temporary file, or its directory is

@@ -73,7 +73,11 @@ class Commit {
 
   Status Run() {
     Sweep();
-    Status status = Load();
+    bool passes = false;
+    Status status = CheckGuard(request_, &passes);
+    if (!status.ok()) return status;
+    if (!passes) return End(CommitOutcome::kGuarded);
+    status = Load();
     // The file was written while it was read. If it could not be opened at all, return the error
     // instead: that may last.
     if (base_stamp_ && status.code() == StatusCode::kCacheChanged) {
@@ -127,9 +131,14 @@ class Commit {
     ReplaceConditions conditions;
     conditions.must_be_new = !base_stamp_;
     // Last check before the replacement: a library without locks may have written meanwhile.
-    conditions.may_replace = [this, &refusal] {
+    Status guarded;
+    conditions.may_replace = [this, &refusal, &guarded] {
       refusal = locks_->Check() ? CommitOutcome::kChanged : CommitOutcome::kLocked;
-      return refusal == CommitOutcome::kChanged && IsUnchanged();
+      if (refusal == CommitOutcome::kLocked || !IsUnchanged()) return false;
+      bool passes = false;
+      guarded = CheckGuard(request_, &passes);
+      if (!passes) refusal = CommitOutcome::kGuarded;
+      return passes;
     };
     ReplaceOutcome outcome = ReplaceOutcome::kBusy;
     PlacedFile placed;
@@ -141,7 +150,7 @@ class Commit {
         BusyFiles::Instance().Add(path_);
         return End(CommitOutcome::kLocked);
       case ReplaceOutcome::kRefused:
-        return End(refusal);
+        return guarded.ok() ? End(refusal) : guarded;
       case ReplaceOutcome::kReplaced:
         break;
     }

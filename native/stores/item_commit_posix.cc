@@ -25,9 +25,13 @@ Status LoadIfThere(KeyringItem* item, SecureBytes* text, std::optional<std::stri
 
 Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* locks,
                   CommitResult* result) {
+  bool passes = false;
+  Status status = CheckGuard(request, &passes);
+  if (!status.ok()) return status;
+  if (!passes) return EndCommit(CommitOutcome::kGuarded, result);
   SecureBytes old;
   std::optional<std::string> base_stamp;
-  Status status = LoadIfThere(item, &old, &base_stamp);
+  status = LoadIfThere(item, &old, &base_stamp);
   if (!status.ok()) return status;
   if (const auto outcome = CheckBase(request, base_stamp)) return EndCommit(*outcome, result);
   MemorySource source(old.view());
@@ -46,6 +50,9 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   if (stamp_again.has_value() != base_stamp.has_value() || again.view() != old.view()) {
     return EndCommit(CommitOutcome::kChanged, result);
   }
+  status = CheckGuard(request, &passes);
+  if (!status.ok()) return status;
+  if (!passes) return EndCommit(CommitOutcome::kGuarded, result);
   const SecureBytes text = plan.Assemble(old.view());
   status = base_stamp ? item->Replace(text) : item->Create(text);
   if (status.code() == StatusCode::kNotFound) return EndCommit(CommitOutcome::kChanged, result);

@@ -7,7 +7,7 @@ import type {
 import type {entryMakers} from './entry-makers.js';
 
 /** The version of {@link NativeAddon}. A binary of another version is not used. */
-export const apiVersion = 1;
+export const apiVersion = 2;
 
 /** A failure as the addon reports it. */
 export type NativeFailure = {code: ErrorCode; message: string; op: string; osDomain?: string; osCode?: number};

@@ -175,6 +175,17 @@ export type CacheChange = {
 	requiredAccount?: {homeAccountId: string; environments: readonly string[]};
 };
 
+/**
+ * A file that another process replaces to stop commits, such as the mark of a sign-out. It is compared while the lock files are held: a
+ * process that replaces it first, and then takes the lock files, finds in the cache whatever was committed before.
+ */
+export type CommitGuard = {
+	/** Absolute. */
+	path: string;
+	/** A value of `guardStamp` (`guard-stamp.ts`). `null`: there was no file. */
+	stamp: string | null;
+};
+
 export type CommitRequest = {
 	change: CacheChange;
 	/** Lock files to hold while committing, in this order. */
@@ -183,6 +194,8 @@ export type CommitRequest = {
 	create: boolean;
 	/** Commit only if the store's stamp is this one (`null`: there is no cache). */
 	expectedStamp?: string | null;
+	/** Commit only if another process has not asked to stop. Otherwise the outcome is `guarded`. */
+	guard?: CommitGuard;
 	/** A file to touch after a keyring item was written, so that other programs read the item again. Created if missing. */
 	signalPath?: string;
 };
@@ -192,6 +205,8 @@ export type CommitResult =
 	| {outcome: 'locked'}
 	/** The stamp is not `expectedStamp`, or a program without a lock wrote in between: try again. */
 	| {outcome: 'changed'}
+	/** The guard is not as expected: nothing was written. */
+	| {outcome: 'guarded'}
 	/** There is no cache, and `create` is false. */
 	| {outcome: 'absent'}
 	/** The required account is missing: nothing was written. */

@@ -3,7 +3,9 @@
 import {mkdir, stat} from 'node:fs/promises';
 import {constants as osConstants} from 'node:os';
 import {dirname} from 'node:path';
-import type {CacheChange, CacheStore, CommitResult} from '../backend/backend.js';
+import type {
+	CacheChange, CacheStore, CommitGuard, CommitResult,
+} from '../backend/backend.js';
 import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
 import {sleep} from '../runtime/sleep.js';
@@ -28,6 +30,8 @@ export type CommitOptions = {
 	lateChange?: CacheChange;
 	/** Commit only if nothing was written since; otherwise the outcome is `changed`. A value of `SharedCache.stamp`. */
 	expectedStamp?: string;
+	/** Commit only if this file is as it was; otherwise the outcome is `guarded`. Compared under the cache's locks. */
+	guard?: CommitGuard;
 	signal?: AbortSignal;
 	/** Whether waiting keeps the event loop alive. Default true. */
 	ref?: boolean;
@@ -86,7 +90,9 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 
 /** As `SharedCache.commit`. */
 export async function commit(source: CacheSource, change: CacheChange, options: CommitOptions, means: WritingMeans): Promise<CommitOutcome> {
-	const {create = false, lateChange = change, expectedStamp, signal, ref} = options;
+	const {
+		create = false, lateChange = change, expectedStamp, guard, signal, ref,
+	} = options;
 	const store = means.storeOf(source.store);
 	const commitToStore = store.commit?.bind(store);
 	if (!commitToStore) {
@@ -103,6 +109,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 		lockPaths: await withDirectories(source.lockPaths),
 		create,
 		...(expectedOwn !== undefined && {expectedStamp: expectedOwn === absent ? null : expectedOwn}),
+		...(guard && {guard}),
 		...(source.signalPath !== undefined && {signalPath: source.signalPath}),
 	};
 	let tries = 0;

@@ -5,7 +5,7 @@
 
 import {execFileSync} from 'node:child_process';
 import {
-	chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync,
+	chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import {constants, tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
@@ -15,6 +15,7 @@ import test, {type ExecutionContext} from 'ava';
 import type {
 	CacheBackend, CacheChange, CommitRequest, CommitResult,
 } from '../../dist/backend/backend.js';
+import {guardStamp} from '../../dist/backend/guard-stamp.js';
 import {storeOf} from '../../dist/backend/stores.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/caches/backends.js';
@@ -126,6 +127,93 @@ test('native: an invalid change changes nothing and releases the locks', async t
 
 for (const backend of backends) {
 	const {kind} = backend;
+
+	test(`${kind}: A2: a commit whose guard was replaced writes nothing, and one whose guard is as expected does`, async t => {
+		const path = cachePath(t);
+		const mark = join(dirname(path), 'mark');
+		const guarded = async (stamp: string | null, change = put('k'), rest: Partial<CommitRequest> = {}) => commit(backend, path, change, {guard: {path: mark, stamp}, ...rest});
+		/** As a sign-out does: a new file over the old one. */
+		const replaceMark = (content: string | Uint8Array) => {
+			writeFileSync(`${mark}.new`, content);
+			renameSync(`${mark}.new`, mark);
+		};
+
+		writeSettled(path, '{}');
+		t.is(await guardStamp(mark), null);
+		t.is((await guarded(null)).outcome, 'written');
+		for (const content of ['first', 'other', '\u0000é\uD83D\uDE00', Buffer.from([0xFF, 0xFE, 0]), 'x'.repeat(1000), '']) {
+			const stale = await guardStamp(mark);
+			replaceMark(content);
+			const before = stateOf(path);
+			for (const [change, rest] of [[put('k', '"late"'), {}], [put('k'), {}], [{edits: []}, {}], [put('k'), {expectedStamp: '1:2:3'}]] as const) {
+				t.deepEqual(await guarded(stale, change, rest), {outcome: 'guarded'});
+			}
+
+			t.deepEqual(stateOf(path), before);
+			const fresh = await guardStamp(mark);
+			t.not(fresh, stale);
+			t.is((await guarded(fresh, put('k', JSON.stringify(String(content))))).outcome, 'written', 'the addon and guardStamp agree');
+			t.is((await guarded(fresh, put('k', JSON.stringify(String(content))))).outcome, 'unchanged');
+		}
+
+		const last = await guardStamp(mark);
+		rmSync(mark);
+		t.deepEqual(await guarded(last), {outcome: 'guarded'});
+		rmSync(path);
+		t.deepEqual(await guarded('00', put('k'), {create: true}), {outcome: 'guarded'});
+		checkAlone(t, path);
+	});
+
+	test(`${kind}: A2: an empty guard, a directory and a dangling link are told apart by their state`, async t => {
+		const path = cachePath(t);
+		const mark = join(dirname(path), 'mark');
+		writeSettled(path, '{}');
+		const makers: ReadonlyArray<() => void> = [
+			() => {
+				writeFileSync(mark, '');
+			},
+			() => {
+				mkdirSync(mark);
+			},
+			() => {
+				symlinkSync(join(dirname(path), 'nowhere'), mark);
+			},
+		];
+		for (const make of makers) {
+			rmSync(mark, {recursive: true, force: true});
+			make();
+			const stamp = await guardStamp(mark);
+			t.is((await commit(backend, path, put('k', JSON.stringify(`${stamp}`)), {guard: {path: mark, stamp}})).outcome, 'written');
+			t.deepEqual(await commit(backend, path, put('k'), {guard: {path: mark, stamp: 'else'}}), {outcome: 'guarded'});
+		}
+	});
+
+	test(`${kind}: A2: a guard that is replaced while the commit writes stops it`, async t => {
+		const path = cachePath(t);
+		const mark = join(dirname(path), 'mark');
+		writeSettled(path, JSON.stringify({Theirs: {kept: 'x'.repeat(20_000_000)}}));
+		for (let attempt = 0; attempt < 50; attempt++) {
+			rmSync(mark, {force: true});
+			const before = stateOf(path);
+			const running = {isOver: false};
+			const committing = commit(backend, path, put('k', String(attempt)), {guard: {path: mark, stamp: null}}).finally(() => {
+				running.isOver = true;
+			});
+			while (!running.isOver && !readdirSync(dirname(path)).some(name => name.endsWith('.tmp'))) {
+				await setImmediate();
+			}
+
+			writeFileSync(mark, 'signed out');
+			const {outcome} = await committing;
+			if (outcome === 'guarded') {
+				t.deepEqual(stateOf(path), before);
+				t.deepEqual(readdirSync(dirname(path)).toSorted(), ['mark', basename(path)]);
+				return;
+			}
+		}
+
+		t.fail('The guard was never replaced in time.');
+	});
 
 	test(`${kind}: creates a cache only on request`, async t => {
 		const path = cachePath(t);

@@ -8,6 +8,7 @@ import {
 } from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
+import {guardStamp} from '../../dist/backend/guard-stamp.js';
 import type {CacheSlice, CommitRequest, CommitResult} from '../../dist/backend/backend.js';
 import {
 	encodeItem, itemAttributes, type ItemKind, itemKinds, locationOf,
@@ -75,6 +76,18 @@ keyringTest(test, 'an item is written in place: its other content is kept, and t
 	t.true(statSync(signal).mtimeMs > startMs);
 	t.is(statSync(signal).size, 2, 'the signal file is touched, not written');
 	t.deepEqual(readdirSync(directoryOf(keyring)), ['msal.cache.nocae'], 'no lock file remains');
+});
+
+keyringTest(test, 'A2: an item is not written if the guard was replaced', async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const path = join(directoryOf(keyring), 'mark');
+	t.deepEqual((await commit(keyring, requestFor(keyring, 'ann', {guard: {path, stamp: '00'}}))).answer, {outcome: 'guarded'});
+	writeFileSync(path, 'signed out');
+	t.deepEqual((await commit(keyring, requestFor(keyring, 'ann', {guard: {path, stamp: null}}))).answer, {outcome: 'guarded'});
+	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-ann']);
+	t.like((await commit(keyring, requestFor(keyring, 'ann', {guard: {path, stamp: await guardStamp(path)}}))).answer, {outcome: 'written'});
+	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-renewed']);
 });
 
 keyringTest(test, 'an item is created only on request, like Python\'s, and replaces no other item', async t => {

@@ -120,9 +120,14 @@ export async function orStoreError<Result>(op: string, path: string, call: Promi
 	}
 }
 
-function nullOrThrow(error: unknown, op: string, path: string): null {
+/** Whether there is no such file. */
+export function isMissing(error: unknown): boolean {
 	const {code} = error as NodeJS.ErrnoException;
-	if (code === 'ENOENT' || code === 'ENOTDIR') {
+	return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+function nullOrThrow(error: unknown, op: string, path: string): null {
+	if (isMissing(error)) {
 		return null;
 	}
 

@@ -12,6 +12,7 @@ import {
 	type CommitRequest, type CommitResult, type EditResult, type HeldLock, settledAfterMs,
 } from '../backend.js';
 import {StoreError} from '../../errors.js';
+import {guardStamp} from '../guard-stamp.js';
 import {sleep} from '../../runtime/sleep.js';
 import {editCache} from './edit.js';
 import {
@@ -37,6 +38,10 @@ type Base = {state: FileState | undefined; edited: EditResult};
 
 async function commitLocked(path: string, request: CommitRequest, lock: HeldLock): Promise<CommitResult> {
 	await sweep(path);
+	if (!await passesGuard(request)) {
+		return {outcome: 'guarded'};
+	}
+
 	const base = await readBase(path, request);
 	if (!('edited' in base)) {
 		return base;
@@ -57,7 +62,9 @@ async function commitLocked(path: string, request: CommitRequest, lock: HeldLock
 	));
 	try {
 		await fill(file, path, state, edited.bytes);
-		return await replace(path, temporary, {file, state, lock});
+		return await replace(path, temporary, {
+			file, state, lock, request,
+		});
 	} catch (error) {
 		// A failure to delete the temporary file must not hide the first error.
 		await unlink(temporary).catch(() => undefined);
@@ -66,6 +73,10 @@ async function commitLocked(path: string, request: CommitRequest, lock: HeldLock
 		edited.bytes.fill(0);
 		await file.close();
 	}
+}
+
+async function passesGuard({guard}: CommitRequest): Promise<boolean> {
+	return guard === undefined || await guardStamp(guard.path) === guard.stamp;
 }
 
 async function readBase(path: string, {change, create, expectedStamp}: CommitRequest): Promise<Base | CommitResult> {
@@ -124,9 +135,11 @@ async function fill(file: FileHandle, path: string, state: FileState | undefined
 async function replace(
 	path: string,
 	temporary: string,
-	{file, state, lock}: {file: FileHandle; state: FileState | undefined; lock: HeldLock},
+	{
+		file, state, lock, request,
+	}: {file: FileHandle; state: FileState | undefined; lock: HeldLock; request: CommitRequest},
 ): Promise<CommitResult> {
-	const giveUp = async (outcome: 'locked' | 'changed'): Promise<CommitResult> => {
+	const giveUp = async (outcome: 'locked' | 'changed' | 'guarded'): Promise<CommitResult> => {
 		// The process that took over the lock may have deleted the file already.
 		await unlink(temporary).catch(() => undefined);
 		return {outcome};
@@ -142,6 +155,11 @@ async function replace(
 	const now = await statCacheFile(path);
 	if (now?.stamp !== state?.stamp) {
 		return giveUp('changed');
+	}
+
+	// As late as possible, because the lock may be lost.
+	if (!await passesGuard(request)) {
+		return giveUp('guarded');
 	}
 
 	if (!await putInPlace(temporary, path, state === undefined)) {
