@@ -10,5 +10,6 @@ export default {
 	concurrency: 2,
 	// A variable of the CI service must not exclude test files.
 	utilizeParallelBuilds: false,
-	timeout: '2m',
+	// A last resort. It is longer than any wait in a test, on a busy machine too, so that a wait in vain fails with its own reason.
+	timeout: '20m',
 };

@@ -38,7 +38,7 @@ const suites = [
 async function runTests(tree) {
 	// Without a type check, because a mistake may leave a variable unused.
 	await runOrFail(process.execPath, ['--input-type=module', '--eval', 'import {bundle} from "./scripts/build/bundle.mjs"; await bundle("dist");'], {cwd: tree});
-	const {passed, failures} = await runAva([...suites, '--fail-fast'], {cwd: tree, isQuiet: true});
+	const {passed, failures} = await runAva([...suites, '--fail-fast', '--timeout=2m'], {cwd: tree, isQuiet: true});
 	// After the first failure AVA does not run the other tests.
 	return {passed, failed: failures.filter(failure => !failure.includes('never reported'))};
 }

@@ -8,6 +8,7 @@ import {runAva} from '../../scripts/testing/ava.mjs';
 import {isInstalled} from '../../scripts/lib/npm.mjs';
 import {hashOf} from '../../scripts/build/stamps.mjs';
 import {TapReader} from '../../scripts/testing/tap.mjs';
+import {until} from '../helpers/until.js';
 
 const root = path.resolve(import.meta.dirname, '..', '..');
 
@@ -69,21 +70,32 @@ test('TAP: a stream that ends early, hides failures or contains no tests is a fa
 
 /** Runs one test file with AVA through our TAP reader. */
 async function runFile(t: ExecutionContext, source: string, extra: Record<string, unknown> = {}) {
+	const {passed, failed, skipped} = await runAva([], {cwd: folderWith(t, {first: source}, extra), isQuiet: true});
+	return {passed, failed, skipped};
+}
+
+/** A folder with test files, and a configuration for AVA. */
+function folderWith(t: ExecutionContext, sources: Readonly<Record<string, string>>, extra: Record<string, unknown> = {}): string {
 	const folder = temporaryFolder(t);
 	fs.symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
 	fs.writeFileSync(path.join(folder, 'package.json'), JSON.stringify({
 		type: 'module', ava: {
-			files: ['*.test.js'], workerThreads: false, timeout: '2s', ...extra,
+			files: ['*.test.js'], workerThreads: false, timeout: '20m', ...extra,
 		},
 	}));
-	fs.writeFileSync(path.join(folder, 'first.test.js'), `import test from 'ava';\n${source}`);
-	const {passed, failed, skipped} = await runAva([], {cwd: folder, isQuiet: true});
-	return {passed, failed, skipped};
+	for (const [name, source] of Object.entries(sources)) {
+		fs.writeFileSync(path.join(folder, `${name}.test.js`), `import test from 'ava';\n${source}`);
+	}
+
+	return folder;
 }
 
 const good = 'test(\'good\', t => t.pass());\n';
 
-const files: Array<[name: string, source: string, expected: {passed: number; failed: number; skipped: number}]> = [
+/** AVA's time-out for files that never end. A file that has not even started within it counts as well. */
+const timeout = '2s';
+
+const files: Array<[name: string, source: string, expected: {passed: number; failed: number; skipped: number}, extra?: Record<string, unknown>]> = [
 	['tests that pass', good, {passed: 1, failed: 0, skipped: 0}],
 	['a failed assertion', `${good}test('bad', t => t.fail());`, {passed: 1, failed: 1, skipped: 0}],
 	['a skip with its reason', `${good}test.skip('x (skipped: no keyring)', t => t.pass());`, {passed: 1, failed: 0, skipped: 1}],
@@ -94,15 +106,15 @@ const files: Array<[name: string, source: string, expected: {passed: number; fai
 	['an abort', `${good}test('dies', t => { process.abort(); });`, {passed: 0, failed: 2, skipped: 0}],
 	['an exit during a test', `${good}test('leaves', t => { process.exit(0); });`, {passed: 0, failed: 1, skipped: 0}],
 	['an unhandled exception', `${good}test('throws later', t => { setTimeout(() => { throw new Error('later'); }); return new Promise(() => {}); });`, {passed: 1, failed: 2, skipped: 0}],
-	['a test that never ends', `${good}test('hangs', t => new Promise(() => { setInterval(() => {}, 100); }));`, {passed: 1, failed: 1, skipped: 0}],
-	['a file that ends before its tests', `setInterval(() => {}, 100); await new Promise(() => {}); ${good}`, {passed: 0, failed: 1, skipped: 0}],
+	['a test that never ends', `${good}test('hangs', t => new Promise(() => { setInterval(() => {}, 100); }));`, {passed: 0, failed: 1, skipped: 0}, {timeout}],
+	['a file that ends before its tests', `setInterval(() => {}, 100); await new Promise(() => {}); ${good}`, {passed: 0, failed: 1, skipped: 0}, {timeout}],
 	['a file that does not load', 'import \'./missing.js\';', {passed: 0, failed: 1, skipped: 0}],
 	['a syntax error', 'test(', {passed: 0, failed: 1, skipped: 0}],
 ];
 
-for (const [name, source, expected] of files) {
+for (const [name, source, expected, extra] of files) {
 	test.serial(`counts the results of a file with ${name}`, async t => {
-		const {passed, failed, skipped} = await runFile(t, source);
+		const {passed, failed, skipped} = await runFile(t, source, extra);
 		t.is(skipped, expected.skipped);
 		// The last output of a dying process may be lost, and the number of failures that AVA reports for one crash may
 		// vary.
@@ -111,6 +123,37 @@ for (const [name, source, expected] of files) {
 		t.is(failed > 0, expected.failed > 0);
 	});
 }
+
+/** A test that starts a process, which never ends, with the pipe of this process's output, and writes its ID to a file. */
+const startsProcess = (file: string) => `
+	import {spawn} from 'node:child_process';
+	import fs from 'node:fs';
+	test('hangs', t => new Promise(() => {
+		const child = spawn(process.execPath, ['--eval', 'setInterval(() => {}, 1000)'], {stdio: ['ignore', 'inherit', 'inherit']});
+		fs.writeFileSync(${JSON.stringify(file)}, String(child.pid));
+	}));
+`;
+
+async function assertEnds(t: ExecutionContext, file: string): Promise<void> {
+	// Empty if the machine was too busy for the test to start.
+	const pid = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+	await until(() => pid === '' || !fs.existsSync(`/proc/${pid}`) || fs.readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z '));
+	t.pass();
+}
+
+test.serial('F6: a time-out of AVA also ends the processes that a test has started', async t => {
+	const file = path.join(temporaryFolder(t), 'pid');
+	t.like(await runAva([], {cwd: folderWith(t, {first: startsProcess(file)}, {timeout: '5s'}), isQuiet: true}), {passed: 0, failed: 1});
+	await assertEnds(t, file);
+});
+
+test.serial('F6: a run in which no test ends any more is ended, whatever AVA\'s time-out is', async t => {
+	const file = path.join(temporaryFolder(t), 'pid');
+	const {failed, failures} = await runAva([], {cwd: folderWith(t, {first: startsProcess(file)}), isQuiet: true, silenceMs: 5000});
+	t.true(failed > 0);
+	t.true(failures.includes('AVA was killed: no test ended for 5 s'), failures.join('\n'));
+	await assertEnds(t, file);
+});
 
 test.serial('a run without matching files, and one whose arguments AVA refuses, are failures', async t => {
 	t.deepEqual(await runFile(t, good, {files: ['*.nothing.js']}), {passed: 0, failed: 1, skipped: 0});

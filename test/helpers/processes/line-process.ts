@@ -4,6 +4,7 @@ import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {createInterface} from 'node:readline';
 import {text} from 'node:stream/consumers';
+import {inTime, patienceMs} from '../until.js';
 
 export class LineProcess {
 	readonly pid: number;
@@ -32,10 +33,17 @@ export class LineProcess {
 
 	/**
 	 * @returns the next line.
-	 * @throws with the text on standard error, if the process has ended.
+	 * @throws with the text on standard error, if the process has ended, or prints no line for `timeoutMs`.
 	 */
-	async next(): Promise<string> {
-		const line: IteratorResult<string, undefined> = await this.#lines.next();
+	async next(timeoutMs = patienceMs): Promise<string> {
+		let line: IteratorResult<string, undefined>;
+		try {
+			line = await inTime(this.#lines.next(), 'a line', timeoutMs);
+		} catch (error) {
+			await this.kill();
+			throw new Error(`${this.#name}: ${(error as Error).message}\n${await this.#stderr}`, {cause: error});
+		}
+
 		if (line.done) {
 			throw new Error(`${this.#name} ended:\n${await this.#stderr}`);
 		}
@@ -52,9 +60,9 @@ export class LineProcess {
 	}
 
 	/** Sends a line. @returns the answer. */
-	async exchange(line: string): Promise<string> {
+	async exchange(line: string, timeoutMs = patienceMs): Promise<string> {
 		this.send(line);
-		return this.next();
+		return this.next(timeoutMs);
 	}
 
 	/** @returns the text on standard error, once the process has ended. */
@@ -70,7 +78,7 @@ export class LineProcess {
 	async end(): Promise<number | string> {
 		const exit = once(this.#child, 'exit');
 		this.#child.stdin.end();
-		const [code, signal] = await exit as [number | null, string | null];
+		const [code, signal] = await inTime(exit, `the end of ${this.#name}`) as [number | null, string | null];
 		return code ?? signal ?? '';
 	}
 

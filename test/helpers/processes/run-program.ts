@@ -2,6 +2,7 @@
 
 import {spawn} from 'node:child_process';
 import {text} from 'node:stream/consumers';
+import {patienceMs} from '../until.js';
 
 export type ProgramOptions = {
 	/** The text for its standard input. */
@@ -15,7 +16,9 @@ export type ProgramOptions = {
  * @throws with the text on standard error, if the exit code is not 0.
  */
 export async function runProgram(command: string, args: readonly string[], {input = '', environment = process.env}: ProgramOptions = {}): Promise<string> {
-	const child = spawn(command, args, {env: {...environment}, stdio: ['pipe', 'pipe', 'pipe']});
+	const child = spawn(command, args, {
+		env: {...environment}, stdio: ['pipe', 'pipe', 'pipe'], timeout: patienceMs, killSignal: 'SIGKILL',
+	});
 	const exit = new Promise<string>((resolve, reject) => {
 		child.once('error', reject);
 		child.once('close', (code, signal) => {
