@@ -31,6 +31,16 @@ export type ErrorCode =
 	| 'STC_INVALID_ARGUMENT'
 	| 'STC_CLOSED';
 
+/** A place that was looked at, and what is there, or why nobody knows. Contains no secret. */
+export type ErrorDetail = {
+	/** The path of a file, or the name of a keyring item. */
+	readonly place: string;
+	/** One line. */
+	readonly text: string;
+	/** Why the place could not be read. */
+	readonly code?: ErrorCode;
+};
+
 /** The store that failed, and the operating system's error. */
 export type StoreErrorDetails = {
 	/** The operation that failed, such as `open` or `secret_service_search_sync`. */
@@ -41,6 +51,8 @@ export type StoreErrorDetails = {
 	osDomain?: string;
 	/** The operating system's own number. 0 can be an error: look at `osDomain`. */
 	osCode?: number;
+	/** All places that were looked at. The message has no room for them. */
+	details?: readonly ErrorDetail[];
 };
 
 /** A store that could not be read or written. The credential wraps it in a {@link CredentialUnavailableError}. */
@@ -51,11 +63,12 @@ export class StoreError extends Error {
 	declare readonly store?: string;
 	declare readonly osDomain?: string;
 	declare readonly osCode?: number;
+	declare readonly details?: readonly ErrorDetail[];
 
 	constructor(code: ErrorCode, message: string, details: StoreErrorDetails = {}, options?: ErrorOptions) {
-		super(oneLine(message), options);
+		super(errorText(message), causeOf(options));
 		this.code = code;
-		Object.assign(this, details);
+		assignDetails(this, details);
 	}
 }
 
@@ -70,27 +83,45 @@ export class CredentialUnavailableError extends Error {
 	declare readonly store?: string;
 	declare readonly osDomain?: string;
 	declare readonly osCode?: number;
+	/** The places that were looked at, best first, and what is there. */
+	declare readonly details?: readonly ErrorDetail[];
 	/** The authority's answer, if a request was sent. */
 	declare readonly errorResponse?: ErrorResponse;
 
-	constructor(
-		code: ErrorCode,
-		message: string,
-		options: ErrorOptions & {details?: StoreErrorDetails; errorResponse?: ErrorResponse} = {},
-	) {
-		super(oneLine(message), 'cause' in options ? {cause: options.cause} : undefined);
-		this.code = code;
-		Object.assign(this, options.details);
+	/** As in `@azure/identity`, for tests and wrappers. The code is `STC_NO_ACCOUNT`. */
+	constructor(message?: string, options?: ErrorOptions);
+	constructor(code: ErrorCode, message: string, options?: UnavailableErrorOptions);
+	constructor(codeOrMessage?: string, messageOrOptions?: string | ErrorOptions, further?: UnavailableErrorOptions) {
+		const hasCode = typeof messageOrOptions === 'string';
+		const options: UnavailableErrorOptions = (hasCode ? further : messageOrOptions) ?? {};
+		super(errorText(hasCode ? messageOrOptions : codeOrMessage), causeOf(options));
+		this.code = hasCode ? codeOrMessage as ErrorCode : 'STC_NO_ACCOUNT';
+		assignDetails(this, options.details);
 		if (options.errorResponse) {
 			this.errorResponse = options.errorResponse;
 		}
 	}
 }
 
-export function detailsOf({op, store, osDomain, osCode}: StoreError): StoreErrorDetails {
+export type UnavailableErrorOptions = ErrorOptions & {details?: StoreErrorDetails; errorResponse?: ErrorResponse};
+
+/** Only the cause: `Error` would take a missing one as `undefined`, too. */
+function causeOf(options: unknown): ErrorOptions | undefined {
+	return typeof options === 'object' && options !== null && 'cause' in options ? {cause: options.cause} : undefined;
+}
+
+export function detailsOf({op, store, osDomain, osCode, details}: StoreError): StoreErrorDetails {
 	return {
-		...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}),
+		...(op && {op}), ...(store && {store}), ...(osDomain && {osDomain}), ...(osCode !== undefined && {osCode}), ...(details && {details}),
 	};
+}
+
+/** Places and names in `details` come from the machine and from caches: they pass the same filter as messages. */
+function assignDetails(error: Error, given: StoreErrorDetails | undefined): void {
+	const {details, ...rest} = given ?? {};
+	Object.assign(error, rest, details && {
+		details: Object.freeze(details.map(({place, text, code}) => Object.freeze({place: oneLine(place), text: oneLine(text), ...(code && {code})}))),
+	});
 }
 
 /** Wraps a {@link StoreError}, so that a chain tries its next credential. Returns other errors as they are. */
@@ -111,17 +142,20 @@ export class AuthenticationRequiredError extends CredentialUnavailableError {
 	/** The authority's reason, such as `basic_action` or `consent_required`. */
 	declare readonly suberror?: string;
 
-	constructor(
-		message: string,
-		options: ErrorOptions & {scopes: readonly string[]; suberror?: string; errorResponse?: ErrorResponse},
-	) {
-		super('STC_INTERACTION_REQUIRED', message, options);
-		this.scopes = options.scopes;
+	constructor(message: string, options: RequiredErrorOptions);
+	/** As in `@azure/identity`, for tests and wrappers. */
+	constructor(options: RequiredErrorOptions & {message?: string});
+	constructor(messageOrOptions: string | (RequiredErrorOptions & {message?: string}), further?: RequiredErrorOptions) {
+		const options: Partial<RequiredErrorOptions> & {message?: string} = (typeof messageOrOptions === 'string' ? further : messageOrOptions) ?? {};
+		super('STC_INTERACTION_REQUIRED', typeof messageOrOptions === 'string' ? messageOrOptions : options.message ?? 'The user must sign in.', options);
+		this.scopes = Array.isArray(options.scopes) ? options.scopes : [];
 		if (options.suberror) {
 			this.suberror = options.suberror;
 		}
 	}
 }
+
+export type RequiredErrorOptions = ErrorOptions & {scopes: readonly string[]; suberror?: string; errorResponse?: ErrorResponse};
 
 /** The authority's OAuth error, with the field names of `@azure/identity`. */
 export type ErrorResponse = {
@@ -136,6 +170,13 @@ export type ErrorResponse = {
 	suberror?: string;
 };
 
+export type AuthenticationErrorOptions = ErrorOptions & {
+	statusCode?: number;
+	errorResponse?: ErrorResponse | undefined;
+	correlationId?: string | undefined;
+	retryAfterInMs?: number | undefined;
+};
+
 /** The authority refused or failed the token request, or could not be reached. A credential chain stops here. */
 export class AuthenticationError extends Error {
 	override readonly name: string = 'AuthenticationError';
@@ -148,19 +189,15 @@ export class AuthenticationError extends Error {
 	/** The time that the authority asked to wait, milliseconds. */
 	declare readonly retryAfterInMs?: number;
 
-	constructor(
-		code: ErrorCode,
-		message: string,
-		options: ErrorOptions & {
-			statusCode?: number;
-			errorResponse?: ErrorResponse | undefined;
-			correlationId?: string | undefined;
-			retryAfterInMs?: number | undefined;
-		} = {},
-	) {
-		super(oneLine(message), 'cause' in options ? {cause: options.cause} : undefined);
-		this.code = code;
-		this.statusCode = options.statusCode ?? 0;
+	constructor(code: ErrorCode, message: string, options?: AuthenticationErrorOptions);
+	/** Like that of `@azure/identity`, for tests and wrappers: the HTTP status, and a text. The code is `STC_TOKEN_REQUEST_FAILED`. */
+	constructor(statusCode: number, message?: string, options?: AuthenticationErrorOptions);
+	constructor(codeOrStatus: ErrorCode | number, message?: string, given?: AuthenticationErrorOptions) {
+		const options = given ?? {};
+		const hasStatus = typeof codeOrStatus === 'number';
+		super(errorText(message), causeOf(options));
+		this.code = hasStatus ? 'STC_TOKEN_REQUEST_FAILED' : codeOrStatus;
+		this.statusCode = (hasStatus ? codeOrStatus : options.statusCode) ?? 0;
 		if (options.errorResponse) {
 			this.errorResponse = options.errorResponse;
 		}
@@ -179,13 +216,13 @@ export class AuthenticationError extends Error {
 export class AbortError extends Error {
 	override readonly name: string = 'AbortError';
 	constructor(message = 'The operation was aborted.', options?: ErrorOptions) {
-		super(oneLine(message), options);
+		super(errorText(message), options);
 	}
 }
 
 /** For a wrong option, argument or environment variable: the text names it and a valid value. */
 export function invalidArgument(message: string): TypeError & {code: ErrorCode} {
-	return Object.assign(new TypeError(oneLine(message)), {code: 'STC_INVALID_ARGUMENT' as const});
+	return Object.assign(new TypeError(errorText(message)), {code: 'STC_INVALID_ARGUMENT' as const});
 }
 
 /** Whether this error code means that the process, or the system, can open no more files. */
@@ -202,4 +239,37 @@ export const cureOfTooManyFiles = 'Too many files are open: close some, or raise
  */
 export function oneLine(text: string): string {
 	return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]+/g, ' ').trim();
+}
+
+/** Longest error text, in characters: what is longer is not read. Details are in fields of the error. */
+export const maxErrorTextLength = 400;
+
+/** Makes the message of an error: one line of at most {@link maxErrorTextLength} characters. What comes first stays. */
+export function errorText(text: unknown): string {
+	// Cut before it is filtered: the authority, a proxy or a cache may give a megabyte.
+	const line = typeof text === 'string' ? oneLine(text.slice(0, 4 * maxErrorTextLength)) : '';
+	return line.length <= maxErrorTextLength ? line : `${line.slice(0, maxErrorTextLength - 1).replace(/[\uD800-\uDBFF]$/, '').trimEnd()}…`;
+}
+
+const logTexts = new WeakMap<object, string>();
+
+/**
+ * Gives an error another text for log lines. A message may show what the caller configured, such as his user name; a log is read by others.
+ *
+ * @returns the error.
+ */
+export function withLogText<Thrown extends Error>(error: Thrown, text: string): Thrown {
+	logTexts.set(error, errorText(text));
+	return error;
+}
+
+/** The text of an error for log lines, with its details. */
+export function logTextOf(error: unknown): string {
+	if (!(error instanceof Error)) {
+		return String(error);
+	}
+
+	const {details} = error as {details?: readonly ErrorDetail[]};
+	const text = logTexts.get(error) ?? error.message;
+	return Array.isArray(details) && details.length > 0 ? `${text} Details: ${(details as readonly ErrorDetail[]).map(({place, text: found}) => `${place}: ${found}`).join('; ')}` : text;
 }

@@ -19,6 +19,7 @@ export type {
 	CachePlugin,
 	CachePluginOptions,
 	ErrorCode,
+	ErrorDetail,
 	ErrorResponse,
 	GetTokenOptions,
 	HttpDispatcher,

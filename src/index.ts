@@ -5,6 +5,7 @@ export {
 	AuthenticationRequiredError,
 	CredentialUnavailableError,
 	type ErrorCode,
+	type ErrorDetail,
 	type ErrorResponse,
 	StoreError,
 	type StoreErrorDetails,

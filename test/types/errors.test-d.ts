@@ -2,10 +2,11 @@
 
 import {
 	type AbortError,
-	type AuthenticationError,
-	type AuthenticationRequiredError,
+	AuthenticationError,
+	AuthenticationRequiredError,
 	CredentialUnavailableError,
 	type ErrorCode,
+	type ErrorDetail,
 	type StoreError,
 } from '../../dist/index.mjs';
 
@@ -35,6 +36,17 @@ required.scopes satisfies readonly string[];
 refused.statusCode satisfies number;
 refused.errorResponse?.errorCodes?.map(code => code satisfies number);
 aborted satisfies Error;
+
+// Places that were looked at.
+unavailable.details satisfies readonly ErrorDetail[] | undefined;
+store.details?.map(({place, text, code}) => [place satisfies string, text satisfies string, code satisfies ErrorCode | undefined]);
+// @ts-expect-error Read only.
+store.details = [];
+
+// As in @azure/identity.
+new CredentialUnavailableError('no luck', {cause: unavailable}).code satisfies ErrorCode;
+new AuthenticationError(400, 'refused').statusCode satisfies number;
+new AuthenticationRequiredError({scopes: ['a'], message: 'sign in'}) satisfies CredentialUnavailableError;
 
 declare const caught: unknown;
 if (caught instanceof CredentialUnavailableError) {
