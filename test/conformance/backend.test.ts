@@ -18,6 +18,7 @@ import {
 	buildCache, builtClientId, builtEnvironment, cacheSizes, randomNumbers,
 } from '../helpers/caches/cache-builder.js';
 import {askOracle, differenceOf} from '../helpers/caches/oracle.js';
+import {openCopy} from '../helpers/processes/open-copy.js';
 
 const run = promisify(execFile);
 const nowSec = 1_800_000_000;
@@ -116,7 +117,7 @@ for (const backend of backends) {
 		`;
 		// Root can read everything, so a child process drops its rights after it has loaded the code.
 		const dropRights = process.getuid?.() === 0 ? 'require("./dist/backend/native-backend.js").loadNativeBackend(); require("./dist/backend/js/js-backend.js"); process.setgid(65534); process.setuid(65534);' : '';
-		const {stdout} = await run(process.execPath, ['--eval', dropRights + code], {cwd: new URL('../../', import.meta.url)});
+		const {stdout} = await run(process.execPath, ['--eval', dropRights + code], {cwd: openCopy()});
 		chmodSync(closed, 0o755);
 		const denied = {code: 'STC_STORE_DENIED', osDomain: 'errno', osCode: 13};
 		t.deepEqual(JSON.parse(stdout), [{...denied, op: 'open'}, {...denied, op: 'open'}, {...denied, op: 'stat'}]);

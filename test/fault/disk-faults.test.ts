@@ -16,6 +16,7 @@ import {
 	ann, accountRecord, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 import {testWhere} from '../helpers/peers/peers.js';
+import {loadableBy} from '../helpers/processes/open-copy.js';
 
 const {AzureLogger, setLogLevel} = createRequire(import.meta.url)('@azure/logger') as typeof import('@azure/logger');
 
@@ -46,7 +47,7 @@ function canMount(): boolean {
 type Answer = {outcome?: string; name?: string; code?: string; op?: string; osDomain?: string; osCode?: number; message?: string};
 
 async function commit(variant: string, path: string, {uid, environment = {}}: {uid?: number; environment?: Record<string, string>} = {}): Promise<Answer> {
-	const {stdout} = await runFile(process.execPath, [program, JSON.stringify({variant, path, uid})], {env: {...process.env, ...environment}});
+	const {stdout} = await runFile(process.execPath, [loadableBy(uid, program), JSON.stringify({variant, path, uid})], {env: {...process.env, ...environment}});
 	return JSON.parse(stdout) as Answer;
 }
 

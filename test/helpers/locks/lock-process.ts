@@ -9,6 +9,7 @@ import type {ExecutionContext} from 'ava';
 import type {CacheBackend, HeldLock} from '../../../dist/backend/backend.js';
 import {debianPython, peersFolder} from '../peers/peers.js';
 import {LineProcess} from '../processes/line-process.js';
+import {loadableBy} from '../processes/open-copy.js';
 
 /**
  * The implementations in `test/peers`: the library's own lock, or the same system calls (`hold_lock.py` describes
@@ -35,7 +36,7 @@ export class LockProcess extends LineProcess {
 
 	/** Starts a process that locks `path` with the code under test. */
 	static async start(t: ExecutionContext, kind: CacheBackend['kind'], path: string, {uid, environment}: LockProcessOptions = {}): Promise<LockProcess> {
-		return LockProcess.#start(t, [process.execPath, program, kind, path, ...(uid === undefined ? [] : [String(uid)])], environment);
+		return LockProcess.#start(t, [process.execPath, loadableBy(uid, program), kind, path, ...(uid === undefined ? [] : [String(uid)])], environment);
 	}
 
 	static async #start(t: ExecutionContext, command: [string, ...string[]], environment = process.env): Promise<LockProcess> {

@@ -11,7 +11,9 @@ import {type Behaviour, type EntraServer, sendJson} from '../authority/entra-ser
 import type {TestHome} from '../home.js';
 import type {Lack} from '../peers/peers.js';
 import {namer} from '../peers/written-cache.js';
+import {inTime} from '../until.js';
 import {LineProcess} from './line-process.js';
+import {loadableBy} from './open-copy.js';
 
 export type FleetJob = {
 	options: SharedTokenCacheCredentialOptions;
@@ -51,7 +53,7 @@ export class FleetProcess extends LineProcess {
 			writeFileSync(authority, server.ca);
 		}
 
-		const started = new FleetProcess(server, {
+		const started = new FleetProcess(server, loadableBy(uid, program), {
 			PATH: process.env['PATH'], HOME: home.path, NODE_EXTRA_CA_CERTS: authority, ...environment,
 		});
 		t.teardown(async () => started.kill());
@@ -67,8 +69,8 @@ export class FleetProcess extends LineProcess {
 
 	readonly #server: EntraServer;
 
-	private constructor(server: EntraServer, environment: NodeJS.ProcessEnv) {
-		super('The service process', [process.execPath, program], environment);
+	private constructor(server: EntraServer, path: string, environment: NodeJS.ProcessEnv) {
+		super('The service process', [process.execPath, path], environment);
 		this.#server = server;
 	}
 
@@ -115,8 +117,8 @@ export function nameTokens(tokens: readonly FleetToken[], server: EntraServer): 
 
 /** A response that the server delays until the test releases it. */
 export type HeldAnswer = {
-	/** Resolves when the request has arrived. */
-	arrived: Promise<void>;
+	/** Resolves when the request has arrived, and rejects if it does not. */
+	readonly arrived: Promise<void>;
 	/** Sends the regular response after the release. */
 	behaviour: Behaviour;
 	release: () => void;
@@ -132,7 +134,9 @@ export function holdAnswer(): HeldAnswer {
 		release = resolve;
 	});
 	return {
-		arrived,
+		get arrived() {
+			return inTime(arrived, 'a token request');
+		},
 		async behaviour(exchange) {
 			arrive();
 			await free;
