@@ -61,7 +61,7 @@ class EntryArray {
   Napi::Array array() const { return array_; }
 
  private:
-  static constexpr size_t kMaxColumns = 9;
+  static constexpr size_t kMaxColumns = 10;
 
   struct InternedString {
     const JsonText* text = nullptr;
@@ -125,7 +125,8 @@ Napi::Value ToJs(Napi::Env env, const CacheSlice& slice) {
   for (const AccessTokenEntry& entry : slice.access_tokens) {
     access_tokens.Add(SharedString(entry.home_account_id), SharedString(entry.environment),
                       SharedString(entry.client_id), SharedString(entry.realm), entry.target,
-                      entry.secret, entry.cached_at, entry.expires_on, entry.refresh_on);
+                      entry.secret, entry.cached_at, entry.expires_on, entry.refresh_on,
+                      entry.requested_scopes);
   }
   EntryArray app_metadata(env, makers.app_metadata, slice.app_metadata.size());
   for (const AppMetadataEntry& entry : slice.app_metadata) {

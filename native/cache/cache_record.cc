@@ -32,6 +32,7 @@ constexpr std::string_view kFieldNames[] = {
     "ext_cache_key",
     "requestedClaims",
     "requestedClaimsHash",
+    "requested_scopes",
 };
 static_assert(sizeof(kFieldNames) / sizeof(kFieldNames[0]) == static_cast<size_t>(Field::kCount));
 
@@ -157,6 +158,11 @@ std::optional<JsonText> CacheRecord::OptionalText(const JsonReader& reader, Fiel
   return Text(reader, field);
 }
 
+std::optional<JsonText> CacheRecord::NonEmptyText(const JsonReader& reader, Field field) const {
+  if (!IsNonEmptyString(field)) return std::nullopt;
+  return Text(reader, field);
+}
+
 bool CacheRecord::Equals(const JsonReader& reader, Field field, const CaselessText& other) const {
   if (!IsString(field)) return false;
   // The usual case. Copying the text of each record would take as long as the scan.
@@ -188,8 +194,7 @@ std::optional<JsonText> CacheRecord::FamilyId(const JsonReader& reader) const {
     if (!number) return std::nullopt;
     return JsonText::FromAscii(std::to_string(static_cast<int64_t>(*number)));
   }
-  if (!IsNonEmptyString(Field::kFamilyId)) return std::nullopt;
-  return Text(reader, Field::kFamilyId);
+  return NonEmptyText(reader, Field::kFamilyId);
 }
 
 }  // namespace stc

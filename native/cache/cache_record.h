@@ -19,6 +19,7 @@ namespace stc {
 
 // Source: unified cache schema of MSAL for Node and Python. userAssertionHash and
 // requestedClaims(Hash) are from MSAL for Node, ext_cache_key is from MSAL for Python.
+// requested_scopes is our own.
 enum class Field : uint8_t {
   kHomeAccountId,
   kEnvironment,
@@ -40,6 +41,7 @@ enum class Field : uint8_t {
   kExtCacheKey,
   kRequestedClaims,
   kRequestedClaimsHash,
+  kRequestedScopes,
   kCount,
 };
 
@@ -60,6 +62,8 @@ class CacheRecord {
   JsonText Text(const JsonReader& reader, Field field) const;
   // Value of the field, or nullopt if it is missing or not a string.
   std::optional<JsonText> OptionalText(const JsonReader& reader, Field field) const;
+  // Value of the field, or nullopt if it is missing, not a string, or empty.
+  std::optional<JsonText> NonEmptyText(const JsonReader& reader, Field field) const;
   // Returns false if the field is missing or not a string.
   bool Equals(const JsonReader& reader, Field field, const CaselessText& other) const;
   // Hash of a field that is a string. See text_hash.h.

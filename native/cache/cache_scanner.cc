@@ -304,7 +304,8 @@ class Scan {
                record.Text(reader, Field::kTarget), record.Text(reader, Field::kSecret),
                record.Time(reader, Field::kCachedAt),
                record.Time(reader, Field::kExpiresOn).value_or(0),
-               record.Time(reader, Field::kRefreshOn)});
+               record.Time(reader, Field::kRefreshOn),
+               record.NonEmptyText(reader, Field::kRequestedScopes)});
         });
   }
 

@@ -55,6 +55,7 @@ struct AccessTokenEntry {
   std::optional<double> cached_at;
   double expires_on = 0;
   std::optional<double> refresh_on;
+  std::optional<JsonText> requested_scopes;
 };
 
 struct AppMetadataEntry {

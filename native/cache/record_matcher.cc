@@ -6,6 +6,12 @@
 
 namespace stc {
 
+namespace {
+
+bool IsScopes(Field field) { return field == Field::kTarget || field == Field::kRequestedScopes; }
+
+}  // namespace
+
 RecordMatcher::RecordMatcher(const std::vector<RecordEdit::Condition>& conditions) {
   conditions_.reserve(conditions.size());
   for (const RecordEdit::Condition& wanted : conditions) {
@@ -19,9 +25,9 @@ RecordMatcher::RecordMatcher(const std::vector<RecordEdit::Condition>& condition
         condition.texts.emplace_back(value);
       }
       bool is_empty = value.empty();
-      if (wanted.field == Field::kTarget) {
-        condition.targets.push_back(ScopesOf(value));
-        is_empty = condition.targets.back().empty();
+      if (IsScopes(wanted.field)) {
+        condition.scopes.push_back(ScopesOf(value));
+        is_empty = condition.scopes.back().empty();
       }
       condition.takes_empty = condition.takes_empty || is_empty;
     }
@@ -58,10 +64,10 @@ bool RecordMatcher::Holds(const Condition& condition, const CacheRecord& record,
   for (const CaselessText& text : condition.texts) {
     if (record.Equals(reader, field, text)) return true;
   }
-  if (field != Field::kTarget) return false;
+  if (!IsScopes(field)) return false;
   const Scopes scopes = ScopesOf(record.Text(reader, field));
-  return std::find(condition.targets.begin(), condition.targets.end(), scopes) !=
-         condition.targets.end();
+  return std::find(condition.scopes.begin(), condition.scopes.end(), scopes) !=
+         condition.scopes.end();
 }
 
 template <typename Text>

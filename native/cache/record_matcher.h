@@ -33,8 +33,8 @@ class RecordMatcher {
     std::vector<CaselessText> texts;
     // Used instead of `texts` if the field is the secret, which is compared with case.
     std::vector<JsonText> secrets;
-    // Used in addition to `texts` if the field is the target: scopes in any order.
-    std::vector<Scopes> targets;
+    // Used in addition to `texts` if the field holds scopes, which may be in any order.
+    std::vector<Scopes> scopes;
   };
 
   template <typename Text>

@@ -100,6 +100,11 @@ export type AccessTokenEntry = {
 	expiresOn: number;
 	/** Unix seconds. */
 	refreshOn?: number;
+	/**
+	 * Space-separated scopes of the request that this package redeemed a refresh token for: an authority may name others in its response. In
+	 * the field `requested_scopes`, which other libraries ignore.
+	 */
+	requestedScopes?: string;
 };
 
 export type AppMetadataEntry = {
@@ -127,13 +132,13 @@ export type CacheSlice = {
 };
 
 /**
- * Fields by which an edit finds records. `secret` is compared exactly; `target` as a set of scopes, ignoring ASCII case, order and
- * repetition; `family_id` as the text of a string or of a whole number; the others ignoring ASCII case. A field that is missing or of
- * another type compares as the empty text.
+ * Fields by which an edit finds records. `secret` is compared exactly; `target` and `requested_scopes` as sets of scopes, ignoring ASCII
+ * case, order and repetition; `family_id` as the text of a string or of a whole number; the others ignoring ASCII case. A field that is
+ * missing or of another type compares as the empty text.
  */
 export type MatchField =
 	| 'home_account_id' | 'environment' | 'client_id' | 'realm' | 'target' | 'family_id' | 'secret'
-	| 'token_type' | 'key_id' | 'ext_cache_key' | 'requestedClaimsHash' | 'userAssertionHash';
+	| 'token_type' | 'key_id' | 'ext_cache_key' | 'requestedClaimsHash' | 'userAssertionHash' | 'requested_scopes';
 
 /**
  * One edit of the records of one section. Of two records with one key, or two sections with one name, only the later one counts, as in

@@ -38,6 +38,7 @@ export const entryMakers = [
 		cachedAt: number | undefined,
 		expiresOn: number,
 		refreshOn?: number,
+		requestedScopes?: string,
 		// eslint-disable-next-line max-params
 	): AccessTokenEntry => ({
 		homeAccountId,
@@ -49,6 +50,7 @@ export const entryMakers = [
 		...(cachedAt !== undefined && {cachedAt}),
 		expiresOn,
 		...(refreshOn !== undefined && {refreshOn}),
+		...(requestedScopes !== undefined && {requestedScopes}),
 	}),
 	(environment: string, clientId: string, familyId?: string): AppMetadataEntry => ({environment, clientId, ...(familyId !== undefined && {familyId})}),
 ] as const;

@@ -1,6 +1,8 @@
 /** Chooses the cached access token for a request. No I/O, no clock. */
 
 import type {AccessTokenEntry, AccountEntry} from '../backend/backend.js';
+import {foldAscii, isSame} from '../runtime/fold-case.js';
+import {isNationalCloud} from '../settings/authority.js';
 import {
 	adfsTenant, homeTenantOf, namedTenant, organizationsTenant,
 } from '../settings/tenants.js';
@@ -36,17 +38,19 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 ): Entry | undefined {
 	const {account, nowSec} = criteria;
 	const realms = realmsOf(criteria);
-	const scopes = criteria.scopes.map(scope => scope.toLowerCase());
+	const isGraphDefault = !criteria.isAdfs && !isNationalCloud(criteria.environments);
+	const scopes = scopesOf(criteria.scopes, isGraphDefault);
+	const clientId = foldAscii(criteria.clientId);
 	let best: Entry | undefined;
 	for (const entry of entries) {
 		if (
 			entry.expiresOn - clockSkewSec(entry, nowSec) - criteria.lifetimeSec > nowSec
 			&& clockSkewSec(entry, nowSec) <= toleratedClockSkewSec
-			&& entry.homeAccountId.toLowerCase() === account.homeAccountId.toLowerCase()
-			&& criteria.environments.includes(entry.environment.toLowerCase())
-			&& entry.clientId.toLowerCase() === criteria.clientId.toLowerCase()
-			&& realms.has((entry.realm ?? '').toLowerCase())
-			&& isContained(scopes, entry.target)
+			&& isSame(entry.homeAccountId, account.homeAccountId)
+			&& criteria.environments.includes(foldAscii(entry.environment))
+			&& foldAscii(entry.clientId) === clientId
+			&& realms.has(foldAscii(entry.realm ?? ''))
+			&& isGrantedFor(scopes, entry, isGraphDefault)
 			&& (!best || entry.expiresOn - clockSkewSec(entry, nowSec) > best.expiresOn - clockSkewSec(best, nowSec))
 		) {
 			best = entry;
@@ -70,10 +74,37 @@ function realmsOf({account, tenantId, isAdfs}: TokenCriteria): Set<string> {
 	const realms = tenant
 		? [tenant]
 		: [homeTenantOf(account.homeAccountId) ?? account.realm ?? '', organizationsTenant, 'common', ...(isAdfs ? [adfsTenant] : [])];
-	return new Set(realms.map(realm => realm.toLowerCase()));
+	return new Set(realms.map(realm => foldAscii(realm)));
 }
 
-function isContained(scopes: readonly string[], target: string): boolean {
-	const cached = new Set(target.toLowerCase().split(' '));
-	return scopes.every(scope => cached.has(scope));
+/**
+ * Whether a token has all of the scopes, or was granted for exactly these: then the authority would grant the same again. For a part of them
+ * it might grant something else.
+ */
+function isGrantedFor(scopes: ReadonlySet<string>, {target, requestedScopes = ''}: AccessTokenEntry, isGraphDefault: boolean): boolean {
+	if (isContained(scopes, scopesOf(target.split(' '), isGraphDefault))) {
+		return true;
+	}
+
+	const requested = scopesOf(requestedScopes.split(' ').filter(Boolean), isGraphDefault);
+	return requested.size === scopes.size && isContained(scopes, requested);
+}
+
+function isContained(scopes: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
+	return [...scopes].every(scope => others.has(scope));
+}
+
+const graphResource = 'https://graph.microsoft.com/';
+
+/**
+ * The scopes, lower case.
+ *
+ * @param isGraphDefault Whether scopes without a resource are those of Microsoft Graph. Source: Microsoft identity platform, "Scopes and
+ * permissions".
+ */
+function scopesOf(scopes: readonly string[], isGraphDefault: boolean): Set<string> {
+	return new Set(scopes.map(scope => {
+		const folded = foldAscii(scope);
+		return isGraphDefault && folded.startsWith(graphResource) ? folded.slice(graphResource.length) : folded;
+	}));
 }

@@ -45,6 +45,13 @@ const otherWellKnownHosts: ReadonlySet<string> = new Set([
 	'login.sovcloud-identity.sg',
 ]);
 
+const nationalHosts: ReadonlySet<string> = new Set([...aliasGroups.slice(1).flat(), ...otherWellKnownHosts].filter(host => host !== 'login-us.microsoftonline.com'));
+
+/** Whether these are hosts of a cloud of Microsoft other than the public one. Such a cloud has resources of its own. */
+export function isNationalCloud(environments: readonly string[]): boolean {
+	return environments.some(environment => nationalHosts.has(environment));
+}
+
 /**
  * @param text A host or URL; `https://` is added if there is no scheme.
  * @param optionName Names the option or variable in the error text.

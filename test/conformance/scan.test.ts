@@ -75,6 +75,19 @@ for (const backend of backends) {
 		});
 	});
 
+	test(`${backend.kind}: B3: the scopes that were asked for are read, if the record has them`, t => {
+		const requestedScopes = (value: unknown) => of({accessTokens: [accessToken({requested_scopes: value})]}).accessTokens.map(token => token.requestedScopes);
+		t.deepEqual(requestedScopes('https://graph.microsoft.com/User.Read openid'), ['https://graph.microsoft.com/User.Read openid']);
+		t.deepEqual(requestedScopes('ü \u{1F600}'), ['ü \u{1F600}']);
+		for (const value of [undefined, null, '', 5, ['a'], {}]) {
+			const [token] = of({accessTokens: [accessToken({requested_scopes: value})]}).accessTokens;
+			t.true(token && !('requestedScopes' in token), JSON.stringify(value));
+		}
+
+		const doubled = slice(String.raw`{"Account":{"a":${JSON.stringify(account())}},"AccessToken":{"k":${JSON.stringify(accessToken({requested_scopes: 'a'})).slice(0, -1)},"requested\u005fscopes":"b"}}}`);
+		t.is(doubled.accessTokens[0]?.requestedScopes, 'b', 'the last of two fields counts, however it is spelt');
+	});
+
 	test(`${backend.kind}: leaves out missing optional fields`, t => {
 		const {accounts, refreshTokens, accessTokens} = of({
 			accounts: [{

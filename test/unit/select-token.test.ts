@@ -65,6 +65,53 @@ test('scopes: contained in the target in any case and order', t => {
 	t.false(fits({target: ''}, {scopes: ['x']}));
 });
 
+test('B3: a token is found by the scopes that were asked for, if exactly these are asked for again', t => {
+	const granted = {target: 'openid User.Read', requestedScopes: 'https://vault.azure.net/.default Mail.Read'};
+	t.true(fits(granted, {scopes: ['https://vault.azure.net/.default', 'mail.read']}));
+	t.true(fits(granted, {scopes: ['MAIL.READ', 'https://vault.azure.net/.default', 'Mail.Read']}));
+	t.true(fits(granted, {scopes: ['user.read']}), 'the target counts as before');
+	t.false(fits(granted, {scopes: ['mail.read']}), 'the authority may have granted the other one alone');
+	t.false(fits(granted, {scopes: ['https://vault.azure.net/.default', 'mail.read', 'openid']}));
+	t.false(fits(granted, {scopes: ['user.read', 'mail.read']}));
+	t.false(fits({target: 'openid', requestedScopes: ''}, {scopes: ['user.read']}));
+	t.true(fits({target: '', requestedScopes: ' Mail.Read  openid '}, {scopes: ['openid', 'mail.read']}));
+});
+
+test('B3: a scope of Microsoft Graph is the same with and without its resource', t => {
+	const graph = 'https://graph.microsoft.com/';
+	for (const [asked, cached] of [[`${graph}User.Read`, 'User.Read'], ['user.read', `${graph}User.Read`], [`${graph.toUpperCase()}USER.READ`, 'openid User.Read']] as const) {
+		t.true(fits({target: cached}, {scopes: [asked]}), asked);
+		t.true(fits({target: 'x', requestedScopes: cached.replace('openid ', '')}, {scopes: [asked]}), asked);
+	}
+
+	t.true(fits({target: `${graph}User.Read ${graph}Mail.Read`}, {scopes: ['mail.read', `${graph}User.Read`]}));
+	t.true(fits({target: 'x', requestedScopes: `${graph}User.Read openid`}, {scopes: [`${graph}openid`, 'User.Read']}));
+	for (const other of ['https://vault.azure.net/', 'http://graph.microsoft.com/', 'https://graph.microsoft.com.example/', 'https://graph.microsoft.us/', 'https://graph.microsoft.com']) {
+		t.false(fits({target: 'User.Read'}, {scopes: [`${other}User.Read`]}), other);
+		t.false(fits({target: `${other}User.Read`}, {scopes: ['User.Read']}), other);
+	}
+
+	for (const environment of ['login.microsoftonline.us', 'login.chinacloudapi.cn', 'login.microsoftonline.de']) {
+		const request = {environments: [environment], scopes: [`${graph}User.Read`]};
+		t.false(fits({environment, target: 'User.Read'}, request), 'a national cloud has a Graph of its own');
+		t.true(fits({environment, target: `${graph}User.Read`}, request));
+	}
+
+	t.true(fits({environment: '127.0.0.1:1', target: 'User.Read'}, {environments: ['127.0.0.1:1'], scopes: [`${graph}User.Read`]}));
+	t.false(fits({target: 'User.Read'}, {isAdfs: true, scopes: [`${graph}User.Read`]}), 'AD FS knows no Graph');
+});
+
+test('G13: only A to Z are compared without their case', t => {
+	t.false(fits({target: '\u212A'}, {scopes: ['k']}), 'the Kelvin sign lower-cases to k');
+	t.false(fits({target: 'k'}, {scopes: ['\u212A']}));
+	t.false(fits({target: '\u0130'}, {scopes: ['i\u0307']}), 'the capital I with a dot lower-cases to two characters');
+	t.false(fits({clientId: '\u212A'}, {clientId: 'k'}));
+	t.false(fits({homeAccountId: '\u212A.home'}, {account: {...criteria.account, homeAccountId: 'k.home'}}));
+	t.false(fits({realm: '\u212A'}, {tenantId: 'k'}));
+	t.false(fits({environment: '\u212A'}, {environments: ['k']}));
+	t.true(fits({target: 'ÄK'}, {scopes: ['Äk']}));
+});
+
 test('realm: without a tenant, the account\'s own, under each name that libraries store', t => {
 	for (const realm of ['home', 'organizations', 'common']) {
 		t.true(fits({realm}), realm);

@@ -7,11 +7,12 @@ import type {
 	CacheChange, EditResult, MatchField, RecordEdit,
 } from '../backend.js';
 import {StoreError} from '../../errors.js';
+import {foldAscii, isSame} from '../../runtime/fold-case.js';
 import {isObject} from '../../runtime/json.js';
 import {type Json, parseCache} from './cache-file.js';
 import {type Member, membersOf, skipSpace} from './json-offsets.js';
 import {
-	anyString, familyId, foldAscii, isSame, own, time,
+	anyString, familyId, own, time,
 } from './record-fields.js';
 
 /** Replaces the bytes from `begin` to `end` by `text`. */
@@ -253,7 +254,8 @@ function matchesField(record: Json, field: MatchField, wanted: string): boolean 
 			return value === wanted;
 		}
 
-		case 'target': {
+		case 'target':
+		case 'requested_scopes': {
 			return isSame(value, wanted) || scopesOf(value) === scopesOf(wanted);
 		}
 

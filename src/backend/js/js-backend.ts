@@ -19,6 +19,7 @@ import {
 	type RefreshTokenEntry,
 	type StoreLocation,
 } from '../backend.js';
+import {foldAscii, isPureAscii, isSame} from '../../runtime/fold-case.js';
 import {isObject} from '../../runtime/json.js';
 import {requireLazily} from '../../runtime/lazy.js';
 import {commitFile} from './commit.js';
@@ -28,7 +29,7 @@ import {
 } from './cache-file.js';
 import {tryLockFiles} from './lock-file.js';
 import {
-	anyString, familyId, foldAscii, isPureAscii, isSame, own, requiredString, time,
+	anyString, familyId, own, requiredString, time,
 } from './record-fields.js';
 
 const plaintextStore: CacheStore = {
@@ -178,6 +179,7 @@ function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccou
 		cachedAt: time(record, 'cached_at'),
 		expiresOn,
 		refreshOn: time(record, 'refresh_on'),
+		requestedScopes: requiredString(record, 'requested_scopes'),
 	});
 }
 

@@ -7,21 +7,6 @@ export function own(record: Json, name: string): unknown {
 	return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-export function isPureAscii(text: string): boolean {
-	return /^[\u0000-\u007F]*$/.test(text);
-}
-
-/** Compares two strings, ignoring the case of A-Z. */
-export function isSame(a: string, b: string): boolean {
-	// Nearly all strings are either equal or differ in length.
-	return a === b || (a.length === b.length && foldAscii(a) === foldAscii(b));
-}
-
-/** Converts A-Z to lower case. `toLowerCase` would also change letters that no library changes. */
-export function foldAscii(text: string): string {
-	return isPureAscii(text) ? text.toLowerCase() : text.replaceAll(/[A-Z]/g, letter => letter.toLowerCase());
-}
-
 export function anyString(record: Json, name: string): string | undefined {
 	const value = own(record, name);
 	return typeof value === 'string' ? value : undefined;

@@ -21,6 +21,7 @@ const stock: Readonly<Record<string, readonly string[]>> = {
 	client_id: ['c1', 'c2', ''],
 	realm: ['r1', 'R1', ''],
 	target: ['a b', 'B  a A', 'a', 'b', ' ', '', 'ä b', 'Ä b', '\u212A k'],
+	requested_scopes: ['a b', 'b A', ''],
 	family_id: ['1', '', '0', 'F'],
 	secret: ['FAKE-1', 'fake-1', 'FAKE-2', ''],
 	token_type: ['Bearer', 'bearer', 'pop', ''],

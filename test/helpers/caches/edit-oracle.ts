@@ -111,7 +111,8 @@ function fits(record: Fields, {match = {}}: RecordEdit): boolean {
 				return text === value;
 			}
 
-			case 'target': {
+			case 'target':
+			case 'requested_scopes': {
 				const scopes = (target: string) => new Set(lower(target).split(' ').filter(scope => scope !== ''));
 				const [a, b] = [scopes(text), scopes(value)];
 				return a.size === b.size && [...a].every(scope => b.has(scope));

@@ -81,6 +81,7 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 			cachedAt: seconds(record['cached_at']),
 			expiresOn: seconds(record['expires_on']),
 			refreshOn: seconds(record['refresh_on']),
+			requestedScopes: text(record['requested_scopes']) || undefined,
 		}))),
 		appMetadata: sorted(inEnvironment('AppMetadata').filter(record => nonEmpty(record['client_id']) && same(record['client_id'], query.clientId)).map(record => without({
 			environment: record['environment'],
