@@ -5,7 +5,8 @@
 
 import {isIP, type Socket} from 'node:net';
 import {StringDecoder} from 'node:string_decoder';
-import {unlessAborted} from '../runtime/abort.js';
+import {unlessAborted, whenAborted} from '../runtime/abort.js';
+import {startTimeout} from '../runtime/time-out.js';
 import type {HttpDispatcher, ProxyOptions} from '../types.js';
 
 export type HttpRequest = {
@@ -83,23 +84,20 @@ export class HttpClient {
 	async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
 		signal.throwIfAborted();
 		const attempt = new AbortController();
-		const onAbort = () => {
+		const stop = whenAborted(signal, () => {
 			attempt.abort(signal.reason);
-		};
-
-		signal.addEventListener('abort', onAbort, {once: true});
-		const timer = setTimeout(() => {
+		});
+		const clearTimer = startTimeout(attemptTimeoutMs, () => {
 			attempt.abort(new HttpFailure('timeout', `no complete answer within ${attemptTimeoutMs / 1000} s`));
-		}, attemptTimeoutMs);
-		timer.unref();
+		}, {ref: false});
 		try {
 			// undici watches the signal only once the request has a connection, which a proxy or a busy dispatcher may never provide.
 			return await unlessAborted(this.#exchange(request, attempt.signal).catch((error: unknown) => {
 				throw toHttpFailure(error);
 			}), attempt.signal);
 		} finally {
-			clearTimeout(timer);
-			signal.removeEventListener('abort', onAbort);
+			clearTimer();
+			stop();
 		}
 	}
 
@@ -118,6 +116,9 @@ export class HttpClient {
 		const sentMs = Date.now();
 		const response = await request.call(dispatcher, {
 			origin, path: pathname + search, method, headers, body: body ?? null, signal,
+			// The attempt has its own time-out. undici's would win over an answer that came while the process was stopped.
+			headersTimeout: 0,
+			bodyTimeout: 0,
 			// A dispatcher that follows redirects would send the refresh token to another host. This option overrides the interceptor's own.
 			// Source: undici 7.30, `lib/interceptor/redirect.js`.
 			maxRedirections: 0,

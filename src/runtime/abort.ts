@@ -32,6 +32,49 @@ export class LazyAbortController {
 	}
 }
 
+type Listening = {readonly actions: Set<() => void>; stop(): void};
+
+/** What waits for each signal. */
+const listening = new WeakMap<AbortSignalLike, Listening>();
+
+/**
+ * Calls `action` when `signal` fires. All waits for one signal share one listener: Node warns of a leak at the eleventh, and a program may
+ * pass one signal to all its calls.
+ *
+ * @returns a function that ends the wait.
+ */
+export function whenAborted(signal: AbortSignalLike, action: () => void): () => void {
+	const entry = listening.get(signal) ?? listen(signal);
+	entry.actions.add(action);
+	return () => {
+		if (entry.actions.delete(action) && entry.actions.size === 0) {
+			entry.stop();
+		}
+	};
+}
+
+function listen(signal: AbortSignalLike): Listening {
+	const onAbort = () => {
+		const waiting = [...entry.actions];
+		entry.actions.clear();
+		entry.stop();
+		for (const action of waiting) {
+			action();
+		}
+	};
+
+	const entry: Listening = {
+		actions: new Set(),
+		stop() {
+			listening.delete(signal);
+			signal.removeEventListener('abort', onAbort);
+		},
+	};
+	signal.addEventListener('abort', onAbort);
+	listening.set(signal, entry);
+	return entry;
+}
+
 /**
  * The result of `work`, which goes on after an abort.
  *
@@ -43,14 +86,12 @@ export async function unlessAborted<Result>(work: Promise<Result>, signal: Abort
 			reject(signal.reason as Error);
 		};
 
+		const stop = whenAborted(signal, onAbort);
 		if (signal.aborted) {
 			onAbort();
 		}
 
-		signal.addEventListener('abort', onAbort, {once: true});
-		work.finally(() => {
-			signal.removeEventListener('abort', onAbort);
-		}).then(resolve, reject);
+		work.finally(stop).then(resolve, reject);
 	});
 }
 

@@ -2,8 +2,9 @@
 
 import {AbortError, AuthenticationError} from '../errors.js';
 import type {AbortSignalLike} from '../types.js';
-import {LazyAbortController, toAbortError} from './abort.js';
+import {LazyAbortController, toAbortError, whenAborted} from './abort.js';
 import {KeepAlive} from './keep-alive.js';
+import {startTimeout} from './time-out.js';
 
 export type WaitOptions = {
 	abortSignal: AbortSignalLike | undefined;
@@ -36,39 +37,34 @@ export class SingleFlight<Result> {
 		this.#waiting++;
 		// The work itself does not keep the event loop alive, because a background refresh must not.
 		this.#keepAlive ??= new KeepAlive();
-		let timer: NodeJS.Timeout | undefined;
-		let onAbort: (() => void) | undefined;
+		let clearTimer: (() => void) | undefined;
+		let stop: (() => void) | undefined;
 		try {
 			return await new Promise<Result>((resolve, reject) => {
 				if (abortSignal) {
-					onAbort = () => {
+					const onAbort = () => {
 						reject(toAbortError(abortSignal));
 					};
 
-					abortSignal.addEventListener('abort', onAbort);
+					stop = whenAborted(abortSignal, onAbort);
 					if (abortSignal.aborted) {
 						onAbort();
 					}
 				}
 
 				if (timeoutMs !== undefined) {
-					timer = setTimeout(() => {
+					clearTimer = startTimeout(timeoutMs, () => {
 						reject(new AuthenticationError('STC_TIMEOUT', `SharedTokenCacheCredential: no token within the request's timeout of ${timeoutMs} ms. Raise requestOptions.timeout, or check the network.`));
-					}, timeoutMs);
+					});
 				}
 
 				this.#result.then(resolve, reject);
 			});
 		} finally {
-			if (timer) {
-				clearTimeout(timer);
-			}
-
+			clearTimer?.();
 			// First, because the caller's own signal may throw in removeEventListener.
 			this.#leave();
-			if (onAbort) {
-				abortSignal?.removeEventListener('abort', onAbort);
-			}
+			stop?.();
 		}
 	}
 

@@ -1,5 +1,7 @@
 /** Waiting. `node:timers/promises` would be one more module to load before a process's first token. */
 
+import {whenAborted} from './abort.js';
+
 export type SleepOptions = {
 	signal?: AbortSignal | undefined;
 	/** Whether the timer keeps the event loop alive. Default true. */
@@ -10,19 +12,16 @@ export type SleepOptions = {
 export async function sleep(delayMs: number, {signal, ref = true}: SleepOptions = {}): Promise<void> {
 	signal?.throwIfAborted();
 	await new Promise<void>((resolve, reject) => {
-		const onAbort = () => {
+		const stop = signal && whenAborted(signal, () => {
 			clearTimeout(timer);
-			reject(signal?.reason as Error);
-		};
-
+			reject(signal.reason as Error);
+		});
 		const timer = setTimeout(() => {
-			signal?.removeEventListener('abort', onAbort);
+			stop?.();
 			resolve();
 		}, delayMs);
 		if (!ref) {
 			timer.unref();
 		}
-
-		signal?.addEventListener('abort', onAbort, {once: true});
 	});
 }
