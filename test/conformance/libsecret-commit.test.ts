@@ -158,7 +158,7 @@ keyringTest(test, 'a locked keyring is never unlocked, not even for a write; a c
 	});
 	keyring.thaw();
 	t.is(code, 'STC_STORE_TIMEOUT');
-	t.true(elapsedMs < 5000);
+	t.true(elapsedMs >= 1000, `${elapsedMs}`);
 	t.deepEqual(readdirSync(directoryOf(keyring)), [], 'no lock file remains');
 });
 

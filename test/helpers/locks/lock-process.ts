@@ -79,6 +79,28 @@ export async function lockWithin(backend: CacheBackend, path: string, timeoutMs:
 	}
 }
 
+/**
+ * Tries to take over a lock file until it is old enough. On a busy machine the attempts come late, but the first one that
+ * begins at that age must succeed.
+ *
+ * @param attempt Resolves with `null` while the file counts as held.
+ * @param ageSec The age, counted from the end of the first attempt: the time stamps may be wrong.
+ * @returns `null` if an attempt at that age fails.
+ */
+export async function lockAtAge<Lock>(attempt: () => Promise<Lock | null>, ageSec: number): Promise<Lock | null> {
+	let seenMs: number | undefined;
+	for (;;) {
+		const startMs = performance.now();
+		const lock = await attempt();
+		seenMs ??= performance.now();
+		if (lock !== null || startMs - seenMs > ageSec * 1000) {
+			return lock;
+		}
+
+		await sleep(10);
+	}
+}
+
 /** Creates a temporary directory for one test and returns the path of a lock file in it. */
 export function lockDirectory(t: ExecutionContext): {directory: string; path: string} {
 	const directory = mkdtempSync(join(tmpdir(), 'stc-lock-'));
