@@ -168,6 +168,8 @@ export type ErrorResponse = {
 	traceId?: string;
 	correlationId?: string;
 	suberror?: string;
+	/** What a new sign-in has to satisfy, such as a policy of conditional access: JSON, to be passed on as the `claims` of an interactive request. */
+	claims?: string;
 };
 
 export type AuthenticationErrorOptions = ErrorOptions & {

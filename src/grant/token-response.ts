@@ -2,6 +2,8 @@
 
 import {type ErrorResponse, oneLine} from '../errors.js';
 import {type JsonObject, parseJsonObject} from '../runtime/json.js';
+import {isTenantGuid} from '../settings/tenants.js';
+import {hidden, hideSecret} from './hide-secret.js';
 
 /** A successful response, checked. */
 export type TokenResponse = {
@@ -117,7 +119,7 @@ function readIdToken(idToken: unknown, response: TokenResponse): void {
 	}
 
 	const tenantId = readText(claims, 'tid');
-	if (tenantId !== undefined) {
+	if (tenantId !== undefined && isTenantGuid(tenantId)) {
 		response.tenantId = tenantId;
 	}
 
@@ -142,21 +144,29 @@ export function readErrorResponse(json: JsonObject, refreshToken: string | undef
 		return undefined;
 	}
 
-	const text = (name: string) => typeof json[name] === 'string' ? sanitize(json[name], refreshToken) : undefined;
+	const text = (name: string, maxLength: number) => typeof json[name] === 'string' ? sanitize(json[name], refreshToken, maxLength) : undefined;
 	const errorCodes = Array.isArray(json['error_codes'])
-		? json['error_codes'].filter((code): code is number => Number.isSafeInteger(code))
+		? json['error_codes'].slice(0, maxErrorCodes).filter((code): code is number => Number.isSafeInteger(code))
 		: undefined;
 	const response: ErrorResponse = {
-		error: sanitize(json['error'], refreshToken),
-		errorDescription: text('error_description') ?? '',
+		error: sanitize(json['error'], refreshToken, maxWordLength),
+		errorDescription: text('error_description', maxDescriptionLength) ?? '',
 	};
 	return Object.assign(response, definedOnly({
 		errorCodes,
-		timestamp: text('timestamp'),
-		traceId: text('trace_id'),
-		correlationId: text('correlation_id'),
-		suberror: text('suberror') || undefined,
+		timestamp: text('timestamp', maxWordLength),
+		traceId: text('trace_id', maxWordLength),
+		correlationId: text('correlation_id', maxWordLength),
+		suberror: text('suberror', maxWordLength) || undefined,
+		claims: readClaims(json['claims'], refreshToken),
 	}));
+}
+
+/** The claims that a new sign-in has to satisfy, to be handed on unchanged. */
+function readClaims(claims: unknown, refreshToken = ''): string | undefined {
+	return typeof claims === 'string' && claims.length <= maxClaimsLength && parseJsonObject(claims) && hideSecret(claims, refreshToken) === claims
+		? claims
+		: undefined;
 }
 
 /**
@@ -188,10 +198,15 @@ export function isRefreshTokenDead({error, suberror, errorCodes}: ErrorResponse)
 	return error === 'invalid_grant' && (deadSuberrors.has(suberror ?? '') || (errorCodes ?? []).some(code => deadErrorCodes.has(code)));
 }
 
+/** Longest part of a description that an error's text repeats, characters. */
+const maxSentenceLength = 180;
+
 /** The OAuth error with its AADSTS number, which users can look up, and its description. */
 export function describeErrorResponse({error, errorCodes, errorDescription, suberror}: ErrorResponse): string {
 	const code = /^AADSTS\d+/.exec(errorDescription)?.[0] ?? (errorCodes?.[0] === undefined ? undefined : `AADSTS${errorCodes[0]}`);
-	const sentence = errorDescription.replace(/^AADSTS\d+:\s*/, '').replace(/\s*(?:Trace ID|Correlation ID|Timestamp):.*$/s, '').slice(0, 300);
+	const description = errorDescription.replace(/^AADSTS\d+:\s*/, '').replace(/\s*(?:Trace ID|Correlation ID|Timestamp):.*$/s, '');
+	// The error's text has to have room for what follows.
+	const sentence = description.length > maxSentenceLength ? `${description.slice(0, maxSentenceLength - 1)}…` : description;
 	return `${error}${suberror ? ` (${suberror})` : ''}${code ? `, ${code}` : ''}${sentence ? `: ${sentence}` : ''}`;
 }
 
@@ -210,17 +225,29 @@ export function readRetryAfterMs(header: (name: string) => string | undefined, n
 	}
 
 	const value = header('retry-after')?.trim() ?? '';
-	if (/^\d{1,7}$/.test(value)) {
+	if (/^\d{1,15}$/.test(value)) {
 		return Number(value) * 1000;
 	}
 
 	const untilMs = readHttpDateMs(value);
-	return untilMs === undefined ? undefined : Math.max(0, untilMs - (readHttpDateMs(header('date') ?? '') ?? nowMs));
+	return untilMs === undefined ? undefined : Math.max(0, untilMs - (readHttpDateMs(header('date')?.trim() ?? '') ?? nowMs));
 }
 
-/** Accepts only the date format that is in use today: `Date.parse` also takes "-5" and "5, 10" for dates. Source: RFC 9110, 5.6.7, IMF-fixdate. */
+const monthNames = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** The form of today, and the two obsolete ones that recipients must accept. Source: RFC 9110, 5.6.7. */
+const httpDates = [
+	/^[A-Z][a-z]{2}, (?<day>\d\d) (?<month>[A-Z][a-z]{2}) (?<year>\d{4}) (?<time>\d\d:\d\d:\d\d) GMT$/,
+	/^[A-Z][a-z]{5,8}, (?<day>\d\d)-(?<month>[A-Z][a-z]{2})-(?<year>\d\d) (?<time>\d\d:\d\d:\d\d) GMT$/,
+	/^[A-Z][a-z]{2} (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d\d:\d\d:\d\d) (?<year>\d{4})$/,
+];
+
+/** `Date.parse` also takes "-5" and "5, 10" for dates. */
 function readHttpDateMs(text: string): number | undefined {
-	const dateMs = /^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$/.test(text) ? Date.parse(text) : Number.NaN;
+	const {day = '', month = '', year = '', time = ''} = httpDates.map(form => form.exec(text)?.groups).find(Boolean) ?? {};
+	const number = monthNames.indexOf(month) + 1;
+	const fullYear = year.length === 2 ? `${Number(year) > 70 ? 19 : 20}${year}` : year;
+	const dateMs = number === 0 ? Number.NaN : Date.parse(`${fullYear}-${String(number).padStart(2, '0')}-${day.trim().padStart(2, '0')}T${time}Z`);
 	return Number.isNaN(dateMs) ? undefined : dateMs;
 }
 
@@ -242,10 +269,17 @@ function decodeBase64UrlJson(text: string): JsonObject | undefined {
 /** A word of this length may be a token. */
 const minSecretLength = 100;
 
-function sanitize(text: string, refreshToken: string | undefined): string {
-	return oneLine((refreshToken === undefined ? text : text.replaceAll(refreshToken, '[hidden]'))
-		.replaceAll(new RegExp(String.raw`\S{${minSecretLength},}`, 'g'), '[hidden]')
-		.slice(0, 2000));
+/** Longest texts that are kept of an error, characters. Entra's descriptions have a few hundred. */
+const maxDescriptionLength = 2000;
+const maxWordLength = 200;
+const maxClaimsLength = 16_384;
+const maxErrorCodes = 20;
+
+function sanitize(text: string, refreshToken: string | undefined, maxLength: number): string {
+	// Cut first: an authority may send a megabyte. A word that is cut may be a part of a secret that is no longer recognized.
+	const start = text.length > 2 * maxLength ? text.slice(0, 2 * maxLength).replace(/\S{0,100}$/, '') : text;
+	const shown = oneLine(hideSecret(start, refreshToken ?? '').replaceAll(new RegExp(String.raw`\S{${minSecretLength},}`, 'g'), hidden));
+	return shown.slice(0, maxLength).trim();
 }
 
 function definedOnly<Fields extends object>(fields: Fields): Partial<Fields> {

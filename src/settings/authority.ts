@@ -75,7 +75,7 @@ export function parseAuthority(text: string, optionName: string): Authority {
 		throw invalidArgument(`${optionName} must be a TLS protected (https) URL; plain http is taken for loopback only. ${example}`);
 	}
 
-	const path = url.pathname.replace(/\/+$/, '').toLowerCase();
+	const path = withoutTrailingSlashes(url.pathname).toLowerCase();
 	if (url.username || url.password || url.search || url.hash || (path !== '' && path !== '/adfs')) {
 		throw invalidArgument(`${optionName} must not hold a user, path, query or fragment ("/adfs" is the one path allowed). ${example}`);
 	}
@@ -91,6 +91,16 @@ export function parseAuthority(text: string, optionName: string): Authority {
 		isWellKnown: group !== undefined || otherWellKnownHosts.has(host),
 		isLoopback,
 	};
+}
+
+/** A pattern for this would look at each slash of a long row as often as the row is long. */
+function withoutTrailingSlashes(path: string): string {
+	let end = path.length;
+	while (path[end - 1] === '/') {
+		end--;
+	}
+
+	return path.slice(0, end);
 }
 
 function isLoopbackHost(hostname: string): boolean {

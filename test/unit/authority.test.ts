@@ -43,3 +43,19 @@ for (const text of ['http://login.microsoftonline.com', 'ftp://login.example', '
 		t.false(error.message.includes('secret'));
 	});
 }
+
+test('G13: many slashes cost no more than many other characters', t => {
+	const timeOf = (text: string) => {
+		const startMs = performance.now();
+		t.throws(() => parse(text));
+		return performance.now() - startMs;
+	};
+
+	const best = (text: string) => Math.min(...Array.from({length: 5}, () => timeOf(text)));
+	const controlMs = best(`https://login.example/${'ab'.repeat(50_000)}/x`);
+	for (const text of [`https://login.example/${'/'.repeat(100_000)}x`, `https://login.example${'/a'.repeat(50_000)}${'/'.repeat(50_000)}x`]) {
+		t.true(best(text) < (100 * controlMs) + 100, 'linear');
+	}
+
+	t.is(parse(`https://login.example${'/'.repeat(100_000)}`).origin, 'https://login.example');
+});

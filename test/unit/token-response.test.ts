@@ -13,10 +13,12 @@ const good = {access_token: 'FAKE.token', token_type: 'Bearer', expires_in: 3599
  */
 const tenantOrRequestCodes = [50_020, 50_034, 50_072, 50_074, 50_076, 50_078, 50_079, 50_097, 50_105, 53_000, 53_003, 65_001, 70_000, 70_043, 90_072, 90_094, 500_011];
 
+const tenantId = 'aaaaaaaa-0000-4000-8000-0000000000aa';
+
 const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 test('reads a complete response', t => {
-	const idToken = `x.${encode({tid: 'tenant', oid: 'oid', preferred_username: 'name'})}.`;
+	const idToken = `x.${encode({tid: tenantId, oid: 'oid', preferred_username: 'name'})}.`;
 	const clientInfo = encode({uid: 'uid', utid: 'utid'});
 	t.deepEqual(readTokenResponse({
 		...good,
@@ -36,7 +38,7 @@ test('reads a complete response', t => {
 		refreshToken: 'FAKE-refresh',
 		familyId: '1',
 		idToken,
-		tenantId: 'tenant',
+		tenantId,
 		localAccountId: 'oid',
 		username: 'name',
 		clientInfo,
@@ -151,7 +153,13 @@ test('reads Retry-After in both forms, and the headers in milliseconds', t => {
 	t.is(retryAfterMs({'retry-after': 'Mon, 23 Nov 2026 09:00:00 GMT'}), 0);
 	t.is(retryAfterMs({'retry-after-ms': '250', 'retry-after': '3'}), 250);
 	t.is(retryAfterMs({'x-ms-retry-after-ms': '50'}), 50);
-	for (const odd of ['', 'soon', '-', '99999999999', undefined, '-5', '1.5', '5, 10', '+5', '0x5', '5 s', 'Mon, 23 Nov 2026 10:00:07', '2026-11-23T10:00:07Z', 'Mon, 99 Nov 2026 10:00:07 GMT']) {
+	t.is(retryAfterMs({'retry-after': ' 3 '}), 3000);
+	t.is(retryAfterMs({'retry-after': '99999999999'}), 99_999_999_999_000, 'a long pause is none to ignore');
+	// Source: RFC 9110, 5.6.7: recipients accept the obsolete forms, too.
+	t.is(retryAfterMs({'retry-after': 'Monday, 23-Nov-26 10:00:07 GMT'}), 7000);
+	t.is(retryAfterMs({'retry-after': 'Mon Nov 23 10:00:07 2026'}), 7000);
+	t.is(retryAfterMs({'retry-after': 'Tue Dec  1 10:00:00 2026'}), 8 * 86_400_000);
+	for (const odd of ['', 'soon', '-', undefined, 'Mon Nov 23 10:00:07', 'Mon Foo 23 10:00:07 2026', 'Monday, 23-Nov-2026 10:00:07 GMT', 'Tue Dec 32 10:00:00 2026', '-5', '1.5', '5, 10', '+5', '0x5', '5 s', 'Mon, 23 Nov 2026 10:00:07', '2026-11-23T10:00:07Z', 'Mon, 99 Nov 2026 10:00:07 GMT']) {
 		t.is(retryAfterMs({'retry-after': odd}), undefined, odd);
 	}
 });
@@ -176,4 +184,78 @@ test('an expiry in the past, or more than ten years ahead, makes a response unus
 
 	t.false('extendedExpiresOnSec' in (readTokenResponse({...good, ext_expires_in: 1e15}, 1000) as object));
 	t.like(readTokenResponse({...good, refresh_in: 1e15}, 1000), {refreshOnSec: 4599});
+});
+
+for (const [encoding, encode] of [
+	['as it is', (text: string) => text],
+	['in upper case', (text: string) => text.toUpperCase()],
+	['percent-encoded', (text: string) => encodeURIComponent(text)],
+	['percent-encoded in lower case', (text: string) => encodeURIComponent(text).toLowerCase()],
+	['percent-encoded, every character', (text: string) => [...text].map(each => `%${each.codePointAt(0)!.toString(16)}`).join('')],
+	['percent-encoded twice', (text: string) => encodeURIComponent(encodeURIComponent(text))],
+	['as a form', (text: string) => new URLSearchParams({refresh_token: text}).toString()],
+	['with JSON escapes', (text: string) => [...text].map(each => String.raw`\u${each.codePointAt(0)!.toString(16).padStart(4, '0')}`).join('')],
+	['with JSON escapes of slashes', (text: string) => text.replaceAll('/', String.raw`\/`)],
+	['with decimal HTML entities', (text: string) => [...text].map(each => `&#${each.codePointAt(0)!};`).join('')],
+	['with hexadecimal HTML entities', (text: string) => [...text].map(each => `&#x${each.codePointAt(0)!.toString(16)};`).join('')],
+	['with named HTML entities', (text: string) => text.replaceAll('&', '&amp;')],
+	['in base64', (text: string) => Buffer.from(text).toString('base64')],
+	['in base64url', (text: string) => Buffer.from(text).toString('base64url')],
+	['in base64, in the middle of a text', (text: string) => Buffer.from(`ab${text}cd`).toString('base64')],
+	['in base64, percent-encoded', (text: string) => encodeURIComponent(Buffer.from(`a${text}`).toString('base64'))],
+	['in hexadecimal digits', (text: string) => Buffer.from(text).toString('hex')],
+	['cut in the middle', (text: string) => text.slice(0, -5)],
+] as const) {
+	for (const secret of ['0.AX/FAKE+rt.short=&1', `1.FAKE&${'aB3/+_-.~'.repeat(9)}=`, `0.FAKE-${'xyz/+_-.Q7'.repeat(150)}`]) {
+		test(`D14: a refresh token of ${secret.length} characters that the authority returns ${encoding} is hidden`, t => {
+			const echoed = encode(secret);
+			const response = readErrorResponse({
+				error: 'invalid_request', error_description: `AADSTS9002313: the token '${echoed}' is malformed`, suberror: echoed, trace_id: echoed, correlation_id: echoed,
+			}, secret)!;
+			const shown = JSON.stringify(response) + describeErrorResponse(response);
+			for (let start = 0; start + 16 <= Math.min(echoed.length, 1000); start++) {
+				t.false(shown.includes(JSON.stringify(echoed.slice(start, start + 16)).slice(1, -1)), shown);
+			}
+
+			t.regex(response.errorDescription, /^AADSTS9002313: the token '\S*\[hidden\]/);
+		});
+	}
+}
+
+test('D14: other words than the refresh token stay', t => {
+	const errorDescription = String.raw`AADSTS70011: The scope https%3A%2F%2Fvault.azure.net%2F.default is not valid for 100 % &amp; &#65; \u0041.`;
+	t.is(readErrorResponse({error: 'invalid_scope', error_description: errorDescription}, '0.AX/FAKE+rt.short=&1')?.errorDescription, errorDescription);
+	t.is(readErrorResponse({error: 'invalid_scope', error_description: errorDescription}, '')?.errorDescription, errorDescription);
+});
+
+test('G13: a long error text is cut before it is searched', t => {
+	const long = 'ab '.repeat(400_000);
+	const response = readErrorResponse({
+		error: long, error_description: long, suberror: long, error_codes: Array.from({length: 100_000}, () => 1),
+	}, 'FAKE-refresh-token')!;
+	t.true(response.errorDescription.length <= 2000);
+	t.true(JSON.stringify(response).length < 10_000);
+	t.true(describeErrorResponse(response).length < 1000);
+});
+
+test('G13: a text that is cut shows no part of the refresh token at its end', t => {
+	const secret = 'FAKE-refresh-token-that-is-cut';
+	for (let before = 1900; before < 2020; before++) {
+		const {errorDescription} = readErrorResponse({error: 'x', error_description: `${'a '.repeat(before / 2)}${secret} ${'b '.repeat(5000)}`}, secret)!;
+		t.notRegex(errorDescription, /FAKE-refr/);
+	}
+});
+
+test('D7: the claims of an error response are kept as they are, if they are a JSON object', t => {
+	const claims = '{"access_token":{"capolids":{"essential":true,"values":["c03897a3-0000-4000-8000-00000000000a"]}}}';
+	t.is(readErrorResponse({error: 'interaction_required', claims}, 'FAKE')?.claims, claims);
+	for (const odd of [5, null, '', 'text', '[]', '{"a":', `{"a":"${'x'.repeat(100_000)}"}`, '{"a":"FAKE-refresh-token"}']) {
+		t.is(readErrorResponse({error: 'interaction_required', claims: odd}, 'FAKE-refresh-token')?.claims, undefined, JSON.stringify(odd).slice(0, 100));
+	}
+});
+
+test('G8: a tid that is no tenant is ignored', t => {
+	for (const tid of ['tenant', 'organizations', '../common', 'aaaaaaaa-0000-4000-8000-0000000000aa ', '']) {
+		t.like(readTokenResponse({...good, id_token: `x.${encode({tid, oid: 'oid'})}.`}, 0), {localAccountId: 'oid', tenantId: undefined});
+	}
 });
