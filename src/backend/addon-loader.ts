@@ -1,11 +1,13 @@
 /** Finds the addon's binary for this machine and loads it. The one file that touches the `.node`. */
 
 import {
-	closeSync, existsSync, openSync, readSync,
+	closeSync, existsSync, lstatSync, openSync, readSync, statSync,
 } from 'node:fs';
-import {join, sep} from 'node:path';
 import {
-	cureOfTooManyFiles, isOutOfFiles, oneLine, StoreError,
+	basename, dirname, isAbsolute, join, sep,
+} from 'node:path';
+import {
+	cureOfTooManyFiles, type ErrorDetail, isOutOfFiles, StoreError,
 } from '../errors.js';
 import {apiVersion, type NativeAddon} from './addon-interface.js';
 
@@ -17,11 +19,15 @@ let loaded: LoadedAddon | undefined;
 /**
  * Loads the addon. Each later call returns the same result.
  *
- * @returns `addon`, or an `error` with code `STC_ADDON_MISSING` that names the files that were tried and what to do.
+ * @returns `addon`, or an `error` with code `STC_ADDON_MISSING` that says what to do. Its details name the files that were tried.
  * @throws {StoreError} `STC_IO` if the process can open no more files: the next call tries again.
  */
 export function loadAddon(): LoadedAddon {
-	loaded ??= load(candidates());
+	if (!loaded) {
+		const refusals: ErrorDetail[] = [];
+		loaded = load(candidates(refusals), openAddon, refusals);
+	}
+
 	return loaded;
 }
 
@@ -40,25 +46,30 @@ export function localAppData(): string | undefined {
  * Loads the first of `paths` that is an addon of the right version.
  *
  * @param open Returns the exports of a file, and throws if it cannot be loaded.
+ * @param refusals Places that are not looked at, and why.
  * @throws {StoreError} As {@link loadAddon}.
  */
-export function load(paths: Iterable<string>, open: (path: string) => unknown = openAddon): LoadedAddon {
-	const failures: string[] = [];
-	for (const path of paths) {
-		if (!existsSync(path)) {
-			failures.push(`${path} is missing`);
+export function load(paths: Iterable<string>, open: (path: string) => unknown = openAddon, refusals: readonly ErrorDetail[] = []): LoadedAddon {
+	const missing: ErrorDetail[] = [];
+	const unusable: ErrorDetail[] = [];
+	let isDisabled = false;
+	for (const place of paths) {
+		if (!existsSync(place)) {
+			missing.push({place, text: 'is missing'});
 			continue;
 		}
 
 		try {
-			const addon = open(path) as NativeAddon;
+			const addon = open(place) as NativeAddon;
 			if (addon.apiVersion === apiVersion) {
 				return {addon};
 			}
 
-			failures.push(`${path} is of another version of this package`);
+			unusable.push({place, text: 'is of another version of this package'});
 		} catch (error) {
-			failures.push(`${path} does not load: ${oneLine((error as Error).message)}`);
+			const {code, message} = error as NodeJS.ErrnoException;
+			isDisabled ||= code === 'ERR_DLOPEN_DISABLED';
+			unusable.push({place, text: `does not load: ${message}`});
 		}
 	}
 
@@ -67,18 +78,17 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 		throw new StoreError('STC_IO', `The native addon could not be loaded: ${lack}. ${cureOfTooManyFiles}`, {op: 'load'});
 	}
 
-	if (failures.length === 0) {
-		failures.push('this bundle is an ES module and has no __dirname, so there is nowhere to look');
-	}
-
+	// What is there and cannot be used says more than what is missing.
+	const details = [...unusable, ...refusals, ...missing];
+	const [worst] = details;
+	const reason = worst === undefined || missing.includes(worst) ? ' was found' : `: ${worst.place} ${worst.text}`.slice(0, maxReasonLength);
 	return {
-		error: new StoreError(
-			'STC_ADDON_MISSING',
-			`No native addon for ${targetName()}: ${failures.join('; ')}. ${advice()}`,
-			{op: 'load'},
-		),
+		error: new StoreError('STC_ADDON_MISSING', `No native addon for ${targetName()}${reason}. ${isDisabled ? cureOfDisabled : advice()}`, {op: 'load', details}),
 	};
 }
+
+/** So that the cure fits into the message, too. */
+const maxReasonLength = 180;
 
 /** The error code if the process can open no more files. The dynamic loader's message for that depends on the C library. */
 function lackOfFiles(): string | undefined {
@@ -120,46 +130,121 @@ function targetName(): string {
 }
 
 /**
- * The paths at which a binary for this machine may be, best first. No environment variable changes them. A generator, because the first
- * path does not need the machine's target name, which takes time to find out.
+ * A file that the package has below `dist/` and no bundle has, because bundlers put the package's files into one. Only what is inside
+ * `__dirname` can tell whether this is the package: in a bundle, the folder above may belong to anybody, and hold anything.
  */
-function * candidates(): Generator<string, void> {
-	if (typeof __dirname === 'undefined') {
+const packageMark = join('lazy', 'grant', 'refresh-grant.js');
+
+/** A file that `dist/` has in a clone, and that is not published. */
+const cloneMark = join('backend', 'addon-loader.js');
+
+/**
+ * The paths at which a binary for this machine may be, best first: in the package, its own `prebuilds/`, and in a clone the build; in a
+ * bundle, only `prebuilds/` in the bundle's folder. No environment variable changes them. A generator, because the first path does not need
+ * the machine's target name, which takes time to find out.
+ *
+ * @param refusals Gets the reasons why places are left out.
+ */
+function * candidates(refusals: ErrorDetail[]): Generator<string, void> {
+	const lack = lackOfFolder();
+	if (lack !== undefined) {
+		refusals.push({place: 'this bundle', text: `${lack}, so there is nowhere to look`});
 		return;
 	}
 
+	const isPackage = isInPackage();
 	const root = join(__dirname, '..');
-	// A build in a clone. It exists in no installed package, and in a clone it is newer than the other binaries.
-	const build = join(root, 'build', 'Release', 'azure_shared_token_cache.node');
-	const isBuilt = existsSync(build);
+	const build = isPackage && isInClone() ? join(root, 'build', 'Release', 'azure_shared_token_cache.node') : undefined;
+	const isBuilt = build !== undefined && existsSync(build);
 	if (isBuilt) {
+		// It is newer than the other binaries.
 		yield build;
 	}
 
 	const binary = binaries[targetName()];
 	if (binary !== undefined) {
-		const directory = `${process.platform}-${process.arch}`;
-		const installed = join(root, 'prebuilds', directory, binary);
-		// Electron cannot load a binary from an asar archive; its packagers unpack binaries next to the archive.
-		const unpacked = installed.replace(`.asar${sep}`, `.asar.unpacked${sep}`);
-		if (unpacked !== installed) {
-			yield unpacked;
+		const place = join('prebuilds', `${process.platform}-${process.arch}`, binary);
+		// Somebody copied `prebuilds/` beside a bundle.
+		const stranger = isPackage ? undefined : strangerIn(__dirname);
+		if (stranger === undefined) {
+			yield * withUnpacked(join(isPackage ? root : __dirname, place));
+		} else {
+			refusals.push(stranger);
 		}
-
-		yield installed;
-		// In a bundle, `__dirname` is the bundle's folder, and `prebuilds/` was copied there.
-		yield join(__dirname, 'prebuilds', directory, binary);
 	}
 
-	if (!isBuilt) {
+	if (build !== undefined && !isBuilt) {
 		yield build;
 	}
 }
 
+function isInPackage(): boolean {
+	return basename(__dirname) === 'dist' && existsSync(join(__dirname, packageMark));
+}
+
+function isInClone(): boolean {
+	return existsSync(join(__dirname, cloneMark));
+}
+
+/** Electron cannot load a binary from an asar archive; its packagers unpack binaries next to the archive. The innermost one is meant. */
+function * withUnpacked(path: string): Generator<string, void> {
+	const archive = `.asar${sep}`;
+	const end = path.lastIndexOf(archive);
+	if (end !== -1) {
+		yield `${path.slice(0, end)}.asar.unpacked${sep}${path.slice(end + archive.length)}`;
+	}
+
+	yield path;
+}
+
+/** Why `__dirname` is not the folder of this file. */
+function lackOfFolder(): string | undefined {
+	if (typeof __dirname === 'undefined') {
+		return 'is an ES module and has no __dirname';
+	}
+
+	// webpack can replace it by a path that is relative to the current folder, or by "/". On Windows, anybody can make folders there.
+	return isAbsolute(__dirname) && (process.platform !== 'win32' || dirname(__dirname) !== __dirname)
+		? undefined
+		: `has "${__dirname}" in place of __dirname (webpack: set node: {__dirname: false})`;
+}
+
+/**
+ * Why `prebuilds` in a bundle's folder is not trusted: in a folder like `/tmp`, nobody can replace the bundle of another user, but anybody can
+ * put `prebuilds` beside it.
+ */
+function strangerIn(folder: string): ErrorDetail | undefined {
+	try {
+		// Source: inode(7), S_ISVTX and S_IWOTH. Windows has neither.
+		if ((statSync(folder).mode & 0o1002) !== 0o1002) {
+			return undefined;
+		}
+
+		const prebuilds = join(folder, 'prebuilds');
+		const {uid} = lstatSync(prebuilds);
+		return uid === 0 || uid === process.geteuid?.() || uid === statSync(__filename).uid
+			? undefined
+			: {place: prebuilds, text: 'belongs to another user, and anybody can write to the folder above'};
+	} catch {
+		// What is missing is reported when it is opened.
+		return undefined;
+	}
+}
+
+const cureOfDisabled = 'Start Node without --no-addons, and with --allow-addons if it has --permission.';
+
+/** The one thing to do. */
 function advice(): string {
-	return binaries[targetName()] === undefined
-		? 'The package has no binary for this platform. Build one in a clone with npm run build; until then, only plaintext caches can be read.'
-		: 'Reinstall the package. If the program was bundled, leave this package out of the bundle, or copy its folder prebuilds beside it. In a clone: npm run build.';
+	const isBundle = lackOfFolder() !== undefined || !isInPackage();
+	if (!isBundle && isInClone()) {
+		return 'Run npm run build.';
+	}
+
+	if (binaries[targetName()] === undefined) {
+		return 'The package has no binary for this platform: only plaintext caches can be read.';
+	}
+
+	return isBundle ? 'Leave this package out of the bundle, or copy its folder prebuilds beside the bundle.' : 'Reinstall the package.';
 }
 
 /** The dynamic loaders of musl and of glibc. Source: musl, `Makefile` and `configure`, `LDSO_PATHNAME`; the psABI supplements of x86-64 and AArch64. */

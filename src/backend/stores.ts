@@ -1,6 +1,6 @@
 /** The one list of stores, and the choice between the backends that make them. */
 
-import {StoreError} from '../errors.js';
+import {logTextOf, StoreError} from '../errors.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {log} from '../runtime/log.js';
 import {loadNativeBackend} from './native-backend.js';
@@ -137,7 +137,7 @@ function loadBackend(useNativeAddon: boolean | undefined): Backends {
 		return nativeError;
 	}
 
-	log.warning(() => `The native addon could not be loaded; plaintext caches are read by the pure-JS variant, encrypted ones cannot be read. ${error?.message ?? ''}`);
+	log.warning(() => `The native addon could not be loaded; plaintext caches are read by the pure-JS variant, encrypted ones cannot be read. ${logTextOf(error)}`);
 	return {backend: jsBackend(), ...nativeError};
 }
 

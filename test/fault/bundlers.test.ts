@@ -2,7 +2,7 @@
 
 import {execFile} from 'node:child_process';
 import {
-	cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync,
+	cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
 } from 'node:fs';
 import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
@@ -37,7 +37,7 @@ const program = `
 	async function main() {
 		console.log(JSON.stringify({
 			token: await ask({}).catch(error => error.message),
-			native: await ask({useNativeAddon: true}).catch(error => error.code + ' ' + error.message),
+			native: await ask({useNativeAddon: true}).catch(({code, message, details}) => [code, message, ...(details ?? []).map(({place, text}) => place + ' ' + text)].join(' ')),
 			granted: await ask({authorityHost: process.env.AUTHORITY}).catch(error => error.message),
 		}));
 	}
@@ -174,13 +174,24 @@ test.after.always(() => {
 	rmSync(folder, {recursive: true, force: true});
 });
 
-/** Creates an empty folder. */
-const outputFor = (t: ExecutionContext) => mkdtempSync(join(folder, `${t.title.replaceAll(/\W+/g, '-')}-`));
+/** Creates an empty folder, in one where somebody else has put addons of their own wherever the package might look for its addon. */
+function outputFor(t: ExecutionContext): string {
+	const parent = mkdtempSync(join(folder, `${t.title.replaceAll(/\W+/g, '-')}-`));
+	const output = join(parent, 'app');
+	mkdirSync(output);
+	if (existsSync(addon)) {
+		mkdirSync(join(parent, 'build', 'Release'), {recursive: true});
+		cpSync(addon, join(parent, 'build', 'Release', 'azure_shared_token_cache.node'));
+		copyPrebuilds(parent);
+	}
+
+	return output;
+}
 
 /**
  * Runs a program with a cache that contains an access token of ann, and a refresh token of bob for another endpoint.
  */
-async function start(t: ExecutionContext, file: string): Promise<{token: string; native: string; granted: string; stderr: string}> {
+async function start(t: ExecutionContext, file: string, {isExecutable = false} = {}): Promise<{token: string; native: string; granted: string; stderr: string}> {
 	const server = await startEntraServer({refreshTokens: {[refreshToken]: bob}});
 	t.teardown(async () => server.close());
 	const home = new TestHome(t);
@@ -192,7 +203,7 @@ async function start(t: ExecutionContext, file: string): Promise<{token: string;
 	}));
 	const authority = join(home.path, 'authority.pem');
 	writeFileSync(authority, server.ca);
-	const {stdout, stderr} = await run(process.execPath, [file], {
+	const {stdout, stderr} = await run(isExecutable ? file : process.execPath, isExecutable ? [] : [file], {
 		cwd: dirname(file),
 		env: {
 			PATH: process.env['PATH'] ?? '', HOME: home.path, AZURE_LOG_LEVEL: 'warning', DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nonexistent', NODE_EXTRA_CA_CERTS: authority, AUTHORITY: server.origin,
@@ -224,14 +235,16 @@ for (const {title, lacks, says = /^$/, bundle} of bundlers) {
 		});
 	}
 
-	testWhere(test, lacks, `${title}, package in the bundle, no prebuilds: reads plaintext and names the remedy`, async t => {
+	testWhere(test, lacks, `G1: ${title}, package in the bundle, no prebuilds: reads plaintext, names the remedy, and loads nothing from the folder above`, async t => {
 		const output = outputFor(t);
 		await bundle(ways.import.entry, output);
 		const {token, native, granted, stderr} = await start(t, join(output, 'program.cjs'));
 		t.is(token, 'FAKE-access');
 		t.is(granted, 'granted');
-		t.regex(native, /^STC_ADDON_MISSING .*If the program was bundled, leave this package out of the bundle, or copy its folder prebuilds beside it\./);
+		t.regex(native, /^STC_ADDON_MISSING .*Leave this package out of the bundle, or copy its folder prebuilds beside the bundle\./);
 		t.true(native.includes(join(output, 'prebuilds')), native);
+		t.false(native.includes(join(dirname(output), 'prebuilds')), native);
+		t.notRegex(native, /Release/);
 		t.regex(stderr, /The native addon could not be loaded/);
 	});
 }
@@ -253,7 +266,26 @@ test('esbuild, an ES module with only a `require` of its own: reads plaintext an
 	const {token, native, granted} = await start(t, join(output, 'program.mjs'));
 	t.is(token, 'FAKE-access');
 	t.is(granted, 'granted');
-	t.regex(native, /^STC_ADDON_MISSING .*this bundle is an ES module and has no __dirname.*copy its folder prebuilds beside it/);
+	t.regex(native, /^STC_ADDON_MISSING .*this bundle is an ES module and has no __dirname.*copy its folder prebuilds beside the bundle/);
+});
+
+testWhere(test, [lackOfPackage('bundlers', 'postject'), lackOfAddon(), process.platform === 'linux' ? undefined : 'Executables of other systems must be signed.'], 'G1: a single executable uses the addon beside it, and loads nothing from the folder above', async t => {
+	const output = outputFor(t);
+	const file = join(output, 'program');
+	await buildWithEsbuild(ways.require.entry, folder, {outfile: join(folder, 'single', 'program.cjs')});
+	writeFileSync(join(folder, 'single', 'sea.json'), JSON.stringify({main: 'program.cjs', output: 'program.blob', disableExperimentalSEAWarning: true}));
+	await run(process.execPath, ['--experimental-sea-config', 'sea.json'], {cwd: join(folder, 'single')});
+	cpSync(process.execPath, file);
+	const {inject} = requireBundler('postject') as {inject(executable: string, name: string, resource: Buffer, options: {sentinelFuse: string}): Promise<void>};
+	// Source: Node.js documentation, "Single executable applications".
+	await inject(file, 'NODE_SEA_BLOB', readFileSync(join(folder, 'single', 'program.blob')), {sentinelFuse: 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2'});
+	const {native, ...rest} = await start(t, file, {isExecutable: true});
+	t.regex(native, /^STC_ADDON_MISSING /);
+	t.true(native.includes(join(output, 'prebuilds')), native);
+	t.notRegex(native, /Release/);
+	t.like(rest, {token: 'FAKE-access', granted: 'granted'});
+	copyPrebuilds(output);
+	t.deepEqual(await start(t, file, {isExecutable: true}), served);
 });
 
 type Nft = {nodeFileTrace(files: string[], options: {base: string}): Promise<{fileList: Set<string>; warnings: Set<Error>}>};

@@ -2,7 +2,7 @@
 
 import {execFile} from 'node:child_process';
 import {
-	cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync,
+	chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync,
 } from 'node:fs';
 import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
@@ -56,11 +56,12 @@ test('if no binary fits, the error names every file with its reason, and the rem
 	t.is(addon, undefined);
 	t.is(error?.code, 'STC_ADDON_MISSING');
 	t.regex(error?.message ?? '', new RegExp(`^No native addon for ${process.platform}-${process.arch}`));
-	t.true(error?.message.includes(`${missing} is missing`));
-	t.regex(error?.message ?? '', /broken\.node does not load: .+; /);
-	t.true(error?.message.includes(`${other} is of another version`));
-	t.regex(error?.message ?? '', /npm run build/);
-	t.notRegex(error?.message ?? '', /\n/);
+	// What is there comes first, and the remedy fits into the message.
+	t.true(error?.message.includes(`${broken} does not load: `));
+	t.regex(error?.message ?? '', /\. Run npm run build\.$/);
+	t.deepEqual(error?.details?.map(({place}) => place), [broken, other, missing]);
+	t.deepEqual(error?.details?.slice(1).map(({text}) => text), ['is of another version of this package', 'is missing']);
+	t.notRegex(`${error?.message} ${error?.details?.[0]?.text}`, /\n/);
 });
 
 test('keyring calls are made one at a time, in order; each waiting call has its own time-out, and file calls do not wait', async t => {
@@ -127,9 +128,17 @@ function makeDirectory(t: ExecutionContext): string {
 	return directory;
 }
 
+/** Copies what package.json publishes of `dist/`. */
+function copyPublished(directory: string): void {
+	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
+	for (const name of readdirSync(join(directory, 'dist')).filter(name => !/^(?:index\..*|whole\.js|lazy)$/.test(name))) {
+		rmSync(join(directory, 'dist', name), {recursive: true});
+	}
+}
+
 /** An installed package without a binary, and a plaintext cache with one token. */
 function installWithoutBinary(directory: string): void {
-	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
+	copyPublished(directory);
 	writeMinimalCache(directory, 'FAKE-access');
 }
 
@@ -138,7 +147,7 @@ async function ask(directory: string, options: string, {home = directory, before
 	const program = `
 		${before}
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
-		new SharedTokenCacheCredential(${options}).getToken('scope/.default').then(({token}) => console.log(token), ({name, code, message}) => console.log(name, code, message));
+		new SharedTokenCacheCredential(${options}).getToken('scope/.default').then(({token}) => console.log(token), ({name, code, message, details}) => console.log(name, code, message, JSON.stringify(details)));
 	`;
 	return run(process.execPath, ['--eval', program], {cwd: directory, env: {PATH: process.env['PATH'] ?? '', HOME: home, AZURE_LOG_LEVEL: 'warning'}});
 }
@@ -151,7 +160,7 @@ test('a package without a binary reads a plaintext cache, logs that in one line,
 	t.is(served.stderr.trim().split('\n').length, 1);
 	t.regex(served.stderr, /azure:azure-shared-token-cache:warning The native addon could not be loaded; plaintext caches are read by the pure-JS variant.*is missing/);
 	const nothing = await ask(directory, '{}', {home: join(directory, 'elsewhere')});
-	t.regex(nothing.stdout, /^CredentialUnavailableError STC_ADDON_MISSING .*keyring item of Python.*No native addon for .*build\/Release/);
+	t.regex(nothing.stdout, /^CredentialUnavailableError STC_ADDON_MISSING .*keyring item of Python.*No native addon for .* was found\. Reinstall the package\./);
 	const required = await ask(directory, '{useNativeAddon: true}');
 	t.regex(required.stdout, /^CredentialUnavailableError STC_ADDON_MISSING /);
 	const declined = await ask(directory, '{useNativeAddon: false}');
@@ -160,8 +169,8 @@ test('a package without a binary reads a plaintext cache, logs that in one line,
 });
 
 for (const [machine, before, named, cure] of [
-	['of a supported platform', '', new RegExp(`No native addon for ${process.platform}-${process.arch}`), /Reinstall the package\. If the program was bundled/],
-	['of an unknown CPU', 'Object.defineProperty(process, "arch", {value: "riscv64"});', /No native addon for [a-z\d]+-riscv64/, /has no binary for this platform\. Build one in a clone with npm run build/],
+	['of a supported platform', '', new RegExp(`No native addon for ${process.platform}-${process.arch}`), /Reinstall the package\./],
+	['of an unknown CPU', 'Object.defineProperty(process, "arch", {value: "riscv64"});', /No native addon for [a-z\d]+-riscv64/, /has no binary for this platform: only plaintext caches can be read\./],
 ] as const) {
 	test(`a machine ${machine} without a binary reads plaintext; other requests fail with platform, files and remedy`, async t => {
 		const directory = makeDirectory(t);
@@ -173,11 +182,10 @@ for (const [machine, before, named, cure] of [
 		t.regex(stdout, named);
 		t.regex(stdout, cure);
 		if (before === '') {
-			t.true(stdout.includes(`${join(directory, 'prebuilds', ...placeOfBinary())} is missing`));
-			t.true(stdout.includes(`${join(directory, 'dist', 'prebuilds', ...placeOfBinary())} is missing`));
+			t.true(stdout.includes(JSON.stringify({place: join(directory, 'prebuilds', ...placeOfBinary()), text: 'is missing'})), stdout);
 		}
 
-		t.true(stdout.includes(`${join(directory, 'build', 'Release', 'azure_shared_token_cache.node')} is missing`));
+		t.notRegex(stdout, /npm run build|Release/, 'a package has no sources');
 		if (process.platform === 'linux') {
 			t.regex(stdout, /No native addon for linux-\w+ \((?:glibc|musl)\)/);
 		}
@@ -210,6 +218,132 @@ for (const [title, modules, place] of [
 	});
 }
 
+/** Loads the addon as `dist/index.js` does that lies in `folder` alone, as in a bundle. @param before Statements that run first. */
+async function loadInBundle(folder: string, {before = '', dirname: seen = folder}: {before?: string; dirname?: string} = {}): Promise<{message: string; places: string[]; loaded: string[]}> {
+	mkdirSync(folder, {recursive: true});
+	cpSync(join(root, 'dist', 'index.js'), join(folder, 'bundle.cjs'));
+	const {stdout} = await run(process.execPath, ['--eval', `
+		const fs = require('node:fs');
+		const {Module} = require('node:module');
+		const file = ${JSON.stringify(join(folder, 'bundle.cjs'))};
+		const bundle = new Module(file);
+		let requireOfBundle = Module.createRequire(file);
+		${before}
+		new Function('exports', 'require', 'module', '__filename', '__dirname', fs.readFileSync(file, 'utf8'))(bundle.exports, requireOfBundle, bundle, file, ${JSON.stringify(seen)});
+		const {loadAddon} = bundle.exports[Symbol.for('azure-shared-token-cache.internals')];
+		const {error} = loadAddon();
+		console.log(JSON.stringify({message: error?.message ?? '', places: error?.details?.map(({place, text}) => place + ' ' + text) ?? [], loaded: process.report.getReport().sharedObjects.filter(name => name.endsWith('.node'))}));
+	`], {cwd: dirname(folder)});
+	return JSON.parse(stdout) as {message: string; places: string[]; loaded: string[]};
+}
+
+/** Puts a binary wherever one may be planted by those who can write to `folder`. */
+function plant(folder: string): void {
+	for (const place of [['build', 'Release', 'azure_shared_token_cache.node'], ['prebuilds', ...placeOfBinary()]]) {
+		const file = join(folder, ...place);
+		mkdirSync(dirname(file), {recursive: true});
+		cpSync(binary, file);
+	}
+}
+
+for (const name of ['app', 'dist', 'app.asar', 'lib/app.asar/out']) {
+	test(`G1: a bundle in ${name} loads no binary from outside its folder`, async t => {
+		const directory = makeDirectory(t);
+		const folder = join(directory, name);
+		plant(directory);
+		plant(dirname(folder));
+		const {places, loaded} = await loadInBundle(folder);
+		t.deepEqual(loaded, []);
+		t.is(places.at(-1), `${join(folder, 'prebuilds', ...placeOfBinary())} is missing`);
+		t.is(places.length, name.includes('.asar') ? 2 : 1, places.join('; '));
+		const own = join(folder, 'prebuilds', ...placeOfBinary());
+		mkdirSync(dirname(own), {recursive: true});
+		cpSync(binary, own);
+		t.deepEqual(await loadInBundle(folder), {message: '', places: [], loaded: [own]});
+	});
+}
+
+test('G1: a bundle in an Electron archive finds the binary beside the archive, and beside no folder further up', async t => {
+	const directory = makeDirectory(t);
+	const folder = join(directory, 'outer.asar', 'resources', 'app.asar', 'out');
+	const planted = join(directory, 'outer.asar.unpacked', 'resources', 'app.asar', 'out');
+	plant(planted);
+	t.deepEqual((await loadInBundle(folder)).loaded, []);
+	const unpacked = join(directory, 'outer.asar', 'resources', 'app.asar.unpacked', 'out', 'prebuilds', ...placeOfBinary());
+	mkdirSync(dirname(unpacked), {recursive: true});
+	cpSync(binary, unpacked);
+	t.deepEqual(await loadInBundle(folder), {message: '', places: [], loaded: [unpacked]});
+});
+
+for (const [title, seen, before] of [
+	['a relative path', 'node_modules/azure-shared-token-cache/dist', ''],
+	['the empty text', '', ''],
+	['"."', '.', ''],
+	['the root of a drive', '/', `
+		Object.defineProperty(process, 'platform', {value: 'win32'});
+		const plain = requireOfBundle;
+		requireOfBundle = name => name === 'node:path' ? require('node:path').win32 : plain(name);
+	`],
+] as const) {
+	test(`G1: where the bundler replaces __dirname by ${title}, no binary is looked for`, async t => {
+		const directory = makeDirectory(t);
+		const folder = join(directory, 'app');
+		plant(directory);
+		plant(join(directory, 'node_modules', 'azure-shared-token-cache'));
+		const {message, places, loaded} = await loadInBundle(folder, {dirname: seen, before});
+		t.deepEqual(loaded, []);
+		t.true(message.includes(`this bundle has "${seen}" in place of __dirname (webpack: set node: {__dirname: false}), so there is nowhere to look. Leave this package out`), message);
+		t.is(places.length, 1);
+	});
+}
+
+// Windows has no such folders.
+const testOnPosix = process.platform === 'win32' ? test.skip : test;
+
+testOnPosix('G1: a bundle in a folder where anybody can make files, such as /tmp, loads only what belongs to its owner', async t => {
+	const directory = makeDirectory(t);
+	const folder = join(directory, 'shared');
+	mkdirSync(folder);
+	chmodSync(folder, 0o1777);
+	plant(folder);
+	const own = join(folder, 'prebuilds', ...placeOfBinary());
+	t.deepEqual(await loadInBundle(folder), {message: '', places: [], loaded: [own]});
+	if (process.getuid?.() !== 0) {
+		t.log('Only root can give files away.');
+		return;
+	}
+
+	chownSync(join(folder, 'prebuilds'), 65_534, 65_534);
+	const {message, loaded} = await loadInBundle(folder);
+	t.deepEqual(loaded, []);
+	t.true(message.includes(`${join(folder, 'prebuilds')} belongs to another user, and anybody can write to the folder above.`), message);
+});
+
+test('G1: an installed package looks neither for a build nor in other folders', async t => {
+	const directory = makeDirectory(t);
+	const installed = join(directory, 'node_modules', 'azure-shared-token-cache');
+	copyPublished(installed);
+	cpSync(join(root, 'package.json'), join(installed, 'package.json'));
+	plant(directory);
+	plant(join(directory, 'node_modules'));
+	const build = join(installed, 'build', 'Release', 'azure_shared_token_cache.node');
+	mkdirSync(dirname(build), {recursive: true});
+	cpSync(binary, build);
+	const loadedBy = async () => {
+		const {stdout} = await run(process.execPath, ['--print', `
+			require('azure-shared-token-cache')[Symbol.for('azure-shared-token-cache.internals')].loadAddon();
+			process.report.getReport().sharedObjects.filter(name => name.endsWith('.node')).join()
+		`], {cwd: directory});
+		return stdout.trim();
+	};
+
+	t.is(await loadedBy(), '');
+	const own = join(installed, 'prebuilds', ...placeOfBinary());
+	mkdirSync(dirname(own), {recursive: true});
+	cpSync(binary, own);
+	t.is(await loadedBy(), own);
+});
+
 test('in a clone, the compiled binary takes precedence', async t => {
 	const directory = makeDirectory(t);
 	cpSync(join(root, 'dist'), join(directory, 'dist'), {recursive: true});
@@ -230,5 +364,6 @@ test('if Node must not load addons, the error says so', async t => {
 	mkdirSync(dirname(file), {recursive: true});
 	cpSync(binary, file);
 	const {stdout} = await run(process.execPath, ['--no-addons', '--print', 'require(\'./dist/backend/native-backend.js\').loadNativeBackend().error.message'], {cwd: directory});
-	t.true(stdout.includes(`${file} does not load: Cannot load native addon because loading addons is disabled.`), stdout);
+	t.true(stdout.includes(`${file} does not load: Cannot load native addon because loading addons is disabled`), stdout);
+	t.regex(stdout, /\. Start Node without --no-addons/);
 });
