@@ -24,10 +24,13 @@ export type FleetJob = {
 export type FleetCommand =
 	| {do: 'tokens'; scope: string; calls: number; options?: Pick<GetTokenOptions, 'enableCae' | 'claims'> & {abortAfterMs?: number}}
 	| {do: 'newToken'; scope: string; withinMs: number}
-	| {do: 'watchLoop' | 'longestBlockMs' | 'close'};
+	| {do: 'watchLoop' | 'loop' | 'close'};
 
 /** The result of one call of `getToken`. */
 export type FleetToken = {token?: string; expiresOnMs?: number; error?: string; tookMs: number};
+
+/** `turns`: timers of 1 ms that have fired. */
+export type LoopReport = {turns: number; longestBlockMs: number};
 
 export type FleetOptions = {
 	home: TestHome;
