@@ -110,6 +110,7 @@ export class TokenAcquirer {
 			? await grant.takeLease(account, request, {primary: this.#resolver.primarySources(request.kind), target, signal})
 			: undefined;
 		try {
+			const signOuts = await grant.signOutsSoFar(target);
 			const latest = await this.#resolver.latest(request.kind);
 			const {generation} = this.#resolver;
 			if (latest instanceof Error) {
@@ -121,9 +122,9 @@ export class TokenAcquirer {
 				return toAcquired(cached, generation);
 			}
 
-			const {token, challenged, written} = await grant.redeem(latest, request, target, signal);
+			const {token, challenged, written} = await grant.redeem(latest, request, {target, signOuts}, signal);
 			const ownGeneration = challenged ? this.#resolver.startGeneration(generation) : generation;
-			await written;
+			await written?.soon;
 			return toAcquired(token, ownGeneration);
 		} finally {
 			await lease?.release();

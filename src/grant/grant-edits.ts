@@ -1,9 +1,25 @@
 /** What a grant changes in MSAL's cache, in the form in which MSAL writes it. No I/O, no clock. */
 
 import type {
-	AccountEntry, CacheChange, RecordEdit, RefreshTokenEntry,
+	AccountEntry, CacheChange, CommitGuard, RecordEdit, RefreshTokenEntry,
 } from '../backend/backend.js';
+import type {CacheSource} from '../cache/cache-source.js';
+import {homeTenantOf} from '../settings/tenants.js';
 import type {TokenResponse} from './token-response.js';
+
+/** The sign-in that a grant continues. */
+export type Session = {
+	account: AccountEntry;
+	/** The hosts whose records belong to the account. */
+	environments: readonly string[];
+	clientId: string;
+	/** The cache from which the account was read. */
+	source: CacheSource;
+	/** The refresh tokens of this sign-in that are known here. */
+	refreshTokens: ReadonlySet<string>;
+	/** The mark of sign-outs from before the account was read. Renewed when the account has been found again. */
+	guard: CommitGuard | undefined;
+};
 
 export type Grant = {
 	response: TokenResponse;
@@ -20,8 +36,14 @@ export type Grant = {
 	realm: string;
 	/** The cache record of the refresh token that was redeemed. */
 	redeemed: RefreshTokenEntry;
+	/** The secrets that a new refresh token may replace: the one that was redeemed, and those that it replaced. Default: any. */
+	replaceable?: readonly string[];
+	/** Whether the refresh token that was redeemed may be worthless now, so that the session ends if the new one is not written. Default false. */
+	endsSession?: boolean;
 	/** Whether that record and the account were read from the cache that is written to. */
 	isOwnCache: boolean;
+	/** The sign-in that the grant continues. Default: it is not checked whether that was ended by a sign-out. */
+	session?: Session;
 	/** When the grant was received, Unix seconds. */
 	nowSec: number;
 };
@@ -58,6 +80,16 @@ export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair)
 	};
 }
 
+/** Whether a grant replaces every token of an older one. */
+export function isReplacedBy(grant: Grant, older: Grant): boolean {
+	return grant.account.homeAccountId === older.account.homeAccountId
+		&& grant.environment === older.environment
+		&& grant.clientId === older.clientId
+		&& grant.realm === older.realm
+		&& grant.scopes.join(' ') === older.scopes.join(' ')
+		&& (grant.response.refreshToken !== undefined || older.response.refreshToken === undefined);
+}
+
 /** Removes the tokens of a grant whose account is gone: they may have been written in the middle of another program's sign-out. */
 export function editsOfUndoing({response, account}: Grant): CacheChange {
 	const secrets = {AccessToken: response.accessToken, RefreshToken: response.refreshToken, IdToken: response.idToken};
@@ -78,23 +110,28 @@ export function editsOfEviction({homeAccountId}: AccountEntry, refreshToken: str
 function accessTokenEdit({response, account, environment, environments, clientId, scopes, realm, nowSec}: Grant, isLate: boolean): RecordEdit {
 	const target = targetOf(response.scope, scopes);
 	const {accessToken, expiresOnSec, refreshOnSec, extendedExpiresOnSec = expiresOnSec} = response;
+	const asked = isNamedBy(target, scopes) ? undefined : scopes.join(' ');
+	// AD FS answers every request with "openid". Such tokens must not replace each other.
+	const isAlone = asked !== undefined && namesNoResource(target);
 	return {
 		section: 'AccessToken',
 		action: 'put',
-		key: keyOf(account.homeAccountId, environment, 'accesstoken', clientId, realm, target),
-		match: {
-			home_account_id: [account.homeAccountId],
-			environment: environments,
-			client_id: [clientId],
-			realm: [realm],
-			target: [target],
-			// Tokens that are bound to more than that are different tokens.
-			token_type: ['Bearer', ''],
-			key_id: [''],
-			ext_cache_key: [''],
-			requestedClaimsHash: [''],
-			userAssertionHash: [''],
-		},
+		key: keyOf(account.homeAccountId, environment, 'accesstoken', clientId, realm, isAlone ? `${target} ${asked}` : target),
+		...(!isAlone && {
+			match: {
+				home_account_id: [account.homeAccountId],
+				environment: environments,
+				client_id: [clientId],
+				realm: [realm],
+				target: [target],
+				// Tokens that are bound to more than that are different tokens.
+				token_type: ['Bearer', ''],
+				key_id: [''],
+				ext_cache_key: [''],
+				requestedClaimsHash: [''],
+				userAssertionHash: [''],
+			},
+		}),
 		fill: jsonOf({
 			credential_type: 'AccessToken', home_account_id: account.homeAccountId, environment, client_id: clientId, realm, target, token_type: 'Bearer',
 		}),
@@ -104,10 +141,35 @@ function accessTokenEdit({response, account, environment, environments, clientId
 			expires_on: String(expiresOnSec),
 			extended_expires_on: String(extendedExpiresOnSec),
 			...(refreshOnSec !== undefined && {refresh_on: String(refreshOnSec)}),
+			...(asked !== undefined && {[requestedScopesField]: asked}),
 		}),
 		...(refreshOnSec === undefined && {unset: ['refresh_on']}),
 		...(isLate && {unlessNewer: {field: 'cached_at', value: nowSec}}),
 	};
+}
+
+/**
+ * The scopes that were asked for, if the authority's answer does not name them: it may leave out the resource, or scopes that it does not
+ * grant. Other programs ignore this field.
+ */
+const requestedScopesField = 'requested_scopes';
+
+/** Scopes of Microsoft Graph are also written without it. */
+const graphPrefix = 'https://graph.microsoft.com/';
+
+const openIdScopes: ReadonlySet<string> = new Set(['openid', 'profile', 'email', 'offline_access']);
+
+function isNamedBy(target: string, requested: readonly string[]): boolean {
+	const granted = new Set(namesOf(target.split(' ')));
+	return namesOf(requested).every(scope => granted.has(scope));
+}
+
+function namesNoResource(target: string): boolean {
+	return namesOf(target.split(' ')).every(scope => openIdScopes.has(scope));
+}
+
+function namesOf(scopes: readonly string[]): string[] {
+	return scopes.map(scope => scope.toLowerCase()).map(scope => scope.startsWith(graphPrefix) ? scope.slice(graphPrefix.length) : scope);
 }
 
 /** The granted scopes, and requested `.default` scopes, which an authority never names in its response. */
@@ -116,7 +178,7 @@ function targetOf(granted: string | undefined, requested: readonly string[]): st
 	return [...new Set(granted === undefined ? requested : [...granted.split(' ').filter(Boolean), ...defaults])].join(' ');
 }
 
-function refreshTokenEdit({response, account, environment, environments, clientId, redeemed, isOwnCache, nowSec}: Grant, refreshToken: string, isLate: boolean): RecordEdit {
+function refreshTokenEdit({response, account, environment, environments, clientId, redeemed, replaceable, isOwnCache, nowSec}: Grant, refreshToken: string, isLate: boolean): RecordEdit {
 	const familyId = response.familyId ?? redeemed.familyId;
 	const ownerId = redeemed.familyId && !response.familyId ? redeemed.clientId ?? clientId : clientId;
 	return {
@@ -141,7 +203,10 @@ function refreshTokenEdit({response, account, environment, environments, clientI
 			credential_type: 'RefreshToken', home_account_id: account.homeAccountId, environment, client_id: ownerId, ...(familyId && {family_id: familyId}),
 		}),
 		set: jsonOf({secret: refreshToken, last_modification_time: String(nowSec)}),
-		...(isLate && {unlessNewer: {field: 'last_modification_time', value: nowSec}}),
+		// Another program may have redeemed the same token, or signed in. In a cache that had no such account, there is nothing to lose at first.
+		...(replaceable
+			? (isOwnCache || isLate) && {onlyIfSecret: replaceable}
+			: isLate && {unlessNewer: {field: 'last_modification_time', value: nowSec}}),
 	};
 }
 
@@ -160,10 +225,20 @@ function idTokenEdit({account, environment, environments, clientId, realm}: Gran
 	};
 }
 
-/** Adds the account if the cache has none. Fields that other programs wrote are not overwritten. */
+/** Libraries store an account of a request without a tenant under these names, or without a tenant. */
+const homeNames = ['organizations', 'common', 'consumers', ''];
+
+/**
+ * Adds the account's record for the tenant of the token if the cache has none. Fields that other programs wrote are not overwritten.
+ *
+ * A guest has another object ID in that tenant, and Entra may give another name there. The name by which the user is known here is kept:
+ * other libraries find the account by the name of any of its records.
+ */
 function accountEditOf({response, account, environment, environments, isAdfs, realm}: Grant): RecordEdit | undefined {
-	const username = response.username ?? account.username;
-	const localAccountId = response.localAccountId ?? account.localAccountId;
+	const homeTenant = homeTenantOf(account.homeAccountId);
+	const isGuest = !isAdfs && homeTenant !== undefined && homeTenant.toLowerCase() !== realm.toLowerCase();
+	const username = isGuest ? account.username || response.username : response.username ?? account.username;
+	const localAccountId = response.localAccountId ?? (isGuest ? undefined : account.localAccountId);
 	if (!username || !localAccountId) {
 		return undefined;
 	}
@@ -172,7 +247,11 @@ function accountEditOf({response, account, environment, environments, isAdfs, re
 		section: 'Account',
 		action: 'add',
 		key: [account.homeAccountId, environment, realm].join('-').toLowerCase(),
-		match: {home_account_id: [account.homeAccountId], environment: environments},
+		match: {
+			home_account_id: [account.homeAccountId],
+			environment: environments,
+			...(homeTenant !== undefined && !isAdfs && {realm: isGuest ? [realm] : [realm, ...homeNames]}),
+		},
 		set: jsonOf({
 			home_account_id: account.homeAccountId,
 			environment,

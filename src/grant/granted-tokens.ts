@@ -78,6 +78,11 @@ export class GrantedTokens {
 		return this.#rotated.get(refreshToken) ?? refreshToken;
 	}
 
+	/** The refresh tokens that this one replaced, as far as this process knows. */
+	ancestorsOf(refreshToken: string): string[] {
+		return [...this.#rotated].filter(([, newest]) => newest === refreshToken).map(([cached]) => cached);
+	}
+
 	/**
 	 * @param refreshToken The refresh token that was redeemed.
 	 * @param newRefreshToken The refresh token that replaces it, if the authority rotated it.
@@ -94,7 +99,7 @@ export class GrantedTokens {
 
 		if (newRefreshToken && newRefreshToken !== refreshToken) {
 			// The cache may hold any ancestor, because not every rotation could be written.
-			for (const ancestor of [refreshToken, ...[...this.#rotated].filter(([, newest]) => newest === refreshToken).map(([cached]) => cached)]) {
+			for (const ancestor of [refreshToken, ...this.ancestorsOf(refreshToken)]) {
 				this.#rotated.set(ancestor, newRefreshToken);
 			}
 		}

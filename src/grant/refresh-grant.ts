@@ -3,7 +3,7 @@
  * memory and in the cache. Loaded when the first token is not in the cache.
  */
 
-import type {RefreshTokenEntry} from '../backend/backend.js';
+import type {CommitGuard, RefreshTokenEntry} from '../backend/backend.js';
 import type {ResolvedAccount} from '../lookup/account-resolver.js';
 import type {TokenRequest} from '../lookup/token-request.js';
 import type {SharedCache} from '../cache/shared-cache.js';
@@ -21,7 +21,7 @@ import {type GrantedToken, GrantedTokens, type RequestTime} from './granted-toke
 import type {TokenResponse} from './token-response.js';
 import type {Grant} from './grant-edits.js';
 import type {GrantRefusal, TokenEndpoint} from './token-endpoint.js';
-import type {WriteBack, WrittenListener} from './write-back.js';
+import type {BegunWrite, WriteBack, WrittenListener} from './write-back.js';
 
 /** Entra's suberror for a refresh token that is not valid at all. Source: MSAL for Node, `InteractionRequiredAuthError`. */
 const badToken = 'bad_token';
@@ -40,8 +40,8 @@ export type GrantResult = {
 	token: GrantedToken;
 	/** Whether the token answers a claims challenge, so that tokens which were requested before it are worthless. */
 	challenged: boolean;
-	/** Resolves when the grant is in the cache, when writing failed, or when writing takes too long. Never rejects. */
-	written: Promise<void> | undefined;
+	/** `undefined`: the grant stays in memory. */
+	written: BegunWrite | undefined;
 };
 
 /** What is the same for all refresh tokens of an account. */
@@ -51,6 +51,8 @@ type Attempt = {
 	tenant: string;
 	target: CacheSource | undefined;
 	signal: AbortSignal;
+	/** The mark of sign-outs from before the account was read. */
+	signOuts: CommitGuard | undefined;
 };
 
 export class RefreshGrant {
@@ -120,19 +122,31 @@ export class RefreshGrant {
 		return lease && takeLease({lease, signal, onlyWait: target === undefined});
 	}
 
+	/** Call this before the account is read from the cache for a grant: a later sign-out wins over the grant. */
+	async signOutsSoFar(target: CacheSource | undefined): Promise<CommitGuard | undefined> {
+		const {signOutGuard} = requireLazily(() => require('../cache/sign-out-mark.js') as typeof import('../cache/sign-out-mark.js'));
+		return target && signOutGuard(target);
+	}
+
 	/**
 	 * Tries the refresh tokens of the account one after the other.
 	 *
+	 * @param signOuts What {@link signOutsSoFar} returned before the account was read.
 	 * @throws {CredentialUnavailableError} {AuthenticationRequiredError} if all are refused.
 	 * @throws {AuthenticationError} if the authority does not give a usable response.
 	 * @throws the reason of `signal`.
 	 */
-	async redeem(account: ResolvedAccount, request: TokenRequest, target: CacheSource | undefined, signal: AbortSignal): Promise<GrantResult> {
+	async redeem(
+		account: ResolvedAccount,
+		request: TokenRequest,
+		{target, signOuts}: {target: CacheSource | undefined; signOuts: CommitGuard | undefined},
+		signal: AbortSignal,
+	): Promise<GrantResult> {
 		const {homeAccountId} = account.candidate.account;
 		const tenant = request.tenantId ?? ownTenant(this.#settings) ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
 		signal.throwIfAborted();
 		const attempt = {
-			account, request, tenant, target, signal,
+			account, request, tenant, target, signal, signOuts,
 		};
 		let refusal: GrantRefusal | undefined;
 		for (const entry of account.candidate.refreshTokens) {
@@ -177,7 +191,7 @@ export class RefreshGrant {
 	}
 
 	/** @param refreshToken The refresh token of `entry`, or the one that it was rotated to. */
-	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal}: Attempt): Promise<GrantResult | GrantRefusal> {
+	async #redeemOne(entry: RefreshTokenEntry, refreshToken: string, {account, request, tenant, target, signal, signOuts}: Attempt): Promise<GrantResult | GrantRefusal> {
 		const endpoint = this.#loadTokenEndpoint();
 		const {homeAccountId} = account.candidate.account;
 		const keys = {token: endpoint.fingerprint(refreshToken), request: [endpoint.fingerprint(entry.secret ?? ''), tenant, request.kind, request.claims ?? '', ...request.scopes].join(' ')};
@@ -216,7 +230,7 @@ export class RefreshGrant {
 		}
 
 		return this.#keep(response, account, request, {
-			tenant, refreshToken, entry, target, moment,
+			tenant, refreshToken, entry, target, moment, signOuts,
 		});
 	}
 
@@ -228,7 +242,7 @@ export class RefreshGrant {
 		response: TokenResponse,
 		account: ResolvedAccount,
 		request: TokenRequest,
-		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; moment: RequestTime},
+		sent: {tenant: string; refreshToken: string; entry: RefreshTokenEntry; target: CacheSource | undefined; moment: RequestTime; signOuts: CommitGuard | undefined},
 	): GrantResult {
 		const {authority, clientId} = this.#settings;
 		const {homeAccountId} = account.candidate.account;
@@ -249,6 +263,7 @@ export class RefreshGrant {
 			expiresOn: response.expiresOnSec,
 			...(response.refreshOnSec !== undefined && {refreshOn: response.refreshOnSec}),
 		};
+		const replaceable = [...new Set([sent.refreshToken, sent.entry.secret ?? sent.refreshToken, ...this.granted.ancestorsOf(sent.refreshToken)])];
 		this.granted.keep(accessToken, sent.refreshToken, response.refreshToken);
 		const challenged = request.claims !== undefined;
 		if (challenged) {
@@ -267,6 +282,15 @@ export class RefreshGrant {
 				scopes: request.scopes,
 				realm,
 				redeemed: sent.entry,
+				replaceable,
+				session: {
+					account: account.candidate.account,
+					environments: authority.environments,
+					clientId,
+					source: account.source,
+					refreshTokens: new Set([...replaceable, ...(response.refreshToken === undefined ? [] : [response.refreshToken])]),
+					guard: sent.signOuts,
+				},
 				isOwnCache: sent.target.label === account.source.label,
 				nowSec: issuedSec,
 			};

@@ -1,34 +1,28 @@
 /**
  * Writes granted tokens to the shared cache. Callers do not wait for a lock that another program holds for long: a write that fails is
- * retried in the background, and a write that another program overwrites is repeated.
+ * retried in the background, and a write that another program overwrites is repeated. A sign-out wins over all of them.
  */
 
 import {setMaxListeners} from 'node:events';
 import type {AccountEntry, CacheChange} from '../backend/backend.js';
 import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
 import type {SharedCache} from '../cache/shared-cache.js';
-import {RecheckTimers} from '../cache/recheck-timers.js';
+import {signOutGuard} from '../cache/sign-out-mark.js';
+import {watchedForMs, WriteWatch, type Restored} from '../cache/write-watch.js';
 import {StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
+import {keepAlive} from '../runtime/keep-alive.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 import {
-	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant,
+	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant, isReplacedBy, type Session,
 } from './grant-edits.js';
+import {
+	readAccount, stateOfSession, takingOut,
+} from './session.js';
 
 /** Longest time that a caller waits for its token to be written, milliseconds. */
 const maxWaitMs = 500;
-
-/**
- * How long a write is checked, milliseconds. Another program that read the cache before the write has written by then.
- *
- * Source: MSAL extensions for Node 5.6, `Constants.ts`: they try 500 times, every 100 ms, to get the lock, and do not read the cache again
- * afterwards.
- */
-const repairWindowMs = 60_000;
-
-/** Interval of the later checks, milliseconds. */
-const laterCheckMs = 10_000;
 
 /**
  * Treat an account as signed out only after it has been missing for 3 s and on 4 checks in a row. A shorter gap may be another program
@@ -44,6 +38,12 @@ const longestRetryMs = 600_000;
 /** Most writes that wait for a retry. Beyond that, the oldest are dropped. */
 const maxPending = 100;
 
+/** So many sign-outs during one write, and it is put off. */
+const maxSignOuts = 10;
+
+/** So many writes of others while a write is taken out again, and that is put off. */
+const maxTakeOuts = 20;
+
 /** A write that is to be done. */
 type Write = {source: CacheSource; grant: Grant; failures: number};
 
@@ -51,15 +51,26 @@ type Write = {source: CacheSource; grant: Grant; failures: number};
 type RecentWrite = {
 	source: CacheSource;
 	grant: Grant;
-	/** Stamp of the cache when it last held the tokens. Empty if it never did. */
-	stamp: string;
 	/** When its checks end. */
 	untilMs: number;
-	wasChecked: boolean;
 	/** Since when the account has been missing from the cache. */
 	missingSinceMs: number | undefined;
 	/** How many checks in a row found it missing. */
 	missingChecks: number;
+};
+
+/** A cache with `stamp` holds the writes. It had `baseStamp` before they were repaired. */
+type Settled = {baseStamp: string | null; stamp: string; isRepaired: boolean};
+
+/** `isRepair`: the write is watched already. */
+type WriteOptions = CommitOptions & {isRepair?: boolean};
+
+/** A write that was begun. Neither promise rejects. */
+export type BegunWrite = {
+	/** Resolves when the grant is written, when the write failed, or after 500 ms. */
+	soon: Promise<void>;
+	/** Resolves when the write has ended, with whether others can find the tokens in the cache now. A failed write is retried later. */
+	ended: Promise<boolean>;
 };
 
 /** Told that a write of this process changed a source from `baseStamp` to `stamp`. */
@@ -71,17 +82,9 @@ export class WriteBack {
 	#pending: Write[] = [];
 	#recent: RecentWrite[] = [];
 	#retryTimer: NodeJS.Timeout | undefined;
-	readonly #recheckTimers = new RecheckTimers(() => {
-		void this.#checkAgain();
-	});
-
-	/** The current check, or the last one. Never rejects. */
-	#checking: Promise<void> = Promise.resolve();
-	#nextCheck: Promise<void> | undefined;
-	/** Whether the next check starts with the writes that wait for a retry. */
-	#retriesFirst = false;
-	/** Commits in progress, including those that wait for a lock. */
-	readonly #running = new Set<Promise<unknown>>();
+	readonly #watch: WriteWatch;
+	/** Commits in progress, including those that wait for a lock, and whether the session may end with them. */
+	readonly #running = new Map<Promise<unknown>, boolean>();
 	readonly #abort = new AbortController();
 	#isClosed = false;
 
@@ -89,13 +92,15 @@ export class WriteBack {
 	constructor(cache: SharedCache, onWritten: WrittenListener) {
 		this.#cache = cache;
 		this.#onWritten = onWritten;
+		this.#watch = new WriteWatch(async source => cache.stamp(source), async source => this.#restore(source));
 		// Every commit that waits for a lock adds a listener.
 		setMaxListeners(0, this.#abort.signal);
 	}
 
-	/** Resolves when the grant is written, when the write failed, or after 500 ms. Never rejects. */
-	async write(source: CacheSource, grant: Grant): Promise<void> {
-		await this.#waitBriefly(this.#write({source, grant, failures: 0}));
+	/** Begins to write a grant, unless its account was signed out since it was read. */
+	write(source: CacheSource, grant: Grant): BegunWrite {
+		const ended = this.#write({source, grant, failures: 0});
+		return {soon: this.#waitBriefly(ended), ended};
 	}
 
 	/** Removes a dead refresh token from the cache that it came from. Never rejects. */
@@ -108,65 +113,182 @@ export class WriteBack {
 	 * may be gone.
 	 */
 	async repair(): Promise<void> {
-		this.#retriesFirst = true;
-		await this.#checkAgain();
+		await this.#retry();
+		await this.#watch.look();
 	}
 
-	/** Ends the background work: writes in progress get 500 ms to finish, retries are dropped. */
+	/**
+	 * Ends the background work. A write without which the session ends is waited for, until the lock's time-out is over. Other writes in
+	 * progress get 500 ms, and retries are dropped.
+	 */
 	async close(): Promise<void> {
 		this.#isClosed = true;
 		clearTimeout(this.#retryTimer);
-		this.#recheckTimers.clear();
+		this.#watch.clear();
 		this.#pending = [];
 		this.#recent = [];
 		if (this.#running.size > 0) {
-			await this.#waitBriefly(Promise.allSettled(this.#running), true);
-			this.#abort.abort(closedError());
-			await Promise.allSettled(this.#running);
+			await keepAlive(async () => {
+				await this.#waitBriefly(Promise.allSettled(this.#running.keys()));
+				this.#abort.abort(closedError());
+				await Promise.allSettled(this.#running.keys());
+			});
 		}
+
+		// Set by a write that was in progress.
+		this.#watch.clear();
 	}
 
-	/** @param ref Whether waiting keeps the event loop alive. A caller that waits for a token does so already. */
-	async #waitBriefly(work: Promise<unknown>, ref = false): Promise<void> {
+	async #waitBriefly(work: Promise<unknown>): Promise<void> {
 		const waited = new AbortController();
-		const waiting = sleep(maxWaitMs, {ref, signal: waited.signal}).catch(() => undefined);
+		// A caller that waits for a token keeps the event loop alive.
+		const waiting = sleep(maxWaitMs, {ref: false, signal: waited.signal}).catch(() => undefined);
 		await Promise.race([work, waiting]);
 		waited.abort();
 	}
 
-	async #write(write: Write): Promise<void> {
-		const {source, grant} = write;
-		const lateChange = editsOfGrant(grant, false, true);
-		const outcome = await this.#commit(source, write.failures > 0 ? lateChange : editsOfGrant(grant, false), {create: !grant.isOwnCache, lateChange});
+	async #write(write: Write): Promise<boolean> {
+		const {source, grant, failures} = write;
+		const lateChange = withoutExpired(grant, editsOfGrant(grant, false, true));
+		const outcome = await this.#commitGrants(source, [grant], failures > 0 ? lateChange : editsOfGrant(grant, false), {create: !grant.isOwnCache, lateChange});
 		if (outcome instanceof Error) {
-			this.#retryLater({...write, failures: write.failures + 1});
-		} else if (outcome.outcome === 'written' || outcome.outcome === 'no-account') {
-			const nowMs = performance.now();
-			const isWritten = outcome.outcome === 'written';
-			if (isWritten) {
-				// Otherwise a process that refreshes often would keep a minute of replaced tokens in memory.
-				this.#recent = this.#recent.filter(older => !isReplacedBy(write, older));
+			this.#retryLater({...write, failures: failures + 1});
+			return false;
+		}
+
+		switch (outcome.outcome) {
+			case 'written':
+			case 'no-account': {
+				const isWritten = outcome.outcome === 'written';
+				this.#remember(write, isWritten);
+				return isWritten;
 			}
 
-			this.#recent.push({
-				source, grant, stamp: isWritten ? outcome.stamp : '', untilMs: nowMs + repairWindowMs, wasChecked: false, missingSinceMs: isWritten ? undefined : nowMs, missingChecks: isWritten ? 0 : 1,
-			});
-			this.#recheck(isWritten && outcome.lockLost);
+			case 'unchanged': {
+				return true;
+			}
+
+			default: {
+				return false;
+			}
 		}
 	}
 
-	/** Logs a failure and returns it. */
-	async #commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome | Error> {
+	#remember(write: Write, isWritten: boolean): void {
 		if (this.#isClosed) {
+			return;
+		}
+
+		const nowMs = performance.now();
+		if (isWritten) {
+			// Otherwise a process that refreshes often would keep a minute of replaced tokens in memory.
+			this.#recent = this.#recent.filter(older => !(older.source.label === write.source.label && isReplacedBy(write.grant, older.grant)));
+		} else {
+			this.#watch.watch(write.source);
+		}
+
+		this.#recent.push({
+			source: write.source,
+			grant: write.grant,
+			untilMs: nowMs + watchedForMs,
+			missingSinceMs: isWritten ? undefined : nowMs,
+			missingChecks: isWritten ? 0 : 1,
+		});
+	}
+
+	/**
+	 * Commits grants of one account, unless it was signed out since it was read.
+	 *
+	 * The mark of our sign-outs is compared under the cache's lock. Other programs leave no mark. If the account was read from the cache that
+	 * is written, the commit itself finds the account missing. Otherwise that other cache is looked at before and after the commit.
+	 */
+	async #commitGrants(source: CacheSource, grants: readonly Grant[], change: CacheChange, options: WriteOptions = {}): Promise<CommitOutcome | Error> {
+		const session = sessionOf(grants);
+		const endsSession = grants.some(grant => grant.endsSession === true);
+		if (!session) {
+			return this.#commit(source, change, options, endsSession);
+		}
+
+		const isElsewhere = session.source.label !== source.label;
+		for (let signOuts = 0; signOuts < maxSignOuts; signOuts++) {
+			if (isElsewhere && await stateOfSession(this.#cache, session) === 'gone') {
+				return this.#endSession(source, grants, session);
+			}
+
+			const outcome = await this.#commit(source, change, {...options, ...(session.guard && {guard: session.guard})}, endsSession);
+			if (outcome instanceof Error) {
+				return outcome;
+			}
+
+			if (outcome.outcome !== 'guarded') {
+				return isElsewhere && outcome.outcome === 'written' && await stateOfSession(this.#cache, session) === 'gone'
+					? this.#endSession(source, grants, session)
+					: outcome;
+			}
+
+			// Somebody signed out. Before the look, so that the mark shows a sign-out that ends after the look.
+			const guard = await signOutGuard(source);
+			const state = await stateOfSession(this.#cache, session);
+			if (state instanceof Error) {
+				return state;
+			}
+
+			if (state !== 'there') {
+				return this.#endSession(source, grants, session);
+			}
+
+			session.guard = guard;
+			for (const grant of grants) {
+				grant.session!.guard = guard;
+			}
+		}
+
+		return new StoreError('STC_CACHE_CHANGED', `${source.label}: accounts were signed out all the time while a token was to be written.`, {op: 'commit'});
+	}
+
+	/** Takes out what an earlier attempt has written to another cache than the account's. */
+	async #endSession(source: CacheSource, grants: readonly Grant[], session: Session): Promise<CommitOutcome | Error> {
+		log.info(() => 'A token was not written to the shared token cache: its account was signed out meanwhile.');
+		for (let tries = 0; tries < maxTakeOuts && session.source.label !== source.label; tries++) {
+			const {slice, stamp, error} = await readAccount(this.#cache, session, source);
+			if (error) {
+				return error;
+			}
+
+			const change = slice && takingOut(slice, grants, session);
+			if (!change) {
+				break;
+			}
+
+			const outcome = await this.#commit(source, change, {expectedStamp: stamp.value});
+			if (outcome instanceof Error) {
+				return outcome;
+			}
+
+			if (outcome.outcome !== 'changed') {
+				break;
+			}
+		}
+
+		return {outcome: 'guarded'};
+	}
+
+	/** Logs a failure and returns it. */
+	async #commit(source: CacheSource, change: CacheChange, {isRepair = false, ...options}: WriteOptions = {}, endsSession = false): Promise<CommitOutcome | Error> {
+		if (this.#isClosed && !endsSession) {
 			return closedError();
 		}
 
-		const running = this.#cache.commit(source, change, {...options, ref: false, signal: this.#abort.signal});
-		this.#running.add(running);
+		const running = this.#cache.commit(source, change, {...options, ref: false, ...(!endsSession && {signal: this.#abort.signal})});
+		this.#running.set(running, endsSession);
 		try {
 			const outcome = await running;
 			if (outcome.outcome === 'written') {
-				this.#onWritten(source, outcome.baseStamp ?? '', outcome.stamp);
+				const {baseStamp, stamp, lockLost} = outcome;
+				this.#onWritten(source, baseStamp ?? '', stamp);
+				if (!this.#isClosed && !isRepair) {
+					this.#watch.written(source, {baseStamp, stamp, lockLost});
+				}
 			}
 
 			return outcome;
@@ -196,102 +318,91 @@ export class WriteBack {
 		const pending = this.#pending;
 		this.#pending = [];
 		for (const write of pending) {
-			if (write.grant.response.expiresOnSec > Date.now() / 1000) {
+			if (!isExpired(write.grant) || write.grant.endsSession) {
 				// All need the same lock.
 				await this.#write(write);
 			}
 		}
 	}
 
-	#recheck(lockLost = false): void {
-		if (!this.#isClosed) {
-			this.#recheckTimers.afterWrite(lockLost);
-		}
-	}
-
-	/** Checks the recent writes, after the current check. Callers that come meanwhile share one further check. */
-	async #checkAgain(): Promise<void> {
-		// The current check may have missed what happened just now.
-		this.#nextCheck ??= this.#checking.then(async () => {
-			this.#nextCheck = undefined;
-			this.#checking = this.#check();
-			await this.#checking;
-		});
-		await this.#nextCheck;
-	}
-
-	/** One commit for all recent writes of one account to one cache: there may be many. */
-	async #check(): Promise<void> {
-		if (this.#retriesFirst) {
-			this.#retriesFirst = false;
-			await this.#retry();
-		}
-
-		// Every write is checked at least once, however long the lock was waited for.
+	/** One commit for all recent writes of one account: there may be many. */
+	async #restore(source: CacheSource): Promise<Restored> {
 		const nowMs = performance.now();
-		this.#recent = this.#recent.filter(({untilMs, wasChecked}) => untilMs > nowMs || !wasChecked);
-		for (const group of groupByAccount(this.#recent)) {
+		this.#recent = this.#recent.filter(({untilMs}) => untilMs > nowMs);
+		let result: Settled | undefined;
+		for (const group of groupByAccount(this.#recent.filter(recent => recent.source.label === source.label))) {
 			// All need the same lock.
-			await this.#checkGroup(group);
+			const restored = await this.#restoreGroup(source, group);
+			if (typeof restored !== 'object' || (result && result.stamp !== restored.baseStamp)) {
+				return typeof restored === 'object' ? 'again' : restored;
+			}
+
+			result = {stamp: restored.stamp, baseStamp: restored.baseStamp, isRepaired: restored.isRepaired || result?.isRepaired === true};
 		}
 
-		if (this.#recent.length > 0 && this.#recheckTimers.isIdle && !this.#isClosed) {
-			this.#recheckTimers.after(laterCheckMs);
-		}
+		return result ?? {stamp: (await this.#cache.stamp(source)).value, isRepaired: false};
 	}
 
-	async #checkGroup(group: readonly RecentWrite[]): Promise<void> {
-		const {source} = (group[0]!);
-		const {value, readable} = await this.#cache.stamp(source);
-		if (!readable) {
-			return;
+	async #restoreGroup(source: CacheSource, group: readonly RecentWrite[]): Promise<Settled | 'again' | 'failed'> {
+		const grants = group.map(({grant}) => grant);
+		const wasMissing = group.some(({missingSinceMs}) => missingSinceMs !== undefined);
+		const session = sessionOf(grants);
+		if (wasMissing && session && await stateOfSession(this.#cache, {...session, source}) === 'replaced') {
+			// The user signed in again. These tokens belong to the earlier session.
+			this.#forget(group);
+			return 'again';
 		}
 
-		const suspects = group.filter(({stamp}) => stamp !== value);
-		const outcome = suspects.length > 0 ? await this.#commit(source, repairOf(suspects)) : undefined;
+		const outcome = await this.#commitGrants(source, grants, repairOf(group), {isRepair: true});
 		if (outcome instanceof Error) {
-			return;
+			return 'failed';
 		}
 
-		for (const recent of group) {
-			recent.wasChecked = true;
-		}
-
-		switch (outcome?.outcome) {
+		switch (outcome.outcome) {
 			case 'written': {
 				log.info(() => `Another program overwrote a token of this process in the shared cache (${source.label}); it has been written again.`);
-				acknowledge(suspects, outcome.stamp);
+				acknowledge(group);
 				// The other program may do so again, and a third one may have read what it left.
-				for (const recent of suspects) {
-					recent.untilMs = performance.now() + repairWindowMs;
+				for (const recent of group) {
+					recent.untilMs = performance.now() + watchedForMs;
 				}
 
-				this.#recheck();
-				break;
+				return outcome.lockLost ? 'again' : {baseStamp: outcome.baseStamp, stamp: outcome.stamp, isRepaired: true};
 			}
 
 			case 'unchanged': {
-				acknowledge(suspects, outcome.stamp);
-				break;
+				acknowledge(group);
+				return {baseStamp: outcome.stamp, stamp: outcome.stamp, isRepaired: false};
 			}
 
 			case 'no-account': {
 				const nowMs = performance.now();
-				for (const recent of suspects) {
+				for (const recent of group) {
 					recent.missingSinceMs ??= nowMs;
 					recent.missingChecks++;
 					if (nowMs - recent.missingSinceMs > signedOutAfterMs && recent.missingChecks >= signedOutAfterChecks) {
 						log.info(() => 'A token was not written to the shared cache: its account was signed out meanwhile.');
-						recent.untilMs = 0;
+						this.#forget([recent]);
 					}
 				}
 
-				this.#recheck();
-				await this.#commit(source, {edits: suspects.flatMap(({grant}) => editsOfUndoing(grant).edits)});
-				break;
+				await this.#commit(source, {edits: grants.flatMap(grant => editsOfUndoing(grant).edits)});
+				return 'again';
 			}
-			// No default
+
+			case 'guarded': {
+				this.#forget(group);
+				return 'again';
+			}
+
+			default: {
+				return 'again';
+			}
 		}
+	}
+
+	#forget(group: readonly RecentWrite[]): void {
+		this.#recent = this.#recent.filter(recent => !group.includes(recent));
 	}
 }
 
@@ -299,30 +410,35 @@ function closedError(): StoreError {
 	return new StoreError('STC_LOCK_TIMEOUT', 'The credential was closed while it waited for a lock.', {op: 'lock'});
 }
 
-/** Whether the first write replaces every token of the second one. */
-function isReplacedBy({source, grant}: Write, {source: olderSource, grant: older}: RecentWrite): boolean {
-	return source.label === olderSource.label
-		&& grant.account.homeAccountId === older.account.homeAccountId
-		&& grant.environment === older.environment
-		&& grant.clientId === older.clientId
-		&& grant.realm === older.realm
-		&& grant.scopes.join(' ') === older.scopes.join(' ')
-		&& (grant.response.refreshToken !== undefined || older.response.refreshToken === undefined);
+function isExpired({response}: Grant): boolean {
+	return response.expiresOnSec <= Date.now() / 1000;
+}
+
+/** A refresh token is still worth writing when the access token that came with it has expired. */
+function withoutExpired(grant: Grant, change: CacheChange): CacheChange {
+	return isExpired(grant) ? {...change, edits: change.edits.filter(({section}) => section !== 'AccessToken')} : change;
+}
+
+/** The session of grants of one account. */
+function sessionOf(grants: readonly Grant[]): Session | undefined {
+	const session = grants[0]?.session;
+	return session && {...session, refreshTokens: new Set(grants.flatMap(grant => [...grant.session?.refreshTokens ?? []]))};
 }
 
 /** The cache holds the tokens of these writes. */
-function acknowledge(group: readonly RecentWrite[], stamp: string): void {
+function acknowledge(group: readonly RecentWrite[]): void {
 	for (const recent of group) {
-		recent.stamp = stamp;
 		recent.missingSinceMs = undefined;
 		recent.missingChecks = 0;
 	}
 }
 
+/** Grants of one account and session, which one commit may write. */
 function groupByAccount(all: readonly RecentWrite[]): RecentWrite[][] {
 	const groups = new Map<string, RecentWrite[]>();
 	for (const recent of all) {
-		const key = `${recent.source.label} ${recent.grant.account.homeAccountId}`;
+		const {account, session} = recent.grant;
+		const key = JSON.stringify([account.homeAccountId, session?.source.label, session?.guard]);
 		const group = groups.get(key);
 		if (group) {
 			group.push(recent);

@@ -163,8 +163,9 @@ test('a repair keeps newer records, a grant replaces them', t => {
 
 test('realm: organizations and common never appear in a key or record', t => {
 	const {edits} = editsOfGrant(grantWith({isOwnCache: false}), false);
-	t.false(JSON.stringify(edits).includes('organizations'));
-	t.false(JSON.stringify(edits).includes('"common"'));
+	const written = JSON.stringify(edits.map(({match: _match, ...rest}) => rest));
+	t.false(written.includes('organizations'));
+	t.false(written.includes('"common"'));
 	// Python's record for the same scopes under such a tenant name is a separate record and is kept.
 	const pythons = {...accountOnly, AccessToken: {python: {...recordsOf(applied('', editsOfGrant(grantWith({isOwnCache: false}), false)), 'AccessToken')[0], realm: 'organizations', secret: 'FAKE-python'}}};
 	t.deepEqual(secretsOf(applied(pythons, editsOfGrant(grant, false)), 'AccessToken').toSorted(), ['FAKE-access', 'FAKE-python']);
@@ -176,9 +177,38 @@ test('a guest tenant gets its own access token, ID token and account realm; the 
 	t.like(recordsOf(applied('', change), 'IdToken')[0], {realm: guestTenant});
 	t.like(recordsOf(applied('', change), 'Account')[0], {realm: guestTenant, local_account_id: 'guest-id', home_account_id: homeAccountId(ann)});
 	t.false(JSON.stringify(recordsOf(applied('', change), 'RefreshToken')).includes(guestTenant));
-	// The account's own record is not changed.
-	const known = {Account: {home: {...accountOnly['Account']!['a'], realm: ann.utid, username: 'kept'}}};
-	t.deepEqual(recordsOf(applied(known, change), 'Account'), Object.values(known.Account));
+});
+
+test('C8: a guest grant adds an account record of the guest tenant, with the name that the user has here, and changes no other', t => {
+	const guest = (changes: Changes = {}) => editsOfGrant(grantWith({
+		realm: guestTenant, ...changes, response: {
+			tenantId: guestTenant, localAccountId: 'guest-id', username: 'ann_contoso.com#EXT#@fabrikam.example', ...changes.response,
+		},
+	}), false);
+	const home = {...accountOnly['Account']!['a'], realm: ann.utid, username: ann.username};
+	const added = {
+		home_account_id: homeAccountId(ann), environment: publicCloud, realm: guestTenant, local_account_id: 'guest-id', username: ann.username,
+	};
+	const known = {Account: {home}};
+	const [kept, written, ...others] = recordsOf(applied(known, guest()), 'Account');
+	t.deepEqual(kept, home);
+	t.like(written, added);
+	t.deepEqual(others, []);
+	// It is written once, and a name that another library gave it stays.
+	const both = {Account: {home, guest: {...added, username: 'theirs'}}};
+	t.deepEqual(recordsOf(applied(both, guest()), 'Account'), Object.values(both.Account));
+	// Without the object ID of that tenant there is no record to write.
+	t.deepEqual(recordsOf(applied(known, guest({without: ['localAccountId']})), 'Account'), [home]);
+});
+
+test('C8: a grant for the home tenant adds the home record beside a guest one, but not beside one under another name of the home tenant', t => {
+	const change = editsOfGrant(grant, false);
+	const guest = {...accountOnly['Account']!['a'], realm: guestTenant};
+	t.deepEqual(recordsOf(applied({Account: {guest}}, change), 'Account').map(({realm}) => realm), [guestTenant, ann.utid]);
+	for (const realm of ['organizations', 'common', 'consumers', '', ann.utid.toUpperCase()]) {
+		const known = {Account: {home: {...guest, realm}}};
+		t.deepEqual(recordsOf(applied(known, change), 'Account'), Object.values(known.Account), realm);
+	}
 });
 
 test('target: the granted scopes and .default, which no authority grants by that name; the requested scopes if the response has none', t => {

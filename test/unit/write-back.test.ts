@@ -105,7 +105,7 @@ const lookedMs = 1400;
 for (const {kind} of backends) {
 	test(`${kind}: a granted token is in the cache when write returns`, async t => {
 		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
-		await stage.writer.write(stage.source, grantOf());
+		await stage.writer.write(stage.source, grantOf()).soon;
 		await stage.comesTo(t, all);
 		const before = readFileSync(stage.path);
 		await sleep(lookedMs);
@@ -116,7 +116,7 @@ for (const {kind} of backends) {
 	test(`${kind}: a token that another library overwrote without having seen it is restored automatically`, async t => {
 		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
 		const startMs = performance.now();
-		await stage.writer.write(stage.source, grantOf());
+		await stage.writer.write(stage.source, grantOf()).soon;
 		await stage.comesTo(t, all);
 		const peers = {...signedIn, AccessToken: {theirs: accessTokenRecord(bob, 'FAKE-theirs', 3600)}};
 		stage.write(peers);
@@ -134,7 +134,7 @@ for (const {kind} of backends) {
 
 	test(`${kind}: an account that another library signed out is not restored`, async t => {
 		const stage = new Stage(t, {useNativeAddon: kind === 'native'});
-		await stage.writer.write(stage.source, grantOf());
+		await stage.writer.write(stage.source, grantOf()).soon;
 		await stage.comesTo(t, all);
 		for (const section of ['Account', 'RefreshToken', 'AccessToken', 'IdToken']) {
 			stage.remove(section, isAnns);
@@ -149,7 +149,7 @@ for (const {kind} of backends) {
 
 test('checks at once if the cache has changed', async t => {
 	const stage = new Stage(t);
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	await stage.comesTo(t, all);
 	stage.write(signedIn);
 	await stage.writer.repair();
@@ -163,7 +163,7 @@ test('a token that is written during a sign-out in several steps, with the accou
 		stage.remove(section, isAnns);
 	}
 
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	stage.remove('Account', isAnns);
 	await sleep(lookedMs);
 	await stage.comesTo(t, ['FAKE-bob']);
@@ -171,7 +171,7 @@ test('a token that is written during a sign-out in several steps, with the accou
 
 test('tokens that are restored during a sign-out in several steps are removed', async t => {
 	const stage = new Stage(t);
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	await stage.comesTo(t, all);
 	for (const section of ['RefreshToken', 'AccessToken', 'IdToken']) {
 		stage.remove(section, isAnns);
@@ -190,7 +190,7 @@ test('tokens that are restored during a sign-out in several steps are removed', 
 
 test('an account that was missing for some seconds was signed out: nothing of it is restored', async t => {
 	const stage = new Stage(t);
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	await stage.comesTo(t, all);
 	for (const section of ['RefreshToken', 'AccessToken', 'IdToken', 'Account']) {
 		stage.remove(section, isAnns);
@@ -206,7 +206,7 @@ test('an account that was missing for some seconds was signed out: nothing of it
 
 test('a newer token of another process is not overwritten when ours is restored', async t => {
 	const stage = new Stage(t);
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	await stage.comesTo(t, all);
 	const newer = stage.read();
 	const [key] = Object.entries(newer['AccessToken']!).find(([, {secret}]) => secret === 'FAKE-access')!;
@@ -223,7 +223,7 @@ test('if another process holds the lock, write returns soon, and the token is wr
 	const stage = new Stage(t);
 	const held = await native.tryLock(stage.source.lockPaths);
 	const startMs = performance.now();
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	const tookMs = performance.now() - startMs;
 	t.true(tookMs > 400 && tookMs < 10_000);
 	t.true(stage.secrets().includes('FAKE-expired'));
@@ -243,7 +243,7 @@ test('eviction never fails, whatever its outcome', async t => {
 
 test('after close nothing is checked', async t => {
 	const stage = new Stage(t);
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	await stage.comesTo(t, all);
 	await stage.writer.close();
 	stage.write(signedIn);
@@ -290,7 +290,7 @@ test.serial('a failed write is retried after 30 s, 60 s and so on, and does not 
 	const failure = new StoreError('STC_LOCK_TIMEOUT', 'held');
 	const {commits, cache} = scriptedCache(failure, failure);
 	const writer = new WriteBack(cache, () => undefined);
-	await writer.write(plaintextFile('/c'), grantOf({isOwnCache: false}));
+	await writer.write(plaintextFile('/c'), grantOf({isOwnCache: false})).soon;
 	t.is(commits.length, 1);
 	mock.timers.tick(29_000);
 	await settle();
@@ -326,7 +326,7 @@ test.serial('a token that was overwritten late is checked for another minute, be
 	const {commits, cache} = scriptedCache();
 	let stamp = 'b';
 	const writer = new WriteBack({...cache, stamp: async () => ({value: stamp, readable: true})} as unknown as SharedCache, () => undefined);
-	await writer.write(plaintextFile('/c'), grantOf());
+	await writer.write(plaintextFile('/c'), grantOf()).soon;
 	for (const [atMs, expected] of [[59_000, 2], [118_000, 3], [177_000, 4]] as const) {
 		elapsedMs = atMs;
 		stamp = `a peer's ${atMs}`;
@@ -379,7 +379,7 @@ test.serial('an account that is missing in two checks, seconds apart, was not si
 	// After each check that finds the account missing, its remaining tokens are removed.
 	const {commits, cache} = scriptedCache('written', 'no-account', 'unchanged', 'no-account', 'unchanged', 'written');
 	const writer = new WriteBack({...cache, stamp: async () => ({value: `a peer's ${elapsedMs}`, readable: true})} as unknown as SharedCache, () => undefined);
-	await writer.write(plaintextFile('/c'), grantOf());
+	await writer.write(plaintextFile('/c'), grantOf()).soon;
 	for (const [atMs, expected] of [[1000, 3], [6000, 5], [7000, 6]] as const) {
 		elapsedMs = atMs;
 		await writer.repair();
@@ -397,7 +397,7 @@ test.serial('a failed write is retried as soon as the cache has changed, which r
 	});
 	const {commits, cache} = scriptedCache(new StoreError('STC_CACHE_CORRUPT', 'torn'));
 	const writer = new WriteBack(cache, () => undefined);
-	await writer.write(plaintextFile('/c'), grantOf());
+	await writer.write(plaintextFile('/c'), grantOf()).soon;
 	t.is(commits.length, 1);
 	await writer.repair();
 	t.is(commits.length, 2);
@@ -415,9 +415,10 @@ test.serial('a token that expired meanwhile is not written, and after close noth
 	const failure = new StoreError('STC_IO', 'no space');
 	const short = grantOf();
 	short.response.expiresOnSec = nowSec() + 20;
+	delete short.response.refreshToken;
 	const expiring = scriptedCache(failure);
 	const writer = new WriteBack(expiring.cache, () => undefined);
-	await writer.write(plaintextFile('/c'), short);
+	await writer.write(plaintextFile('/c'), short).soon;
 	mock.timers.tick(30_000);
 	await settle();
 	t.is(expiring.commits.length, 1);
@@ -425,7 +426,7 @@ test.serial('a token that expired meanwhile is not written, and after close noth
 
 	const closing = scriptedCache(failure);
 	const closed = new WriteBack(closing.cache, () => undefined);
-	await closed.write(plaintextFile('/c'), grantOf());
+	await closed.write(plaintextFile('/c'), grantOf()).soon;
 	await closed.close();
 	mock.timers.tick(30_000);
 	await settle();
@@ -434,13 +435,13 @@ test.serial('a token that expired meanwhile is not written, and after close noth
 
 test('after close nothing is committed: neither a late token nor a pending repair', async t => {
 	const stage = new Stage(t);
-	await stage.writer.write(stage.source, grantOf());
+	await stage.writer.write(stage.source, grantOf()).soon;
 	await stage.comesTo(t, all);
 	stage.remove('AccessToken', isAnns);
 	const peers = readFileSync(stage.path);
 	// It is reading the stamp.
 	const looking = stage.writer.repair();
 	await stage.writer.close();
-	await Promise.all([looking, stage.writer.write(stage.source, grantOf()), stage.writer.evict(stage.source, grantOf().account, 'FAKE-received')]);
+	await Promise.all([looking, stage.writer.write(stage.source, grantOf()).ended, stage.writer.evict(stage.source, grantOf().account, 'FAKE-received')]);
 	t.true(readFileSync(stage.path).equals(peers));
 });
