@@ -76,6 +76,12 @@ std::vector<std::pair<std::u16string, std::string>> ToFields(const Napi::Value& 
   return fields;
 }
 
+std::optional<RecordEdit::TimeRule> ToTimeRule(const Napi::Value& value) {
+  if (value.IsUndefined()) return std::nullopt;
+  const Napi::Object rule = ToObject(value);
+  return RecordEdit::TimeRule{ToField(rule.Get("field")), ToNumber(rule.Get("value"))};
+}
+
 RecordEdit ToEdit(const Napi::Value& value) {
   const Napi::Object object = ToObject(value);
   RecordEdit edit;
@@ -94,10 +100,8 @@ RecordEdit ToEdit(const Napi::Value& value) {
   edit.set = ToFields(object.Get("set"));
   edit.fill = ToFields(object.Get("fill"));
   if (!object.Get("unset").IsUndefined()) edit.unset = ToUtf16Vector(object.Get("unset"));
-  if (!object.Get("unlessNewer").IsUndefined()) {
-    const Napi::Object rule = ToObject(object.Get("unlessNewer"));
-    edit.unless_newer = {ToField(rule.Get("field")), ToNumber(rule.Get("value"))};
-  }
+  edit.unless_newer = ToTimeRule(object.Get("unlessNewer"));
+  edit.only_if_older = ToTimeRule(object.Get("onlyIfOlder"));
   if (!object.Get("onlyIfSecret").IsUndefined()) {
     edit.only_if_secret = ToUtf16Vector(object.Get("onlyIfSecret"));
   }

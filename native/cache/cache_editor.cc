@@ -180,9 +180,11 @@ class Editor {
     MatchedRecord match;
     match.key_hash = key_hash;
     match.edit = edit;
-    match.is_removed = edit->edit->action == EditAction::kRemove;
-    if (edit->writes()) {
-      match.splices.push_back({begin, reader_.offset(), NewRecord(*edit->edit).Take()});
+    if (!edit->KeepsOther()) {
+      match.is_removed = edit->edit->action == EditAction::kRemove;
+      if (edit->writes()) {
+        match.splices.push_back({begin, reader_.offset(), NewRecord(*edit->edit).Take()});
+      }
     }
     section->AddMatch(std::move(match));
   }

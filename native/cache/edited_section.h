@@ -4,71 +4,24 @@
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITED_SECTION_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_CACHE_EDITED_SECTION_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cache/cache_record.h"
+#include "cache/edit_finder.h"
 #include "cache/object_splicer.h"
 #include "cache/record_edit.h"
 #include "cache/record_index.h"
-#include "cache/record_matcher.h"
 #include "cache/record_writer.h"
 #include "json/json_reader.h"
 #include "json/json_text.h"
 #include "json/secure_text.h"
-#include "json/text_hash.h"
 
 namespace stc {
-
-// A RecordEdit converted once to the form in which it is compared with each record.
-struct PreparedEdit {
-  explicit PreparedEdit(const RecordEdit& wanted) : edit(&wanted), matcher(wanted.match) {
-    if (wanted.key) key_hash = HashText(JsonText::FromUtf16(*wanted.key));
-    if (!wanted.only_if_secret) return;
-    for (const std::u16string& secret : *wanted.only_if_secret) {
-      replaceable_secrets.push_back(JsonText::FromUtf16(secret));
-    }
-  }
-
-  bool may_add() const {
-    return edit->key && (edit->action == EditAction::kPut || edit->action == EditAction::kAdd);
-  }
-  bool writes() const {
-    return edit->action == EditAction::kPut || edit->action == EditAction::kUpdate;
-  }
-
-  // Whether a record that matches stays as it is.
-  bool Keeps(const CacheRecord& record, const JsonReader& reader) const {
-    return IsNewer(record, reader) || HasOtherSecret(record, reader);
-  }
-
-  const RecordEdit* edit;
-  RecordMatcher matcher;
-  // 0 means that the edit has no key: HashText never returns 0.
-  uint64_t key_hash = 0;
-  // Used if the edit has `only_if_secret`.
-  std::vector<JsonText> replaceable_secrets;
-
- private:
-  bool IsNewer(const CacheRecord& record, const JsonReader& reader) const {
-    if (!edit->unless_newer) return false;
-    const std::optional<double> time = record.Time(reader, edit->unless_newer->field);
-    return time && *time >= edit->unless_newer->value;
-  }
-
-  bool HasOtherSecret(const CacheRecord& record, const JsonReader& reader) const {
-    if (!edit->only_if_secret || !record.IsNonEmptyString(Field::kSecret)) return false;
-    const JsonText secret = record.Text(reader, Field::kSecret);
-    return std::none_of(replaceable_secrets.begin(), replaceable_secrets.end(),
-                        [&secret](const JsonText& other) { return Equal(other, secret); });
-  }
-};
 
 // A record that an edit applies to.
 struct MatchedRecord {
@@ -102,7 +55,7 @@ class EditedSection {
   bool HasName(const JsonText& name) const { return Equal(text_, name); }
 
   void AddEdit(const RecordEdit& edit) {
-    edits_.emplace_back(edit);
+    finder_.Add(edit);
     has_removals_ = has_removals_ || edit.action == EditAction::kRemove;
   }
 
@@ -128,18 +81,10 @@ class EditedSection {
   // Returns the first edit that applies to the record, or null.
   const PreparedEdit* FindEdit(uint64_t key_hash, const CacheRecord& record,
                                const JsonReader& reader) const {
-    for (const PreparedEdit& edit : edits_) {
-      if (edit.key_hash == key_hash || edit.matcher.Matches(record, reader)) return &edit;
-    }
-    return nullptr;
+    return finder_.Find(key_hash, record, reader);
   }
   // For a member whose value is not an object: only its key can match.
-  const PreparedEdit* FindEdit(uint64_t key_hash) const {
-    for (const PreparedEdit& edit : edits_) {
-      if (edit.key_hash == key_hash) return &edit;
-    }
-    return nullptr;
-  }
+  const PreparedEdit* FindEdit(uint64_t key_hash) const { return finder_.Find(key_hash); }
 
   void AddMatch(MatchedRecord&& match) {
     index_.Put(match.key_hash, static_cast<uint32_t>(matches_.size()));
@@ -152,7 +97,7 @@ class EditedSection {
     members_.push_back(member);
   }
 
-  bool IsReadable() const { return edits_.empty() || kind_ != SectionKind::kOther; }
+  bool IsReadable() const { return finder_.edits().empty() || kind_ != SectionKind::kOther; }
 
   // Appends the changes of this section to `splices`. If the cache has no such section, appends a
   // new one to `new_sections` instead.
@@ -177,21 +122,21 @@ class EditedSection {
  private:
   // Returns the new records: one for each edit that may add and matched no record.
   SecureText AddRecords() {
+    const std::vector<PreparedEdit>& edits = finder_.edits();
+    std::vector<bool> has_match(edits.size());
+    for (const MatchedRecord& match : matches_) {
+      if (match.counts) has_match[static_cast<size_t>(match.edit - edits.data())] = true;
+    }
     SecureText added;
-    for (const PreparedEdit& edit : edits_) {
-      if (!edit.may_add() || HasMatch(edit) || HasKey(edit.key_hash)) continue;
+    for (size_t i = 0; i < edits.size(); ++i) {
+      const PreparedEdit& edit = edits[i];
+      if (!edit.may_add() || has_match[i] || HasKey(edit.key_hash)) continue;
       AppendMember(*edit.edit->key, NewRecord(*edit.edit).view(), &added);
       MatchedRecord match;
       match.key_hash = edit.key_hash;
       AddMatch(std::move(match));
     }
     return added;
-  }
-
-  bool HasMatch(const PreparedEdit& edit) const {
-    return std::any_of(matches_.begin(), matches_.end(), [&edit](const MatchedRecord& match) {
-      return match.counts && match.edit == &edit;
-    });
   }
 
   // Whether the section still has a record with this key after the edits.
@@ -222,8 +167,8 @@ class EditedSection {
 
   const std::u16string name_;
   const JsonText text_;
-  // Other objects keep pointers to the elements. It does not change after the first of them.
-  std::vector<PreparedEdit> edits_;
+  // Matches keep pointers to its edits. It does not change after the first of them.
+  EditFinder finder_;
   bool has_removals_ = false;
 
   SectionKind kind_ = SectionKind::kMissing;

@@ -22,7 +22,7 @@ struct RecordEdit {
     Field field;
     std::vector<std::u16string> values;
   };
-  struct NewerRule {
+  struct TimeRule {
     Field field;
     double value;
   };
@@ -45,7 +45,8 @@ struct RecordEdit {
   std::vector<std::pair<std::u16string, std::string>> set;
   std::vector<std::pair<std::u16string, std::string>> fill;
   std::vector<std::u16string> unset;
-  std::optional<NewerRule> unless_newer;
+  std::optional<TimeRule> unless_newer;
+  std::optional<TimeRule> only_if_older;
   std::optional<std::vector<std::u16string>> only_if_secret;
 
  private:

@@ -140,6 +140,9 @@ export type MatchField =
 	| 'home_account_id' | 'environment' | 'client_id' | 'realm' | 'target' | 'family_id' | 'secret'
 	| 'token_type' | 'key_id' | 'ext_cache_key' | 'requestedClaimsHash' | 'userAssertionHash' | 'requested_scopes';
 
+/** Fields with a time in Unix seconds. */
+export type TimeField = 'cached_at' | 'expires_on' | 'last_modification_time';
+
 /**
  * One edit of the records of one section. Of two records with one key, or two sections with one name, only the later one counts, as in
  * `JSON.parse`. A record belongs to the first edit of a change that matches it.
@@ -165,7 +168,9 @@ export type RecordEdit = {
 	/** Fields to remove, unless `set` has them. */
 	unset?: readonly string[];
 	/** Records in which this field is at least `value` (Unix seconds) count as a match, but stay as they are. */
-	unlessNewer?: {field: 'cached_at' | 'expires_on' | 'last_modification_time'; value: number};
+	unlessNewer?: {field: TimeField; value: number};
+	/** So do records in which this field is missing, malformed, or at least `value`. */
+	onlyIfOlder?: {field: TimeField; value: number};
 	/**
 	 * Compare and set: records whose `secret` is none of these count as a match, but stay as they are. A record without a secret, or with an
 	 * empty one, has nothing to lose, so the edit applies to it.

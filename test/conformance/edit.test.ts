@@ -308,6 +308,25 @@ for (const backend of backends) {
 		t.is(edited('{"S":{"k":{"realm":"r","last_modification_time":"7"}}}', {...edit, unlessNewer: {field: 'last_modification_time', value: 7}}), 'unchanged');
 	});
 
+	test(`${backend.kind}: G4: an edit of older records leaves those alone that are newer or whose age is unknown`, t => {
+		const edit: RecordEdit = {
+			section: 'S', action: 'remove', match: {realm: ['r']}, onlyIfOlder: {field: 'expires_on', value: 1000},
+		};
+		const with_ = (time: string) => `{"S":{"k":{"realm":"r","expires_on":${time}}}}`;
+		for (const time of ['"999"', '999', '0', '9.99e2', '"1000","expires_on":5']) {
+			t.is(edited(with_(time), edit), '{"S":{}}', time);
+			t.is(edited(with_(time), {...edit, action: 'update', set: {x: '1'}}), with_(`${time},"x":1`), time);
+		}
+
+		for (const time of ['"1000"', '1000', '1e3', '"x"', '""', 'null', '999.5', '"5","expires_on":"x"']) {
+			for (const action of ['remove', 'update', 'put'] as const) {
+				t.is(edited(with_(time), {...edit, action, ...(action === 'put' && {key: 'z', set: {x: '1'}})}), 'unchanged', time);
+			}
+		}
+
+		t.is(edited('{"S":{"k":{"realm":"r"},"z":5}}', {edits: [edit, {...edit, key: 'z'}]}), 'unchanged', 'neither has a time');
+	});
+
 	test(`${backend.kind}: A5: a refresh token is replaced only if its secret is one of those that the edit may replace`, t => {
 		const edit: RecordEdit = {
 			section: 'S', action: 'put', key: 'z', match: {realm: ['r']}, set: {secret: '"new"'}, onlyIfSecret: ['old', 'older', 'ü'],
@@ -395,6 +414,35 @@ for (const backend of backends) {
 			t.is(edited(text, {...edit, section: `${name}x`}), `${text.slice(0, -1)},${JSON.stringify(`${name}x`)}:{${json}:{"x":1}}}`);
 			const escaped = `"${Array.from({length: name.length}, (_, index) => String.raw`\u${name.charCodeAt(index).toString(16).padStart(4, '0')}`).join('')}"`;
 			t.is(edited(`{${escaped}:{${escaped}:{${escaped}:2}}}`, {...edit, set: Object.fromEntries([[name, '1']])}), `{${escaped}:{${escaped}:{${escaped}:1}}}`);
+		}
+	});
+
+	test(`${backend.kind}: G5: the time of a change grows linearly with its edits and the records`, t => {
+		const measure = (count: number, name: string): number => {
+			const numbers = Array.from({length: count}, (_, index) => index);
+			const text = JSON.stringify({S: Object.fromEntries(numbers.map(number => [`key-${number}`, {home_account_id: 'u.t', secret: `FAKE-${number}`}]))});
+			const edits = numbers.map((number): RecordEdit => name === 'by key'
+				? {
+					section: 'S', action: 'put', key: `key-${number * 2}`, set: {x: '1'},
+				}
+				: {section: 'S', action: 'remove', match: {home_account_id: ['u.t'], secret: [`FAKE-${number * 2}`]}});
+			const bytes = Buffer.from(text);
+			// Processor time, which other programs on the machine hardly change.
+			const times = Array.from({length: 3}, () => {
+				const begin = process.cpuUsage();
+				t.is(backend.edit(bytes, {edits}).outcome, 'changed');
+				const {user, system} = process.cpuUsage(begin);
+				return user + system;
+			});
+			return Math.min(...times);
+		};
+
+		for (const name of ['by key', 'by secret']) {
+			measure(2000, name);
+			// 16 times as many take 16 times as long, and 256 times if each edit is compared with each record.
+			const [few, many] = [measure(2000, name), measure(32_000, name)];
+			t.log(`${name}: ${(many / few).toFixed(1)}`);
+			t.true(many < few * 100, `${name}: ${(many / few).toFixed(1)}`);
 		}
 	});
 

@@ -76,8 +76,9 @@ function editSection(section: unknown, edits: readonly RecordEdit[], subject: st
 	const records = section ?? undefined;
 	const matched = new Map<string, RecordEdit>();
 	const removed = new Set<string>();
+	const finder = new EditFinder(edits);
 	for (const [key, record] of Object.entries(records ?? {})) {
-		const edit = edits.find(each => each.key === key || (isObject(record) && matchesFields(record, each)));
+		const edit = finder.editOf(key, record);
 		if (edit) {
 			matched.set(key, edit);
 			if (edit.action === 'remove' && !isKept(record, edit)) {
@@ -103,6 +104,57 @@ function editSection(section: unknown, edits: readonly RecordEdit[], subject: st
 	return {
 		records, matched, removed, added,
 	};
+}
+
+/** Finds the first edit that matches a record. In a map, if it can: a change may have thousands of edits, and a cache as many records. */
+class EditFinder {
+	readonly #edits: readonly RecordEdit[];
+	/** The first edit of each key. */
+	readonly #byKey = new Map<string, number>();
+	/** Edits that match one secret or more, by each of them. */
+	readonly #bySecret = new Map<string, number[]>();
+	/** All other edits that match fields. */
+	readonly #others: number[] = [];
+
+	constructor(edits: readonly RecordEdit[]) {
+		this.#edits = edits;
+		for (const [index, {key, match}] of edits.entries()) {
+			if (key !== undefined && !this.#byKey.has(key)) {
+				this.#byKey.set(key, index);
+			}
+
+			if (!match) {
+				continue;
+			}
+
+			const secrets = match.secret;
+			if (!secrets || secrets.includes('')) {
+				this.#others.push(index);
+				continue;
+			}
+
+			for (const secret of new Set(secrets)) {
+				const known = this.#bySecret.get(secret);
+				if (known) {
+					known.push(index);
+				} else {
+					this.#bySecret.set(secret, [index]);
+				}
+			}
+		}
+	}
+
+	editOf(key: string, record: unknown): RecordEdit | undefined {
+		let first = this.#byKey.get(key) ?? Infinity;
+		if (isObject(record)) {
+			for (const indexes of [this.#bySecret.get(anyString(record, 'secret') ?? '') ?? [], this.#others]) {
+				const limit = first;
+				first = indexes.find(index => index < limit && matchesFields(record, this.#edits[index]!)) ?? first;
+			}
+		}
+
+		return this.#edits[first];
+	}
 }
 
 function spliceSection(json: Buffer, section: Member, {records, matched, removed, added}: EditedSection, splices: Splice[]): void {
@@ -231,15 +283,15 @@ function hasAccount(root: Json, {homeAccountId, environments}: NonNullable<Cache
 }
 
 /** Whether a record that matches stays as it is. */
-function isKept(record: unknown, {unlessNewer, onlyIfSecret}: RecordEdit): boolean {
+function isKept(record: unknown, {unlessNewer, onlyIfOlder, onlyIfSecret}: RecordEdit): boolean {
 	if (!isObject(record)) {
-		return false;
+		return onlyIfOlder !== undefined;
 	}
 
-	const since = unlessNewer && time(record, unlessNewer.field);
-	const secret = onlyIfSecret && anyString(record, 'secret');
-	return (unlessNewer !== undefined && since !== undefined && since >= unlessNewer.value)
-		|| (onlyIfSecret !== undefined && Boolean(secret) && !onlyIfSecret.includes(secret!));
+	const secret = anyString(record, 'secret') ?? '';
+	return (unlessNewer !== undefined && (time(record, unlessNewer.field) ?? -1) >= unlessNewer.value)
+		|| (onlyIfOlder !== undefined && (time(record, onlyIfOlder.field) ?? Infinity) >= onlyIfOlder.value)
+		|| (onlyIfSecret !== undefined && secret !== '' && !onlyIfSecret.includes(secret));
 }
 
 function matchesFields(record: Json, {match}: RecordEdit): boolean {

@@ -122,6 +122,7 @@ export function randomCase(random: () => number): RandomCase {
 			...(chance(0.4) && {fill: fields(0.1)}),
 			...(chance(0.3) && {unset: [...matchFields, ...times, ...otherFields].filter(() => chance(0.15))}),
 			...(chance(0.2) && {unlessNewer: {field: pick(times), value: pick([5, 6, 7, 8])}}),
+			...(chance(0.1) && {onlyIfOlder: {field: pick(times), value: pick([5, 6, 7, 8])}}),
 			...(chance(0.2) && {onlyIfSecret: stockOf('secret')!.filter(() => chance(0.4))}),
 		};
 	};
@@ -130,7 +131,7 @@ export function randomCase(random: () => number): RandomCase {
 		text,
 		records,
 		change: {
-			edits: Array.from({length: chance(0.5) ? 1 : 1 + integer(4)}, edit),
+			edits: Array.from({length: chance(0.5) ? 1 : 1 + integer(chance(0.2) ? 24 : 4)}, edit),
 			...(chance(0.2) && {requiredAccount: {homeAccountId: pick(stock['home_account_id']!), environments: ['e1', 'e2']}}),
 		},
 	};
@@ -138,11 +139,12 @@ export function randomCase(random: () => number): RandomCase {
 
 /** Whether applying the change a second time changes nothing: no edit depends on what it or another edit writes. */
 export function isRepeatable({edits}: CacheChange): boolean {
-	return new Set(edits.map(({section}) => section)).size === edits.length && edits.every(({set = {}, fill = {}, unset = [], match = {}, unlessNewer, onlyIfSecret}) => {
+	return new Set(edits.map(({section}) => section)).size === edits.length && edits.every(({set = {}, fill = {}, unset = [], match = {}, unlessNewer, onlyIfOlder, onlyIfSecret}) => {
 		const written = new Set([...Object.keys(set), ...unset]);
 		return !Object.keys(match).some(name => written.has(name))
 			&& !Object.keys(fill).some(name => unset.includes(name))
 			&& !(unlessNewer && written.has(unlessNewer.field))
+			&& !(onlyIfOlder && written.has(onlyIfOlder.field))
 			&& !(onlyIfSecret && written.has('secret'));
 	});
 }

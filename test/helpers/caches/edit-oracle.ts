@@ -66,9 +66,13 @@ function editRecords(records: Fields, edits: RecordEdit[], touched: Set<string>)
 	}
 
 	for (const [key, owner] of owners) {
-		const {action, unlessNewer, onlyIfSecret, set = {}, unset = [], fill = {}} = edits[owner]!;
+		const {action, unlessNewer, onlyIfOlder, onlyIfSecret, set = {}, unset = [], fill = {}} = edits[owner]!;
 		const record = records[key];
 		if (isFields(record) && unlessNewer && (seconds(copy(record)[unlessNewer.field]) ?? -1) >= unlessNewer.value) {
+			continue;
+		}
+
+		if (onlyIfOlder && ((isFields(record) ? seconds(copy(record)[onlyIfOlder.field]) : undefined) ?? Infinity) >= onlyIfOlder.value) {
 			continue;
 		}
 
