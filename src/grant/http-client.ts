@@ -6,6 +6,7 @@
 import {isIP, type Socket} from 'node:net';
 import {StringDecoder} from 'node:string_decoder';
 import {unlessAborted, whenAborted} from '../runtime/abort.js';
+import {requireLazily} from '../runtime/lazy.js';
 import {startTimeout} from '../runtime/time-out.js';
 import type {HttpDispatcher, ProxyOptions} from '../types.js';
 
@@ -224,8 +225,21 @@ type Undici = {
 	buildConnector(options: object): Connect;
 };
 
+/**
+ * If undici lacks this file, Node goes on looking for it in the folders of NODE_PATH and of the home directory.
+ *
+ * @throws if it would load the file from there.
+ */
+function checkOwn(file: string): void {
+	const {isFromOwnFolder} = requireLazily(() => require('../runtime/own-folder.js') as typeof import('../runtime/own-folder.js'));
+	if (!isFromOwnFolder(file)) {
+		throw new Error(file);
+	}
+}
+
 function undiciRequest(): Request {
 	try {
+		checkOwn('undici/lib/api/api-request.js');
 		return require('undici/lib/api/api-request.js') as Request;
 	} catch {
 		return wholeUndici().Dispatcher.prototype.request;
@@ -234,6 +248,7 @@ function undiciRequest(): Request {
 
 function undiciAgent(): DispatcherClass {
 	try {
+		checkOwn('undici/lib/dispatcher/agent.js');
 		return require('undici/lib/dispatcher/agent.js') as DispatcherClass;
 	} catch {
 		return wholeUndici().Agent;
@@ -242,6 +257,7 @@ function undiciAgent(): DispatcherClass {
 
 function undiciConnector(): Undici['buildConnector'] {
 	try {
+		checkOwn('undici/lib/core/connect.js');
 		return require('undici/lib/core/connect.js') as Undici['buildConnector'];
 	} catch {
 		return wholeUndici().buildConnector;

@@ -4,6 +4,7 @@
  */
 
 import {oneLine} from '../errors.js';
+import {requireLazily} from './lazy.js';
 
 export type LogLevel = 'error' | 'warning' | 'info' | 'verbose';
 
@@ -27,7 +28,7 @@ let waiting: Array<{level: LogLevel; line: LogLine}> = [];
  */
 let findLoggerModule = async (): Promise<unknown> => {
 	const isLoaded = Object.keys(require.cache).some(path => /[/\\]@azure[/\\]logger[/\\]/.test(path));
-	if (!isLoaded && !process.env['AZURE_LOG_LEVEL']) {
+	if ((!isLoaded && !process.env['AZURE_LOG_LEVEL']) || !isOwnLogger()) {
 		return undefined;
 	}
 
@@ -44,8 +45,13 @@ let findLoggerModule = async (): Promise<unknown> => {
  * this package most likely set its log level in the latter, and Node does not tell which ES modules are loaded.
  */
 export function loadLoggerWith(load: () => Promise<unknown>): void {
-	findLoggerModule = load;
+	findLoggerModule = async () => isOwnLogger() ? load() : undefined;
 	azureLogger = undefined;
+}
+
+function isOwnLogger(): boolean {
+	const {isFromOwnFolder} = requireLazily(() => require('./own-folder.js') as typeof import('./own-folder.js'));
+	return isFromOwnFolder('@azure/logger');
 }
 
 export const log: Record<LogLevel, (line: LogLine) => void> = {

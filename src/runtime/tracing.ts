@@ -26,6 +26,11 @@ export async function withSpan<Result>(name: string, options: GetTokenOptions, c
 
 function findTracingClient(): TracingClient | null | undefined {
 	try {
+		const {isFromOwnFolder} = require('./own-folder.js') as typeof import('./own-folder.js');
+		if (!isFromOwnFolder('@azure/core-tracing')) {
+			return null;
+		}
+
 		const {createTracingClient} = require('@azure/core-tracing') as {createTracingClient(options: object): TracingClient};
 		return createTracingClient({namespace: 'Microsoft.AAD', packageName, packageVersion});
 	} catch (error) {
