@@ -1,6 +1,7 @@
 /** The public types. The published declarations contain those of `@azure/core-auth`, so applications need no further package for them. */
 
 import type {AccessToken as AzureAccessToken, GetTokenOptions as AzureGetTokenOptions} from '@azure/core-auth';
+import type {ErrorCode} from './errors.js';
 
 declare global {
 	/** The credential's declaration needs this symbol. A program without `@types/node` and `lib: ["esnext.disposable"]` lacks it. */
@@ -169,9 +170,20 @@ export type SharedTokenCacheOptions = {
 /** MSAL's cache as JSON: sections such as `AccessToken` and `Account`, each with records by key. Contains secrets. */
 export type MsalCache = Record<string, Record<string, Record<string, unknown>>>;
 
-/** The caches from which an account was removed, and those that still contain it, named as in {@link SharedTokenCacheAccount.source}. */
+/**
+ * What a sign-out did to each cache, named as in {@link SharedTokenCacheAccount.source}. The account is signed out on this machine if
+ * `remainsIn` and `notRead` are both empty.
+ */
 export type SignOutResult = {
 	readonly removedFrom: readonly string[];
-	/** Caches that this package reads and does not write, of other languages and older versions. Sign out with the program that wrote them. */
+	/**
+	 * Caches that still contain the account. Most are those that this package reads and does not write, of other languages and older versions:
+	 * sign out with the program that wrote them.
+	 */
 	readonly remainsIn: readonly string[];
+	/**
+	 * Caches that could not be read or written, and the code of the error. The account may be there. A keyring that cannot be reached is one of
+	 * them: this process may lack the session bus that the desktop has.
+	 */
+	readonly notRead: ReadonlyArray<{readonly source: string; readonly code: ErrorCode}>;
 };

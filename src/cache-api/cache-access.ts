@@ -2,12 +2,10 @@
 
 import {listAccounts} from '../lookup/list-accounts.js';
 import {distinctSources, readSources} from '../lookup/read-sources.js';
-import {parseAuthority} from '../settings/authority.js';
-import type {AccountEntry, CacheQuery} from '../backend/backend.js';
+import {parseAuthority, wellKnownHosts} from '../settings/authority.js';
+import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
-import {editsOfSignOut} from '../cache/sign-out-edits.js';
-import type {SourceReading} from '../cache/source-reading.js';
-import {invalidArgument, StoreError} from '../errors.js';
+import {invalidArgument} from '../errors.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {waitForLock} from '../cache/lock-wait.js';
@@ -16,9 +14,7 @@ import type {
 } from '../types.js';
 import {cacheChangesOf, diffRecords} from './record-diff.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
-
-/** Codes meaning this store does not exist on this machine, so there is nothing to sign out of. */
-const noStoreCodes: ReadonlySet<string> = new Set(['STC_STORE_UNAVAILABLE', 'STC_ADDON_MISSING']);
+import {signOut} from './sign-out.js';
 
 export class CacheAccess {
 	readonly #choice: CacheChoice;
@@ -30,7 +26,7 @@ export class CacheAccess {
 	}
 
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
-		return keepAlive(async () => listAccounts(await this.#readAll([...this.#ownSources(), ...this.#choice.extra]), this.#choice.settings.clientId));
+		return keepAlive(async () => listAccounts(await readSources(this.#cache, [...this.#ownSources(), ...this.#choice.extra], this.#query()), this.#choice.settings.clientId));
 	}
 
 	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {
@@ -40,21 +36,15 @@ export class CacheAccess {
 		}
 
 		const environments = environment === undefined ? undefined : parseAuthority(environment, 'environment').environments;
-		return keepAlive(async () => {
-			const removedFrom: string[] = [];
-			for (const source of this.#ownSources()) {
-				// Never holds the locks of two caches, so that another program waits for one at most.
-				if (await this.#removeFrom(source, homeAccountId, environments)) {
-					removedFrom.push(source.label);
-				}
-			}
-
-			const matches = (entry: AccountEntry) => (
-				entry.homeAccountId.toLowerCase() === homeAccountId.toLowerCase()
-				&& (environments?.includes(entry.environment.toLowerCase()) ?? true));
-			const remains = await this.#readAll(this.#choice.extra, homeAccountId);
-			return {removedFrom, remainsIn: remains.filter(({slice}) => slice?.accounts.some(entry => matches(entry))).map(({source}) => source.label)};
-		});
+		const {settings, extra} = this.#choice;
+		return keepAlive(async () => signOut({
+			cache: this.#cache,
+			own: this.#ownSources(),
+			extra,
+			homeAccountId,
+			environments,
+			query: {...this.#query(), homeAccountId, environments: environments ?? [...new Set([...settings.authority.environments, ...wellKnownHosts()])]},
+		}));
 	}
 
 	async withCache<Result>(merge: (cache: MsalCache) => Result | Promise<Result>): Promise<Result> {
@@ -85,26 +75,8 @@ export class CacheAccess {
 		return distinctSources([...nocae, ...cae]);
 	}
 
-	async #removeFrom(source: CacheSource, homeAccountId: string, environments: readonly string[] | undefined): Promise<boolean> {
-		try {
-			const {outcome} = await this.#cache.commit(source, editsOfSignOut(homeAccountId, environments));
-			return outcome === 'written';
-		} catch (error) {
-			if (error instanceof StoreError && noStoreCodes.has(error.code)) {
-				return false;
-			}
-
-			throw error;
-		}
-	}
-
-	async #readAll(sources: readonly CacheSource[], homeAccountId?: string): Promise<SourceReading[]> {
-		const query: CacheQuery = {
-			environments: this.#choice.settings.authority.environments,
-			clientId: this.#choice.settings.clientId,
-			nowSec: Math.floor(Date.now() / 1000),
-			...(homeAccountId !== undefined && {homeAccountId}),
-		};
-		return readSources(this.#cache, sources, query);
+	#query(): CacheQuery {
+		const {authority, clientId} = this.#choice.settings;
+		return {environments: authority.environments, clientId, nowSec: Math.floor(Date.now() / 1000)};
 	}
 }

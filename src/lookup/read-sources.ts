@@ -10,9 +10,13 @@ import type {ErrorCode} from '../errors.js';
 /** The store itself does not answer, so none of its items will. */
 const storeDownCodes: ReadonlySet<ErrorCode> = new Set(['STC_STORE_UNAVAILABLE', 'STC_STORE_TIMEOUT', 'STC_ADDON_MISSING']);
 
+export function isDownCode(code: ErrorCode): boolean {
+	return storeDownCodes.has(code);
+}
+
 /** Whether a reading showed that a store is missing or stalls. */
 export function isStoreDown(store: StoreName, readings: readonly SourceReading[]): boolean {
-	return readings.some(({source, error}) => source.store === store && error !== undefined && storeDownCodes.has(error.code));
+	return readings.some(({source, error}) => source.store === store && error !== undefined && isDownCode(error.code));
 }
 
 /** Reads one source after the other, because a keyring answers one question at a time. Skips the further items of a store that is down. */

@@ -9,8 +9,8 @@ import {
 import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import type {ExecutionContext} from 'ava';
-import {SharedTokenCacheCredential} from '../../dist/index.js';
-import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import {SharedTokenCache, SharedTokenCacheCredential} from '../../dist/index.js';
+import type {SharedTokenCacheCredentialOptions, SharedTokenCacheOptions} from '../../dist/types.js';
 import {loopbackDispatcher} from './authority/dispatcher.js';
 import type {EntraServer, EntraUser} from './authority/entra-server.js';
 
@@ -133,12 +133,21 @@ export class TestHome {
 	 * host they name.
 	 */
 	credential(options: SharedTokenCacheCredentialOptions = {}, server?: EntraServer): SharedTokenCacheCredential {
+		const credential = this.#inHome(() => new SharedTokenCacheCredential({...(server && {dispatcher: this.dispatcher(server)}), ...options}));
+		this.#credentials.push(credential);
+		return credential;
+	}
+
+	/** Creates a cache that uses this home directory. */
+	sharedCache(options: SharedTokenCacheOptions = {}): SharedTokenCache {
+		return this.#inHome(() => new SharedTokenCache({tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}, ...options}));
+	}
+
+	#inHome<Result>(act: () => Result): Result {
 		const before = process.env['HOME'];
 		process.env['HOME'] = this.path;
 		try {
-			const credential = new SharedTokenCacheCredential({...(server && {dispatcher: this.dispatcher(server)}), ...options});
-			this.#credentials.push(credential);
-			return credential;
+			return act();
 		} finally {
 			process.env['HOME'] = before;
 		}

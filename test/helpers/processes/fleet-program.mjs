@@ -7,7 +7,7 @@ import process from 'node:process';
 import {monitorEventLoopDelay} from 'node:perf_hooks';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {SharedTokenCacheCredential} from '../../../dist/index.js';
+import {SharedTokenCache, SharedTokenCacheCredential} from '../../../dist/index.js';
 
 // Loads the lazily loaded modules before the race starts, so that loading delays no process.
 await Promise.all(['token-endpoint', 'machine-lease', 'write-back'].map(async name => import(`../../../dist/grant/${name}.js`)));
@@ -59,6 +59,9 @@ const actions = {
 			await sleep(10);
 		}
 	},
+	/** Signs out with a cache that has the credential's settings. */
+	removeAccount: async ({homeAccountId, options: cacheOptions}) => new SharedTokenCache(cacheOptions).removeAccount({homeAccountId}),
+	listAccounts: async ({options: cacheOptions}) => new SharedTokenCache(cacheOptions).listAccounts(),
 	async watchLoop() {
 		delays = monitorEventLoopDelay({resolution: 1});
 		delays.enable();

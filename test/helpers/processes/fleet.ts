@@ -6,7 +6,7 @@ import {
 import {join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
-import type {GetTokenOptions, SharedTokenCacheCredentialOptions} from '../../../dist/types.js';
+import type {GetTokenOptions, SharedTokenCacheCredentialOptions, SharedTokenCacheOptions} from '../../../dist/types.js';
 import {type Behaviour, type EntraServer, sendJson} from '../authority/entra-server.js';
 import type {TestHome} from '../home.js';
 import type {Lack} from '../peers/peers.js';
@@ -24,6 +24,8 @@ export type FleetJob = {
 export type FleetCommand =
 	| {do: 'tokens'; scope: string; calls: number; options?: Pick<GetTokenOptions, 'enableCae' | 'claims'> & {abortAfterMs?: number}}
 	| {do: 'newToken'; scope: string; withinMs: number}
+	| {do: 'removeAccount'; homeAccountId: string; options?: SharedTokenCacheOptions}
+	| {do: 'listAccounts'; options?: SharedTokenCacheOptions}
 	| {do: 'watchLoop' | 'loop' | 'close'};
 
 /** The result of one call of `getToken`. */
