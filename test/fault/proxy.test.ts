@@ -10,12 +10,13 @@ import {type AddressInfo, connect, createServer as createTcpServer} from 'node:n
 import {join} from 'node:path';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
+import type {SharedTokenCacheCredential} from '../../dist/index.js';
 import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accountRecord, ann, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {until} from '../helpers/until.js';
+import {inTime, patienceMs, until} from '../helpers/until.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
@@ -65,7 +66,7 @@ async function redeem(t: ExecutionContext, environment: (proxyPort: number) => R
 		const credential = new SharedTokenCacheCredential(${JSON.stringify({authorityHost: entra.origin, ...options(proxy.port)})});
 		credential.getToken('${scope}').then(({token}) => console.log(token));
 	`], {
-		cwd: root, timeout: 30_000, env: {
+		cwd: root, timeout: patienceMs, killSignal: 'SIGKILL', env: {
 			PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, ...environment(proxy.port),
 		},
 	});
@@ -107,6 +108,13 @@ async function startSilentServer(t: ExecutionContext): Promise<{port: number; co
 	return started;
 }
 
+/** Requests a token with a time-out that is long enough for a connection. On a busy machine, the first may not be. */
+async function timeOutAfterConnecting(t: ExecutionContext, credential: SharedTokenCacheCredential, silent: {connections: number}): Promise<void> {
+	for (let timeout = 500; silent.connections === 0; timeout *= 4) {
+		await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout}}), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
+	}
+}
+
 const leasesIn = (home: TestHome) => readdirSync(join(home.path, '.IdentityService')).filter(name => name.endsWith('.lease'));
 
 test('a proxy that never answers: an aborted caller leaves no lease, and the next process is not delayed', async t => {
@@ -116,21 +124,19 @@ test('a proxy that never answers: an aborted caller leaves no lease, and the nex
 	const home = new TestHome(t);
 	home.writeAccount(ann, 'FAKE-refresh');
 	const stalled = home.credential({proxyOptions: {host: 'http://127.0.0.1', port: proxy.port}, retryOptions: {maxRetries: 0}});
-	await t.throwsAsync(stalled.getToken(scope, {requestOptions: {timeout: 1000}}), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
-	t.true(proxy.connections > 0);
+	await timeOutAfterConnecting(t, stalled, proxy);
 	await until(() => leasesIn(home).length === 0);
 	t.is((await home.credential({}, entra).getToken(scope)).token, entra.grants[0]!.accessToken);
 });
 
 test('a proxy that never answers: a request ends after its 30 s', async t => {
-	t.timeout(90_000);
 	const proxy = await startSilentServer(t);
 	const home = new TestHome(t);
 	home.writeAccount(ann, 'FAKE-refresh');
 	const stalled = home.credential({proxyOptions: {host: 'http://127.0.0.1', port: proxy.port}, retryOptions: {maxRetries: 0}});
 	const startMs = performance.now();
-	await t.throwsAsync(stalled.getToken(scope), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
-	t.true(performance.now() - startMs < 60_000);
+	await t.throwsAsync(inTime(stalled.getToken(scope), 'the time-out'), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
+	t.true(performance.now() - startMs > 29_000);
 });
 
 test('instance discovery without an answer: an aborted caller leaves no lease', async t => {
@@ -141,7 +147,6 @@ test('instance discovery without an answer: an aborted caller leaves no lease', 
 	const dispatcher = loopbackDispatcher({port: silent.port, ca: ''});
 	t.teardown(async () => dispatcher.destroy());
 	const credential = home.credential({authorityHost: environment, dispatcher});
-	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 500}}), {name: 'AuthenticationError', code: 'STC_TIMEOUT'});
-	t.true(silent.connections > 0);
+	await timeOutAfterConnecting(t, credential, silent);
 	await until(() => leasesIn(home).length === 0);
 });

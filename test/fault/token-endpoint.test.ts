@@ -12,7 +12,7 @@ import {
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, nowSec, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
-import {until} from '../helpers/until.js';
+import {patienceMs, until} from '../helpers/until.js';
 
 const refreshToken = 'FAKE-refresh-token-of-ann';
 
@@ -34,10 +34,11 @@ async function setUp(t: ExecutionContext, {behaviours = [], ...options}: SharedT
 
 test('sends the request, byte for byte', async t => {
 	const {entra, credential} = await setUp(t);
+	const startSec = nowSec();
 	const {token, expiresOnTimestamp, tokenType} = await credential.getToken(scope);
 	t.is(token, entra.grants[0]!.accessToken);
 	t.is(tokenType, 'Bearer');
-	t.true(Math.abs(expiresOnTimestamp - (Date.now() + 3_600_000)) < 10_000);
+	t.true(expiresOnTimestamp >= (startSec + 3600) * 1000 && expiresOnTimestamp <= (nowSec() + 3600) * 1000);
 
 	const [request] = entra.tokenRequests;
 	t.is(entra.requests.length, 1);
@@ -419,8 +420,9 @@ for (const [name, behaviour, message] of unusable) {
 test('reads expires_on, and numbers as strings', async t => {
 	const {credential} = await setUp(t, {behaviours: [faults.grantWithExpiresOn(), faults.grantWithStringNumbers()]});
 	for (const name of ['a/.default', 'b/.default']) {
+		const startSec = nowSec();
 		const {expiresOnTimestamp} = await credential.getToken(name);
-		t.true(Math.abs((expiresOnTimestamp / 1000) - (nowSec() + 3600)) < 10);
+		t.true(expiresOnTimestamp >= (startSec + 3600) * 1000 && expiresOnTimestamp <= (nowSec() + 3600) * 1000);
 	}
 });
 
@@ -519,9 +521,13 @@ test('requestOptions.timeout with a silent authority: a token that is still vali
 
 test('a time-out that ends the last wait aborts the request', async t => {
 	const {entra, credential} = await setUp(t, {behaviours: [faults.noAnswer()]});
-	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 6000}}), {message: /timeout of 6000 ms/});
+	// A busy machine may need longer for the request alone.
+	for (let timeout = 500; entra.tokenRequests.length === 0; timeout *= 4) {
+		await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout}}), {message: new RegExp(`timeout of ${timeout} ms`)});
+	}
+
 	t.is(entra.tokenRequests.length, 1);
-	t.truthy(await credential.getToken(scope, {requestOptions: {timeout: 20_000}}));
+	t.truthy(await credential.getToken(scope, {requestOptions: {timeout: patienceMs}}));
 	t.is(entra.tokenRequests.length, 2);
 });
 
@@ -669,7 +675,7 @@ for (const environment of ['login.partner.microsoftonline.cn', 'login.chinacloud
 		t.is(token, entra.grants[0]!.accessToken);
 		t.deepEqual(entra.requests.map(({method, serverName, path}) => `${method} ${serverName} ${path}`), [`POST ${environment} /organizations/oauth2/v2.0/token`]);
 		t.is(entra.tokenRequests[0]!.form.get('refresh_token'), refreshToken);
-		const stored = Object.values(home.read()['AccessToken'] ?? {}).find(({secret}) => secret === token);
+		const stored = await home.stored(token);
 		t.like(stored, {environment, realm: ann.utid});
 	});
 }
@@ -696,7 +702,7 @@ test('AD FS: an account without a tenant keeps its realm; no placeholder for "an
 		const credential = home.credential({authorityHost: `https://${environment}/adfs`}, entra);
 		const {token} = await credential.getToken(scope);
 		t.is(entra.tokenRequests[0]?.headers['x-anchormailbox'], undefined);
-		const stored = Object.values(home.read()['AccessToken'] ?? {}).find(({secret}) => secret === token);
+		const stored = await home.stored(token);
 		t.is(stored?.['realm'], written);
 		t.is((await credential.getToken(scope)).token, token);
 	}
@@ -707,20 +713,20 @@ for (const [what, tenantId, realm] of [['requested by its ID', 'dddddddd-0000-40
 		const {entra, home, credential} = await setUp(t);
 		entra.scriptAll(faults.grantWithout('id_token', 'scope'));
 		const {token} = await credential.getToken(scope, {...(tenantId && {tenantId})});
-		const stored = Object.values(home.read()['AccessToken'] ?? {}).find(({secret}) => secret === token);
+		const stored = await home.stored(token);
 		t.like(stored, {realm, target: scope});
 	});
 }
 
 test('the next call waits for a Retry-After, as long as its caller does', async t => {
-	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(1)], retryOptions: {maxRetries: 0}});
+	const {entra, credential} = await setUp(t, {behaviours: [faults.throttled(4)], retryOptions: {maxRetries: 0}});
 	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError'});
 	await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout: 50}}));
 	t.is(entra.tokenRequests.length, 1);
 	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
 	const [first, second] = entra.tokenRequests;
 	t.is(entra.tokenRequests.length, 2);
-	t.true((second?.receivedMs ?? 0) - (first?.receivedMs ?? 0) >= 900);
+	t.true((second?.receivedMs ?? 0) - (first?.receivedMs ?? 0) >= 3900);
 });
 
 test('JSON that is not an OAuth error: the AuthenticationError says so', async t => {

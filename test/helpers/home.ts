@@ -13,6 +13,7 @@ import {SharedTokenCache, SharedTokenCacheCredential} from '../../dist/index.js'
 import type {SharedTokenCacheCredentialOptions, SharedTokenCacheOptions} from '../../dist/types.js';
 import {loopbackDispatcher} from './authority/dispatcher.js';
 import type {EntraServer, EntraUser} from './authority/entra-server.js';
+import {until} from './until.js';
 
 for (const name of Object.keys(process.env)) {
 	if (/^(?:AZURE_|XDG_|DBUS_|HTTPS?_PROXY|https?_proxy)/.test(name)) {
@@ -112,6 +113,16 @@ export class TestHome {
 	/** Reads the plaintext cache for requests without CAE. */
 	read(): CacheSections {
 		return JSON.parse(readFileSync(join(this.path, '.IdentityService', 'msal.cache.nocae'), 'utf8')) as CacheSections;
+	}
+
+	/** Waits until an access token is in that cache. On a busy machine, the caller of `getToken` gets it earlier. */
+	async stored(accessToken: string): Promise<CachedRecord> {
+		let record: CachedRecord | undefined;
+		await until(() => {
+			record = Object.values(this.read()['AccessToken'] ?? {}).find(({secret}) => secret === accessToken);
+			return record !== undefined;
+		});
+		return record!;
 	}
 
 	/**
