@@ -36,6 +36,7 @@ export type {
 	TokenCacheContext,
 	TokenCachePersistenceOptions,
 	TracingContext,
+	UserAgentOptions,
 } from './index.js';
 
 loadLoggerWith(async () => {

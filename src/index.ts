@@ -30,4 +30,5 @@ export type {
 	SignOutResult,
 	TokenCachePersistenceOptions,
 	TracingContext,
+	UserAgentOptions,
 } from './types.js';

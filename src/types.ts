@@ -89,6 +89,11 @@ export type ProxyOptions = {
 	password?: string;
 };
 
+/** What begins the `User-Agent`. The field is that of `@azure/core-rest-pipeline`. */
+export type UserAgentOptions = {
+	userAgentPrefix?: string;
+};
+
 /** A `Dispatcher` of any version of undici, such as an `Agent`, `ProxyAgent` or `MockAgent`. */
 export type HttpDispatcher = {
 	dispatch(options: object, handler: object): boolean;
@@ -137,6 +142,13 @@ export type SharedTokenCacheCredentialOptions = {
 	proxyOptions?: ProxyOptions;
 	/** Sends the token requests. The application closes it. Excludes `proxyOptions`. */
 	dispatcher?: HttpDispatcher;
+	/**
+	 * Identifies the application in the `User-Agent` of token requests, and so in sign-in logs: at most 24 characters without blanks, such as
+	 * `my-app/1.0`.
+	 */
+	applicationId?: string;
+	/** The same with the name of `@azure/core-rest-pipeline`. Excludes `applicationId`. */
+	userAgentOptions?: UserAgentOptions;
 	loggingOptions?: LoggingOptions;
 	/** `true`: fail without the native addon. `false`: do not load it. Default: use it if there is one for this platform. */
 	useNativeAddon?: boolean;

@@ -38,6 +38,11 @@ export class HttpFailure extends Error {
 	) {
 		super(message, options);
 	}
+
+	/** Whether another attempt may succeed. */
+	get isTransient(): boolean {
+		return this.kind === 'network' || this.kind === 'timeout';
+	}
 }
 
 /** Longest response that is read, bytes. A token response has a few thousand. */

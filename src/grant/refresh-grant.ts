@@ -210,7 +210,7 @@ export class RefreshGrant {
 		try {
 			response = await endpoint.redeem(
 				{
-					refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId,
+					refreshToken, scopes: request.scopes, tenant, claims: request.claims, enableCae: request.kind === 'cae', homeAccountId, username: account.candidate.account.username,
 				},
 				signal,
 			);

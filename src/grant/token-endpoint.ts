@@ -11,10 +11,15 @@ import {parseJsonObject} from '../runtime/json.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 import {packageName, packageVersion} from '../runtime/version.js';
+import {hideSecret} from './hide-secret.js';
 import {
 	type HttpResponse, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
 } from './http-client.js';
 import {
+	confirms, type Discovered, discoveredThrough, noAnswerMs, unknownMs,
+} from './instance-discovery.js';
+import {
+	checkAccount,
 	describeErrorResponse,
 	isRefreshTokenDead,
 	needsUser,
@@ -23,6 +28,7 @@ import {
 	readTokenResponse,
 	type TokenResponse,
 } from './token-response.js';
+import {userAgent} from './user-agent.js';
 
 export type RedeemRequest = {
 	refreshToken: string;
@@ -35,6 +41,8 @@ export type RedeemRequest = {
 	enableCae: boolean;
 	/** The account that the token must be for. */
 	homeAccountId: string;
+	/** Its user name. AD FS identifies a user by that, too. */
+	username?: string | undefined;
 };
 
 /** The authority requires the user to act. Another refresh token may still be accepted. Internal: callers get one of the public errors. */
@@ -45,6 +53,8 @@ export class GrantRefusal extends Error {
 		readonly errorResponse: ErrorResponse,
 		/** Whether the refresh token will never be accepted again, for any request. */
 		readonly isTokenDead: boolean,
+		/** The time that the authority asked to wait, milliseconds. */
+		readonly retryAfterMs?: number,
 	) {
 		super(message);
 	}
@@ -54,6 +64,8 @@ export type TokenEndpointSettings = HttpSettings & {
 	authority: Authority;
 	clientId: string;
 	disableInstanceDiscovery: boolean;
+	/** What identifies the application in the `User-Agent`. */
+	userAgentPrefix: string | undefined;
 	retry: {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
 };
 
@@ -69,21 +81,18 @@ const maxThrottleMs = 3_600_000;
 /** Most Retry-After times that are remembered: callers choose the scopes. */
 const maxThrottled = 100;
 
-/** The result of instance discovery. Without `unknown`, the authority is known. */
-type Discovered = {
-	/** When the result expires, by `performance.now()`. */
+/** How long after a shared back-off its next failure continues it, milliseconds. */
+const backoffMemoryMs = 60_000;
+
+/** A time in which no request of a key is sent. */
+type Pause = {
+	/** By `performance.now()`. */
 	untilMs: number;
-	unknown?: {status: number; correlationId: string};
+	/** The HTTP status that caused it. */
+	status: number;
+	/** For a 429 that did not say how long to wait: how many attempts there were. Further calls go on from there. */
+	attempts?: number;
 };
-
-/** How long an authority is remembered as unknown, milliseconds: it may belong to a new cloud. */
-const unknownMs = 3_600_000;
-
-/** Most authorities that are remembered. */
-const maxDiscovered = 100;
-
-/** Results by origin, for all credentials of the process: they do not depend on a credential's settings. */
-const discovered = new BoundedMap<string, Discovered>(maxDiscovered);
 
 /** What throttling and error texts need to know about a request. */
 type RequestContext = {
@@ -94,6 +103,8 @@ type RequestContext = {
 	missing: string;
 	/** What the host refused, for error texts: "refused the token request". */
 	refused: string;
+	/** What to do, for error texts, besides what the failure itself suggests. */
+	cure?: string;
 	/** The refresh token that the request carries: error texts must not show it. */
 	refreshToken: string | undefined;
 	correlationId: string;
@@ -102,8 +113,8 @@ type RequestContext = {
 export class TokenEndpoint {
 	readonly #settings: TokenEndpointSettings;
 	readonly #http: HttpClient;
-	/** By {@link RequestContext.key}: when requests may be sent again, by `performance.now()`, and the HTTP status that asked for the pause. */
-	readonly #throttled = new BoundedMap<string, {untilMs: number; status: number}>(maxThrottled);
+	/** By {@link RequestContext.key}. */
+	readonly #pauses = new BoundedMap<string, Pause>(maxThrottled);
 	#discovery: Promise<Discovered> | undefined;
 
 	constructor(settings: TokenEndpointSettings) {
@@ -165,6 +176,8 @@ export class TokenEndpoint {
 			'application/x-www-form-urlencoded;charset=utf-8',
 			'accept',
 			'application/json',
+			'user-agent',
+			userAgent(this.#settings.userAgentPrefix),
 			'client-request-id',
 			correlationId,
 			'return-client-request-id',
@@ -197,22 +210,25 @@ export class TokenEndpoint {
 	/** Retries failures that may be transient. Sending a refresh token twice is safe: Entra accepts a rotated one for a while. */
 	async #sendWithRetries(request: HttpRequest, context: RequestContext, signal: AbortSignal): Promise<HttpResponse> {
 		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
-		await this.#waitOutThrottle(context, signal);
-		for (let attempt = 0; ; attempt++) {
+		const before = await this.#waitOutPause(context, signal);
+		for (let attempt = before; ; attempt++) {
 			const outcome = await this.#try(request, signal);
-			if (!(outcome instanceof HttpFailure) && !isRepeatable(outcome.status)) {
-				return outcome;
+			const answer = outcome instanceof HttpFailure ? undefined : outcome;
+			const retryAfterMs = answer && answer.status !== 200 ? readRetryAfterMs(name => answer.header(name), Date.now()) : undefined;
+			if (answer && !isRepeatable(answer.status)) {
+				return answer;
 			}
 
-			const retryAfterMs = outcome instanceof HttpFailure ? undefined : readRetryAfterMs(name => outcome.header(name), Date.now());
 			const pauseMs = pauseBeforeRetryMs(attempt, retryAfterMs, this.#settings.retry);
-			const isPermanent = outcome instanceof HttpFailure && outcome.kind !== 'network' && outcome.kind !== 'timeout';
+			const isPermanent = outcome instanceof HttpFailure && !outcome.isTransient;
 			if (isPermanent || attempt >= maxRetries || (retryAfterMs ?? 0) > maxRetryDelayMs) {
-				if (retryAfterMs !== undefined && !(outcome instanceof HttpFailure)) {
-					this.#throttle(context.key, retryAfterMs, outcome.status);
+				if (retryAfterMs !== undefined) {
+					this.#pause(context.key, retryAfterMs, {status: answer!.status});
+				} else if (answer?.status === tooManyRequests) {
+					this.#pause(context.key, pauseMs, {status: tooManyRequests, attempts: attempt + 1});
 				}
 
-				throw toError(outcome, context, {attempts: attempt + 1, retryAfterMs});
+				throw toError(outcome, context, {attempts: attempt - before + 1, retryAfterMs});
 			}
 
 			log.info(() => `The token request failed (${outcome instanceof HttpFailure ? outcome.message : `HTTP ${outcome.status}`}); trying again in ${pauseMs} ms. Correlation id ${context.correlationId}.`);
@@ -232,23 +248,30 @@ export class TokenEndpoint {
 		}
 	}
 
-	#throttle(key: string, retryAfterMs: number, status: number): void {
-		this.#throttled.set(key, {untilMs: performance.now() + Math.min(retryAfterMs, maxThrottleMs), status});
+	#pause(key: string, pauseMs: number, why: Omit<Pause, 'untilMs'>): void {
+		this.#pauses.set(key, {...why, untilMs: performance.now() + Math.min(pauseMs, maxThrottleMs)});
 	}
 
-	/** @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED` if the authority asked for a longer pause than `maxRetryDelayMs`. */
-	async #waitOutThrottle({key, host, correlationId}: RequestContext, signal: AbortSignal): Promise<void> {
-		const throttled = this.#throttled.get(key);
-		if (!throttled) {
-			return;
+	/**
+	 * Waits until the authority may be asked again.
+	 *
+	 * @returns how many attempts of earlier calls the back-off counts.
+	 * @throws {AuthenticationError} `STC_TOKEN_REQUEST_FAILED` if the authority asked for a longer pause than `maxRetryDelayMs`, or if the calls of
+	 * this key are backing off.
+	 */
+	async #waitOutPause({key, host, correlationId}: RequestContext, signal: AbortSignal): Promise<number> {
+		const pause = this.#pauses.get(key);
+		if (!pause) {
+			return 0;
 		}
 
-		const waitMs = throttled.untilMs - performance.now();
-		if (waitMs > this.#settings.retry.maxRetryDelayMs) {
+		const waitMs = pause.untilMs - performance.now();
+		if (waitMs > (pause.attempts === undefined ? this.#settings.retry.maxRetryDelayMs : 0)) {
+			const asked = pause.attempts === undefined ? 'asked clients to wait for another' : `is throttling (HTTP ${pause.status}); requests are paused for another`;
 			throw new AuthenticationError(
 				'STC_TOKEN_REQUEST_FAILED',
-				`SharedTokenCacheCredential: ${host} asked clients to wait for another ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again after that time.`,
-				{statusCode: throttled.status, retryAfterInMs: waitMs, correlationId},
+				`SharedTokenCacheCredential: ${host} ${asked} ${Math.ceil(waitMs / 1000)} s, so no request was sent. Try again after that time.`,
+				{statusCode: pause.status, retryAfterInMs: waitMs, correlationId},
 			);
 		}
 
@@ -256,23 +279,30 @@ export class TokenEndpoint {
 			await sleep(waitMs, {signal, ref: false});
 		}
 
-		this.#throttled.delete(key);
+		this.#pauses.delete(key);
+		return waitMs > -backoffMemoryMs ? pause.attempts ?? 0 : 0;
 	}
 
 	#readResponse(answer: HttpResponse, request: RedeemRequest, context: RequestContext): TokenResponse {
 		const {correlationId} = context;
 		const json = parseJsonObject(answer.body);
 		const errorResponse = json && readErrorResponse(json, request.refreshToken);
+		const retryAfterMs = answer.status === 200 ? undefined : readRetryAfterMs(name => answer.header(name), Date.now());
 		if (errorResponse && needsUser(errorResponse)) {
 			throw new GrantRefusal(
-				`${describeErrorResponse(errorResponse)} (correlation id ${errorResponse.correlationId ?? correlationId})`,
+				`${describeErrorResponse(errorResponse)} (correlation id ${correlationIdOf(errorResponse, correlationId)})`,
 				errorResponse,
 				isRefreshTokenDead(errorResponse),
+				retryAfterMs,
 			);
 		}
 
 		if (!json || errorResponse || answer.status !== 200) {
-			throw toError(answer, context, {attempts: 1, retryAfterMs: undefined});
+			if (retryAfterMs !== undefined) {
+				this.#pause(context.key, retryAfterMs, {status: answer.status});
+			}
+
+			throw toError(answer, context, {attempts: 1, retryAfterMs});
 		}
 
 		const response = readTokenResponse(json, Math.floor(answer.sentMs / 1000));
@@ -280,8 +310,9 @@ export class TokenEndpoint {
 			throw this.#unusable(answer, response, correlationId);
 		}
 
-		if (response.homeAccountId !== undefined && response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()) {
-			throw this.#unusable(answer, 'it is for another account than the one whose refresh token was sent', correlationId);
+		const mismatch = checkAccount(json, response, {...request, isAdfs: this.#settings.authority.isAdfs});
+		if (mismatch !== undefined) {
+			throw this.#unusable(answer, mismatch, correlationId);
 		}
 
 		return response;
@@ -306,8 +337,7 @@ export class TokenEndpoint {
 	 * runs at a time, and its result is remembered.
 	 */
 	async #checkAuthority(): Promise<void> {
-		const {origin, host} = this.#settings.authority;
-		let known = discovered.get(origin);
+		let known = discoveredThrough(this.#settings).get(this.#settings.authority.origin);
 		if (!known || known.untilMs <= performance.now()) {
 			this.#discovery ??= this.#discover().finally(() => {
 				this.#discovery = undefined;
@@ -315,62 +345,78 @@ export class TokenEndpoint {
 			known = await this.#discovery;
 		}
 
-		if (known.unknown) {
-			const {status, correlationId} = known.unknown;
-			throw new AuthenticationError(
-				'STC_TOKEN_REQUEST_FAILED',
-				`SharedTokenCacheCredential: ${host} is not an authority that ${defaultAuthorityHost} knows, so no refresh token is sent there. Correct authorityHost, or set disableInstanceDiscovery if you trust it.`,
-				{statusCode: status, correlationId},
-			);
+		if (known.error) {
+			const {code, message, statusCode, errorResponse, correlationId, retryAfterInMs, cause} = known.error;
+			// Each caller gets an error with a stack of its own.
+			throw new AuthenticationError(code, message, {
+				statusCode, errorResponse, correlationId, retryAfterInMs, ...(cause !== undefined && {cause}),
+			});
 		}
 	}
 
 	/** Source: Microsoft identity platform, instance discovery; MSAL for Python 1.39, `authority.py`. */
 	async #discover(): Promise<Discovered> {
-		const {origin, host} = this.#settings.authority;
+		const {authority, userAgentPrefix} = this.#settings;
+		const {origin, host} = authority;
 		const correlationId = randomUUID();
 		const query = new URLSearchParams({
 			'api-version': '1.1',
 			authorization_endpoint: `${origin}/common/oauth2/v2.0/authorize`,
 		});
-		const {status, body} = await this.#sendWithRetries(
-			{
-				method: 'GET',
-				url: `https://${defaultAuthorityHost}/common/discovery/instance?${query.toString()}`,
-				headers: ['accept', 'application/json', 'client-request-id', correlationId],
-			},
-			{
-				key: 'discovery',
-				host: defaultAuthorityHost,
-				missing: `no answer from ${defaultAuthorityHost} on whether ${host} is an authority`,
-				refused: `refused to say whether ${host} is an authority`,
-				refreshToken: undefined,
-				correlationId,
-			},
-			// Several callers share this request, so none of their signals aborts it.
-			new AbortController().signal,
-		);
-		const json = parseJsonObject(body);
-		if (status === 200 && typeof json?.['tenant_discovery_endpoint'] === 'string') {
-			return remember(origin, {untilMs: Number.POSITIVE_INFINITY});
+		const context: RequestContext = {
+			key: 'discovery',
+			host: defaultAuthorityHost,
+			missing: `no answer from ${defaultAuthorityHost} on whether ${host} is an authority`,
+			refused: `refused to say whether ${host} is an authority`,
+			cure: 'If you trust that host, set disableInstanceDiscovery.',
+			refreshToken: undefined,
+			correlationId,
+		};
+		let answer: HttpResponse;
+		try {
+			answer = await this.#sendWithRetries(
+				{
+					method: 'GET',
+					url: `https://${defaultAuthorityHost}/common/discovery/instance?${query.toString()}`,
+					headers: ['accept', 'application/json', 'user-agent', userAgent(userAgentPrefix), 'client-request-id', correlationId],
+				},
+				context,
+				// Several callers share this request, so none of their signals aborts it.
+				new AbortController().signal,
+			);
+		} catch (error) {
+			if (error instanceof AuthenticationError) {
+				return this.#rememberDiscovered(noAnswerMs, error);
+			}
+
+			throw error;
 		}
 
-		const unknown = {status, correlationId};
-		// Any other response, such as a captive portal's page, says nothing about the authority and is not remembered.
-		return json?.['error'] === 'invalid_instance'
-			? remember(origin, {untilMs: performance.now() + unknownMs, unknown})
-			: {untilMs: 0, unknown};
-	}
-}
+		const json = parseJsonObject(answer.body);
+		if (answer.status === 200 && json && confirms(json, authority)) {
+			return this.#rememberDiscovered(Number.POSITIVE_INFINITY);
+		}
 
-function remember(origin: string, answer: Discovered): Discovered {
-	discovered.set(origin, answer);
-	return answer;
+		return json?.['error'] === 'invalid_instance'
+			? this.#rememberDiscovered(unknownMs, new AuthenticationError(
+				'STC_TOKEN_REQUEST_FAILED',
+				`SharedTokenCacheCredential: ${host} is not an authority that ${defaultAuthorityHost} knows, so no refresh token is sent there. Correct authorityHost, or set disableInstanceDiscovery if you trust it.`,
+				{statusCode: answer.status, correlationId},
+			))
+			// Any other answer, such as a captive portal's page, says nothing about the authority.
+			: this.#rememberDiscovered(noAnswerMs, toError(answer, context, {attempts: 1, retryAfterMs: undefined}));
+	}
+
+	#rememberDiscovered(forMs: number, error?: AuthenticationError): Discovered {
+		const result = {untilMs: performance.now() + forMs, ...(error && {error})};
+		discoveredThrough(this.#settings).set(this.#settings.authority.origin, result);
+		return result;
+	}
 }
 
 function toError(
 	outcome: HttpResponse | HttpFailure,
-	{host, missing, refused, refreshToken, correlationId}: RequestContext,
+	{host, missing, refused, cure: ownCure, refreshToken, correlationId}: RequestContext,
 	{attempts, retryAfterMs}: {attempts: number; retryAfterMs: number | undefined},
 ): AuthenticationError {
 	const tries = attempts > 1 ? ` after ${attempts} tries` : '';
@@ -385,21 +431,33 @@ function toError(
 		const cure = isOutOfFiles((outcome.cause as NodeJS.ErrnoException | undefined)?.code) ? cureOfTooManyFiles : cures[outcome.kind];
 		return new AuthenticationError(
 			outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
-			`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}. ${cure} Correlation id ${correlationId}.`,
+			sentences(`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}`, ownCure, cure, `Correlation id ${correlationId}.`),
 			{cause: outcome, correlationId},
 		);
 	}
 
 	const json = parseJsonObject(outcome.body);
 	const errorResponse = json && readErrorResponse(json, refreshToken);
-	const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined);
+	const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined, refreshToken);
+	const id = correlationIdOf(errorResponse, correlationId);
 	return new AuthenticationError(
 		'STC_TOKEN_REQUEST_FAILED',
-		`SharedTokenCacheCredential: ${host} ${refused}${tries} with HTTP ${outcome.status}: ${why}. Correlation id ${errorResponse?.correlationId ?? correlationId}.`,
+		sentences(`SharedTokenCacheCredential: ${host} ${refused}${tries} with HTTP ${outcome.status}: ${why}`, ownCure, `Correlation id ${id}.`),
 		{
-			statusCode: outcome.status, errorResponse, correlationId: errorResponse?.correlationId ?? correlationId, retryAfterInMs: retryAfterMs,
+			statusCode: outcome.status, errorResponse, correlationId: id, retryAfterInMs: retryAfterMs,
 		},
 	);
+}
+
+/** Joins sentences, of which the first may lack its full stop. */
+function sentences(first: string, ...others: Array<string | undefined>): string {
+	return [/[.!?…]$/.test(first) ? first : `${first}.`, ...others].filter(Boolean).join(' ');
+}
+
+/** The authority's own id for the request, if it looks like one, or else ours. */
+function correlationIdOf(response: ErrorResponse | undefined, sent: string): string {
+	const given = response?.correlationId;
+	return given !== undefined && /^[\w-]{1,64}$/.test(given) ? given : sent;
 }
 
 /**
@@ -424,11 +482,13 @@ function mergeClaims(claims: string | undefined, enableCae: boolean): string | u
 	return JSON.stringify({...merged, access_token: {...merged.access_token, xms_cc: caeCapability}});
 }
 
+const tooManyRequests = 429;
+
 function isRepeatable(status: number): boolean {
-	return status === 429 || status === 408 || status >= 500;
+	return status === tooManyRequests || status === 408 || status >= 500;
 }
 
-function describeUnusable(answer: HttpResponse, isJson: boolean): string {
+function describeUnusable(answer: HttpResponse, isJson: boolean, refreshToken = ''): string {
 	if (answer.status >= 300 && answer.status < 400) {
 		return 'a redirect, which is never followed with a refresh token';
 	}
@@ -438,5 +498,5 @@ function describeUnusable(answer: HttpResponse, isJson: boolean): string {
 	}
 
 	const type = answer.header('content-type')?.split(';')[0]?.trim();
-	return `an answer that is not JSON${type && /^[\w/+.-]{1,60}$/.test(type) ? ` (${type})` : ''}`;
+	return `an answer that is not JSON${type && /^[\w/+.-]{1,60}$/.test(type) && hideSecret(type, refreshToken) === type ? ` (${type})` : ''}`;
 }

@@ -2,7 +2,7 @@
 
 import {type ErrorResponse, oneLine} from '../errors.js';
 import {type JsonObject, parseJsonObject} from '../runtime/json.js';
-import {isTenantGuid} from '../settings/tenants.js';
+import {homeTenantOf, isTenantGuid, namedTenant} from '../settings/tenants.js';
 import {hidden, hideSecret} from './hide-secret.js';
 
 /** A successful response, checked. */
@@ -127,6 +127,62 @@ function readIdToken(idToken: unknown, response: TokenResponse): void {
 	if (username !== undefined) {
 		response.username = username;
 	}
+}
+
+/** What a response must be for. */
+export type AskedFor = {
+	homeAccountId: string;
+	username?: string | undefined;
+	/** Tenant ID, domain name, or a word for the home tenant. */
+	tenant: string;
+	isAdfs: boolean;
+};
+
+const otherAccount = 'it is for another account than the one whose refresh token was sent';
+
+/**
+ * Whether a response is for the account and the tenant that were asked for. `client_info` names the account. Without it, the ID token does: by
+ * the object ID in the account's home tenant; in other tenants the user has other IDs.
+ *
+ * @returns a text that says what is wrong.
+ */
+export function checkAccount(json: JsonObject, response: TokenResponse, {homeAccountId, username, tenant, isAdfs}: AskedFor): string | undefined {
+	const isConfirmed = response.homeAccountId !== undefined;
+	if (isConfirmed && !equalIgnoringCase(response.homeAccountId, homeAccountId)) {
+		return otherAccount;
+	}
+
+	const claims = decodeIdToken(json['id_token']);
+	if (!claims) {
+		return undefined;
+	}
+
+	if (isAdfs) {
+		// Its accounts are named by a subject, which another client may see as another one.
+		const isOther = !isConfirmed && !equalIgnoringCase(readText(claims, 'sub'), homeAccountId) && username && response.username !== undefined && !equalIgnoringCase(response.username, username);
+		return isOther ? otherAccount : undefined;
+	}
+
+	const homeTenant = homeTenantOf(homeAccountId);
+	const named = namedTenant(tenant);
+	const expected = named ?? homeTenant;
+	const issuer = response.tenantId;
+	if (issuer !== undefined && expected !== undefined && isTenantGuid(expected) && !equalIgnoringCase(issuer, expected)) {
+		if (named !== undefined) {
+			return 'it is for another tenant than the one that was asked for';
+		}
+
+		return isConfirmed ? undefined : otherAccount;
+	}
+
+	const userId = homeAccountId.split('.')[0]!;
+	const objectId = readText(claims, 'oid');
+	const isHome = homeTenant !== undefined && equalIgnoringCase(issuer ?? expected, homeTenant);
+	return isHome && objectId !== undefined && isTenantGuid(userId) && !equalIgnoringCase(objectId, userId) ? otherAccount : undefined;
+}
+
+function equalIgnoringCase(one: string | undefined, other: string | undefined): boolean {
+	return one?.toLowerCase() === other?.toLowerCase();
 }
 
 function readText(object: JsonObject, name: string): string | undefined {

@@ -98,6 +98,31 @@ export function readProxy(options: SharedTokenCacheCredentialOptions): ProxyOpti
 	};
 }
 
+/** What identifies the application in the `User-Agent`. */
+export function readUserAgentPrefix({applicationId, userAgentOptions}: SharedTokenCacheCredentialOptions): string | undefined {
+	const id = optionalString(applicationId, 'applicationId');
+	// Source: Azure SDK guidelines, "Telemetry policy", application ID.
+	if (id !== undefined && !/^[\u0021-\u007E]{1,24}$/.test(id)) {
+		throw invalidArgument('applicationId must have at most 24 characters, printable ASCII without blanks, such as "my-app/1.0".');
+	}
+
+	if (userAgentOptions === undefined) {
+		return id;
+	}
+
+	checkIsObject(userAgentOptions, 'userAgentOptions');
+	const prefix = optionalString(userAgentOptions.userAgentPrefix, 'userAgentOptions.userAgentPrefix');
+	if (prefix !== undefined && id !== undefined) {
+		throw invalidArgument('applicationId and userAgentOptions.userAgentPrefix mean the same: give one of them.');
+	}
+
+	if (prefix !== undefined && !/^[\u0020-\u007E]{1,200}$/.test(prefix)) {
+		throw invalidArgument('userAgentOptions.userAgentPrefix must have at most 200 characters, printable ASCII, such as "my-app/1.0".');
+	}
+
+	return prefix?.trim() || id;
+}
+
 export function readDispatcher(dispatcher: HttpDispatcher | undefined): HttpDispatcher | undefined {
 	if (dispatcher !== undefined && typeof (dispatcher as Partial<HttpDispatcher> | null)?.dispatch !== 'function') {
 		throw invalidArgument('dispatcher must be an undici Dispatcher, such as new Agent().');

@@ -45,6 +45,8 @@ export type Settings = {
 	readonly retry: RetrySettings;
 	readonly proxy: Readonly<ProxyOptions> | undefined;
 	readonly dispatcher: HttpDispatcher | undefined;
+	/** What identifies the application in the `User-Agent` of its requests. */
+	readonly userAgentPrefix: string | undefined;
 	readonly allowLoggingAccountIdentifiers: boolean;
 	/** `undefined`: use the addon if it loads, or else the JS backend. */
 	readonly useNativeAddon: boolean | undefined;
@@ -67,6 +69,8 @@ const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheCredentia
 	'retryOptions',
 	'proxyOptions',
 	'dispatcher',
+	'applicationId',
+	'userAgentOptions',
 	'loggingOptions',
 	'useNativeAddon',
 ]);
@@ -148,6 +152,7 @@ export function readSettings(
 		retry: retry === undefined ? defaultRetry : optional().readRetry(retry, defaultRetry),
 		proxy: options.proxyOptions === undefined ? undefined : optional().readProxy(options),
 		dispatcher: options.dispatcher === undefined ? undefined : optional().readDispatcher(options.dispatcher),
+		userAgentPrefix: options.applicationId === undefined && options.userAgentOptions === undefined ? undefined : optional().readUserAgentPrefix(options),
 		allowLoggingAccountIdentifiers: optionalBoolean(
 			logging.allowLoggingAccountIdentifiers,
 			'loggingOptions.allowLoggingAccountIdentifiers',

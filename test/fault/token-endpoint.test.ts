@@ -1,10 +1,12 @@
 /** Redeeming a refresh token over real TLS, against everything that an authority, a proxy or the network can do. */
 
+import {Buffer} from 'node:buffer';
 import test, {type ExecutionContext} from 'ava';
 import {interceptors} from 'undici';
 import type {AuthenticationError, CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
 import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
+import {clientInfo, type JsonObject} from '../helpers/authority/entra-answers.js';
 import * as faults from '../helpers/authority/entra-faults.js';
 import {
 	type Behaviour, type EntraServer, type EntraServerOptions, startEntraServer,
@@ -21,6 +23,8 @@ async function server(t: ExecutionContext, options: EntraServerOptions = {}): Pr
 	t.teardown(async () => started.close());
 	return started;
 }
+
+const idToken = (claims: object) => `x.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.FAKE`;
 
 const quick = {retryOptions: {maxRetries: 2, retryDelayInMs: 5, maxRetryDelayInMs: 1500}};
 
@@ -63,6 +67,8 @@ test('sends the request, byte for byte', async t => {
 		'application/x-www-form-urlencoded;charset=utf-8',
 		'accept',
 		'application/json',
+		'user-agent',
+		request?.headers['user-agent'],
 		'client-request-id',
 		correlationId,
 		'return-client-request-id',
@@ -569,102 +575,12 @@ test('a refresh token with another environment than its account is not sent', as
 	t.is(entra.requests.length, 0);
 });
 
-test('instance discovery: an unknown authority is confirmed once; the option disables the check', async t => {
-	const entra = await server(t, {extraNames: ['login.contoso.example'], knownAuthorities: ['login.contoso.example']});
-	const stranger = await server(t, {extraNames: ['login.stranger.example']});
-	const at = (environment: string) => cacheOf({
-		accounts: [accountRecord(ann, {environment})],
-		refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})],
-	});
-	const known = new TestHome(t);
-	known.write(at('login.contoso.example'));
-	const credential = known.credential({authorityHost: 'login.contoso.example'}, entra);
-	await credential.getToken(scope);
-	await credential.getToken('other/.default');
-	t.is(entra.requests.filter(({path}) => path.startsWith('/common/discovery/instance')).length, 1);
-	t.is(entra.tokenRequests.length, 2);
-
-	const unknown = new TestHome(t);
-	unknown.write(at('login.stranger.example'));
-	await t.throwsAsync(unknown.credential({authorityHost: 'login.stranger.example'}, stranger).getToken(scope), {name: 'AuthenticationError', message: /disableInstanceDiscovery/});
-	t.is(stranger.tokenRequests.length, 0);
-	t.truthy(await unknown.credential({authorityHost: 'login.stranger.example', disableInstanceDiscovery: true}, stranger).getToken(scope));
-});
-
 /** A home directory with one account of this authority. */
 function homeAt(t: ExecutionContext, environment: string): TestHome {
 	const home = new TestHome(t);
 	home.write(cacheOf({accounts: [accountRecord(ann, {environment})], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment})]}));
 	return home;
 }
-
-test('instance discovery: the result is kept for the process, also for other credentials', async t => {
-	const entra = await server(t, {extraNames: ['login.known-once.example', 'login.unknown-once.example'], knownAuthorities: ['login.known-once.example']});
-	for (let count = 0; count < 3; count++) {
-		const known = homeAt(t, 'login.known-once.example').credential({authorityHost: 'login.known-once.example'}, entra);
-		t.truthy(await known.getToken(scope));
-		const unknown = homeAt(t, 'login.unknown-once.example').credential({authorityHost: 'login.unknown-once.example'}, entra);
-		for (let call = 0; call < 2; call++) {
-			const error = await t.throwsAsync<AuthenticationError>(unknown.getToken(scope), {name: 'AuthenticationError', message: /^SharedTokenCacheCredential: login\.unknown-once\.example is not an authority that login\.microsoftonline\.com knows/});
-			t.is(error.statusCode, 400);
-		}
-	}
-
-	t.is(entra.requests.filter(({path}) => path.startsWith('/common/discovery/instance')).length, 2);
-	t.deepEqual(entra.tokenRequests.map(({serverName}) => serverName), Array.from({length: 3}, () => 'login.known-once.example'));
-});
-
-test('instance discovery without a connection: the error names the host; the next call tries again', async t => {
-	const environment = 'login.discovery-down.example';
-	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
-	const down = {port: 1, ca: entra.ca};
-	const others: Record<string, typeof down> = {'login.microsoftonline.com': down};
-	const dispatcher = loopbackDispatcher(entra, others);
-	t.teardown(async () => dispatcher.destroy());
-	const credential = homeAt(t, environment).credential({...quick, authorityHost: environment, dispatcher});
-	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
-	t.is(error.code, 'STC_NETWORK');
-	t.regex(error.message, /^SharedTokenCacheCredential: no answer from login\.microsoftonline\.com on whether login\.discovery-down\.example is an authority after 3 tries: ECONNREFUSED\. /);
-	t.is(entra.requests.length, 0);
-	delete others['login.microsoftonline.com'];
-	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
-});
-
-test('instance discovery that fails: the error names the failing side and does not count as a refusal', async t => {
-	const environment = 'login.discovery-failing.example';
-	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
-	entra.scriptDiscovery(faults.oauthError({error: 'temporarily_unavailable', code: 90_033, text: `A transient error has occurred for ${environment}.`}, 503), faults.html(404));
-	const credential = homeAt(t, environment).credential({authorityHost: environment, retryOptions: {maxRetries: 0}}, entra);
-	const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
-	t.regex(error.message, /^SharedTokenCacheCredential: login\.microsoftonline\.com refused to say whether login\.discovery-failing\.example is an authority with HTTP 503: temporarily_unavailable, AADSTS90033: A transient error has occurred for login\.discovery-failing\.example\./);
-	await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /disableInstanceDiscovery/});
-	t.is((await credential.getToken(scope)).token, entra.grants[0]!.accessToken);
-	t.is(entra.requests.length, 4);
-});
-
-test('instance discovery is shared by callers: an aborting caller ends it for no other', async t => {
-	const environment = 'login.discovery-shared.example';
-	const entra = await server(t, {extraNames: [environment], knownAuthorities: [environment]});
-	let answer: () => void = () => undefined;
-	const answered = new Promise<void>(resolve => {
-		answer = resolve;
-	});
-	entra.scriptDiscovery(async exchange => {
-		await answered;
-		await faults.slowHeaders(0)(exchange);
-	});
-	const credential = homeAt(t, environment).credential({authorityHost: environment}, entra);
-	const controller = new AbortController();
-	const aborted = t.throwsAsync(credential.getToken('other/.default', {abortSignal: controller.signal}), {name: 'AbortError'});
-	const kept = credential.getToken(scope);
-	await until(() => entra.requests.length > 0);
-	t.is(entra.requests.length, 1);
-	controller.abort(new Error('enough'));
-	t.is(((await aborted)?.cause as Error).message, 'enough');
-	answer();
-	t.is((await kept).token, entra.grants[0]!.accessToken);
-	t.deepEqual(entra.requests.map(({path}) => path.startsWith('/common/discovery/instance')), [true, false]);
-});
 
 for (const environment of ['login.partner.microsoftonline.cn', 'login.chinacloudapi.cn', 'login.microsoftonline.us', 'login.usgovcloudapi.net', 'login.windows.net', 'login.sovcloud-identity.fr']) {
 	test(`a cloud that needs no instance discovery: ${environment}`, async t => {
@@ -766,3 +682,138 @@ for (const [suberror, isEvicted] of [['bad_token', true], [undefined, false]] as
 		t.deepEqual(left, isEvicted ? ['FAKE-refresh-token-of-bob'] : [refreshToken, 'FAKE-refresh-token-of-bob']);
 	});
 }
+
+test('B7: after a 429 without Retry-After, the calls of one key share the back-off', async t => {
+	const {entra, credential} = await setUp(t, {retryOptions: {maxRetries: 0, retryDelayInMs: 60_000, maxRetryDelayInMs: 120_000}});
+	entra.scriptAll(faults.throttled());
+	for (let call = 0; call < 10; call++) {
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+		t.like(error, {code: 'STC_TOKEN_REQUEST_FAILED', statusCode: 429});
+		t.is(error.retryAfterInMs === undefined, call === 0, 'only a remembered pause has a length');
+		t.regex(error.message, call === 0 ? /HTTP 429: temporarily_unavailable/ : /no request was sent/);
+	}
+
+	t.is(entra.tokenRequests.length, 1);
+	await t.throwsAsync(credential.getToken('other/.default'), {name: 'AuthenticationError'});
+	t.is(entra.tokenRequests.length, 2, 'another key');
+});
+
+test('B7: when the shared back-off is over, the next call sends one request; a good answer ends it', async t => {
+	const {entra, credential} = await setUp(t, {cacheCheckIntervalInMs: 0, retryOptions: {maxRetries: 1, retryDelayInMs: 20, maxRetryDelayInMs: 40}});
+	entra.scriptAll(faults.throttled());
+	await t.throwsAsync(credential.getToken(scope));
+	t.is(entra.tokenRequests.length, 2);
+	await until(async () => {
+		await t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError'});
+		return entra.tokenRequests.length > 2;
+	});
+	t.is(entra.tokenRequests.length, 3);
+	entra.scriptAll();
+	await until(async () => credential.getToken(scope).then(() => true, () => false));
+	t.is(entra.tokenRequests.length, 4);
+});
+
+for (const status of [400, 401, 403, 404]) {
+	test(`Retry-After of a ${status} is a pause`, async t => {
+		const {entra, credential} = await setUp(t);
+		entra.scriptAll(faults.answer({error: 'invalid_scope', error_description: 'AADSTS70011: The provided scope is not valid.'}, {status, headers: {'retry-after': '120'}}));
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError', message: /AADSTS70011/});
+		t.is(error.retryAfterInMs, 120_000);
+		const again = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError'});
+		t.is(again.statusCode, status);
+		t.is(entra.tokenRequests.length, 1);
+	});
+}
+
+test('C10: each request has a User-Agent in the form of the Azure SDK, after the application\'s ID', async t => {
+	const own = String.raw`azsdk-js-azure-shared-token-cache/[\w.-]+ Node/${process.versions.node.replaceAll('.', String.raw`\.`)} OS/\(\w+-\w+-[^ ()]+\)`;
+	for (const [options, prefix] of [
+		[{}, ''],
+		[{applicationId: 'my-app/1.0'}, 'my-app/1.0 '],
+		[{userAgentOptions: {userAgentPrefix: 'my app (beta) lib/2'}}, String.raw`my app \(beta\) lib/2 `],
+		[{userAgentOptions: {}}, ''],
+	] as const) {
+		const {entra, credential} = await setUp(t, options);
+		await credential.getToken(scope);
+		t.regex(entra.tokenRequests[0]!.headers['user-agent'] ?? '', new RegExp(`^${prefix}${own}$`));
+	}
+});
+
+for (const [what, change] of [
+	['without client_info, with the ID token of another account', (json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: bob.utid, oid: bob.uid})})],
+	['without client_info, with the ID token of another user of the tenant', (json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: ann.utid, oid: bob.uid})})],
+	['without client_info, with an ID token without a tenant, of another user', (json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({oid: bob.uid})})],
+	['without client_info, with a tenant that is none, of another user', (json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: 'common', oid: bob.uid})})],
+	['with the right client_info, but the ID token of another user', (json: JsonObject) => ({...json, id_token: idToken({tid: ann.utid, oid: bob.uid})})],
+	['with the client_info of another account, and the right ID token', (json: JsonObject) => ({...json, client_info: clientInfo(bob)})],
+	['with the client_info of the same user ID in another tenant', (json: JsonObject) => ({...json, client_info: clientInfo({...ann, utid: bob.utid})})],
+] as const) {
+	test(`G8: an answer ${what} is refused, and the refresh token in the cache stays`, async t => {
+		const {entra, home, credential} = await setUp(t, {behaviours: [faults.changedGrant(change)]});
+		const error = await t.throwsAsync<AuthenticationError>(credential.getToken(scope), {name: 'AuthenticationError', message: /another account/});
+		t.is(error.code, 'STC_TOKEN_REQUEST_FAILED');
+		t.is(entra.tokenRequests.length, 1);
+		t.deepEqual(Object.values(home.read()['RefreshToken']!).map(({secret}) => secret), [refreshToken]);
+	});
+}
+
+test('G8: a token of another tenant than the one asked for is refused', async t => {
+	for (const fields of [{}, {client_info: undefined}]) {
+		const {credential} = await setUp(t, {behaviours: [faults.changedGrant(json => ({...json, ...fields, id_token: idToken({tid: ann.utid, oid: ann.uid})}))]});
+		await t.throwsAsync(credential.getToken(scope, {tenantId: bob.utid}), {name: 'AuthenticationError', message: /another tenant/});
+	}
+});
+
+test('G8: what identifies the account in another way is accepted', async t => {
+	const other = 'dddddddd-0000-4000-8000-0000000000dd';
+	for (const [change, options] of [
+		// In a guest tenant, the user has another ID.
+		[(json: JsonObject) => ({...json, id_token: idToken({tid: bob.utid, oid: other})}), {tenantId: bob.utid}],
+		[(json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: bob.utid, oid: other})}), {tenantId: bob.utid.toUpperCase()}],
+		// A domain may belong to any tenant.
+		[(json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: other, oid: other})}), {tenantId: 'fabrikam.example'}],
+		// The tenant of the refresh token's sign-in, confirmed by client_info.
+		[(json: JsonObject) => ({...json, id_token: idToken({tid: other, oid: other})}), {}],
+		[(json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: ann.utid.toUpperCase(), oid: ann.uid.toUpperCase()})}), {}],
+		// Without the scope `profile`, there is no oid, and the subject is another one for each client.
+		[(json: JsonObject) => ({...json, client_info: undefined, id_token: idToken({tid: ann.utid, sub: 'FAKE-pairwise'})}), {}],
+		[(json: JsonObject) => ({...json, id_token: undefined}), {}],
+		[(json: JsonObject) => ({...json, id_token: undefined, client_info: undefined}), {}],
+	] as const) {
+		const {credential} = await setUp(t, {behaviours: [faults.changedGrant(change)]});
+		t.truthy(await credential.getToken(scope, options));
+	}
+});
+
+test('G8: AD FS identifies a user by subject and name: an answer in which both are another\'s is refused', async t => {
+	const environment = 'adfs.contoso.example';
+	for (const [claims, isAccepted] of [
+		[{sub: 'subject-of-ann', upn: ann.username}, true],
+		[{sub: 'other', upn: ann.username.toUpperCase()}, true],
+		[{sub: 'subject-of-ann', upn: 'renamed@contoso.com'}, true],
+		[{sub: 'other', upn: bob.username}, false],
+	] as const) {
+		const entra = await server(t, {extraNames: [environment]});
+		entra.scriptAll(faults.changedGrant(json => ({...json, client_info: undefined, id_token: idToken(claims)})));
+		const home = new TestHome(t);
+		const record = {environment, home_account_id: 'subject-of-ann', realm: 'adfs'};
+		home.write(cacheOf({accounts: [accountRecord(ann, record)], refreshTokens: [refreshTokenRecord(ann, refreshToken, record)]}));
+		const credential = home.credential({authorityHost: `https://${environment}/adfs`}, entra);
+		await (isAccepted ? t.notThrowsAsync(credential.getToken(scope)) : t.throwsAsync(credential.getToken(scope), {name: 'AuthenticationError', message: /another account/}));
+	}
+});
+
+test('D7: the claims of a conditional-access error are in its error response', async t => {
+	const claims = '{"access_token":{"capolids":{"essential":true,"values":["FAKE-policy"]}}}';
+	const {credential} = await setUp(t, {behaviours: [faults.interactionRequired(claims)]});
+	const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope), {name: 'CredentialUnavailableError'});
+	t.is(error.errorResponse?.claims, claims);
+});
+
+test('D14: a refresh token that the authority returns as the type of an answer that is not JSON', async t => {
+	const {entra, home} = await setUp(t);
+	home.writeAccount(ann, 'FAKE.refresh-token');
+	entra.scriptAll(faults.body('no', {status: 400, contentType: 'FAKE.refresh-token'}));
+	const error = await t.throwsAsync<AuthenticationError>(home.credential(quick, entra).getToken(scope), {name: 'AuthenticationError'});
+	t.notRegex(error.message, /refresh-token/);
+});

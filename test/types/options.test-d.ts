@@ -24,6 +24,8 @@ const every: Required<SharedTokenCacheCredentialOptions> = {
 	proxyOptions: {
 		host: 'http://proxy.example', port: 8080, username: 'x', password: 'y',
 	},
+	applicationId: 'my-app/1.0',
+	userAgentOptions: {userAgentPrefix: 'my app'},
 	dispatcher: {
 		dispatch: () => true,
 	},

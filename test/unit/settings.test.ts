@@ -106,6 +106,11 @@ const refused: Array<[string, object, RegExp, Record<string, string>?]> = [
 	...['http://proxy:3128', 'http://ann:FAKE-password@proxy', 'http://ann@proxy', 'http://two words', 'http://proxy/', 'http://proxy?', 'http://proxy#', 'http://pro%zzxy', 'http://[::1', 'ftp://proxy'].map((host): [string, object, RegExp] => [`proxy host ${host}`, {proxyOptions: {host, port: 1}}, /^proxyOptions\.host must be a scheme and a host alone, such as "http:\/\/proxy\.example": port, username and password have fields of their own\.$/]),
 	['proxy port', {proxyOptions: {host: 'http://proxy', port: 0}}, /^proxyOptions\.port must be/],
 	['proxy and dispatcher', {proxyOptions: {host: 'http://proxy', port: 1}, dispatcher: {dispatch: () => true}}, /exclude each other/],
+	...['with blank', 'x'.repeat(25), 'line\nbreak', '\u00FC'].map((id): [string, object, RegExp] => [`application ID ${id}`, {applicationId: id}, /^applicationId must have at most 24 characters/]),
+	['application ID that is no string', {applicationId: 5}, /^applicationId must be a string/],
+	['user agent options', {userAgentOptions: 'x'}, /^userAgentOptions must be an object/],
+	['user agent prefix', {userAgentOptions: {userAgentPrefix: 'a\r\nX-Evil: 1'}}, /^userAgentOptions\.userAgentPrefix must have/],
+	['application ID twice', {applicationId: 'a', userAgentOptions: {userAgentPrefix: 'b'}}, /mean the same/],
 	['dispatcher', {dispatcher: {}}, /^dispatcher must be an undici Dispatcher/],
 ];
 

@@ -82,6 +82,13 @@ export function throttled(retryAfter?: number | Date): Behaviour {
 	};
 }
 
+/** Sends this JSON. */
+export function answer(json: JsonObject, {status = 400, headers = {}}: {status?: number; headers?: Readonly<Record<string, string>>} = {}): Behaviour {
+	return exchange => {
+		sendJson(exchange, status, json, headers);
+	};
+}
+
 /** Sends a status with a meaningless body, as gateways do. */
 export function bareStatus(status: number, headers: Readonly<Record<string, string>> = {}): Behaviour {
 	return ({response}) => {
