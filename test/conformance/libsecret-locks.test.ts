@@ -22,7 +22,7 @@ testWhere(test, [missingKeyring()], 'a lock directory is created with an existin
 	const commit = async () => {
 		const {stdout} = await promisify(execFile)(process.execPath, ['-e', `
 			const {SharedCache} = require(${JSON.stringify(fileURLToPath(new URL('../../dist/cache/shared-cache.js', import.meta.url)))});
-			const cache = new SharedCache({keyringTimeoutMs: 10_000, lockTimeoutMs: 10_000, useNativeAddon: true});
+			const cache = new SharedCache({keyringTimeoutMs: 120_000, lockTimeoutMs: 120_000, useNativeAddon: true});
 			// Keyring calls do not keep a process alive.
 			const alive = setInterval(() => undefined, 1000);
 			cache.commit(${JSON.stringify(source)}, {edits: [{section: 'AccessToken', action: 'put', key: 'k', set: {secret: '"FAKE"'}}]}).then(({outcome}) => console.log(outcome)).finally(() => clearInterval(alive));

@@ -8,6 +8,7 @@ import {
 import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
 import type {Keyring} from '../helpers/keyring/keyring.js';
 import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
+import {patienceMs} from '../helpers/until.js';
 
 const cacheOf = (name: string) => JSON.stringify({
 	Account: {a: {home_account_id: `${name}.home`, environment: 'login.microsoftonline.com', username: `${name}@contoso.com`}},
@@ -18,7 +19,7 @@ const cacheOf = (name: string) => JSON.stringify({
 	},
 });
 
-const query = async (keyring: Keyring, kind: ItemKind) => askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: 10_000});
+const query = async (keyring: Keyring, kind: ItemKind) => askStoreOnce(keyring.environment, {call: 'query', at: locationOf(kind), timeoutMs: patienceMs});
 const accountOf = (answer: unknown) => (answer as CacheSlice | null)?.accounts[0]?.homeAccountId;
 
 keyringTest(test, 'a single item is found as its own kind only', async t => {
@@ -55,7 +56,7 @@ keyringTest(test, 'Python\'s items for requests with and without CAE are two', a
 	await keyring.store(itemAttributes.python, cacheOf('nocae'));
 	await keyring.store({...itemAttributes.python, 'xdg:schema': 'msal.cache.cae'}, cacheOf('cae'));
 	for (const name of ['nocae', 'cae']) {
-		const {answer} = await askStoreOnce(keyring.environment, {call: 'query', at: {...locationOf('python'), schema: `msal.cache.${name}`}, timeoutMs: 10_000});
+		const {answer} = await askStoreOnce(keyring.environment, {call: 'query', at: {...locationOf('python'), schema: `msal.cache.${name}`}, timeoutMs: patienceMs});
 		t.is(accountOf(answer), `${name}.home`);
 	}
 });
@@ -106,7 +107,7 @@ keyringTest(test, 'reads a secret of 1.4 MB', async t => {
 
 keyringTest(test, 'the stamp: as the query\'s, the same until a write, another after it', async t => {
 	const keyring = await keyringFor(t);
-	const stamp = async () => (await askStoreOnce(keyring.environment, {call: 'stamp', at: locationOf('python'), timeoutMs: 10_000})).answer;
+	const stamp = async () => (await askStoreOnce(keyring.environment, {call: 'stamp', at: locationOf('python'), timeoutMs: patienceMs})).answer;
 	t.is(await stamp(), null);
 	await keyring.store(itemAttributes.python, cacheOf('one'));
 	const first = await stamp();
@@ -126,7 +127,7 @@ keyringTest(test, '20 at once, and one after the other, in one process', async t
 	await keyring.store(itemAttributes.keytar, cacheOf('many'));
 	for (const together of [true, false]) {
 		const {outcomes} = await askStore(keyring.environment, {
-			call: 'query', at: locationOf('keytar'), timeoutMs: 30_000, times: 20, together,
+			call: 'query', at: locationOf('keytar'), timeoutMs: patienceMs, times: 20, together,
 		});
 		t.deepEqual(outcomes.map(({answer}) => accountOf(answer)), Array.from({length: 20}, () => 'many.home'));
 	}

@@ -19,7 +19,7 @@ import {
 
 const environment = 'login.microsoftonline.com';
 const query: CacheQuery = {environments: [environment], clientId: 'client', nowSec: 0};
-const timeoutMs = 20_000;
+const timeoutMs = 300_000;
 
 const accountOf = (name: string): CacheChange => ({
 	edits: [

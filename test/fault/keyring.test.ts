@@ -14,14 +14,16 @@ import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
 import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
 import type {Keyring} from '../helpers/keyring/keyring.js';
 import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
+import {within} from '../helpers/locks/lock-process.js';
+import {patienceMs, until} from '../helpers/until.js';
 
 const run = promisify(execFile);
 const root = new URL('../../', import.meta.url);
 
 const cache = '{"Account":{"a":{"home_account_id":"a.home","environment":"login.microsoftonline.com"}}}';
 const at = locationOf('python');
-/** A stalled keyring blocks for a second and more. Shorter blocks are normal on a busy machine. */
-const tolerableBlockMs = 500;
+/** A time-out that must not be reached: a program that waits for it is killed before, and the test fails. */
+const endless = 2 * patienceMs;
 
 async function keyringWithCache(t: ExecutionContext): Promise<Keyring> {
 	const keyring = await keyringFor(t);
@@ -38,13 +40,12 @@ function emptyDirectory(t: ExecutionContext): string {
 }
 
 const bareEnvironment = (home: string) => ({PATH: process.env['PATH'] ?? '', HOME: home});
-const query = (timeoutMs = 10_000) => ({call: 'query' as const, at, timeoutMs});
+const query = (timeoutMs = endless) => ({call: 'query' as const, at, timeoutMs});
 
 test('reports a missing session bus', async t => {
 	const outcome = await askStoreOnce(bareEnvironment(emptyDirectory(t)), query());
 	t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-io-error-quark', osCode: 0});
 	t.regex(outcome.message ?? '', /no session bus.*dbus-run-session/);
-	t.true(outcome.elapsedMs < 5000);
 });
 
 test('a missing session bus is noticed at once, and every call reports it', async t => {
@@ -86,12 +87,12 @@ keyringTest(test, 'reports a bus without a keyring service, and finds one that s
 
 keyringTest(test, 'a process finds a restarted keyring daemon again', async t => {
 	const keyring = await keyringWithCache(t);
-	const asking = askStore(keyring.environment, {...query(), times: 2, pauseMs: 3000});
-	await new Promise(resolve => {
-		setTimeout(resolve, 1000);
-	});
+	const pausePath = join(keyring.home, 'restarted');
+	const asking = askStore(keyring.environment, {...query(), times: 2, pausePath});
+	await until(() => existsSync(`${pausePath}.reached`));
 	await keyring.killDaemon();
 	await keyring.startDaemon('FAKE-keyring-password');
+	writeFileSync(pausePath, '');
 	const {outcomes} = await asking;
 	t.is(outcomes.length, 2);
 	t.true(outcomes.every(({answer}) => answer), JSON.stringify(outcomes));
@@ -123,25 +124,22 @@ keyringTest(test, 'reports a locked collection, and a daemon that was never unlo
 	t.like(await askStoreOnce(keyring.environment, {...query(), call: 'stamp'}), {code: 'STC_STORE_LOCKED'});
 });
 
-keyringTest(test, 'a stall of 5 s exceeds a short time-out but not a long one; the event loop stays responsive', async t => {
+keyringTest(test, 'a stall exceeds a short time-out but not a long one; the event loop turns meanwhile', async t => {
 	const keyring = await keyringWithCache(t);
 	keyring.freeze();
-	const [impatient, patient] = await Promise.all([
-		askStoreOnce(keyring.environment, query(2000)),
-		askStoreOnce(keyring.environment, query(30_000)),
-		new Promise(resolve => {
-			setTimeout(resolve, 5000);
-		}).then(() => {
-			keyring.thaw();
-		}),
-	]);
+	const turnsPath = join(keyring.home, 'turns');
+	const asking = askStoreOnce(keyring.environment, {...query(), turnsPath});
+	const impatient = await askStoreOnce(keyring.environment, query(2000));
 	t.like(impatient, {code: 'STC_STORE_TIMEOUT'});
 	t.regex(impatient.message ?? '', /did not answer in time/);
-	t.true(impatient.elapsedMs >= 2000 && impatient.elapsedMs < 4000, `${impatient.elapsedMs}`);
+	t.true(impatient.elapsedMs >= 2000, `${impatient.elapsedMs}`);
+	// The keyring answers only after the turns.
+	await Promise.race([until(() => existsSync(turnsPath)), asking]);
+	t.is(await within(asking, 0), 'still waiting');
+	keyring.thaw();
+	const patient = await asking;
 	t.truthy(patient.answer);
-	t.true(patient.elapsedMs >= 4000, `${patient.elapsedMs}`);
 	t.log(`longest block of the event loop: ${impatient.longestBlockMs.toFixed(1)} and ${patient.longestBlockMs.toFixed(1)} ms`);
-	t.true(impatient.longestBlockMs < tolerableBlockMs && patient.longestBlockMs < tolerableBlockMs);
 });
 
 keyringTest(test, 'a call times out on a bus that accepts connections and never answers', async t => {
@@ -153,39 +151,38 @@ keyringTest(test, 'a call times out on a bus that accepts connections and never 
 	});
 	const outcome = await askStoreOnce({...bareEnvironment(home), DBUS_SESSION_BUS_ADDRESS: `unix:path=${path}`}, query(1000));
 	t.like(outcome, {code: 'STC_STORE_TIMEOUT'});
-	t.true(outcome.elapsedMs >= 1000 && outcome.elapsedMs < 3000, `${outcome.elapsedMs}`);
-	t.true(outcome.longestBlockMs < tolerableBlockMs);
+	t.true(outcome.elapsedMs >= 1000, `${outcome.elapsedMs}`);
 });
 
-/** Runs a program with a frozen keyring. @returns its run time in ms. */
-async function livesFor(keyring: Keyring, code: string): Promise<number> {
-	const startMs = Date.now();
+/** Runs a program with a frozen keyring. @throws if it does not end. */
+async function runWith(keyring: Keyring, code: string): Promise<void> {
 	await run(process.execPath, ['--eval', `
 		const {backend} = require('./dist/backend/native-backend.js').loadNativeBackend();
 		const {storeOf} = require('./dist/backend/stores.js');
-		const ask = () => storeOf(backend, 'libsecret').query(${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
+		const ask = () => storeOf(backend, 'libsecret').query(${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, ${endless});
 		${code}
-	`], {cwd: root, env: keyring.environment, timeout: 25_000});
-	return Date.now() - startMs;
+	`], {
+		cwd: root, env: keyring.environment, timeout: patienceMs, killSignal: 'SIGKILL',
+	});
 }
 
 keyringTest(test, 'a stalled keyring delays neither the end of the process nor that of a worker', async t => {
 	const keyring = await keyringWithCache(t);
 	keyring.freeze();
-	t.true(await livesFor(keyring, 'ask(); setTimeout(() => process.exit(), 300);') < 5000, 'process.exit()');
-	t.true(await livesFor(keyring, 'ask(); setTimeout(() => undefined, 300);') < 5000, 'the regular end');
-	t.true(await livesFor(keyring, `
+	await t.notThrowsAsync(runWith(keyring, 'ask(); setTimeout(() => process.exit(), 300);'), 'process.exit()');
+	await t.notThrowsAsync(runWith(keyring, 'ask(); setTimeout(() => undefined, 300);'), 'the regular end');
+	await t.notThrowsAsync(runWith(keyring, `
 		const {Worker} = require('node:worker_threads');
 		const worker = new Worker(\`
 			const {backend} = require(\${JSON.stringify(require('node:path').resolve('dist/backend/native-backend.js'))}).loadNativeBackend();
 			const {storeOf} = require(\${JSON.stringify(require('node:path').resolve('dist/backend/stores.js'))});
 			for (let call = 0; call < 10; call++) {
-				storeOf(backend, 'libsecret').query(${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, 30000);
+				storeOf(backend, 'libsecret').query(${JSON.stringify(at)}, {environments: ['e'], clientId: 'c', nowSec: 0}, ${endless});
 			}
 			setInterval(() => undefined, 1000);
 		\`, {eval: true});
 		worker.on('online', () => setTimeout(async () => { await worker.terminate(); }, 500));
-	`) < 8000, 'worker.terminate()');
+	`), 'worker.terminate()');
 	keyring.thaw();
 });
 
@@ -193,11 +190,10 @@ keyringTest(test, 'other work of the process continues while calls to a stalled 
 	const keyring = await keyringWithCache(t);
 	keyring.freeze();
 	// More calls than libuv has threads. Reading a file needs one of those threads.
-	const elapsedMs = await livesFor(keyring, `
+	await t.notThrowsAsync(runWith(keyring, `
 		for (let call = 0; call < 12; call++) { ask().catch(() => undefined); }
 		setTimeout(async () => { await require('node:fs/promises').readFile('package.json'); process.exit(); }, 200);
-	`);
-	t.true(elapsedMs < 5000, `${elapsedMs}`);
+	`));
 	keyring.thaw();
 });
 
@@ -214,21 +210,23 @@ keyringTest(test, '300 look-ups of 200 KB leak no memory', async t => {
 
 keyringTest(test, 'the credential reports each failure with its own code, and reads a plaintext cache in spite of it', async t => {
 	const keyring = await keyringWithCache(t);
-	const credential = async (environment: Readonly<Record<string, string>>) => {
+	const credential = async (environment: Readonly<Record<string, string>>, keyringTimeoutInMs = endless) => {
 		const {stdout} = await run(process.execPath, ['--eval', `
 			const {SharedTokenCacheCredential} = require('./dist/index.js');
-			new SharedTokenCacheCredential({keyringTimeoutInMs: 1000}).getToken('scope/.default').then(
+			new SharedTokenCacheCredential({keyringTimeoutInMs: ${keyringTimeoutInMs}}).getToken('scope/.default').then(
 				({token}) => console.log(token),
 				error => console.log(JSON.stringify({name: error.name, code: error.code, message: error.message, cause: error.cause && error.cause.code})),
 			);
-		`], {cwd: root, env: environment});
+		`], {
+			cwd: root, env: environment, timeout: patienceMs, killSignal: 'SIGKILL',
+		});
 		return stdout.trim();
 	};
 
-	const failure = async () => JSON.parse(await credential(keyring.environment)) as {name: string; code: string; message: string; cause?: string};
+	const failure = async (keyringTimeoutInMs?: number) => JSON.parse(await credential(keyring.environment, keyringTimeoutInMs)) as {name: string; code: string; message: string; cause?: string};
 	t.like(await failure(), {name: 'CredentialUnavailableError', code: 'STC_NO_ACCOUNT'});
 	keyring.freeze();
-	t.like(await failure(), {name: 'CredentialUnavailableError', code: 'STC_STORE_TIMEOUT', cause: 'STC_STORE_TIMEOUT'});
+	t.like(await failure(1000), {name: 'CredentialUnavailableError', code: 'STC_STORE_TIMEOUT', cause: 'STC_STORE_TIMEOUT'});
 	keyring.thaw();
 	await keyring.lock();
 	t.like(await failure(), {name: 'CredentialUnavailableError', code: 'STC_STORE_LOCKED', cause: 'STC_STORE_LOCKED'});

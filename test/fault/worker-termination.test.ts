@@ -13,20 +13,23 @@ import {buildCache, builtClientId, builtEnvironment} from '../helpers/caches/cac
 import {native} from '../helpers/caches/backends.js';
 import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
 import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
+import {patienceMs} from '../helpers/until.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const program = (name: string) => fileURLToPath(new URL(`../helpers/processes/${name}`, import.meta.url));
 // Large enough that a job takes some milliseconds.
 const cache = buildCache({accounts: 20, tokensPerAccount: 60}).text;
 
-type Ended = {code: number | null; signal: string | null; stdout: string; stderr: string; elapsedMs: number};
+type Ended = {code: number | null; signal: string | null; stdout: string; stderr: string};
 
+/** A process that does not end is killed, and its signal makes the test fail. */
 async function run(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Ended> {
-	const startMs = Date.now();
 	return new Promise(resolve => {
-		const child = execFile(process.execPath, args, {cwd: root, env: {...process.env, ...environment}, timeout: 100_000}, (_error: ExecFileException | null, stdout, stderr) => {
+		const child = execFile(process.execPath, args, {
+			cwd: root, env: {...process.env, ...environment}, timeout: patienceMs, killSignal: 'SIGKILL',
+		}, (_error: ExecFileException | null, stdout, stderr) => {
 			resolve({
-				code: child.exitCode, signal: child.signalCode, stdout, stderr, elapsedMs: Date.now() - startMs,
+				code: child.exitCode, signal: child.signalCode, stdout, stderr,
 			});
 		});
 	});
@@ -86,7 +89,6 @@ for (let round = 1; round <= 5; round++) {
 			t.true(inFlight[kind]! > 0, `${kind}: no thread was terminated in the middle of a job`);
 		}
 
-		t.true(ended.elapsedMs < 60_000);
 		t.is(final, 'written');
 		await tidy(directory, path);
 		t.deepEqual(readdirSync(directory), ['cache']);
@@ -121,7 +123,6 @@ async function checkEnds(t: ExecutionContext, kind: string, rest: Record<string,
 			})], environment);
 			t.like(ended, {code, signal, stdout: ''}, what);
 			t.regex(ended.stderr, stderr, what);
-			t.true(ended.elapsedMs < 20_000, what);
 			t.notThrows(() => JSON.parse(readFileSync(path, 'utf8')) as unknown, `${what}: the cache is complete`);
 			await tidy(directory, path);
 			t.deepEqual(readdirSync(directory), ['cache'], what);

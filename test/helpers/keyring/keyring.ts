@@ -13,9 +13,9 @@ import {
 import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {setTimeout as sleep} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
+import {until} from '../until.js';
 
 const run = promisify(execFile);
 
@@ -52,7 +52,6 @@ export function missingKeyring(): string | undefined {
 
 const storeProgram = fileURLToPath(new URL('store-item.py', import.meta.url));
 const password = 'FAKE-keyring-password';
-const startTimeoutMs = 20_000;
 
 export async function startKeyring(): Promise<Keyring> {
 	const home = mkdtempSync(join(tmpdir(), 'stc-keyring-'));
@@ -101,14 +100,14 @@ class PrivateKeyring implements Keyring {
 `);
 		this.#bus = this.#spawn('dbus-daemon', [`--config-file=${configuration}`, '--nofork', '--nopidfile']);
 		// The socket file exists shortly before the bus accepts connections.
-		await waitFor('the session bus', async () => isListening(socket));
+		await until(async () => isListening(socket));
 	}
 
 	async startDaemon(unlockWith?: string): Promise<void> {
 		const daemon = this.#spawn('gnome-keyring-daemon', ['--foreground', '--components=secrets', ...(unlockWith === undefined ? [] : ['--unlock'])]);
 		daemon.stdin?.end(unlockWith ?? '');
 		this.#daemon = daemon;
-		await waitFor('the keyring daemon', async () => this.#hasService());
+		await until(async () => this.#hasService());
 	}
 
 	async store(attributes: ItemAttributes, secret: string): Promise<void> {
@@ -131,7 +130,7 @@ class PrivateKeyring implements Keyring {
 
 	async killDaemon(): Promise<void> {
 		await end(this.#daemon);
-		await waitFor('the end of the keyring daemon', async () => !await this.#hasService());
+		await until(async () => !await this.#hasService());
 	}
 
 	async close(): Promise<void> {
@@ -165,17 +164,6 @@ async function isListening(socket: string): Promise<boolean> {
 			resolve(false);
 		});
 	});
-}
-
-async function waitFor(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-	const endMs = Date.now() + startTimeoutMs;
-	while (!await condition()) {
-		if (Date.now() > endMs) {
-			throw new Error(`Timed out after ${startTimeoutMs / 1000} s while waiting for ${what}.`);
-		}
-
-		await sleep(20);
-	}
 }
 
 /** Ends a child process, also a stopped one. */

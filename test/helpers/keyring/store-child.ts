@@ -6,6 +6,7 @@ import {promisify} from 'node:util';
 import type {
 	CacheSlice, CommitRequest, CommitResult, StoreLocation,
 } from '../../../dist/backend/backend.js';
+import {patienceMs} from '../until.js';
 
 export type StoreJob = {
 	call: 'probe' | 'query' | 'stamp' | 'commit';
@@ -16,6 +17,10 @@ export type StoreJob = {
 	times?: number;
 	together?: boolean;
 	pauseMs?: number;
+	/** Before the second call, the program makes this file with the suffix `.reached`, and waits until the file itself exists. */
+	pausePath?: string;
+	/** The program makes this file when the event loop has turned a hundred times during its calls. */
+	turnsPath?: string;
 };
 
 export type StoreOutcome = {
@@ -37,7 +42,9 @@ const program = fileURLToPath(new URL('store-program.mjs', import.meta.url));
 /** @param wrapper A command that runs the program, such as `unshare -m`. */
 export async function askStore(environment: Readonly<Record<string, string>>, job: StoreJob, wrapper: readonly string[] = []): Promise<StoreReport> {
 	const [command, ...parameters] = [...wrapper, process.execPath, program, JSON.stringify(job)];
-	const {stdout} = await run(command, parameters, {env: environment, timeout: 100_000, maxBuffer: 64 * 1024 * 1024});
+	const {stdout} = await run(command, parameters, {
+		env: environment, timeout: patienceMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024,
+	});
 	return JSON.parse(stdout) as StoreReport;
 }
 

@@ -1,8 +1,9 @@
 // Calls the native backend in a separate process, because libsecret keeps its connection and reads the environment of
 // the process. Argument: {call: 'probe' | 'query' | 'stamp' | 'commit', at, request?, timeoutMs, times?, together?,
-// pauseMs?}. Prints JSON: an array of outcomes, each with the result or the error's code, osDomain, osCode and message,
+// pauseMs?, pausePath?, turnsPath?}, as described in `store-child.ts`. Prints JSON: an array of outcomes, each with the result or the error's code, osDomain, osCode and message,
 // and with the elapsed time; and the longest time that the event loop was blocked.
 
+import {existsSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
 import process from 'node:process';
@@ -16,7 +17,7 @@ if (!backend) {
 	throw loadError;
 }
 
-const {call, at, request, timeoutMs, times = 1, together = false, pauseMs = 0} = JSON.parse(process.argv[2]);
+const {call, at, request, timeoutMs, times = 1, together = false, pauseMs = 0, pausePath, turnsPath} = JSON.parse(process.argv[2]);
 const query = {environments: ['login.microsoftonline.com'], clientId: 'client', nowSec: 0};
 
 const calls = {
@@ -51,10 +52,15 @@ async function ask() {
 
 let longestBlockMs = 0;
 let last = performance.now();
+let turns = 0;
 const ticker = setInterval(() => {
 	const now = performance.now();
 	longestBlockMs = Math.max(longestBlockMs, now - last - 2);
 	last = now;
+	turns++;
+	if (turnsPath && turns === 100) {
+		writeFileSync(turnsPath, '');
+	}
 }, 2);
 
 const outcomes = [];
@@ -65,6 +71,13 @@ if (together) {
 		if (index > 0 && pauseMs > 0) {
 			process.stdout.write('\n');
 			await sleep(pauseMs);
+		}
+
+		if (index === 1 && pausePath) {
+			writeFileSync(`${pausePath}.reached`, '');
+			while (!existsSync(pausePath)) {
+				await sleep(10);
+			}
 		}
 
 		outcomes.push(await ask());

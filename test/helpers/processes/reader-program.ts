@@ -17,7 +17,7 @@ import type {
 	ReaderJob, ReaderReport, SourceReport, TokenReport,
 } from './reader.js';
 
-const keyringTimeoutMs = 5000;
+const keyringTimeoutMs = 120_000;
 
 const job = JSON.parse(await text(process.stdin)) as ReaderJob;
 const report: ReaderReport = {sources: await readSources(job), accounts: [], tokens: []};

@@ -51,7 +51,7 @@ const left = readdirSync(path.dirname(cachePath)).filter(name => name !== path.b
 
 /** The remaining environment must still work. An abandoned keyring call may hold the lock for a moment. */
 async function commit() {
-	const giveUpAtMs = Date.now() + 10_000;
+	const giveUpAtMs = Date.now() + 120_000;
 	for (;;) {
 		const {outcome} = await storeOf(loadNativeBackend().backend, 'plaintext').commit({path: cachePath}, {
 			change: {
