@@ -197,6 +197,7 @@ class Scan {
 
   bool IsInEnvironment() const {
     if (!record_.IsNonEmptyString(Field::kEnvironment)) return false;
+    if (query_.environments.empty()) return true;
     for (const CaselessText& environment : query_.environments) {
       if (record_.Equals(reader_, Field::kEnvironment, environment)) return true;
     }

@@ -41,7 +41,7 @@ export type StoreLocation = {
  * {@link maxAccountsWithSecrets} accounts pass: then nobody's. Hints narrow; they do not select. `accounts.ts` selects.
  */
 export type CacheQuery = {
-	/** Hosts whose records count, lower case (an authority's aliases). Compared ignoring ASCII case. */
+	/** Hosts whose records count, lower case (an authority's aliases). Compared ignoring ASCII case. Empty: records of every host count. */
 	environments: readonly string[];
 	/** Client id of the access tokens and app metadata wanted. Compared ignoring ASCII case. */
 	clientId: string;

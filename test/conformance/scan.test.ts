@@ -232,6 +232,26 @@ for (const backend of backends) {
 		t.is(secretsOf('a.b', {username: 'ann@contoso.com'}, {username: 'änn'}), 'FAKE-rt');
 	});
 
+	test(`${backend.kind}: D1: without hosts in the query, records of every host count, and nobody's secrets are returned for an account that is not there`, t => {
+		const sections = {
+			accounts: [account(), account({home_account_id: 'us.home', environment: 'login.microsoftonline.us'}), account({environment: ''}), account({environment: undefined})],
+			refreshTokens: [refreshToken(), refreshToken({home_account_id: 'us.home', environment: 'FS.example'}), refreshToken({environment: 5})],
+			accessTokens: [accessToken(), accessToken({environment: 'FS.example'})],
+			appMetadata: [{client_id: 'client-1', environment: 'FS.example', family_id: '1'}],
+		};
+		const all = of(sections, {environments: []});
+		t.deepEqual(all.accounts.map(entry => entry.environment), [environment, 'login.microsoftonline.us']);
+		t.deepEqual(all.refreshTokens.map(entry => [entry.environment, entry.secret]), [[environment, 'FAKE-rt'], ['FS.example', 'FAKE-rt']]);
+		t.is(all.accessTokens.length, 2);
+		t.is(all.appMetadata.length, 1);
+		const overview = of(sections, {environments: [], homeAccountId: '-'});
+		t.is(overview.accounts.length, 2);
+		t.deepEqual(overview.refreshTokens.map(({secret}) => secret), [undefined, undefined]);
+		t.deepEqual(overview.accessTokens, []);
+		agrees(t, textOf(sections), {environments: []});
+		agrees(t, textOf(sections), {environments: [], homeAccountId: '-'});
+	});
+
 	test(`${backend.kind}: returns no secrets if more than ${maxAccountsWithSecrets} accounts match`, t => {
 		const count = (accounts: number) => {
 			const ids = Array.from({length: accounts}, (_, index) => `u${index}.home`);

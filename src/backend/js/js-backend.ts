@@ -111,7 +111,7 @@ function records<Entry>(root: Json, section: string, environments: ReadonlySet<s
 }
 
 function isIn(environments: ReadonlySet<string>, environment: string | undefined): boolean {
-	return environment !== undefined && (environments.has(environment) || environments.has(foldAscii(environment)));
+	return environment !== undefined && (environments.size === 0 || environments.has(environment) || environments.has(foldAscii(environment)));
 }
 
 function readAccount(record: Json): AccountEntry | undefined {

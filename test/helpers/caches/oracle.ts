@@ -32,7 +32,7 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 	}
 
 	const inEnvironment = (section: string) => objectsIn(root as Fields, section).filter(record =>
-		nonEmpty(record['environment']) && query.environments.some(environment => same(record['environment'], environment)));
+		nonEmpty(record['environment']) && (query.environments.length === 0 || query.environments.some(environment => same(record['environment'], environment))));
 	const accounts = inEnvironment('Account').filter(record => nonEmpty(record['home_account_id']));
 	const wanted = wantedAccounts(accounts, query);
 	const isWanted = (record: Fields) => query.homeAccountId === undefined
