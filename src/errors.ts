@@ -253,6 +253,12 @@ export function errorText(text: unknown): string {
 	return line.length <= maxErrorTextLength ? line : `${line.slice(0, maxErrorTextLength - 1).replace(/[\uD800-\uDBFF]$/, '').trimEnd()}…`;
 }
 
+/** A name or a path for an error text: what is longer loses its middle, so that it leaves room for what to do. */
+export function shorten(name: string, length = 60): string {
+	const kept = Math.floor((length - 1) / 2);
+	return name.length <= length ? name : `${name.slice(0, kept)}…${name.slice(-kept)}`;
+}
+
 const logTexts = new WeakMap<object, string>();
 
 /**

@@ -45,6 +45,8 @@ export type SharedTokenCacheAccount = {
 	readonly environment: string;
 	/** Whether a refresh token is cached that this credential can redeem. The credential selects only such accounts. */
 	readonly usable: boolean;
+	/** Why it is not usable, and the option that would take it. Absent if it is usable. */
+	readonly reason?: string;
 	/** Where the account was found: the path of a file, or the name of a keyring item. */
 	readonly source: string;
 };

@@ -1,7 +1,7 @@
 /** The implementation of `SharedTokenCache`, loaded with the first instance. */
 
 import {listAccounts} from '../lookup/list-accounts.js';
-import {distinctSources, readSources} from '../lookup/read-sources.js';
+import {distinctSources, overviewQuery, readSources} from '../lookup/read-sources.js';
 import {parseAuthority, wellKnownHosts} from '../settings/authority.js';
 import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
@@ -26,7 +26,11 @@ export class CacheAccess {
 	}
 
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
-		return keepAlive(async () => listAccounts(await readSources(this.#cache, [...this.#ownSources(), ...this.#choice.extra], this.#query()), this.#choice.settings.clientId));
+		return keepAlive(async () => {
+			const {settings, extra} = this.#choice;
+			const readings = await readSources(this.#cache, [...this.#ownSources(), ...extra], overviewQuery(settings.clientId));
+			return listAccounts(readings, settings);
+		});
 	}
 
 	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {

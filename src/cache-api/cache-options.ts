@@ -55,13 +55,30 @@ export function chooseCache(options: SharedTokenCacheOptions = {}): CacheChoice 
 		};
 	}
 
+	if (settings.homeProblem !== undefined) {
+		// Thrown by each operation, and not by the constructor.
+		return {
+			settings,
+			kind,
+			get primary() {
+				return sharedSources(settings).primary;
+			},
+			get extra() {
+				return sharedSources(settings).extra;
+			},
+		};
+	}
+
+	return {settings, kind, ...sharedSources(settings)};
+}
+
+/** @throws {StoreError} `STC_CACHE_NOT_FOUND` if the home directory is not known. */
+function sharedSources(settings: Settings): Pick<CacheChoice, 'primary' | 'extra'> {
 	const cae = sourcesOf(settings, 'cae');
 	const nocae = sourcesOf(settings, 'nocae');
 	const own = new Set([...cae.primary, ...nocae.primary].map(({label}) => label));
 	const extra = distinctSources([...nocae.extra, ...cae.extra]).filter(({label}) => !own.has(label));
-	return {
-		settings, kind, primary: {cae: cae.primary, nocae: nocae.primary}, extra,
-	};
+	return {primary: {cae: cae.primary, nocae: nocae.primary}, extra};
 }
 
 function namedFile(path: unknown, {unsafeAllowUnencryptedStorage}: Settings): CacheSource {

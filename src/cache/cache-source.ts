@@ -32,8 +32,10 @@ export type CacheSources = {
 
 /** The settings that decide where the caches are. */
 export type LocationSettings = {
-	/** The user's home directory, absolute. */
+	/** The user's home directory, absolute; empty with a `homeProblem`. */
 	home: string;
+	/** Why the home directory is not known. */
+	homeProblem?: string | undefined;
 	/** `$XDG_DATA_HOME` or its default. Not used on Windows. */
 	dataHome: string;
 	/** `$XDG_CACHE_HOME` or its default. Not used on Windows. */

@@ -1,7 +1,10 @@
 /** `SharedTokenCacheCredential`: checks arguments, serves hits from memory, and passes misses to the token memory. */
 
 import type {TokenRequest} from '../lookup/token-request.js';
-import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
+import type {CacheKind} from '../cache/cache-source.js';
+import {
+	type ErrorCode, invalidArgument, logTextOf, toUnavailable,
+} from '../errors.js';
 import {toAbortError} from '../runtime/abort.js';
 import {SingleFlight} from '../runtime/single-flight.js';
 import {keepAlive} from '../runtime/keep-alive.js';
@@ -54,7 +57,8 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		let options = usernameOrOptions;
 		if (typeof options !== 'object' || options === null) {
 			options = {...checkFurtherOptions(furtherOptions)};
-			if ((usernameOrOptions ?? '') !== '') {
+			// An empty name only switches AZURE_USERNAME off.
+			if (usernameOrOptions !== undefined && usernameOrOptions !== null && (usernameOrOptions !== '' || options.username === undefined)) {
 				options.username = usernameOrOptions as string;
 			}
 		} else if (furtherOptions !== undefined) {
@@ -82,9 +86,19 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	// Not an async function: a hit returns an existing promise. Arguments that no hit has are checked later, in #acquire.
 	// eslint-disable-next-line @typescript-eslint/promise-function-async
 	getToken(scopes: string | string[], options?: GetTokenOptions): Promise<AccessToken> {
-		if (!this.#isClosed && (options === undefined || isPlain(options))) {
-			const hotKey = typeof scopes === 'string' ? scopes : hotKeyOf(scopes);
-			const token = this.#hot[options?.enableCae ? 'cae' : 'nocae'].get(hotKey);
+		let hotKey: string | undefined;
+		let kind: CacheKind = 'nocae';
+		try {
+			if (!this.#isClosed && (options === undefined || isPlain(options))) {
+				hotKey = typeof scopes === 'string' ? scopes : hotKeyOf(scopes);
+				kind = options?.enableCae ? 'cae' : 'nocae';
+			}
+		} catch {
+			// A getter of the caller or a revoked Proxy: #acquire reads again and rejects.
+		}
+
+		if (hotKey !== undefined) {
+			const token = this.#hot[kind].get(hotKey);
 			if (token !== undefined) {
 				const nowMs = Date.now();
 				if (nowMs < token.serveUntilMs) {
@@ -97,7 +111,7 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			}
 		}
 
-		return this.#acquire(scopes, options ?? {});
+		return this.#acquire(scopes, options);
 	}
 
 	/**
@@ -112,7 +126,7 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			const {listAccounts} = requireLazily(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
 			// Reading alone does not keep the event loop alive. Waiting for a SingleFlight does.
 			const reading = new SingleFlight(async () => acquirer.readAll(), () => undefined);
-			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings.clientId);
+			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings);
 		} catch (error) {
 			throw toUnavailable(error);
 		}
@@ -134,16 +148,28 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		await this.close();
 	}
 
-	async #acquire(scopes: string | string[], options: GetTokenOptions): Promise<AccessToken> {
-		this.#checkOpen();
-		const list = readScopes(scopes);
-		const {request, timeoutMs} = this.#readRequest(list, options);
+	async #acquire(givenScopes: string | string[], givenOptions: GetTokenOptions | undefined): Promise<AccessToken> {
+		let scopes: string[] | undefined;
+		try {
+			this.#checkOpen();
+			// Read once: what a getter or a Proxy gives may change.
+			const {given, options} = readArguments(givenScopes, givenOptions);
+			scopes = readScopes(given);
+			return await this.#acquireFor(given, scopes, options);
+		} catch (error) {
+			log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${scopes?.join(', ') ?? 'not valid'}. Error message: ${logTextOf(error)}`);
+			throw error;
+		}
+	}
+
+	async #acquireFor(given: string | readonly string[], scopes: string[], options: GetTokenOptions): Promise<AccessToken> {
+		const {request, timeoutMs} = this.#readRequest(scopes, options);
 		const {abortSignal} = options;
 		if (abortSignal?.aborted) {
 			throw toAbortError(abortSignal);
 		}
 
-		const hotKey = request.tenantId === undefined ? joinScopes(scopes) : tenantHotKey(request.tenantId, list);
+		const hotKey = request.tenantId === undefined ? joinScopes(given) : tenantHotKey(request.tenantId, scopes);
 		const token = request.claims === undefined ? this.#memory.hotTokenFor(hotKey, request) : undefined;
 		const nowMs = Date.now();
 		if (token && nowMs < token.serveUntilMs) {
@@ -154,21 +180,15 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		return withSpan('SharedTokenCacheCredential.getToken', options, async () => {
 			try {
 				const acquired = await this.#memory.acquire(hotKey, request, {abortSignal, timeoutMs});
-				log.info(() => `SharedTokenCacheCredential => getToken() => SUCCESS. Scopes: ${list.join(', ')}.`);
+				log.info(() => `SharedTokenCacheCredential => getToken() => SUCCESS. Scopes: ${scopes.join(', ')}.`);
 				return acquired;
-			} catch (error_) {
-				const error = toUnavailable(error_);
-				log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${list.join(', ')}. Error message: ${(error as Error).message}`);
-				throw error;
+			} catch (error) {
+				throw toUnavailable(error);
 			}
 		});
 	}
 
 	#readRequest(scopes: string[], options: GetTokenOptions): {request: TokenRequest; timeoutMs: number | undefined} {
-		if (typeof options !== 'object') {
-			throw invalidArgument('getToken options must be an object.');
-		}
-
 		if (options.proofOfPossessionOptions !== undefined) {
 			throw invalidArgument('proofOfPossessionOptions is not supported: a cached refresh token gives bearer tokens only. Leave it out.');
 		}
@@ -186,12 +206,14 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			checkTenantId(options.tenantId, 'The tenantId of getToken');
 		}
 
+		// Absent arguments are not read, to save start-up time.
+		const tenant = options.tenantId ? allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined;
 		return {
 			request: {
 				scopes,
 				kind: options.enableCae ? 'cae' : 'nocae',
-				// Absent arguments are not read, to save start-up time.
-				tenantId: options.tenantId ? allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined,
+				tenantId: tenant?.tenantId,
+				...(tenant?.isOpen && {isTenantOpen: true}),
 				claims: options.claims === undefined || options.claims === '' ? undefined : readClaims(options.claims),
 			},
 			// The longest delay that a timer takes.
@@ -236,12 +258,44 @@ function checkFurtherOptions(options: SharedTokenCacheCredentialOptions | null |
 	return options ?? {};
 }
 
+/**
+ * Copies the arguments of `getToken`.
+ *
+ * @throws `STC_INVALID_ARGUMENT` if they cannot be read.
+ */
+function readArguments(scopes: string | string[], options: GetTokenOptions | null | undefined): {given: string | string[]; options: GetTokenOptions} {
+	if (options !== undefined && options !== null && typeof options !== 'object') {
+		throw invalidArgument('getToken options must be an object.');
+	}
+
+	try {
+		const {
+			abortSignal, claims, enableCae, proofOfPossessionOptions, requestOptions, tenantId, tracingOptions,
+		} = options ?? {};
+		const timeout = requestOptions?.timeout;
+		return {
+			given: Array.isArray(scopes) ? [...scopes] : scopes,
+			options: {
+				...(abortSignal && {abortSignal}),
+				...(claims !== undefined && {claims}),
+				...(enableCae && {enableCae}),
+				...(proofOfPossessionOptions !== undefined && {proofOfPossessionOptions}),
+				...(timeout !== undefined && {requestOptions: {timeout}}),
+				...(tenantId && {tenantId}),
+				...(tracingOptions !== undefined && {tracingOptions}),
+			},
+		};
+	} catch (error) {
+		throw Object.assign(invalidArgument('The arguments of getToken cannot be read: a getter threw, or a Proxy was revoked. Pass plain values.'), {cause: error});
+	}
+}
+
 function hotKeyOf(scopes: string[]): string {
 	return Array.isArray(scopes) && scopes.length === 1 ? scopes[0]! : joinScopes(scopes);
 }
 
 /** Joins scopes. Arguments that are rejected later yield a key that no hit has. */
-function joinScopes(scopes: string | string[]): string {
+function joinScopes(scopes: string | readonly string[]): string {
 	return Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string') ? scopes.join(' ') : scopes as string;
 }
 

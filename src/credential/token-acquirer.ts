@@ -6,17 +6,19 @@
 import type {AccessTokenEntry} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading} from '../cache/source-reading.js';
-import {AuthenticationError} from '../errors.js';
+import {AuthenticationError, logTextOf} from '../errors.js';
 import type {GrantedToken} from '../grant/granted-tokens.js';
 import type {RefreshGrant} from '../grant/refresh-grant.js';
-import {AccountResolver, type ResolvedAccount} from '../lookup/account-resolver.js';
+import {AccountResolver, type Resolution, type ResolvedAccount} from '../lookup/account-resolver.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import type {LazyAbortController} from '../runtime/abort.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {log} from '../runtime/log.js';
 import type {Settings} from '../settings/settings.js';
-import {ownTenant} from '../settings/tenants.js';
+import {
+	checkTenantOfAccount, homeTenantOf, namedTenant, ownTenant,
+} from '../settings/tenants.js';
 
 export class TokenAcquirer {
 	readonly #settings: Settings;
@@ -50,9 +52,13 @@ export class TokenAcquirer {
 	 * @throws the reason of `abort`, if it was aborted.
 	 */
 	async acquire(request: TokenRequest, abort: LazyAbortController, replaced?: ReplacedToken): Promise<AcquiredToken> {
-		const account = await this.#resolver.current(request.kind);
+		const account = await this.#resolver.current(request.kind, request.tenantId);
 		const {generation} = this.#resolver;
 		abort.throwIfAborted();
+		if (request.isTenantOpen) {
+			this.#checkTenant(request, account);
+		}
+
 		if (account instanceof Error) {
 			throw account;
 		}
@@ -71,14 +77,14 @@ export class TokenAcquirer {
 				throw error;
 			}
 
-			log.warning(() => `${(error as Error).message} The cached token is served until it expires.`);
+			log.warning(() => `${logTextOf(error)} The cached token is served until it expires.`);
 			return {...toAcquired(lastResort, generation), isLastResort: true};
 		}
 	}
 
 	/** A token that has not expired yet, however soon it will, from the last reading of the caches. */
 	lastResort(request: TokenRequest): AcquiredToken | undefined {
-		const account = this.#resolver.known(request.kind);
+		const account = this.#resolver.known(request.kind, request.tenantId);
 		const token = account && !(account instanceof Error) ? this.#findCached(account, request, 0) : undefined;
 		return token && {...toAcquired(token, this.generation), isLastResort: true};
 	}
@@ -111,7 +117,7 @@ export class TokenAcquirer {
 			: undefined;
 		try {
 			const signOuts = await grant.signOutsSoFar(target);
-			const latest = await this.#resolver.latest(request.kind);
+			const latest = await this.#resolver.latest(request.kind, request.tenantId);
 			const {generation} = this.#resolver;
 			if (latest instanceof Error) {
 				throw latest;
@@ -128,6 +134,16 @@ export class TokenAcquirer {
 			return toAcquired(token, ownGeneration);
 		} finally {
 			await lease?.release();
+		}
+	}
+
+	/** @throws {CredentialUnavailableError} `STC_TENANT_NOT_ALLOWED`. */
+	#checkTenant({tenantId}: TokenRequest, account: Resolution): void {
+		if (!(account instanceof Error)) {
+			checkTenantOfAccount(tenantId!, homeTenantOf(account.candidate.account.homeAccountId), this.#settings.tenantRules);
+		} else if ((account.code === 'STC_CACHE_NOT_FOUND' || account.code === 'STC_NO_ACCOUNT') && namedTenant(tenantId!) !== undefined) {
+			// There is no home tenant. Other errors may hide the account.
+			checkTenantOfAccount(tenantId!, undefined, this.#settings.tenantRules);
 		}
 	}
 

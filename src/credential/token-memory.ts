@@ -6,6 +6,7 @@
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {SingleFlight, type WaitOptions} from '../runtime/single-flight.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
+import {logTextOf} from '../errors.js';
 import {log} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
@@ -143,7 +144,7 @@ export class TokenMemory {
 	}
 
 	#join(request: TokenRequest, replaced?: ReplacedToken): SingleFlight<HotToken> {
-		const key = JSON.stringify([request.kind, request.tenantId?.toLowerCase(), request.claims, request.scopes.toSorted()]);
+		const key = keyOfRequest(request);
 		let flight = this.#inFlight.get(key);
 		if (!flight) {
 			flight = new SingleFlight(async abort => {
@@ -202,7 +203,7 @@ export class TokenMemory {
 		try {
 			await this.acquirer.check();
 		} catch (error) {
-			log.warning(() => `The shared token cache could not be checked: ${(error as Error).message}`);
+			log.warning(() => `The shared token cache could not be checked: ${logTextOf(error)}`);
 		} finally {
 			this.#isChecking = false;
 		}
@@ -227,7 +228,7 @@ export class TokenMemory {
 			this.#keep(hotKey, next);
 		} catch (error) {
 			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
-			log.info(() => `Refreshing a token ahead of time failed; the current token stays in use. ${(error as Error).message}`);
+			log.info(() => `Refreshing a token ahead of time failed; the current token stays in use. ${logTextOf(error)}`);
 		}
 	}
 }
@@ -255,14 +256,30 @@ function identityOf(settings: Settings): string {
 	const {dispatcher} = settings;
 	if (!dispatcher) {
 		// Not a copy without the dispatcher: that takes twice as long (measured: bench many).
-		return JSON.stringify(settings);
+		return keyOfSettings(settings);
 	}
 
 	if (!dispatcherIds.has(dispatcher)) {
 		dispatcherIds.set(dispatcher, ++dispatcherCount);
 	}
 
-	return JSON.stringify({...settings, dispatcher: dispatcherIds.get(dispatcher)});
+	return keyOfSettings({...settings, dispatcher: dispatcherIds.get(dispatcher)});
+}
+
+/** `JSON.stringify`, unless the program gave all objects a `toJSON`: then settings that differ could get one key, and share tokens. */
+function keyOfSettings(settings: object): string {
+	return (Array.prototype as {toJSON?: unknown}).toJSON === undefined ? JSON.stringify(settings) : plainKey(settings);
+}
+
+function plainKey(value: unknown): string {
+	return typeof value === 'object' && value !== null
+		? `{${Object.entries(value).map(([name, each]) => `${JSON.stringify(name)}:${plainKey(each)}`).join(',')}}`
+		: JSON.stringify(value) ?? '';
+}
+
+/** Scopes and tenants have no spaces, and claims come last, so different requests have different keys. */
+function keyOfRequest({kind, tenantId = '', claims = '', scopes}: TokenRequest): string {
+	return `${kind} ${tenantId.toLowerCase()} ${scopes.toSorted().join(' ')}\n${claims}`;
 }
 
 function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort, generation}: AcquiredToken, request: TokenRequest): HotToken {

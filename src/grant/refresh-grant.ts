@@ -143,7 +143,10 @@ export class RefreshGrant {
 		signal: AbortSignal,
 	): Promise<GrantResult> {
 		const {homeAccountId} = account.candidate.account;
-		const tenant = request.tenantId ?? ownTenant(this.#settings) ?? (homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant);
+		const asked = request.tenantId ?? ownTenant(this.#settings);
+		const home = homeTenantOf(homeAccountId)?.toLowerCase() === consumersTenant ? consumersTenant : organizationsTenant;
+		// `organizations` and `common` mean the home tenant.
+		const tenant = (asked === undefined ? undefined : namedTenant(asked)) ?? home;
 		signal.throwIfAborted();
 		const attempt = {
 			account, request, tenant, target, signal, signOuts,

@@ -9,14 +9,17 @@ import {sourcesOf} from '../cache/locations/index.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading, SourceStamp} from '../cache/source-reading.js';
 import {CredentialUnavailableError, type ErrorCode} from '../errors.js';
+import {foldAscii} from '../runtime/fold-case.js';
 import {log} from '../runtime/log.js';
 import {requireLazily} from '../runtime/lazy.js';
 import type {Settings} from '../settings/settings.js';
 import {namedTenant} from '../settings/tenants.js';
 import type {AccountSearch} from './account-errors.js';
-import {distinctSources, isStoreDown, readSources} from './read-sources.js';
 import {
-	type AccountCriteria, type Candidate, findCandidates, selectAccount, type Selection,
+	distinctSources, isStoreDown, leastContentBytes, overviewQuery, readSources,
+} from './read-sources.js';
+import {
+	type AccountCriteria, type Candidate, findCandidates, ofHomeTenant, selectAccount, type Selection,
 } from './select-account.js';
 
 /** The account that was chosen, and what its cache holds for it. */
@@ -33,6 +36,10 @@ export type Resolution = ResolvedAccount | CredentialUnavailableError;
 /** What the caches of one kind showed when they were last read. */
 type View = {
 	resolution: Resolution;
+	/** If several accounts match: among these, the tenant of a request may choose. */
+	several?: {candidates: readonly Candidate[]; reading: SourceReading} | undefined;
+	/** What the tenants of requests have chosen, by tenant. */
+	chosen: Map<string, Resolution>;
 	/** The sources that were read, with their stamps at that time. */
 	watched: Array<{source: CacheSource; stamp: SourceStamp}>;
 	/** When the stamps were last compared. Unix milliseconds. */
@@ -82,33 +89,36 @@ export class AccountResolver {
 		return [...this.#views.keys()];
 	}
 
-	/** The result of the last reading, however old. */
-	known(kind: CacheKind): Resolution | undefined {
-		return this.#views.get(kind)?.resolution;
+	/**
+	 * The result of the last reading, however old.
+	 *
+	 * @param tenantId The tenant of the request. If several accounts match, it chooses the one whose home it is.
+	 */
+	known(kind: CacheKind, tenantId?: string): Resolution | undefined {
+		const view = this.#views.get(kind);
+		return view && (view.chosen.get(homeOf(tenantId)) ?? view.resolution);
 	}
 
-	/** A result that is at most one check interval old. */
-	async current(kind: CacheKind): Promise<Resolution> {
-		const view = await this.#currentView(kind);
-		return view.resolution;
+	/** A result that is at most one check interval old. `tenantId`: see {@link known}. */
+	async current(kind: CacheKind, tenantId?: string): Promise<Resolution> {
+		return this.#choose(await this.#currentView(kind), tenantId);
 	}
 
-	/** What the caches hold now, even if they were checked a moment ago. */
-	async latest(kind: CacheKind): Promise<Resolution> {
+	/** What the caches hold now, even if they were checked a moment ago. `tenantId`: see {@link known}. */
+	async latest(kind: CacheKind, tenantId?: string): Promise<Resolution> {
 		const view = this.#views.get(kind);
 		if (view && !await this.#hasChanged(view, false) && this.#views.get(kind) === view) {
-			return view.resolution;
+			return this.#choose(view, tenantId);
 		}
 
 		// A reading that is under way may have missed what another process wrote just now.
 		await this.#refreshing.get(kind);
-		return this.refresh(kind);
+		return this.refresh(kind, tenantId);
 	}
 
-	/** Reads the caches again, or joins a reading that is under way. */
-	async refresh(kind: CacheKind): Promise<Resolution> {
-		const view = await this.#refreshView(kind);
-		return view.resolution;
+	/** Reads the caches again, or joins a reading that is under way. `tenantId`: see {@link known}. */
+	async refresh(kind: CacheKind, tenantId?: string): Promise<Resolution> {
+		return this.#choose(await this.#refreshView(kind), tenantId);
 	}
 
 	/** Whether the caches changed since they were read. If they did not, their view counts as checked now. */
@@ -160,10 +170,10 @@ export class AccountResolver {
 		return isCurrent ? this.#generation : base;
 	}
 
-	/** Readings of all sources of both kinds. */
+	/** Readings of all sources of both kinds: the accounts of every authority, without secrets. */
 	async readAll(): Promise<SourceReading[]> {
 		const sources = (['nocae', 'cae'] as const).map(kind => this.#sources(kind)).flatMap(({primary, extra}) => [...primary, ...extra]);
-		return readSources(this.#cache, distinctSources(sources), this.#query());
+		return readSources(this.#cache, distinctSources(sources), overviewQuery(this.#settings.clientId));
 	}
 
 	#sources(kind: CacheKind) {
@@ -236,9 +246,11 @@ export class AccountResolver {
 	/** Reads source after source until one has the account. */
 	async #resolve(kind: CacheKind): Promise<View> {
 		const readings: SourceReading[] = [];
-		const resolution = await this.#findAccount(kind, readings);
+		const {resolution, several} = await this.#findAccount(kind, readings);
 		const view: View = {
 			resolution,
+			several,
+			chosen: new Map(),
 			watched: readings.map(({source, stamp}) => ({source, stamp})),
 			checkedMs: Date.now(),
 		};
@@ -262,7 +274,35 @@ export class AccountResolver {
 		return view;
 	}
 
-	async #findAccount(kind: CacheKind, readings: SourceReading[]): Promise<Resolution> {
+	/** If several accounts match, the tenant of a request chooses the one whose home it is, as in .NET. */
+	async #choose(view: View, tenantId: string | undefined): Promise<Resolution> {
+		const home = homeOf(tenantId);
+		if (!view.several || home === '') {
+			return view.resolution;
+		}
+
+		let chosen = view.chosen.get(home);
+		if (!chosen) {
+			const {candidates, reading} = view.several;
+			const [candidate, other] = ofHomeTenant(candidates, home);
+			// A copy: the reading belongs to the stamps that are watched.
+			chosen = (candidate && !other ? await this.#complete(candidate, {...reading}) : undefined) ?? view.resolution;
+			view.chosen.set(home, chosen);
+		}
+
+		return chosen;
+	}
+
+	async #findAccount(kind: CacheKind, readings: SourceReading[]): Promise<Pick<View, 'resolution' | 'several'>> {
+		let several: View['several'];
+		const resolution = await this.#findIn(kind, readings, (candidates, reading) => {
+			several = {candidates, reading};
+		});
+		return {resolution, several};
+	}
+
+	/** @param onSeveral Called if several accounts of a source match. */
+	async #findIn(kind: CacheKind, readings: SourceReading[], onSeveral: (candidates: readonly Candidate[], reading: SourceReading) => void): Promise<Resolution> {
 		const sources = this.#sources(kind);
 		const {primary} = sources;
 		if (primary.length === 0) {
@@ -280,7 +320,7 @@ export class AccountResolver {
 				return undefined;
 			}
 
-			const selection = selectAccount(findCandidates(reading.slice, this.#settings.clientId), this.#criteria);
+			const selection = selectAccount(findCandidates(reading.slice, this.#settings.clientId, this.#settings.record), this.#criteria);
 			switch (selection.kind) {
 				case 'one': {
 					log.info(() => `The account ${explain().describeAccount(selection.candidate.account, this.#settings.allowLoggingAccountIdentifiers)} was found in ${reading.source.label}.`);
@@ -288,7 +328,8 @@ export class AccountResolver {
 				}
 
 				case 'several': {
-					return explain().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#search());
+					onSeveral(selection.candidates, reading);
+					return explain().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#search(), reading.source.label);
 				}
 
 				default: {
@@ -309,7 +350,7 @@ export class AccountResolver {
 
 		// No account is configured and the primary cache is damaged. Fail rather than pick an account from a lower-priority cache.
 		if (!this.#namesAccount() && readings.some(({error}) => error !== undefined && unusableCacheCodes.has(error.code))) {
-			return explain().explainFailure(failed, readings, this.#search());
+			return this.#explainFailure(failed, readings);
 		}
 
 		for (const source of sources.extra) {
@@ -319,7 +360,14 @@ export class AccountResolver {
 			}
 		}
 
-		return explain().explainFailure(failed, readings, this.#search());
+		return this.#explainFailure(failed, readings);
+	}
+
+	/** Looks again at the caches that have content, for accounts of every authority: the error says which option would take one. */
+	async #explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): Promise<CredentialUnavailableError> {
+		const withContent = readings.filter(({slice}) => slice !== null && slice.sizeBytes > leastContentBytes).map(({source}) => source);
+		const overview = await readSources(this.#cache, withContent, overviewQuery(this.#settings.clientId));
+		return explain().explainFailure(failed, readings, this.#search(), overview);
 	}
 
 	/** Whether the options name an account, so that it may be taken from any cache. */
@@ -337,15 +385,25 @@ export class AccountResolver {
 
 		const {homeAccountId} = candidate.account;
 		const full = await this.#cache.read(source, this.#query(homeAccountId));
-		const found = full.slice && findCandidates(full.slice, this.#settings.clientId).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
+		const found = full.slice && findCandidates(full.slice, this.#settings.clientId, this.#settings.record).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
 		reading.stamp = full.stamp;
 		reading.error = full.error;
 		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
 	}
 
 	#search(): AccountSearch {
-		return {criteria: this.#criteria, showUserNames: this.#settings.allowLoggingAccountIdentifiers};
+		const {
+			allowLoggingAccountIdentifiers, authority, cacheName, clientId, variables,
+		} = this.#settings;
+		return {
+			criteria: this.#criteria, showUserNames: allowLoggingAccountIdentifiers, environments: authority.environments, cacheName, clientId, variables,
+		};
 	}
+}
+
+/** The tenant of a request, if it may be a home tenant: not for words. */
+function homeOf(tenantId: string | undefined): string {
+	return foldAscii((tenantId && namedTenant(tenantId)) ?? '');
 }
 
 /** Loaded when there is something to explain. */

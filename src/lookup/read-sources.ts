@@ -31,6 +31,16 @@ export async function readSources(cache: SharedCache, sources: readonly CacheSou
 	return readings;
 }
 
+/** Other libraries write an empty file or `{}` beside a keyring item to signal a change. Bytes. */
+export const leastContentBytes = 2;
+
+/** Asks for the accounts and refresh tokens of every authority, without secrets: no account has this ID. */
+export function overviewQuery(clientId: string): CacheQuery {
+	return {
+		environments: [], clientId, nowSec: 0, homeAccountId: '-',
+	};
+}
+
 /** The sources without repetitions: those of the two kinds overlap. */
 export function distinctSources(sources: readonly CacheSource[]): CacheSource[] {
 	return [...new Map(sources.map(source => [source.label, source])).values()];

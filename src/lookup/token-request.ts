@@ -8,6 +8,8 @@ export type TokenRequest = {
 	readonly kind: CacheKind;
 	/** The tenant that the caller named, if the credential's rules allow it. */
 	readonly tenantId: string | undefined;
+	/** Whether the rules for tenants need to know the account first. */
+	readonly isTenantOpen?: boolean;
 	readonly claims: string | undefined;
 };
 

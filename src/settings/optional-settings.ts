@@ -1,6 +1,8 @@
 /** Reads and checks the options that few programs give. */
 
-import {invalidArgument} from '../errors.js';
+import {invalidArgument, shorten} from '../errors.js';
+import {isObject} from '../runtime/json.js';
+import {log} from '../runtime/log.js';
 import type {
 	AuthenticationRecord, HttpDispatcher, ProxyOptions, RetryOptions, SharedTokenCacheCredentialOptions, TokenCachePersistenceOptions,
 } from '../types.js';
@@ -11,6 +13,81 @@ import {adfsTenant, checkTenantId} from './tenants.js';
 
 /** How the HTTP client retries a token request. Delays in milliseconds. */
 export type RetrySettings = {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
+
+/** The options of each nested object. */
+const nestedNames = {
+	tokenCachePersistenceOptions: ['enabled', 'name', 'unsafeAllowUnencryptedStorage', 'readOnly'],
+	retryOptions: ['maxRetries', 'retryDelayInMs', 'maxRetryDelayInMs'],
+	proxyOptions: ['host', 'port', 'username', 'password'],
+	loggingOptions: ['allowLoggingAccountIdentifiers'],
+} satisfies {[Name in keyof SharedTokenCacheCredentialOptions]: ReadonlyArray<keyof NonNullable<SharedTokenCacheCredentialOptions[Name]>>};
+
+/** Names of the same options in other libraries, folded. Names that differ in case and underscores only need no entry. */
+const namesElsewhere: Readonly<Record<string, string>> = {
+	authority: 'authorityHost',
+	cachepersistenceoptions: 'tokenCachePersistenceOptions',
+	tokencacheoptions: 'tokenCachePersistenceOptions',
+	persistenceoptions: 'tokenCachePersistenceOptions',
+	sharedcacheusername: 'username',
+	sharedtokencacheusername: 'username',
+	sharedcachetenantid: 'tenantId',
+	sharedtokencachetenantid: 'tenantId',
+	tenant: 'tenantId',
+	logging: 'loggingOptions',
+	diagnostics: 'loggingOptions',
+	retry: 'retryOptions',
+	proxy: 'proxyOptions',
+	proxysettings: 'proxyOptions',
+	transport: 'dispatcher',
+	allowunencryptedstorage: 'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
+	unsafeallowunencryptedstorage: 'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
+	cachename: 'tokenCachePersistenceOptions.name',
+	readonly: 'tokenCachePersistenceOptions.readOnly',
+	allowloggingaccountidentifiers: 'loggingOptions.allowLoggingAccountIdentifiers',
+	maxretries: 'retryOptions.maxRetries',
+};
+
+const fold = (name: string) => name.replaceAll(/[_-]/g, '').toLowerCase();
+
+/** Most unknown names that a line lists. */
+const maxListedNames = 10;
+
+/**
+ * Looks for names that are no options, also in the nested objects. Names of other libraries are mistakes; others are ignored, with one
+ * warning: programs pass options of the Azure SDK that do not concern this package.
+ *
+ * @throws `STC_INVALID_ARGUMENT`, with the right name.
+ */
+export function checkNames(options: object, names: ReadonlySet<string>): void {
+	const unknown = unknownNames(options, [...names], '');
+	for (const [name, known] of Object.entries(nestedNames)) {
+		const nested = (options as Readonly<Record<string, unknown>>)[name];
+		if (isObject(nested)) {
+			unknown.push(...unknownNames(nested, known, `${name}.`));
+		}
+	}
+
+	if (unknown.length > 0) {
+		const listed = unknown.slice(0, maxListedNames).map(name => `"${shorten(name)}"`).join(', ');
+		const more = unknown.length > maxListedNames ? `, and ${unknown.length - maxListedNames} more` : '';
+		log.warning(() => `Unknown options of SharedTokenCacheCredential are ignored: ${listed}${more}.`);
+	}
+}
+
+function unknownNames(options: object, known: readonly string[], prefix: string): string[] {
+	// An option that is undefined is not given.
+	const unknown = Object.entries(options).filter(([name, value]) => value !== undefined && !known.includes(name)).map(([name]) => name);
+	for (const name of unknown) {
+		const folded = fold(name);
+		const meant = known.find(each => fold(each) === folded) ?? (Object.hasOwn(namesElsewhere, folded) ? namesElsewhere[folded] : undefined);
+		if (meant !== undefined) {
+			const full = known.includes(meant) ? prefix + meant : meant;
+			throw invalidArgument(`The option "${prefix}${shorten(name)}" does not exist: did you mean "${full}"?`);
+		}
+	}
+
+	return unknown.map(name => prefix + name);
+}
 
 export function readPersistence(persistence: TokenCachePersistenceOptions, byDefault: {cacheName: string}) {
 	checkIsObject(persistence, 'tokenCachePersistenceOptions');

@@ -11,7 +11,9 @@ import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
 import type {RetrySettings} from './optional-settings.js';
-import {adfsTenant, checkTenantId, type TenantRules} from './tenants.js';
+import {
+	adfsTenant, checkTenantId, namedTenant, organizationsTenant, type TenantRules,
+} from './tenants.js';
 
 /** The client ID of Azure CLI, which developer tools share. Source: azure-identity for Python, `_constants.py`, DEVELOPER_SIGN_ON_CLIENT_ID. */
 export const developerSignOnClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
@@ -20,6 +22,8 @@ export const developerSignOnClientId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46';
 export type Settings = {
 	readonly username: string | undefined;
 	readonly tenantId: string | undefined;
+	/** The variables that `username` and `tenantId` come from, for error texts. */
+	readonly variables: readonly string[];
 	readonly enableGuestTenantAuthentication: boolean;
 	readonly clientId: string;
 	readonly record: Readonly<AuthenticationRecord> | undefined;
@@ -30,8 +34,10 @@ export type Settings = {
 	readonly cacheName: string;
 	readonly readOnly: boolean;
 	readonly unsafeAllowUnencryptedStorage: boolean;
-	/** The user's home directory, absolute. */
+	/** The user's home directory, absolute; empty with a {@link homeProblem}. */
 	readonly home: string;
+	/** Why the home directory is not known: the beginning of an error text. Then no shared cache can be found. */
+	readonly homeProblem: string | undefined;
 	/** `$XDG_DATA_HOME` or its default. .NET keeps its caches there, except on Windows. */
 	readonly dataHome: string;
 	/** `$XDG_CACHE_HOME` or its default. Go keeps its caches there on Linux. */
@@ -75,16 +81,6 @@ const optionNames: ReadonlySet<string> = new Set<keyof SharedTokenCacheCredentia
 	'useNativeAddon',
 ]);
 
-/** Names of other SDKs for options of this package, for the error text. */
-const misspelledOptions: Readonly<Record<string, keyof SharedTokenCacheCredentialOptions>> = {
-	userName: 'username',
-	authority: 'authorityHost',
-	tenantID: 'tenantId',
-	clientID: 'clientId',
-	cachePersistenceOptions: 'tokenCachePersistenceOptions',
-	logging: 'loggingOptions',
-};
-
 const defaultPersistence = Object.freeze({cacheName: 'msal.cache', readOnly: false, unsafeAllowUnencryptedStorage: false});
 
 const defaultRetry: RetrySettings = Object.freeze({maxRetries: 3, retryDelayMs: 800, maxRetryDelayMs: 64_000});
@@ -95,13 +91,9 @@ export function readSettings(
 	environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Settings {
 	checkIsObject(options, 'options');
-	for (const name of Object.keys(options)) {
-		if (!optionNames.has(name)) {
-			const meant = misspelledOptions[name];
-			if (meant) {
-				throw invalidArgument(`The option "${name}" does not exist: did you mean "${meant}"?`);
-			}
-		}
+	const {tokenCachePersistenceOptions: persistence, retryOptions: retry, loggingOptions: logging} = options;
+	if (persistence ?? retry ?? logging ?? options.proxyOptions ?? Object.keys(options).some(name => !optionNames.has(name))) {
+		optional().checkNames(options, optionNames);
 	}
 
 	// Options that are not given are not read: code that is not loaded or run costs no start-up time (bench P3).
@@ -116,32 +108,32 @@ export function readSettings(
 		throw invalidArgument('clientId is not a client id: use the application (client) id, a GUID.');
 	}
 
-	const persistence = options.tokenCachePersistenceOptions ?? undefined;
-	const retry = options.retryOptions ?? undefined;
-	const logging = options.loggingOptions ?? {};
-	checkIsObject(logging, 'loggingOptions');
-	const home = homeDirectory(environment);
-	if (!isAbsolute(home)) {
-		// A relative path could lead to another user's directory.
-		throw invalidArgument(`The environment variable ${process.platform === 'win32' ? 'USERPROFILE' : 'HOME'} must be an absolute path: the home directory of the user who signed in.`);
+	if (logging !== undefined && logging !== null) {
+		checkIsObject(logging, 'loggingOptions');
 	}
 
+	// An empty option switches the variable off.
+	const username = options.username === '' ? undefined : optionalString(options.username, 'username') ?? (environment['AZURE_USERNAME'] || undefined);
+	const {home, problem} = homeDirectory(environment);
 	return Object.freeze({
-		username: optionalString(options.username, 'username') ?? (environment['AZURE_USERNAME'] || undefined),
+		username,
 		// AD FS has no tenants.
 		tenantId: authority.isAdfs ? undefined : tenantId,
+		variables: variablesOf(options, {username, tenantId}),
 		enableGuestTenantAuthentication: optionalBoolean(options.enableGuestTenantAuthentication, 'enableGuestTenantAuthentication') ?? false,
 		clientId,
 		record,
 		authority,
 		tenantRules: {
-			configured: tenantId ?? record?.tenantId,
+			// Without a record and without a guest's tenant, tokens come from the home tenant, by which `tenantId` selects the account.
+			own: namedTenant(tenantId ?? record?.tenantId ?? organizationsTenant),
 			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : optional().readAllowedTenants(options.additionallyAllowedTenants),
 			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
 		disableInstanceDiscovery: optionalBoolean(options.disableInstanceDiscovery, 'disableInstanceDiscovery') ?? false,
-		...(persistence === undefined ? defaultPersistence : optional().readPersistence(persistence, defaultPersistence)),
+		...(persistence === undefined || persistence === null ? defaultPersistence : optional().readPersistence(persistence, defaultPersistence)),
 		home,
+		homeProblem: problem,
 		dataHome: absoluteOr(environment['XDG_DATA_HOME'], below(home, '.local', 'share')),
 		cacheHome: absoluteOr(environment['XDG_CACHE_HOME'], below(home, '.cache')),
 		localAppData: process.platform === 'win32' ? absoluteOr(environment['LOCALAPPDATA'], undefined) : undefined,
@@ -149,12 +141,12 @@ export function readSettings(
 		lockTimeoutMs: milliseconds(options.lockTimeoutInMs, 'lockTimeoutInMs', 30_000, 0),
 		keyringTimeoutMs: milliseconds(options.keyringTimeoutInMs, 'keyringTimeoutInMs', 10_000, 1),
 		disableKeychainPrompts: optionalBoolean(options.disableKeychainPrompts, 'disableKeychainPrompts') ?? false,
-		retry: retry === undefined ? defaultRetry : optional().readRetry(retry, defaultRetry),
+		retry: retry === undefined || retry === null ? defaultRetry : optional().readRetry(retry, defaultRetry),
 		proxy: options.proxyOptions === undefined ? undefined : optional().readProxy(options),
 		dispatcher: options.dispatcher === undefined ? undefined : optional().readDispatcher(options.dispatcher),
 		userAgentPrefix: options.applicationId === undefined && options.userAgentOptions === undefined ? undefined : optional().readUserAgentPrefix(options),
 		allowLoggingAccountIdentifiers: optionalBoolean(
-			logging.allowLoggingAccountIdentifiers,
+			logging?.allowLoggingAccountIdentifiers,
 			'loggingOptions.allowLoggingAccountIdentifiers',
 		) ?? false,
 		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
@@ -175,11 +167,19 @@ function readAuthority(
 		return parseAuthority(optional().withoutTenant(record.authority), 'authenticationRecord.authority');
 	}
 
-	const variable = environment['AZURE_AUTHORITY_HOST'];
+	const variable = options.authorityHost === '' ? undefined : environment['AZURE_AUTHORITY_HOST'];
 	return variable ? parseAuthority(variable, 'The environment variable AZURE_AUTHORITY_HOST') : publicCloud;
 }
 
-/** The option, or the variable unless there is a record: a record says more about the account than the environment does. */
+/** The names of the variables that took the place of options. */
+function variablesOf(options: SharedTokenCacheCredentialOptions, {username, tenantId}: {username: string | undefined; tenantId: string | undefined}): string[] {
+	return [
+		...(username !== undefined && options.username === undefined ? ['AZURE_USERNAME'] : []),
+		...(tenantId !== undefined && options.tenantId === undefined ? ['AZURE_TENANT_ID'] : []),
+	];
+}
+
+/** The option, or the variable unless there is a record: a record says more about the account than the environment does. An empty option switches the variable off. */
 function readTenant(
 	{tenantId}: SharedTokenCacheCredentialOptions,
 	record: AuthenticationRecord | undefined,
@@ -191,7 +191,7 @@ function readTenant(
 	}
 
 	const variable = environment['AZURE_TENANT_ID'];
-	if (!variable || record) {
+	if (!variable || record || tenantId === '') {
 		return undefined;
 	}
 
@@ -199,10 +199,24 @@ function readTenant(
 	return variable;
 }
 
-/** Like `os.homedir()`, which it calls only if the variable is not set: loading `node:os` costs start-up time. Source: libuv, `uv_os_homedir`. */
-function homeDirectory(environment: Readonly<Record<string, string | undefined>>): string {
-	const variable = environment[process.platform === 'win32' ? 'USERPROFILE' : 'HOME'];
-	return variable ?? (require('node:os') as typeof import('node:os')).homedir();
+/**
+ * Like `os.homedir()`, which it calls only if the variable is not set: loading `node:os` costs start-up time. Source: libuv, `uv_os_homedir`.
+ *
+ * A machine without a home directory is no mistake of the program: the constructor does not throw, so that a chain can be built.
+ */
+function homeDirectory(environment: Readonly<Record<string, string | undefined>>): {home: string; problem: string | undefined} {
+	const name = process.platform === 'win32' ? 'USERPROFILE' : 'HOME';
+	let home = environment[name];
+	if (home === undefined) {
+		try {
+			home = (require('node:os') as typeof import('node:os')).homedir();
+		} catch {
+			return {home: '', problem: `${name} is not set, and the system knows no home directory of this user`};
+		}
+	}
+
+	// A relative path could lead to another user's directory.
+	return isAbsolute(home) ? {home, problem: undefined} : {home: '', problem: home === '' ? `the variable ${name} is empty` : `the variable ${name} is not an absolute path`};
 }
 
 /** Like `path.join` without normalization, which is slower. The paths of the caches are normalized later. */

@@ -169,7 +169,7 @@ for (const useNativeAddon of [true, false]) {
 		home.writeSettled('{', files.gcm);
 		const error = await t.throwsAsync<CredentialUnavailableError>(credentialIn(home, {username: 'bob@fabrikam.com'}).getToken(scope), {name: 'CredentialUnavailableError'});
 		t.is(error.code, 'STC_NO_ACCOUNT');
-		t.regex(error.message, /No account matching the specified username: bob@fabrikam\.com was found in the cache\. Found: a\*\*\*@contoso\.com/);
+		t.regex(error.message, /No account matching the specified username: bob@fabrikam\.com was found in the cache\. Sign in as that user, or set username to one that listAccounts\(\) returns\. Found: a\*\*\*@contoso\.com/);
 		t.true(error.message.endsWith(`Not readable: ${join(home.path, files.gcm)} (STC_CACHE_CORRUPT).`), error.message);
 	});
 

@@ -1,12 +1,14 @@
 /** The tenant for which a token is requested and cached: from options, record, environment or request. */
 
 import test, {type ExecutionContext} from 'ava';
+import {loadLoggerWith} from '../../dist/runtime/log.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
 import * as faults from '../helpers/authority/entra-faults.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, publicCloud, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {until} from '../helpers/until.js';
 
 const byOption = '0a000000-0000-4000-8000-000000000001';
 const byRecord = '0b000000-0000-4000-8000-000000000002';
@@ -71,10 +73,80 @@ for (const [name, asked, options, environment, request] of cases) {
 
 test.serial('a request\'s tenant that the environment disables is ignored, not refused', async t => {
 	const {entra, home} = await setUp(t);
-	const options = {tenantId: ann.utid};
+	const options = {tenantId: ann.utid, additionallyAllowedTenants: [byOption]};
 	await t.throwsAsync(credentialWith(home, entra, options).getToken(scope, {tenantId: byRequest}), {code: 'STC_TENANT_NOT_ALLOWED'});
 	await t.notThrowsAsync(credentialWith(home, entra, options, {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: 'true'}).getToken(scope, {tenantId: byRequest}));
 	t.deepEqual(entra.tokenRequests.map(({path}) => path), ['/organizations/oauth2/v2.0/token']);
+});
+
+test.serial('C1: the tenant of a request may be any one, unless a list names the allowed ones', async t => {
+	const {entra, home} = await setUp(t);
+	const lines: string[] = [];
+	loadLoggerWith(async () => {
+		const write = Object.assign((line: string) => {
+			lines.push(line);
+		}, {enabled: true});
+		return {
+			createClientLogger: () => ({
+				error: write, warning: write, info: write, verbose: write,
+			}),
+		};
+	});
+	const ask = async (options: SharedTokenCacheCredentialOptions, tenantId: string, environment?: Record<string, string>) => {
+		try {
+			await credentialWith(home, entra, {tokenCachePersistenceOptions: {readOnly: true}, ...options}, environment).getToken(scope, {tenantId});
+			return entra.tokenRequests.at(-1)!.path.split('/')[1];
+		} catch (error) {
+			return (error as {code?: string}).code;
+		}
+	};
+
+	const refused = 'STC_TENANT_NOT_ALLOWED';
+	// A guest's Key Vault answers with a challenge that names its tenant.
+	t.is(await ask({tenantId: ann.utid}, byRequest), byRequest);
+	t.is(await ask({}, byRequest, {AZURE_TENANT_ID: ann.utid}), byRequest);
+	t.is(await ask({tenantId: ann.utid}, 'organizations'), 'organizations');
+	t.is(await ask({authenticationRecord}, byRequest), byRequest);
+	t.is(await ask({tenantId: byOption, ...guest}, byRequest), byRequest);
+	for (const options of [{}, {tenantId: ann.utid}, {authenticationRecord}, {tenantId: byOption, ...guest}]) {
+		const listed = {...options, additionallyAllowedTenants: [byEnvironment]};
+		t.is(await ask(listed, byEnvironment), byEnvironment);
+		t.is(await ask(listed, byRequest), refused);
+		t.is(await ask({...options, additionallyAllowedTenants: [byEnvironment, '*']}, byRequest), byRequest);
+	}
+
+	const listed = {additionallyAllowedTenants: [byEnvironment]};
+	// The tenant that tokens come from, by its ID and by its words.
+	t.is(await ask(listed, ann.utid), ann.utid);
+	t.is(await ask({...listed, tenantId: ann.utid}, ann.utid.toUpperCase()), ann.utid.toUpperCase());
+	t.is(await ask(listed, 'common'), 'organizations');
+	t.is(await ask({...listed, authenticationRecord}, byRecord), byRecord);
+	t.is(await ask({...listed, tenantId: byOption, ...guest}, byOption), byOption);
+	t.is(await ask({...listed, tenantId: byOption, ...guest}, 'organizations'), refused);
+	await until(() => lines.some(line => line.includes(`getToken() => ERROR. Scopes: ${scope}. Error message: SharedTokenCacheCredential: The current credential is not configured to acquire tokens for tenant ${byRequest}.`)));
+});
+
+test.serial('C7: of several accounts, the tenant of a request chooses the one whose home it is', async t => {
+	const {entra, home} = await setUp(t);
+	const many = Array.from({length: 12}, (_, index) => ({uid: `uid-${index}`, utid: `many-${index}`, username: `user${index}@contoso.com`}));
+	for (const others of [[], many]) {
+		home.write(cacheOf({
+			accounts: [ann, bob, ...others].map(user => accountRecord(user)),
+			refreshTokens: [ann, bob, ...others].map(user => refreshTokenRecord(user, `FAKE-refresh-${user.username.slice(0, 3)}`)),
+			accessTokens: [accessTokenRecord(ann, 'FAKE-ann', 3600), accessTokenRecord(bob, 'FAKE-bob', 3600)],
+		}));
+		const credential = credentialWith(home, entra, {tokenCachePersistenceOptions: {readOnly: true}, cacheCheckIntervalInMs: others.length});
+		await t.throwsAsync(credential.getToken(scope), {code: 'STC_AMBIGUOUS_ACCOUNT'});
+		t.is((await credential.getToken(scope, {tenantId: bob.utid.toUpperCase()})).token, 'FAKE-bob');
+		t.is((await credential.getToken(scope, {tenantId: ann.utid})).token, 'FAKE-ann');
+		await credential.getToken('https://other.example/.default', {tenantId: bob.utid});
+		t.is(entra.grants.at(-1)?.user.username, bob.username);
+		for (const tenantId of [byRequest, 'organizations', 'consumers']) {
+			await t.throwsAsync(credential.getToken(scope, {tenantId}), {code: 'STC_AMBIGUOUS_ACCOUNT'}, tenantId);
+		}
+
+		await t.throwsAsync(credential.getToken(scope), {code: 'STC_AMBIGUOUS_ACCOUNT'});
+	}
 });
 
 test.serial('account and authority come from the option, then the record, then the environment', async t => {

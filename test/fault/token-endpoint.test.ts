@@ -571,7 +571,7 @@ test('a refresh token with another environment than its account is not sent', as
 	const entra = await server(t);
 	const home = new TestHome(t);
 	home.write(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, refreshToken, {environment: 'evil.example'})]}));
-	await t.throwsAsync(home.credential({}, entra).getToken(scope), {message: /No accounts were found/});
+	await t.throwsAsync(home.credential({}, entra).getToken(scope), {message: /No usable account was found in the cache: a\*{3}@contoso\.com in .* has no refresh token/});
 	t.is(entra.requests.length, 0);
 });
 

@@ -120,30 +120,31 @@ test('a guest tenant narrows the accounts only if several remain', t => {
 
 test('an ID without exactly two parts matches no tenant', t => {
 	for (const homeAccountId of ['home1', 'a.b.home1', '.', '']) {
-		const candidates = [{account: account(homeAccountId), refreshTokens: [token(homeAccountId, 'r')]}];
+		const candidates = [{account: account(homeAccountId), usernames: [], refreshTokens: [token(homeAccountId, 'r')]}];
 		t.is(selectAccount(candidates, {...any, tenantId: 'home1'}).kind, 'no-match');
 		t.is(selectAccount(candidates, any).kind, 'one');
 	}
 });
 
-test('error texts have Azure Identity\'s wording, the accounts found, and the remedy, on one line', t => {
-	const explain = (criteria: Partial<AccountCriteria>, show = false) => {
+test('error texts have Azure Identity\'s wording, the remedy, and the accounts found, on one line', t => {
+	const explain = (criteria: Partial<AccountCriteria>, showUserNames = false) => {
 		const all = {...any, ...criteria};
 		const selection = selectAccount(two, all);
-		return selection.kind === 'one' ? '' : explainSelection(selection, all, show);
+		return selection.kind === 'one' ? '' : explainSelection(selection, {criteria: all, showUserNames});
 	};
 
 	const prefix = 'SharedTokenCacheCredential authentication unavailable. ';
-	t.true(explainSelection({kind: 'empty'}, any, false).startsWith(`${prefix}No accounts were found in the cache.`));
-	t.true(explain({}).startsWith(`${prefix}Multiple accounts were found in the cache. Use username and tenant id to disambiguate. Found: a***@contoso.com (home tenant home1), b***@contoso.com (home tenant home2).`));
+	t.true(explainSelection({kind: 'empty'}, {criteria: any, showUserNames: false}).startsWith(`${prefix}No accounts were found in the cache.`));
+	t.is(explain({}), `${prefix}Multiple accounts were found in the cache. Use username and tenant id to disambiguate. Set username (or AZURE_USERNAME) to one that listAccounts() returns. Found: a***@contoso.com (home tenant home1), b***@contoso.com (home tenant home2).`);
 	t.true(explain({}, true).includes('ann@contoso.com'));
 	t.false(explain({}).includes('ann@'));
 	t.true(explain({username: 'eve', tenantId: 'x'}).startsWith(`${prefix}No account matching the specified username: eve tenantId: x was found in the cache.`));
 	t.true(explain({tenantId: 'x'}).startsWith(`${prefix}No account matching the specified tenantId: x was found in the cache.`));
 	t.true(explain({homeAccountId: 'x'}).startsWith(`${prefix}The cache contains no account matching the given AuthenticationRecord.`));
-	const both = selectAccount([...two, ...two], {...any, username: 'ann@contoso.com'});
+	const criteria = {...any, username: 'ann@contoso.com'};
+	const both = selectAccount([...two, ...two], criteria);
 	t.is(both.kind, 'several');
-	t.true(both.kind === 'several' && explainSelection(both, {...any, username: 'ann@contoso.com'}, false)
+	t.true(both.kind === 'several' && explainSelection(both, {criteria, showUserNames: false})
 		.startsWith(`${prefix}Multiple accounts matching the specified username: ann@contoso.com were found in the cache.`));
 	for (const text of [explain({}), explain({username: 'eve'}), explain({homeAccountId: 'x'})]) {
 		t.notRegex(text, /\n/);
@@ -151,9 +152,47 @@ test('error texts have Azure Identity\'s wording, the accounts found, and the re
 	}
 });
 
-test('an error text names at most five accounts', t => {
-	const many = Array.from({length: 7}, (_, index) => ({account: account(`u${index}.t`, `u${index}@x`), refreshTokens: [token('a', 'r')]}));
-	t.regex(explainSelection({kind: 'several', candidates: many}, any, true), /u4@x \(home tenant t\), and 2 more\./);
+test('an error text names the accounts that it has room for, and the option that tells them apart', t => {
+	const several = (accounts: AccountEntry[]) => explainSelection({kind: 'several', candidates: accounts.map(each => ({account: each, usernames: [each.username ?? ''], refreshTokens: [token('a', 'r')]}))}, {criteria: any, showUserNames: true});
+	t.regex(several(Array.from({length: 30}, (_, index) => account(`u${index}.t`, `u${index}@x`))), /Set username \(or AZURE_USERNAME\) to one that listAccounts\(\) returns\. Found: u0@x \(home tenant t\), .*, and 2\d more\.$/);
+	t.regex(several([account('u.t1', 'u@x'), account('u.t2', 'U@x')]), /Set tenantId \(or AZURE_TENANT_ID\) to the home tenant of one\./);
+	t.regex(several([account('u1.t', 'u@x'), account('u2.t', 'u@x')]), /Set username and tenantId, or authenticationRecord/);
+});
+
+test('C2: an account matches by the name of any of its records, and the record of its home tenant is the one that is used', t => {
+	const home = {...account('a.home1', 'ann@contoso.com'), realm: 'HOME1'};
+	const guest = {...account('A.home1', 'ann_contoso.com#EXT#@fabrikam.com'), realm: 'guest'};
+	const unnamed = {...account('a.home1', ''), realm: 'home1'};
+	for (const accounts of [[home, guest], [guest, home], [home, guest, unnamed], [unnamed, guest, home]]) {
+		const candidates = findCandidates(slice({accounts, refreshTokens: [token('a.home1', 'ra')]}), clientId);
+		t.is(candidates.length, 1);
+		t.is(candidates[0]?.account, home);
+		for (const username of ['Ann@contoso.com', 'ann_contoso.com#ext#@fabrikam.com']) {
+			t.is(selectAccount(candidates, {...any, username}).kind, 'one', username);
+		}
+
+		t.is(selectAccount(candidates, {...any, username: ''}).kind, 'one');
+		t.is(selectAccount(candidates, {...any, username: 'eve@contoso.com'}).kind, 'no-match');
+	}
+
+	t.is(findCandidates(slice({accounts: [unnamed, guest], refreshTokens: [token('a.home1', 'ra')]}), clientId)[0]?.account, guest);
+});
+
+test('C6: the account of an authentication record needs no record in the cache, only a refresh token', t => {
+	const named = {homeAccountId: 'C.home3', username: 'cat@contoso.com'};
+	const parts = {accounts: [account('a.home1', 'ann@contoso.com')], refreshTokens: [token('a.home1', 'ra'), token('c.HOME3', 'rc')]};
+	const selection = selectAccount(findCandidates(slice(parts), clientId, named), {...any, homeAccountId: named.homeAccountId});
+	t.like(selection, {kind: 'one', candidate: {account: {homeAccountId: 'c.HOME3', environment, username: 'cat@contoso.com'}, isWithoutRecord: true}});
+	t.is(findCandidates(slice(parts), clientId, {...named, homeAccountId: 'd.home4'}).length, 1);
+	t.is(findCandidates(slice({...parts, refreshTokens: [token('c.HOME3', 'rc', {familyId: ''})]}), clientId, named).length, 0);
+	t.false('isWithoutRecord' in findCandidates(slice(parts), clientId, {homeAccountId: 'A.home1', username: ''})[0]!);
+});
+
+test('G13: names and IDs are compared ignoring the case of A to Z alone', t => {
+	const candidates = findCandidates(slice({accounts: [account('a.home1', 'kim@contoso.com')], refreshTokens: [token('a.home1', 'ra')]}), clientId);
+	t.is(selectAccount(candidates, {...any, username: '\u212Aim@contoso.com'}).kind, 'no-match');
+	t.is(selectAccount(candidates, {...any, username: 'KIM@contoso.com'}).kind, 'one');
+	t.is(findCandidates(slice({accounts: [account('k.home1')], refreshTokens: [token('\u212A.home1', 'ra')]}), clientId).length, 0);
 });
 
 test('masking', t => {

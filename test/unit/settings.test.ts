@@ -26,7 +26,7 @@ test('defaults', t => {
 		useNativeAddon: undefined,
 	});
 	t.is(settings.authority.origin, 'https://login.microsoftonline.com');
-	t.deepEqual(settings.tenantRules, {configured: undefined, additionallyAllowed: [], requestsIgnored: false});
+	t.deepEqual(settings.tenantRules, {own: undefined, additionallyAllowed: [], requestsIgnored: false});
 });
 
 test('environment variables are defaults; empty ones count as not set', t => {
@@ -48,7 +48,7 @@ test('an authentication record gives authority, client and tenant; options take 
 	const settings = read({authenticationRecord: record}, {AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn'});
 	t.is(settings.authority.host, 'login.microsoftonline.us');
 	t.is(settings.clientId, 'record-client');
-	t.is(settings.tenantRules.configured, 'record-tenant');
+	t.is(settings.tenantRules.own, 'record-tenant');
 	t.is(read({authenticationRecord: record, clientId: 'mine'}).clientId, 'mine');
 	t.is(read({authenticationRecord: null}).record, undefined);
 });
@@ -132,16 +132,66 @@ test('settings are immutable', t => {
 	t.true(Object.isFrozen(read()));
 });
 
-test.serial('refuses a home directory that is not an absolute path', t => {
+test.serial('C9: a home directory that is not known is no mistake of the program', t => {
 	const before = process.env['HOME'];
 	try {
-		for (const home of ['', 'relative', '.']) {
+		for (const [home, problem] of [['', 'the variable HOME is empty'], ['relative', 'the variable HOME is not an absolute path'], ['.', 'the variable HOME is not an absolute path']] as const) {
 			process.env['HOME'] = home;
-			t.throws(() => read(), {instanceOf: TypeError, message: /HOME must be an absolute path/});
+			t.like(read(), {home: '', homeProblem: problem});
+			t.like(read({}, {HOME: home}), {home: '', homeProblem: problem});
 		}
 	} finally {
 		process.env['HOME'] = before;
 	}
+
+	t.is(read().homeProblem, undefined);
+});
+
+test('C5: an empty option switches its environment variable off', t => {
+	const environment = {AZURE_USERNAME: 'ann', AZURE_TENANT_ID: 'tenant', AZURE_AUTHORITY_HOST: 'login.chinacloudapi.cn'};
+	const settings = read({username: '', tenantId: '', authorityHost: ''}, environment);
+	t.like(settings, {username: undefined, tenantId: undefined, variables: []});
+	t.is(settings.authority.host, 'login.microsoftonline.com');
+	t.is(settings.tenantRules.own, undefined);
+	t.deepEqual(read({}, environment).variables, ['AZURE_USERNAME', 'AZURE_TENANT_ID']);
+	t.deepEqual(read({username: 'bob'}, environment).variables, ['AZURE_TENANT_ID']);
+	// Another option that is empty switches nothing off.
+	t.like(read({tenantId: ''}, environment), {username: 'ann', tenantId: undefined});
+});
+
+test('C5: names of other languages and of other places are errors with the right name', t => {
+	for (const [option, right] of Object.entries({
+		tenant_id: 'tenantId',
+		TenantId: 'tenantId',
+		tenantID: 'tenantId',
+		client_id: 'clientId',
+		ClientId: 'clientId',
+		user_name: 'username',
+		Username: 'username',
+		authority: 'authorityHost',
+		authority_host: 'authorityHost',
+		AuthorityHost: 'authorityHost',
+		additionally_allowed_tenants: 'additionallyAllowedTenants',
+		authentication_record: 'authenticationRecord',
+		cache_persistence_options: 'tokenCachePersistenceOptions',
+		tokenCachePersistenceOptions_: 'tokenCachePersistenceOptions',
+		disable_instance_discovery: 'disableInstanceDiscovery',
+		EnableGuestTenantAuthentication: 'enableGuestTenantAuthentication',
+		shared_cache_username: 'username',
+		shared_cache_tenant_id: 'tenantId',
+		logging: 'loggingOptions',
+		retry: 'retryOptions',
+		allow_unencrypted_storage: 'tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage',
+		readOnly: 'tokenCachePersistenceOptions.readOnly',
+		allowLoggingAccountIdentifiers: 'loggingOptions.allowLoggingAccountIdentifiers',
+	})) {
+		t.throws(() => read({[option]: 'x'}), {instanceOf: TypeError, code: 'STC_INVALID_ARGUMENT', message: `The option "${option}" does not exist: did you mean "${right}"?`});
+	}
+
+	t.throws(() => read({tokenCachePersistenceOptions: {allow_unencrypted_storage: true}}), {message: 'The option "tokenCachePersistenceOptions.allow_unencrypted_storage" does not exist: did you mean "tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage"?'});
+	t.throws(() => read({retryOptions: {max_retries: 1}}), {message: /"retryOptions\.max_retries" does not exist: did you mean "retryOptions\.maxRetries"/});
+	// What is undefined is not given, and names of Object.prototype are no names of options.
+	t.notThrows(() => read({tenant_id: undefined, toString: 1, constructor: 1}));
 });
 
 test.serial('refuses, on Windows only, a cache name that is not a file name there', t => {

@@ -6,6 +6,7 @@
  * (`MicrosoftAuthentication.cs`).
  */
 
+import {StoreError} from '../../errors.js';
 import type {CacheKind, CacheSources, LocationSettings} from '../cache-source.js';
 import {linuxSources} from './linux.js';
 import {macosSources} from './macos.js';
@@ -16,8 +17,17 @@ export function sourcesOf(settings: LocationSettings, kind: CacheKind): CacheSou
 	return cacheSources(kind, {...settings, platform: process.platform});
 }
 
-/** @returns the sources for a request of one kind; none on a platform without a shared cache. */
+/**
+ * @returns the sources for a request of one kind; none on a platform without a shared cache.
+ * @throws {StoreError} `STC_CACHE_NOT_FOUND` if the home directory is not known.
+ */
 export function cacheSources(kind: CacheKind, settings: LocationSettings & {platform: NodeJS.Platform}): CacheSources {
+	// On Windows, the caches are in another folder.
+	if (settings.homeProblem !== undefined && settings.localAppData === undefined) {
+		const variable = settings.platform === 'win32' ? 'USERPROFILE' : 'HOME';
+		throw new StoreError('STC_CACHE_NOT_FOUND', `the home directory, in which caches are, is not known: ${settings.homeProblem}. Set ${variable} to the home directory of the user who signed in.`, {op: 'homedir'});
+	}
+
 	switch (settings.platform) {
 		case 'linux': {
 			return linuxSources(kind, settings);
