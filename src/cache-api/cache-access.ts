@@ -5,6 +5,7 @@ import {distinctSources, overviewQuery, readSources} from '../lookup/read-source
 import {parseAuthority, wellKnownHosts} from '../settings/authority.js';
 import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
+import {signOutsSoFar, wasSignedOut} from '../cache/sign-out-mark.js';
 import {invalidArgument} from '../errors.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
@@ -12,17 +13,22 @@ import {waitForLock} from '../cache/lock-wait.js';
 import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
-import {cacheChangesOf, diffRecords} from './record-diff.js';
+import {
+	accountsOfText, cacheChangesOf, diffRecords, homeAccountIdOf, signedOutBy,
+} from './record-diff.js';
+import {commitOptions, markSignOuts, RecordRepair} from './record-repair.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 import {signOut} from './sign-out.js';
 
 export class CacheAccess {
 	readonly #choice: CacheChoice;
 	readonly #cache: SharedCache;
+	readonly #repair: RecordRepair;
 
 	constructor(options?: SharedTokenCacheOptions) {
 		this.#choice = chooseCache(options);
 		this.#cache = new SharedCache(this.#choice.settings);
+		this.#repair = new RecordRepair(this.#cache);
 	}
 
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
@@ -55,19 +61,48 @@ export class CacheAccess {
 		const {primary, kind, settings} = this.#choice;
 		return keepAlive(async () => {
 			const source = await this.#cache.writableSource(primary[kind], settings.unsafeAllowUnencryptedStorage);
+			const since = await signOutsSoFar(source);
+			/** The accounts that this call has seen in the cache. One that is gone later was signed out, and must stay out. */
+			const seen = new Set<string>();
 			const done = await waitForLock(async () => {
+				const signOuts = await signOutsSoFar(source);
 				const {value: before} = await this.#cache.stamp(source);
 				const read = await this.#cache.readText(source);
 				const text = read?.text || '{}';
 				const cache = JSON.parse(text) as MsalCache;
+				const accounts = accountsOfText(text);
+				const isSignedOut = (homeAccountId: string) => (seen.has(homeAccountId) && !accounts.has(homeAccountId)) || wasSignedOut(homeAccountId, since, signOuts);
 				const result = await merge(cache);
-				const edits = cacheChangesOf(diffRecords(text, JSON.stringify(cache))).flatMap(change => change.edits);
+				const changes = diffRecords(text, JSON.stringify(cache)).filter(change => change.kind !== 'put' || !isSignedOut(homeAccountIdOf(change.after)));
+				for (const account of accounts) {
+					seen.add(account);
+				}
+
+				const edits = cacheChangesOf(changes).flatMap(change => change.edits);
 				if (edits.length === 0) {
 					return {result};
 				}
 
-				const {outcome} = await this.#cache.commit(source, {edits}, {create: true, expectedStamp: read?.stamp ?? before});
-				return outcome === 'changed' ? undefined : {result};
+				const signedOut = signedOutBy(changes);
+				await markSignOuts(source, signedOut);
+				const options = commitOptions(signedOut.length > 0 ? await signOutsSoFar(source) : signOuts);
+				const written = await this.#cache.commit(source, {edits}, {...options, create: true, expectedStamp: read?.stamp ?? before});
+				await markSignOuts(source, signedOut);
+				switch (written.outcome) {
+					case 'changed':
+					case 'guarded': {
+						return undefined;
+					}
+
+					case 'written': {
+						this.#repair.written(source, changes.map(change => ({change, since: signOuts})), written);
+						return {result};
+					}
+
+					default: {
+						return {result};
+					}
+				}
 			}, {timeoutMs: settings.lockTimeoutMs, path: source.lockPaths[0] ?? ''});
 			return done.result;
 		});

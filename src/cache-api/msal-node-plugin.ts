@@ -6,16 +6,19 @@
  */
 
 import type {CacheText} from '../backend/backend.js';
-import {RecheckTimers} from '../cache/recheck-timers.js';
 import {SharedCache} from '../cache/shared-cache.js';
+import {signOutsSoFar, type SignOuts} from '../cache/sign-out-mark.js';
 import {StoreError} from '../errors.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 import {
-	applyChanges, cacheChangesOf, diffRecords, isEndedBy, joinChanges, type RecordChange, subjectOf, undoneChanges,
+	addChanges, applyChanges, cacheChangesOf, diffRecords, type RecordChange, signedOutBy, subjectOf,
 } from './record-diff.js';
+import {
+	commitOptions, type DatedChange, markSignOuts, RecordRepair, withoutSignedOut,
+} from './record-repair.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
 
 /** The members of msal-node's token cache that a plugin uses. */
@@ -44,8 +47,15 @@ export type CachePluginOptions = Pick<
 	'cachePath' | 'tokenCachePersistenceOptions' | 'enableCae' | 'lockTimeoutInMs' | 'keyringTimeoutInMs' | 'useNativeAddon'
 >;
 
-/** A program that read the cache before our write may overwrite it within this time, milliseconds. */
-const repairWindowMs = 5000;
+/** Most changes that wait for a later write. Beyond that, the oldest access tokens are dropped, then the oldest changes. */
+const maxUnsaved = 5000;
+
+/** Pause after a failed write, doubled after each further failure: an access writes what waits only after it. Milliseconds. */
+const firstRetryMs = 100;
+const longestRetryMs = 30_000;
+
+/** So many sign-outs during one write, and it is put off. */
+const maxSignOuts = 10;
 
 /**
  * Creates a plugin for the option `cache.cachePlugin` of msal-node's applications. One plugin may serve several applications.
@@ -71,13 +81,15 @@ type Replica = {
 	preparing: number;
 	/** Changes that are not written yet, by {@link subjectOf}. */
 	unsaved: Map<string, RecordChange>;
+	/** The sign-outs from before each of these changes was made. */
+	since: WeakMap<RecordChange, SignOuts>;
 	/** Number of writes since the start. */
 	commits: number;
-	/** Changes that were written recently and may be overwritten. */
-	recent: Array<{change: RecordChange; untilMs: number}>;
+	/** How many writes in a row failed, and when to try again. Milliseconds of `performance.now()`. */
+	failures: number;
+	retryFromMs: number;
 	saving: Promise<void> | undefined;
 	savingNext: Promise<void> | undefined;
-	recheckTimers: RecheckTimers;
 };
 
 /** An access that may change the cache. */
@@ -86,13 +98,18 @@ type Access = {
 	before: string;
 	begun: number;
 	readError: StoreError | undefined;
+	/** The sign-outs from before the cache was read. */
+	since: SignOuts;
 };
+
+const noSignOuts: SignOuts = {guard: undefined, mark: undefined};
 
 class SharedCachePlugin {
 	readonly #choice: CacheChoice;
 	readonly #cache: SharedCache;
 	/** Tries only once to get a lock. */
 	readonly #impatientCache: SharedCache;
+	readonly #repair: RecordRepair;
 	#source: CacheSource | undefined;
 	readonly #replicas = new WeakMap<SerializableTokenCache, Replica>();
 	readonly #accesses = new WeakMap<TokenCacheContext, Access>();
@@ -101,6 +118,7 @@ class SharedCachePlugin {
 		this.#choice = chooseCache(options);
 		this.#cache = new SharedCache(this.#choice.settings);
 		this.#impatientCache = new SharedCache({...this.#choice.settings, lockTimeoutMs: 0});
+		this.#repair = new RecordRepair(this.#cache);
 	}
 
 	async prepare(context: TokenCacheContext): Promise<void> {
@@ -108,7 +126,9 @@ class SharedCachePlugin {
 		replica.begun++;
 		replica.preparing++;
 		let readError: StoreError | undefined;
+		let since = noSignOuts;
 		try {
+			since = context.cacheHasChanged ? await signOutsSoFar(await this.#findSource()) : since;
 			await this.#load(replica);
 		} catch (error) {
 			// msal-node may have emptied its token cache for this access.
@@ -125,7 +145,9 @@ class SharedCachePlugin {
 
 		// No await from here on: other code must not run before msal-node's own.
 		if (context.cacheHasChanged) {
-			this.#accesses.set(context, {before: context.tokenCache.serialize(), begun: replica.begun, readError});
+			this.#accesses.set(context, {
+				before: context.tokenCache.serialize(), begun: replica.begun, readError, since,
+			});
 		}
 	}
 
@@ -135,8 +157,8 @@ class SharedCachePlugin {
 		// Before the first await: another access may change the token cache.
 		const changes = access ? changesOf(replica, access) : [];
 		this.#accesses.delete(context);
-		for (const change of changes) {
-			addUnsaved(replica, change);
+		if (access && changes.length > 0) {
+			this.#keep(replica, changes, access.since);
 		}
 
 		const isTokenAtStake = changes.some(({kind}) => kind === 'put');
@@ -156,6 +178,7 @@ class SharedCachePlugin {
 		try {
 			await (changes.length > 0 ? this.#save(replica, this.#cache) : this.#retry(replica));
 		} catch (error) {
+			boundUnsaved(replica);
 			if (!(error instanceof StoreError) || (changes.length > 0 && !isTokenAtStake)) {
 				throw error;
 			}
@@ -173,13 +196,12 @@ class SharedCachePlugin {
 				begun: 0,
 				preparing: 0,
 				unsaved: new Map(),
+				since: new WeakMap(),
 				commits: 0,
-				recent: [],
+				failures: 0,
+				retryFromMs: 0,
 				saving: undefined,
 				savingNext: undefined,
-				recheckTimers: new RecheckTimers(() => {
-					void this.#recheck(created);
-				}),
 			};
 			replica = created;
 			this.#replicas.set(tokenCache, replica);
@@ -210,26 +232,40 @@ class SharedCachePlugin {
 		replica.stamp = read?.stamp ?? (readable ? value : undefined);
 	}
 
+	#keep(replica: Replica, changes: readonly RecordChange[], since: SignOuts): void {
+		addChanges(replica.unsaved, changes);
+		for (const change of changes) {
+			// It may have been joined with an earlier one.
+			replica.since.set(replica.unsaved.get(subjectOf(change)) ?? change, since);
+		}
+
+		if (this.#source) {
+			this.#repair.forget(this.#source, changes);
+		}
+
+		// msal-node may restore the text that it was given last, which does not contain this change.
+		replica.stamp = undefined;
+	}
+
 	/**
 	 * Finds recent changes that another program has overwritten, to write them again.
 	 *
 	 * @param commits `replica.commits` before the cache was read.
 	 */
 	#findOverwritten(replica: Replica, commits: number, read: CacheText | null, source: CacheSource): void {
-		const nowMs = performance.now();
-		replica.recent = replica.recent.filter(({untilMs}) => untilMs > nowMs);
-		if (replica.recent.length === 0 || commits !== replica.commits) {
+		// Without a cache, somebody deleted it and all that was in it.
+		if (commits !== replica.commits || !read) {
 			return;
 		}
 
-		const recent = replica.recent.map(({change}) => change).filter(change => !replica.unsaved.has(subjectOf(change)));
-		const overwritten = parsing(source, () => undoneChanges(read?.text ?? '', recent));
-		if (overwritten.length > 0) {
+		const undone = parsing(source, () => this.#repair.undone(source, read.text)).filter(({change}) => !replica.unsaved.has(subjectOf(change)));
+		if (undone.length > 0) {
 			log.info(() => `Another program overwrote records of this process in the shared token cache (${source.label}); they are written again.`);
 		}
 
-		for (const change of overwritten) {
+		for (const {change, since} of undone) {
 			replica.unsaved.set(subjectOf(change), change);
+			replica.since.set(change, since);
 		}
 	}
 
@@ -251,7 +287,7 @@ class SharedCachePlugin {
 
 	/** Writes the unsaved changes if the lock is free. */
 	async #retry(replica: Replica): Promise<void> {
-		if (!replica.saving) {
+		if (!replica.saving && performance.now() >= replica.retryFromMs) {
 			await this.#save(replica, this.#impatientCache);
 		}
 	}
@@ -263,41 +299,81 @@ class SharedCachePlugin {
 		}
 
 		const source = await this.#findSource();
-		for (const change of cacheChangesOf(changes)) {
-			const create = change.edits.some(({action}) => action === 'put');
-			// All need the same lock.
-			const result = await cache.commit(source, change, {create});
-			if (result.outcome === 'no-account') {
-				log.info(() => 'A token was not written to the shared token cache: its account was signed out meanwhile.');
-			} else if (result.outcome === 'written') {
-				// The next check looks at earlier writes, too.
-				replica.recheckTimers.clear();
-				replica.recheckTimers.afterWrite(result.lockLost);
-			}
+		try {
+			const signedOut = signedOutBy(changes);
+			await markSignOuts(source, signedOut);
+			await this.#commitChanges(source, changes.map(change => ({change, since: replica.since.get(change) ?? noSignOuts})), cache);
+			await markSignOuts(source, signedOut);
+		} catch (error) {
+			replica.failures++;
+			replica.retryFromMs = performance.now() + Math.min(firstRetryMs * (2 ** replica.failures), longestRetryMs);
+			throw error;
 		}
 
+		replica.failures = 0;
+		replica.retryFromMs = 0;
 		// The token cache was loaded from an older text. Also, a file that is deleted now has the same stamp as a file that never existed.
 		replica.stamp = undefined;
 		replica.commits++;
-		const untilMs = performance.now() + repairWindowMs;
 		for (const change of changes) {
 			if (replica.unsaved.get(subjectOf(change)) === change) {
 				replica.unsaved.delete(subjectOf(change));
-				replica.recent.push({change, untilMs});
 			}
 		}
 	}
 
-	/** Checks whether the recent changes are still there. Never rejects. */
-	async #recheck(replica: Replica): Promise<void> {
-		// Known already, because there was a write.
-		const source = await this.#findSource();
-		try {
-			const {commits} = replica;
-			this.#findOverwritten(replica, commits, await this.#cache.readText(source), source);
-			await this.#retry(replica);
-		} catch (error) {
-			log.info(() => `The shared token cache could not be checked after a write (${source.label}). ${(error as Error).message}`);
+	/** Writes changes, except for those of accounts that were signed out since. */
+	async #commitChanges(source: CacheSource, changes: readonly DatedChange[], cache: SharedCache): Promise<void> {
+		let left = changes;
+		for (let signOuts = 0; left.length > 0; signOuts++) {
+			const {current, signOuts: soFar} = await withoutSignedOut(cache, source, left);
+			const dates = new Map(current.map(dated => [dated.change, dated]));
+			const groups = cacheChangesOf(current.map(({change}) => change));
+			left = [];
+			for (const group of groups) {
+				// All need the same lock.
+				const result = await cache.commit(source, group, {...commitOptions(soFar), create: group.edits.some(({action}) => action === 'put')});
+				const ofGroup = group.changes.map(change => dates.get(change)!);
+				switch (result.outcome) {
+					case 'guarded': {
+						left = [...left, ...ofGroup];
+
+						break;
+					}
+
+					case 'no-account': {
+						log.info(() => 'A token was not written to the shared token cache: its account was signed out meanwhile.');
+
+						break;
+					}
+
+					case 'written': {
+						this.#repair.written(source, ofGroup, result);
+
+						break;
+					}
+				// No default
+				}
+			}
+
+			if (left.length > 0 && signOuts === maxSignOuts) {
+				throw new StoreError('STC_CACHE_CHANGED', `${source.label}: accounts were signed out all the time while records were to be written.`, {op: 'commit'});
+			}
+		}
+	}
+}
+
+/** Writes may fail for as long as the program runs, and it may get tokens all the time. */
+function boundUnsaved({unsaved}: Replica): void {
+	for (const isDropped of [(change: RecordChange) => change.kind === 'put' && change.section === 'AccessToken', () => true]) {
+		for (const [subject, change] of unsaved) {
+			if (unsaved.size <= maxUnsaved) {
+				return;
+			}
+
+			if (isDropped(change)) {
+				unsaved.delete(subject);
+			}
 		}
 	}
 }
@@ -306,17 +382,6 @@ function changesOf(replica: Replica, {before, begun}: Access): RecordChange[] {
 	const changes = diffRecords(before, replica.tokenCache.serialize());
 	// Another access began during this one. msal-node empties the token cache for some accesses, so missing records may still exist.
 	return begun === replica.begun ? changes : changes.filter(({kind}) => kind === 'put');
-}
-
-function addUnsaved(replica: Replica, change: RecordChange): void {
-	const subject = subjectOf(change);
-	const joined = joinChanges(replica.unsaved.get(subject), change);
-	const isPast = (earlier: RecordChange) => subjectOf(earlier) === subject || isEndedBy(earlier, change);
-	replica.unsaved = new Map([...replica.unsaved].filter(([, earlier]) => !isPast(earlier)));
-	replica.unsaved.set(subject, joined);
-	replica.recent = replica.recent.filter(({change: earlier}) => !isPast(earlier));
-	// msal-node may restore the text that it was given last, which does not contain this change.
-	replica.stamp = undefined;
 }
 
 function deserialize({tokenCache, unsaved}: Replica, text: string, source: CacheSource): void {

@@ -21,6 +21,8 @@ export type RecordPut = {
 	after: JsonObject;
 	/** The record's account, if it was in the cache before. If it is gone when the change is written, it was signed out and must stay out. */
 	account: KnownAccount | undefined;
+	/** Whether the record came with its account, which was not in the cache before. */
+	isSignIn: boolean;
 };
 
 /** A record that was removed while its account stayed. */
@@ -54,20 +56,24 @@ export function diffRecords(before: string, after: string): RecordChange[] {
 
 	const [old, current] = [parseSections(before), parseSections(after)];
 	const knownAccounts = knownAccountsOf(old);
+	const currentAccounts = knownAccountsOf(current);
 	const signOuts = signOutsBetween(old, current);
+	const signedOut = new Set(signOuts.map(account => accountName(account)));
 	const changes: RecordChange[] = [];
 	for (const [section, records] of current) {
 		const oldRecords = old.get(section) ?? new Map<string, unknown>();
 		for (const [key, record] of records) {
 			const oldRecord = oldRecords.get(key);
 			if (isObject(record) && !(isObject(oldRecord) && isSame(oldRecord, record))) {
+				const account = knownAccounts.get(homeAccountIdOf(record));
 				changes.push({
 					kind: 'put',
 					section,
 					key,
 					before: isObject(oldRecord) ? oldRecord : undefined,
 					after: record,
-					account: knownAccounts.get(textOf(record, 'home_account_id')),
+					account,
+					isSignIn: !account && currentAccounts.has(homeAccountIdOf(record)),
 				});
 			}
 		}
@@ -75,7 +81,7 @@ export function diffRecords(before: string, after: string): RecordChange[] {
 
 	for (const [section, records] of old) {
 		for (const [key, record] of records) {
-			if (!current.get(section)?.has(key) && !signOuts.some(signOut => belongsTo(record, signOut))) {
+			if (!current.get(section)?.has(key) && !(isObject(record) && signedOut.has(accountNameOf(record)))) {
 				changes.push({
 					kind: 'remove', section, key, before: record,
 				});
@@ -91,9 +97,30 @@ export function subjectOf(change: RecordChange): string {
 	return JSON.stringify(change.kind === 'sign-out' ? [change.homeAccountId, change.environment] : [change.section, change.key, 'record']);
 }
 
-/** Whether a later sign-out makes a change obsolete. */
-export function isEndedBy(change: RecordChange, signOut: RecordChange): boolean {
-	return signOut.kind === 'sign-out' && change.kind === 'put' && belongsTo(change.after, signOut);
+/** Adds changes to earlier ones, by {@link subjectOf}. A later change of the same record replaces an earlier one, and a sign-out ends what the account had. */
+export function addChanges(earlier: Map<string, RecordChange>, later: readonly RecordChange[]): void {
+	for (const change of later) {
+		const subject = subjectOf(change);
+		const joined = joinChanges(earlier.get(subject), change);
+		// The order is that of the changes.
+		earlier.delete(subject);
+		earlier.set(subject, joined);
+	}
+
+	const signedOut = new Set(later.filter(change => change.kind === 'sign-out').map(signOut => accountName(signOut)));
+	if (signedOut.size > 0) {
+		for (const [subject, change] of earlier) {
+			if (change.kind === 'put' && signedOut.has(accountNameOf(change.after))) {
+				earlier.delete(subject);
+			}
+		}
+	}
+}
+
+/** The accounts that these changes sign out, and do not sign in again. */
+export function signedOutBy(changes: readonly RecordChange[]): string[] {
+	const written = new Set(changes.filter(change => change.kind === 'put').map(({after}) => homeAccountIdOf(after)));
+	return changes.filter(change => change.kind === 'sign-out').map(({homeAccountId}) => homeAccountId).filter(homeAccountId => !written.has(homeAccountId));
 }
 
 /** Joins two changes of the same record into one. */
@@ -109,7 +136,7 @@ export function joinChanges(earlier: RecordChange | undefined, later: RecordChan
  * The edits that merge changes into a cache that other programs may have changed: one cache change for each account that must still exist,
  * and one for the rest.
  */
-export function cacheChangesOf(changes: readonly RecordChange[]): CacheChange[] {
+export function cacheChangesOf(changes: readonly RecordChange[]): Array<CacheChange & {changes: readonly RecordChange[]}> {
 	const byAccount = new Map<string | undefined, {account: KnownAccount | undefined; own: RecordChange[]}>();
 	for (const change of changes) {
 		const account = change.kind === 'put' ? change.account : undefined;
@@ -121,6 +148,7 @@ export function cacheChangesOf(changes: readonly RecordChange[]): CacheChange[] 
 	return [...byAccount.values()].map(({account, own}) => ({
 		// Of several edits that match a record, the first one is applied: an earlier sign-out must not remove what is written.
 		edits: [...own.filter(({kind}) => kind === 'put'), ...own.filter(({kind}) => kind !== 'put')].flatMap(change => editsOf(change)),
+		changes: own,
 		...(account && {requiredAccount: account}),
 	}));
 }
@@ -134,21 +162,30 @@ export function applyChanges(text: string, changes: Iterable<RecordChange>): str
 	const root = parseObject(text);
 	const accounts = accountsIn(root);
 	const all = [...changes];
-	for (const signOut of all.filter(change => change.kind === 'sign-out')) {
+	const signedOut = new Set(all.filter(change => change.kind === 'sign-out').map(signOut => accountName(signOut)));
+	if (signedOut.size > 0) {
 		for (const [name, section] of Object.entries(root)) {
 			if (isObject(section)) {
-				setMember(root, name, Object.fromEntries(Object.entries(section).filter(([, record]) => !belongsTo(record, signOut))));
+				setMember(root, name, Object.fromEntries(Object.entries(section).filter(([, record]) => !(isObject(record) && signedOut.has(accountNameOf(record))))));
 			}
 		}
 	}
 
+	// Copied once, because there may be many changes.
+	const sections = new Map<string, Record<string, unknown>>();
 	for (const change of all) {
 		if (change.kind === 'sign-out' || (change.kind === 'put' && isSignedOut(change, accounts))) {
 			continue;
 		}
 
-		const section = memberOf(root, change.section);
-		const records: Record<string, unknown> = isObject(section) ? {...section} : {};
+		let records = sections.get(change.section);
+		if (!records) {
+			const section = memberOf(root, change.section);
+			records = isObject(section) ? {...section} : {};
+			sections.set(change.section, records);
+			setMember(root, change.section, records);
+		}
+
 		if (change.kind === 'put') {
 			const {before = {}, after} = change;
 			const record = memberOf(records, change.key);
@@ -157,8 +194,6 @@ export function applyChanges(text: string, changes: Iterable<RecordChange>): str
 		} else {
 			Reflect.deleteProperty(records, change.key);
 		}
-
-		setMember(root, change.section, records);
 	}
 
 	return JSON.stringify(root);
@@ -166,7 +201,7 @@ export function applyChanges(text: string, changes: Iterable<RecordChange>): str
 
 /**
  * The changes that another program has undone by writing an older version of the cache: the record is again as it was before the change.
- * Changes without an account, or whose account is gone, are left out, and so are records that were changed to something else.
+ * Changes whose account is gone are left out, and so are records that were changed to something else.
  *
  * @param text Well-formed JSON, or empty.
  */
@@ -178,7 +213,8 @@ export function undoneChanges(text: string, changes: readonly RecordChange[]): R
 			return false;
 		}
 
-		if (!accounts.has(textOf(change.after, 'home_account_id'))) {
+		// Not every record has an account: an application that has no user has tokens, too.
+		if ((change.account || change.isSignIn) && !accounts.has(homeAccountIdOf(change.after))) {
 			return false;
 		}
 
@@ -257,22 +293,38 @@ function knownAccountsOf(sections: Sections): Map<string, KnownAccount> {
 
 function accountsOf(sections: Sections): Account[] {
 	return [...sections.get(accountSection)?.values() ?? []].filter(record => isObject(record)).map(record => ({
-		homeAccountId: textOf(record, 'home_account_id'), environment: textOf(record, 'environment'),
+		homeAccountId: homeAccountIdOf(record), environment: textOf(record, 'environment'),
 	}));
+}
+
+/** The accounts of a cache text, by home account ID. */
+export function accountsOfText(text: string): Set<string> {
+	return accountsIn(parseObject(text));
+}
+
+/** Whether the cache text has, under this key, a record with this secret. */
+export function hasSecret(text: string, {section, key}: {section: string; key: string}, secret: string): boolean {
+	const records = memberOf(parseObject(text), section);
+	const record = isObject(records) ? memberOf(records, key) : undefined;
+	return isObject(record) && textOf(record, 'secret') === secret;
 }
 
 function accountsIn(root: JsonObject): Set<string> {
 	const section = memberOf(root, accountSection);
 	const records = isObject(section) ? Object.values(section) : [];
-	return new Set(records.filter(record => isObject(record)).map(record => textOf(record, 'home_account_id')));
+	return new Set(records.filter(record => isObject(record)).map(record => homeAccountIdOf(record)));
 }
 
 function accountName({homeAccountId, environment}: Account): string {
 	return `${homeAccountId} ${environment}`.toLowerCase();
 }
 
-function belongsTo(record: unknown, account: Account): boolean {
-	return isObject(record) && accountName({homeAccountId: textOf(record, 'home_account_id'), environment: textOf(record, 'environment')}) === accountName(account);
+function accountNameOf(record: JsonObject): string {
+	return accountName({homeAccountId: homeAccountIdOf(record), environment: textOf(record, 'environment')});
+}
+
+export function homeAccountIdOf(record: JsonObject): string {
+	return textOf(record, 'home_account_id');
 }
 
 function isSignedOut({account}: RecordPut, accounts: ReadonlySet<string>): boolean {

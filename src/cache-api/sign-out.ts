@@ -75,13 +75,14 @@ class SignOut {
 	}
 
 	async mark(paths: readonly string[]): Promise<void> {
+		const {homeAccountId} = this.#plan;
 		for (const path of paths) {
 			try {
-				await leaveMark(path);
+				await leaveMark(path, homeAccountId);
 			} catch (error) {
 				if ((error as NodeJS.ErrnoException).code === 'ENOENT' && await this.#isAnywhere()) {
 					// A write that is under way would make the directory.
-					await mkdir(dirname(path), {recursive: true, mode: 0o700}).then(async () => leaveMark(path)).catch(reportUnmarked(path));
+					await mkdir(dirname(path), {recursive: true, mode: 0o700}).then(async () => leaveMark(path, homeAccountId)).catch(reportUnmarked(path));
 				} else if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
 					reportUnmarked(path)(error);
 				}

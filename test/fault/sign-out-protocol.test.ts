@@ -173,7 +173,7 @@ for (const useNativeAddon of [true, false]) {
 	test(`A2: ${variant}: a sign-out that died after its mark ends nobody's session`, async t => {
 		const {entra, home, credential} = await setUp(t);
 		const {token, release} = await begin(entra, credential);
-		await leaveMark(join(home.path, '.IdentityService', '.signed-out'));
+		await leaveMark(join(home.path, '.IdentityService', '.signed-out'), homeAccountId(ann));
 		release();
 		const granted = (await token).token;
 		await until(() => readFileSync(join(home.path, cae), 'utf8').includes(granted));

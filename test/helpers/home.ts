@@ -154,6 +154,12 @@ export class TestHome {
 		return this.#inHome(() => new SharedTokenCache({tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}, ...options}));
 	}
 
+	dispatcher(server: EntraServer) {
+		const dispatcher = loopbackDispatcher(server);
+		this.#dispatchers.push(dispatcher);
+		return dispatcher;
+	}
+
 	#inHome<Result>(act: () => Result): Result {
 		const before = process.env['HOME'];
 		process.env['HOME'] = this.path;
@@ -162,11 +168,5 @@ export class TestHome {
 		} finally {
 			process.env['HOME'] = before;
 		}
-	}
-
-	dispatcher(server: EntraServer) {
-		const dispatcher = loopbackDispatcher(server);
-		this.#dispatchers.push(dispatcher);
-		return dispatcher;
 	}
 }
