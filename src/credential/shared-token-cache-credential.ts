@@ -90,8 +90,8 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		let kind: CacheKind = 'nocae';
 		try {
 			if (!this.#isClosed && (options === undefined || isPlain(options))) {
-				hotKey = typeof scopes === 'string' ? scopes : hotKeyOf(scopes);
 				kind = options?.enableCae ? 'cae' : 'nocae';
+				hotKey = typeof scopes === 'string' ? scopes : hotKeyOf(scopes);
 			}
 		} catch {
 			// A getter of the caller or a revoked Proxy: #acquire reads again and rejects.

@@ -8,7 +8,7 @@ import {type ErrorCode, logTextOf, StoreError} from '../../dist/errors.js';
 import {plaintextFile} from '../../dist/cache/cache-source.js';
 
 const environment = 'login.microsoftonline.com';
-const asked = {
+const asked: Parameters<typeof explainFailure>[2] = {
 	criteria: {tenantOnlyDisambiguates: false}, showUserNames: false, environments: [environment], clientId: 'client-1', variables: [],
 };
 const stamp = {value: '', readable: true};
@@ -45,7 +45,7 @@ test('D2: without a cache, the error says first how to fill it, then why the key
 	t.like(alone, {code: 'STC_CACHE_NOT_FOUND', cause: missing.error, osDomain: 'g-io-error-quark'});
 	t.true(alone.message.endsWith(`${fill} The keyring was not searched: there is no session bus.`), alone.message);
 	t.deepEqual(alone.details?.[0], {place: 'keyring', text: 'there is no bus.', code: 'STC_STORE_UNAVAILABLE'});
-	const named = explain([missing, absent('/two')], undefined, {...asked, cacheName: 'my-app'} as typeof asked);
+	const named = explain([missing, absent('/two')], undefined, {...asked, cacheName: 'my-app'});
 	t.regex(named.message, /: no cache named "my-app" was found\. Sign in with a program that fills the cache of this name, or leave tokenCachePersistenceOptions\.name out\. The keyring/);
 	// Nothing could be looked at: nobody knows whether there is a cache.
 	t.is(explain([missing]).code, 'STC_STORE_UNAVAILABLE');
@@ -128,7 +128,7 @@ test('D5: names that are masked alike are told apart, and the error says how to 
 
 test('D6: a tenant or name from the environment is called so, and a guest is pointed to the option for guests', t => {
 	const candidates = [candidate(account('a.home', 'ann@contoso.com'))];
-	const explainWith = (criteria: object, variables: string[]) => explain([read('/one')], {kind: 'no-match', candidates}, {...asked, criteria: {tenantOnlyDisambiguates: false, ...criteria}, variables} as unknown as typeof asked).message;
+	const explainWith = (criteria: object, variables: string[]) => explain([read('/one')], {kind: 'no-match', candidates}, {...asked, criteria: {tenantOnlyDisambiguates: false, ...criteria}, variables}).message;
 	t.regex(explainWith({tenantId: 'other'}, ['AZURE_TENANT_ID']), /matching the specified tenantId: other was found in the cache\. tenantId comes from AZURE_TENANT_ID\. If the user is a guest there, set enableGuestTenantAuthentication; otherwise correct tenantId\. Found: a/);
 	t.regex(explainWith({tenantId: 'other', username: 'ann@contoso.com'}, []), /was found in the cache\. If the user is a guest there, set enableGuestTenantAuthentication/);
 	t.notRegex(explainWith({tenantId: 'home', username: 'eve@contoso.com'}, ['AZURE_USERNAME']), /Guest/);
@@ -152,12 +152,12 @@ test('no text is longer than 400 characters, whatever the names, and what to do 
 	const criteria = {username: long, tenantId: long, tenantOnlyDisambiguates: false};
 	const overview = [read(`/${long}`, 100, {accounts: [account('a.home', long, {environment: long})], refreshTokens: [token('a.home', {environment: long, clientId: long})]})];
 	for (const [error, cure] of [
-		[explain([absent(`/${long}`)], undefined, {...asked, cacheName: long} as typeof asked), /leave tokenCachePersistenceOptions\.name out/],
+		[explain([absent(`/${long}`)], undefined, {...asked, cacheName: long}), /leave tokenCachePersistenceOptions\.name out/],
 		[explain([read(`/${long}`, 0)]), /az login does not/],
 		[explain([read(`/${long}`)]), /az login does not/],
 		[explain([read(`/${long}`)], undefined, asked, overview), /Set authorityHost/],
 		[explain([read(`/${long}`)], {kind: 'no-match', candidates: accounts.map(entry => candidate(entry))}, {...asked, criteria}), /set username/],
-		[explain([read('/one')], {kind: 'no-match', candidates: accounts.map(entry => candidate(entry))}, {...asked, criteria: {...criteria, username: undefined} as unknown as typeof criteria}), /enableGuestTenantAuthentication/],
+		[explain([read('/one')], {kind: 'no-match', candidates: accounts.map(entry => candidate(entry))}, {...asked, criteria: {...criteria, username: undefined}}), /enableGuestTenantAuthentication/],
 	] as const) {
 		t.true(error.message.length <= 400, error.message);
 		t.regex(error.message, cure);
