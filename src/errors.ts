@@ -21,6 +21,7 @@ export type ErrorCode =
 	| 'STC_NO_ACCOUNT'
 	| 'STC_AMBIGUOUS_ACCOUNT'
 	| 'STC_TENANT_NOT_ALLOWED'
+	| 'STC_CLIENT_NOT_ALLOWED'
 	// The user must act: a chain tries its next credential.
 	| 'STC_INTERACTION_REQUIRED'
 	// A problem of the authority or the network: a chain stops.
@@ -87,6 +88,10 @@ export class CredentialUnavailableError extends Error {
 	declare readonly details?: readonly ErrorDetail[];
 	/** The authority's answer, if a request was sent. */
 	declare readonly errorResponse?: ErrorResponse;
+	/** What a policy asks for, as the authority sent it. A JSON object as text. */
+	declare readonly claims?: string;
+	/** For an interactive sign-in that satisfies the authority, as in `@azure/identity`. */
+	declare readonly getTokenOptions?: InteractiveOptions['getTokenOptions'];
 
 	/** As in `@azure/identity`, for tests and wrappers. The code is `STC_NO_ACCOUNT`. */
 	constructor(message?: string, options?: ErrorOptions);
@@ -97,13 +102,18 @@ export class CredentialUnavailableError extends Error {
 		super(errorText(hasCode ? messageOrOptions : codeOrMessage), causeOf(options));
 		this.code = hasCode ? codeOrMessage as ErrorCode : 'STC_NO_ACCOUNT';
 		assignDetails(this, options.details);
-		if (options.errorResponse) {
-			this.errorResponse = options.errorResponse;
-		}
+		const {errorResponse, claims, getTokenOptions} = options;
+		Object.assign(this, errorResponse && {errorResponse}, claims !== undefined && {claims}, getTokenOptions && {getTokenOptions});
 	}
 }
 
-export type UnavailableErrorOptions = ErrorOptions & {details?: StoreErrorDetails; errorResponse?: ErrorResponse};
+/** What an interactive sign-in needs to satisfy the authority. */
+export type InteractiveOptions = {
+	claims?: string;
+	getTokenOptions?: {claims?: string; tenantId?: string; enableCae?: boolean};
+};
+
+export type UnavailableErrorOptions = ErrorOptions & InteractiveOptions & {details?: StoreErrorDetails; errorResponse?: ErrorResponse};
 
 /** Only the cause: `Error` would take a missing one as `undefined`, too. */
 function causeOf(options: unknown): ErrorOptions | undefined {
@@ -155,7 +165,7 @@ export class AuthenticationRequiredError extends CredentialUnavailableError {
 	}
 }
 
-export type RequiredErrorOptions = ErrorOptions & {scopes: readonly string[]; suberror?: string; errorResponse?: ErrorResponse};
+export type RequiredErrorOptions = ErrorOptions & InteractiveOptions & {scopes: readonly string[]; suberror?: string; errorResponse?: ErrorResponse};
 
 /** The authority's OAuth error, with the field names of `@azure/identity`. */
 export type ErrorResponse = {

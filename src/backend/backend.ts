@@ -338,8 +338,7 @@ export interface LeaseStore {
 	 */
 	tryTake(): Promise<HeldLease | null>;
 
-	/** @returns `undefined` if nobody holds the lease. */
-	state(): Promise<LeaseState | undefined>;
+	state(): Promise<LeaseState>;
 
 	/**
 	 * Frees the lease of a holder that is stuck, if the state still has this version.
@@ -351,17 +350,39 @@ export interface LeaseStore {
 }
 
 export type LeaseState = {
-	/** Differs between holders. `undefined`: not known, or not known yet. */
-	holder: string | undefined;
-	/** Differs after each {@link HeldLease.renew}, and between holders. */
-	version: string;
+	/** `undefined`: nobody holds the lease. */
+	held: {
+		/** Differs between holders. `undefined`: not known, or not known yet. */
+		holder: string | undefined;
+		/** Differs after each {@link HeldLease.renew}, and between holders. */
+		version: string;
+	} | undefined;
+	/** What the last holder left for those who wait, for {@link noteLifeMs} at most. */
+	note: string | undefined;
 };
 
 export interface HeldLease {
-	/** A sign of life: others may evict a holder that gives none. */
-	renew(): Promise<void>;
-	release(): Promise<void>;
+	/**
+	 * A sign of life: others may evict a holder that gives none.
+	 *
+	 * @returns whether this process still holds the lease.
+	 * @throws if that is not known.
+	 */
+	renew(): Promise<boolean>;
+	/**
+	 * Frees the lease. Never rejects.
+	 *
+	 * @param note For those who wait, who find it as soon as the lease is free. At most {@link maxNoteSizeBytes} of UTF-8. It replaces the
+	 * last note; without one, the last note is removed.
+	 */
+	release(note?: string): Promise<void>;
 }
+
+/** The longest note of a lease. Bytes. */
+export const maxNoteSizeBytes = 4096;
+
+/** A note is for the processes that wait when it is left. Whoever finds an older one may delete it. Milliseconds. */
+export const noteLifeMs = 60_000;
 
 export interface CacheBackend {
 	readonly kind: 'native' | 'pure';

@@ -1,24 +1,29 @@
 /**
- * Leases as lock files beside the cache. No other library reads them. The operating system frees the lock when its holder dies.
+ * Leases as lock files beside the cache. No other library reads them. The operating system frees the lock when its holder dies. A holder's
+ * note is a file of its own, which replaces the last one in one step.
  */
 
+import {randomBytes} from 'node:crypto';
+import {constants as fileConstants} from 'node:fs';
 import {
-	mkdir, readFile, stat, unlink,
+	mkdir, open, readFile, rename, stat, unlink, writeFile,
 } from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import type {
-	HeldLease, HeldLock, LeaseState, LeaseStore,
+import {
+	type HeldLease, type HeldLock, type LeaseState, type LeaseStore, maxNoteSizeBytes, noteLifeMs,
 } from './backend.js';
 
 type TryLock = (paths: readonly string[]) => Promise<HeldLock | null>;
 
 export class FileLease implements LeaseStore {
 	readonly path: string;
+	readonly #notePath: string;
 	readonly #tryLock: TryLock;
 	#isDirectoryMade = false;
 
 	constructor(cachePath: string, name: string, tryLock: TryLock) {
 		this.path = join(dirname(cachePath), `.${name}.lease`);
+		this.#notePath = join(dirname(cachePath), `.${name}.note`);
 		this.#tryLock = tryLock;
 	}
 
@@ -30,12 +35,25 @@ export class FileLease implements LeaseStore {
 		}
 
 		const lock = await this.#tryLock([this.path]);
-		return lock && {renew: async () => lock.touch(), release: async () => lock.release()};
+		return lock && {
+			async renew() {
+				await lock.touch();
+				return lock.check();
+			},
+			release: async note => {
+				// First the note: whoever takes the lease next must find it. Unless that has happened: the note would be about an earlier request.
+				if (await lock.check().catch(() => false)) {
+					await this.#leaveNote(note);
+				}
+
+				await lock.release();
+			},
+		};
 	}
 
-	async state(): Promise<LeaseState | undefined> {
-		const [holder, version] = await Promise.all([this.#holder(), this.#version()]);
-		return version === undefined ? undefined : {holder, version};
+	async state(): Promise<LeaseState> {
+		const [holder, version, note] = await Promise.all([this.#holder(), this.#version(), this.#note()]);
+		return {held: version === undefined ? undefined : {holder, version}, note};
 	}
 
 	async evict(version: string): Promise<boolean> {
@@ -70,4 +88,39 @@ export class FileLease implements LeaseStore {
 			return undefined;
 		}
 	}
+
+	async #note(): Promise<string | undefined> {
+		try {
+			const file = await open(this.#notePath, noteFlags);
+			try {
+				const info = await file.stat();
+				const content = Buffer.alloc(maxNoteSizeBytes + 1);
+				const {bytesRead} = info.isFile() && Math.abs(Date.now() - info.mtimeMs) < noteLifeMs ? await file.read(content, 0, content.length, 0) : {bytesRead: 0};
+				return bytesRead > 0 && bytesRead <= maxNoteSizeBytes ? content.toString('utf8', 0, bytesRead) : undefined;
+			} finally {
+				await file.close();
+			}
+		} catch {
+			return undefined;
+		}
+	}
+
+	/** A note that cannot be left costs those who wait one request each, in turn. */
+	async #leaveNote(note: string | undefined): Promise<void> {
+		if (note === undefined) {
+			await unlink(this.#notePath).catch(() => undefined);
+			return;
+		}
+
+		const privatePath = `${this.#notePath}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
+		try {
+			await writeFile(privatePath, note, {flag: 'wx', mode: 0o600});
+			await rename(privatePath, this.#notePath);
+		} catch {
+			await unlink(privatePath).catch(() => undefined);
+		}
+	}
 }
+
+// Not every system has these flags. O_NONBLOCK: opening a FIFO would wait for a writer.
+const noteFlags = fileConstants.O_RDONLY | (fileConstants.O_NOFOLLOW ?? 0) | (fileConstants.O_NONBLOCK ?? 0) | (fileConstants.O_NOCTTY ?? 0);

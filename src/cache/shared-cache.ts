@@ -107,6 +107,11 @@ export class SharedCache {
 		return forWriting().commit(source, change, options, this.#means());
 	}
 
+	/** Loads what a commit needs. Call this before something that must be committed at once. */
+	prepareToCommit(): void {
+		forWriting();
+	}
+
 	/**
 	 * The lease with this name, kept by the last of the sources whose store has leases.
 	 *

@@ -6,19 +6,25 @@
 import type {AccessTokenEntry} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading} from '../cache/source-reading.js';
-import {AuthenticationError, logTextOf} from '../errors.js';
+import {otherKind} from '../cache/cache-source.js';
+import {AuthenticationError, CredentialUnavailableError, logTextOf} from '../errors.js';
 import type {GrantedToken} from '../grant/granted-tokens.js';
-import type {RefreshGrant} from '../grant/refresh-grant.js';
+import type {LeaseNote} from '../grant/lease-note.js';
+import type {GrantPlan, RefreshGrant} from '../grant/refresh-grant.js';
 import {AccountResolver, type Resolution, type ResolvedAccount} from '../lookup/account-resolver.js';
 import {clockSkewSec, findAccessToken, minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import type {LazyAbortController} from '../runtime/abort.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {log} from '../runtime/log.js';
+import {sleep} from '../runtime/sleep.js';
 import type {Settings} from '../settings/settings.js';
 import {
 	checkTenantOfAccount, homeTenantOf, namedTenant, ownTenant,
 } from '../settings/tenants.js';
+
+/** Longest time that a caller waits for its token to be written, milliseconds. */
+const longestWaitMs = 500;
 
 export class TokenAcquirer {
 	readonly #settings: Settings;
@@ -72,7 +78,7 @@ export class TokenAcquirer {
 			return await this.#acquireAlone(account, request, abort.signal, replaced);
 		} catch (error) {
 			// While the authority is down, a cached token is served until it expires.
-			const lastResort = error instanceof AuthenticationError ? this.#findCached(account, request, 0) : undefined;
+			const lastResort = isOutage(error) ? this.#findCached(account, request, 0) : undefined;
 			if (!lastResort) {
 				throw error;
 			}
@@ -107,33 +113,52 @@ export class TokenAcquirer {
 		await this.#grant?.close();
 	}
 
-	/** Redeems a refresh token. If another process on this machine is doing so for the same token, waits and takes that token from the cache. */
+	/**
+	 * Redeems a refresh token. If another process on this machine is doing so for the same token, waits and takes that token from the cache.
+	 * Where refresh tokens work once, waits for every process that uses one of this account.
+	 */
 	async #acquireAlone(account: ResolvedAccount, request: TokenRequest, signal: AbortSignal, replaced: ReplacedToken | undefined): Promise<AcquiredToken> {
+		const {kind} = request;
 		const grant = this.#loadGrant();
-		const target = await grant.target(account, this.#resolver.readablePrimarySources(request.kind));
-		// A request with claims wants a new token, so it does not wait for another process's.
-		const lease = request.claims === undefined
-			? await grant.takeLease(account, request, {primary: this.#resolver.primarySources(request.kind), target, signal})
-			: undefined;
-		try {
-			const signOuts = await grant.signOutsSoFar(target);
-			const latest = await this.#resolver.latest(request.kind, request.tenantId);
-			const {generation} = this.#resolver;
-			if (latest instanceof Error) {
-				throw latest;
-			}
+		const plan: GrantPlan = {
+			primary: this.#resolver.primarySources(kind),
+			others: this.#resolver.primarySources(otherKind(kind)),
+			target: await grant.target(account, this.#resolver.readablePrimarySources(kind)),
+			signal,
+		};
+		const sinceSec = Math.floor(Date.now() / 1000);
+		for (;;) {
+			const turn = await grant.takeTurn(account, request, plan);
+			let ended: Promise<LeaseNote | undefined> | undefined;
+			let failure: LeaseNote | undefined;
+			try {
+				const signOuts = await grant.signOutsSoFar(plan.target);
+				const latest = await this.#resolver.latest(kind, request.tenantId);
+				const {generation} = this.#resolver;
+				if (latest instanceof Error) {
+					throw latest;
+				}
 
-			const cached = this.#findCached(latest, request, minimumLifetimeSec);
-			if (cached && (!replaced || livesLonger(cached, replaced))) {
-				return toAcquired(cached, generation);
-			}
+				const cached = this.#findCached(latest, request, minimumLifetimeSec) ?? this.#findCached(latest, request, 0, sinceSec);
+				if (cached && (!replaced || livesLonger(cached, replaced))) {
+					return toAcquired(cached, generation);
+				}
 
-			const {token, challenged, written} = await grant.redeem(latest, request, {target, signOuts}, signal);
-			const ownGeneration = challenged ? this.#resolver.startGeneration(generation) : generation;
-			await written?.soon;
-			return toAcquired(token, ownGeneration);
-		} finally {
-			await lease?.release();
+				const granted = await grant.redeem(latest, request, {
+					...plan, turn, signOuts, read: async isNews => this.#resolver.reread(kind, request.tenantId, isNews),
+				});
+				turn.answered();
+				ended = granted.ended;
+				return toAcquired(granted.token, granted.challenged ? this.#resolver.startGeneration(generation) : generation);
+			} catch (error) {
+				failure = turn.note ?? grant.noteOf(error);
+				if (!grant.isLostTurn(error)) {
+					throw error;
+				}
+			} finally {
+				// The turn ends when everything is written, which may be long after the caller has got its token.
+				await (ended ? atMost(longestWaitMs, ended.then(async note => turn.end(note))) : turn.end(failure));
+			}
 		}
 	}
 
@@ -147,7 +172,8 @@ export class TokenAcquirer {
 		}
 	}
 
-	#findCached(account: ResolvedAccount, request: TokenRequest, lifetimeSec: number): AccessTokenEntry | GrantedToken | undefined {
+	/** @param sinceSec Only tokens that were cached since then: a token that somebody got just now lives as long as one that we would get. */
+	#findCached(account: ResolvedAccount, request: TokenRequest, lifetimeSec: number, sinceSec = 0): AccessTokenEntry | GrantedToken | undefined {
 		if (request.claims !== undefined) {
 			return undefined;
 		}
@@ -165,8 +191,9 @@ export class TokenAcquirer {
 			nowSec: Math.floor(Date.now() / 1000),
 			lifetimeSec,
 		};
-		const granted = this.#grant?.granted.ofKind(request.kind) ?? [];
-		const cached = fitsKind ? account.accessTokens : [];
+		const isRecent = ({cachedAt = 0}: AccessTokenEntry) => sinceSec === 0 || cachedAt >= sinceSec;
+		const granted = (this.#grant?.granted.ofKind(request.kind) ?? []).filter(token => isRecent(token));
+		const cached = fitsKind ? account.accessTokens.filter(token => isRecent(token)) : [];
 		// A token from before the challenge may expire later than the token that answered it.
 		const challenge = this.#grant?.granted.lastChallenge(request.kind, criteria);
 		return challenge === undefined
@@ -185,6 +212,26 @@ export class TokenAcquirer {
 
 		return this.#grant;
 	}
+}
+
+/** Waits for work that never rejects, without keeping the event loop alive: the callers that wait for the token do that. */
+async function atMost(timeoutMs: number, work: Promise<void>): Promise<void> {
+	const done = new AbortController();
+	await Promise.race([work, sleep(timeoutMs, {ref: false, signal: done.signal}).catch(() => undefined)]);
+	done.abort();
+}
+
+/** Whether the request failed although the authority refused nothing: no answer came in time, or one that may be another soon. */
+function isOutage(error: unknown): boolean {
+	return (error instanceof CredentialUnavailableError && error.code === 'STC_LOCK_TIMEOUT') || (error instanceof AuthenticationError && (
+		error.code === 'STC_NETWORK' || error.code === 'STC_TIMEOUT' || error.statusCode === 408 || error.statusCode === 429 || error.statusCode >= 500
+	));
+}
+
+/** Whether the authority refused the token. */
+export function isRefusal(error: unknown): boolean {
+	return (error instanceof CredentialUnavailableError && (error.code === 'STC_INTERACTION_REQUIRED' || error.code === 'STC_CLIENT_NOT_ALLOWED'))
+		|| (error instanceof AuthenticationError && !isOutage(error));
 }
 
 /** A token that is `replaced` does not, although its times read differently once the clock that wrote them is no longer ahead. */

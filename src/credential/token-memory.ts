@@ -11,15 +11,16 @@ import {log} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
 import type {AccessToken, HttpDispatcher} from '../types.js';
-import {TokenAcquirer} from './token-acquirer.js';
+import {minimumLifetimeSec} from '../lookup/select-token.js';
+import {isRefusal, TokenAcquirer} from './token-acquirer.js';
 import {issueAccessToken} from './access-token.js';
 
 /** A token in memory, ready to be served. */
 export type HotToken = {
 	/** Already resolved. One promise serves all callers. */
 	readonly promise: Promise<AccessToken>;
-	/** From this time on, callers wait for a new token. Unix milliseconds. */
-	readonly serveUntilMs: number;
+	/** From this time on, callers wait for a new token. Unix milliseconds. Moved back if the authority refuses a new one. */
+	serveUntilMs: number;
 	/** From this time on, a new token is requested in the background. Unix milliseconds. Each failure moves it on. */
 	refreshFromMs: number;
 	failures: number;
@@ -228,6 +229,11 @@ export class TokenMemory {
 			this.#keep(hotKey, next);
 		} catch (error) {
 			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
+			if (isRefusal(error)) {
+				// A token in its last minutes is no answer to a refusal: the next caller gets that.
+				token.serveUntilMs = Math.min(token.serveUntilMs, (expiresOnSec - minimumLifetimeSec) * 1000);
+			}
+
 			log.info(() => `Refreshing a token ahead of time failed; the current token stays in use. ${logTextOf(error)}`);
 		}
 	}

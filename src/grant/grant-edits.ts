@@ -102,6 +102,27 @@ export function editsOfUndoing({response, account}: Grant): CacheChange {
 	};
 }
 
+/** A refresh token that replaces others of the same sign-in. */
+export type Rotation = {
+	/** Those that it replaces. */
+	replaceable: readonly string[];
+	refreshToken: string;
+	/** Unix seconds. */
+	nowSec: number;
+};
+
+/** Replaces a refresh token in a cache that holds it, too. */
+export function editsOfRotation(homeAccountId: string, {replaceable, refreshToken, nowSec}: Rotation): CacheChange {
+	return {
+		edits: [{
+			section: 'RefreshToken',
+			action: 'update',
+			match: {home_account_id: [homeAccountId], secret: replaceable},
+			set: jsonOf({secret: refreshToken, last_modification_time: String(nowSec)}),
+		}],
+	};
+}
+
 /** Removes a refresh token that the authority will never accept again. */
 export function editsOfEviction({homeAccountId}: AccountEntry, refreshToken: string): CacheChange {
 	return {edits: [{section: 'RefreshToken', action: 'remove', match: {home_account_id: [homeAccountId], secret: [refreshToken]}}]};

@@ -1,12 +1,16 @@
 /**
  * Turns for token requests: of all processes that want one token, one requests it, and the others use the token that it writes to the
  * cache. Where a lease is kept is the store's business ({@link LeaseStore}); how long to wait for one is decided here.
+ *
+ * A holder whose request nobody else can use leaves a note, so that those who wait go on together or fail together, and not one after the
+ * other (`lease-note.ts`).
  */
 
 import {createHash} from 'node:crypto';
-import type {HeldLease, LeaseStore} from '../backend/backend.js';
+import type {HeldLease, LeaseState, LeaseStore} from '../backend/backend.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
+import {type LeaseNote, readNote, writeNote} from './lease-note.js';
 
 /** Pauses between tries while another process holds the lease, milliseconds: a random time from the one to the other. */
 const shortestPauseMs = 5;
@@ -16,28 +20,49 @@ const longestPauseMs = 25;
 const renewEveryMs = 2000;
 
 /**
- * A holder that did not renew its lease for so long is stuck and loses it. As long as one attempt at the authority may take
- * (`attemptTimeoutMs` in `http-client.ts`). Milliseconds.
+ * A holder that did not renew its lease for so long is stuck. As long as one attempt at the authority may take (`attemptTimeoutMs` in
+ * `http-client.ts`). Milliseconds.
  */
 const stuckAfterMs = 30_000;
 
-/** Wait no longer than this, although other holders come and go: then request the token without the lease. Milliseconds. */
-const patienceMs = 2 * stuckAfterMs;
+/** How long a stuck holder is waited for if it may not be evicted, in units of {@link stuckAfterMs}. */
+const quietUnits = 2;
 
-/**
- * Wait for at most this many holders. If their requests gave no usable token, the authority is down or the cache cannot be written, and
- * each further process would only add its own wait to the others'. Two, so that one holder may die and be replaced.
- */
-const maxHolders = 2;
+/** How long one holder is waited for that renews its lease: four tries at an authority that is silent. Milliseconds. */
+const patienceMs = 5 * stuckAfterMs;
 
 export type LeaseOptions = {
 	lease: LeaseStore;
 	signal: AbortSignal;
 	/** Wait for the holder, but do not take the lease: this process cannot write its token to the cache, so no other could use it. */
 	onlyWait: boolean;
+	/**
+	 * Whether the lease of a holder that shows no sign of life is taken away. If not, it is kept as long as its process lives: the holder may
+	 * have sent a refresh token that works once, and have the answer in its socket. Default true.
+	 */
+	mayEvict?: boolean;
+	/**
+	 * Told of each note that is left during the wait.
+	 *
+	 * @returns whether waiting is over. Throw to fail as the holder did.
+	 */
+	onNote?: (note: LeaseNote) => boolean;
 	/** Default 30 s. */
 	stuckAfterMs?: number;
 };
+
+/** Another process has held the lease for too long, and it may not be taken away. */
+export class LeaseTimeout extends Error {
+	override readonly name = 'LeaseTimeout';
+	constructor(
+		/** The text of the lease, which begins with the process id of its holder. */
+		readonly holder: string | undefined,
+		/** How long the holder has given no sign of life, milliseconds. */
+		readonly quietMs: number,
+	) {
+		super('Another process holds the lease of the token request.');
+	}
+}
 
 /**
  * The name of the lease for one token.
@@ -52,17 +77,16 @@ export function leaseName(identity: readonly string[]): string {
  * Waits until this process has the lease, or until there is nobody to wait for.
  *
  * @returns the lease, to be released when the token is in the cache; `undefined` if this process has to do without.
- * @throws the reason of `signal`.
+ * @throws {LeaseTimeout} if the holder may not be evicted.
+ * @throws the reason of `signal`, and what `onNote` throws.
  */
-export async function takeLease({lease, signal, onlyWait, stuckAfterMs: stuckMs = stuckAfterMs}: LeaseOptions): Promise<Lease | undefined> {
-	if (onlyWait && await lease.state() === undefined) {
+export async function takeLease(options: LeaseOptions): Promise<Lease | undefined> {
+	const {lease, signal, onlyWait, mayEvict = true, onNote, stuckAfterMs: unitMs = stuckAfterMs} = options;
+	const wait = new Wait();
+	if (onlyWait && wait.look(await lease.state()) === undefined) {
 		return undefined;
 	}
 
-	const giveUpAtMs = performance.now() + Math.max(patienceMs, 2 * stuckMs);
-	const holders = new Set<string>();
-	let seen: string | undefined;
-	let quietSinceMs = performance.now();
 	for (;;) {
 		signal.throwIfAborted();
 		let held: HeldLease | null;
@@ -74,36 +98,30 @@ export async function takeLease({lease, signal, onlyWait, stuckAfterMs: stuckMs 
 			return undefined;
 		}
 
+		// The last holder left its note before it freed the lease.
+		const state = held && !wait.hasLooked ? undefined : await lease.state();
+		const version = state && wait.look(state);
+		if (await heed(wait.takeNote(), held, onNote) || (held && onlyWait)) {
+			await held?.release(state?.note);
+			return undefined;
+		}
+
 		if (held) {
-			if (!onlyWait) {
-				return new Lease(held);
-			}
-
-			await held.release();
-			return undefined;
+			return new Lease(held, unitMs);
 		}
 
-		const state = await lease.state();
-		if (state?.holder !== undefined) {
-			holders.add(state.holder);
-		}
-
-		if (holders.size > maxHolders) {
-			log.info(() => 'Other processes held the lease of the token request one after the other; going on without it.');
-			return undefined;
-		}
-
-		if (state?.version !== seen) {
-			seen = state?.version;
-			quietSinceMs = performance.now();
-		} else if (performance.now() - quietSinceMs > stuckMs && state) {
-			await evict(lease, state.version);
-			quietSinceMs = performance.now();
+		if (mayEvict && wait.quietMs > unitMs && version !== undefined) {
+			await evict(lease, version);
+			wait.restart();
 			continue;
 		}
 
-		if (performance.now() > giveUpAtMs) {
-			log.info(() => 'Other processes hold the lease of the token request all the time; going on without it.');
+		if (!mayEvict && (wait.quietMs > quietUnits * unitMs || wait.ofHolderMs > patienceMs)) {
+			throw new LeaseTimeout(wait.holder, wait.quietMs);
+		}
+
+		if (wait.ofHolderMs > patienceMs) {
+			log.info(() => 'Another process holds the lease of the token request all the time; going on without it.');
 			return undefined;
 		}
 
@@ -111,21 +129,124 @@ export async function takeLease({lease, signal, onlyWait, stuckAfterMs: stuckMs 
 	}
 }
 
+/** @returns whether waiting is over. */
+async function heed(text: string | undefined, held: HeldLease | null, onNote: LeaseOptions['onNote']): Promise<boolean> {
+	const note = text === undefined ? undefined : readNote(text);
+	try {
+		return note !== undefined && onNote?.(note) === true;
+	} catch (error) {
+		await held?.release(text);
+		throw error;
+	}
+}
+
+/** What was seen of a lease while it was waited for. */
+class Wait {
+	holder: string | undefined;
+	hasLooked = false;
+	/** A note that was left during the wait, until it is dealt with. */
+	#note: string | undefined;
+	#version: string | undefined;
+	#lastNote: string | undefined;
+	#isRenewed = true;
+	#quietSinceMs = performance.now();
+	#holderSinceMs = performance.now();
+
+	/** For how long the holder has given no sign of life. */
+	get quietMs(): number {
+		return this.#isRenewed ? 0 : performance.now() - this.#quietSinceMs;
+	}
+
+	/** For how long the same process has held the lease. */
+	get ofHolderMs(): number {
+		return performance.now() - this.#holderSinceMs;
+	}
+
+	takeNote(): string | undefined {
+		const note = this.#note;
+		this.#note = undefined;
+		return note;
+	}
+
+	restart(): void {
+		this.#quietSinceMs = performance.now();
+	}
+
+	/** @returns the version of the lease, if somebody holds it. */
+	look({held, note}: LeaseState): string | undefined {
+		// A note that was there from the start is for those who waited before.
+		if (this.hasLooked && note !== this.#lastNote) {
+			this.#note = note;
+		}
+
+		this.hasLooked = true;
+		this.#lastNote = note;
+		this.#isRenewed = held?.version !== this.#version;
+		if (this.#isRenewed) {
+			this.#version = held?.version;
+			this.#quietSinceMs = performance.now();
+		}
+
+		if (held?.holder !== undefined && held.holder !== this.holder) {
+			this.holder = held.holder;
+			this.#holderSinceMs = performance.now();
+		}
+
+		return held?.version;
+	}
+}
+
 export class Lease {
 	readonly #held: HeldLease;
+	readonly #unitMs: number;
 	readonly #renewal: NodeJS.Timeout;
+	#renewedMs = performance.now();
+	#isLost = false;
+	#released: Promise<void> | undefined;
 
-	constructor(held: HeldLease) {
+	/** @param unitMs After so long without a renewal, others may take the lease away. */
+	constructor(held: HeldLease, unitMs = stuckAfterMs) {
 		this.#held = held;
+		this.#unitMs = unitMs;
 		this.#renewal = setInterval(() => {
-			// If this fails, another process may evict this one too early, which costs one token request.
-			held.renew().catch(() => undefined);
+			void this.#renew();
 		}, renewEveryMs).unref();
 	}
 
-	async release(): Promise<void> {
+	/**
+	 * Whether this process still holds the lease: it may have been stopped for so long that others took it for dead. The clock tells, and only
+	 * after a long pause is the store asked.
+	 */
+	async isHeld(): Promise<boolean> {
+		if (this.#pauseMs > this.#unitMs / 2) {
+			await this.#renew();
+		}
+
+		return !this.#isLost && this.#pauseMs < this.#unitMs;
+	}
+
+	get #pauseMs(): number {
+		return performance.now() - this.#renewedMs;
+	}
+
+	/** May be called again: the first call decides. Never rejects. */
+	async release(note?: LeaseNote): Promise<void> {
 		clearInterval(this.#renewal);
-		await this.#held.release();
+		this.#released ??= this.#held.release(note && writeNote(note)).catch(() => undefined);
+		await this.#released;
+	}
+
+	async #renew(): Promise<void> {
+		const nowMs = performance.now();
+		try {
+			if (await this.#held.renew()) {
+				this.#renewedMs = nowMs;
+			} else {
+				this.#isLost = true;
+			}
+		} catch {
+			// Not known. If this goes on for too long, the clock decides.
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ import {hideSecret} from './hide-secret.js';
 import {
 	type HttpResponse, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
 } from './http-client.js';
+import {GrantRefusal} from './grant-refusal.js';
 import {
 	confirms, type Discovered, discoveredThrough, noAnswerMs, unknownMs,
 } from './instance-discovery.js';
@@ -22,7 +23,7 @@ import {
 	checkAccount,
 	describeErrorResponse,
 	isRefreshTokenDead,
-	needsUser,
+	refusalReason,
 	readErrorResponse,
 	readRetryAfterMs,
 	readTokenResponse,
@@ -43,22 +44,14 @@ export type RedeemRequest = {
 	homeAccountId: string;
 	/** Its user name. AD FS identifies a user by that, too. */
 	username?: string | undefined;
+	/** Asked before each attempt. Throws if the refresh token must not be sent any more. */
+	beforeSending?: () => Promise<void>;
+	/**
+	 * Ends an attempt that is under way, instead of the caller's signal: what the authority answers to a refresh token that works once must
+	 * be read, also if nobody waits for it any more.
+	 */
+	attemptSignal?: AbortSignal;
 };
-
-/** The authority requires the user to act. Another refresh token may still be accepted. Internal: callers get one of the public errors. */
-export class GrantRefusal extends Error {
-	override readonly name = 'GrantRefusal';
-	constructor(
-		message: string,
-		readonly errorResponse: ErrorResponse,
-		/** Whether the refresh token will never be accepted again, for any request. */
-		readonly isTokenDead: boolean,
-		/** The time that the authority asked to wait, milliseconds. */
-		readonly retryAfterMs?: number,
-	) {
-		super(message);
-	}
-}
 
 export type TokenEndpointSettings = HttpSettings & {
 	authority: Authority;
@@ -108,7 +101,7 @@ type RequestContext = {
 	/** The refresh token that the request carries: error texts must not show it. */
 	refreshToken: string | undefined;
 	correlationId: string;
-};
+} & Pick<RedeemRequest, 'beforeSending' | 'attemptSignal'>;
 
 export class TokenEndpoint {
 	readonly #settings: TokenEndpointSettings;
@@ -141,6 +134,8 @@ export class TokenEndpoint {
 			refused: 'refused the token request',
 			refreshToken: request.refreshToken,
 			correlationId,
+			...(request.beforeSending && {beforeSending: request.beforeSending}),
+			...(request.attemptSignal && {attemptSignal: request.attemptSignal}),
 		};
 		const answer = await this.#sendWithRetries(
 			{
@@ -212,7 +207,9 @@ export class TokenEndpoint {
 		const {maxRetries, maxRetryDelayMs} = this.#settings.retry;
 		const before = await this.#waitOutPause(context, signal);
 		for (let attempt = before; ; attempt++) {
-			const outcome = await this.#try(request, signal);
+			await context.beforeSending?.();
+			signal.throwIfAborted();
+			const outcome = await this.#try(request, context.attemptSignal ?? signal);
 			const answer = outcome instanceof HttpFailure ? undefined : outcome;
 			const retryAfterMs = answer && answer.status !== 200 ? readRetryAfterMs(name => answer.header(name), Date.now()) : undefined;
 			if (answer && !isRepeatable(answer.status)) {
@@ -288,13 +285,11 @@ export class TokenEndpoint {
 		const json = parseJsonObject(answer.body);
 		const errorResponse = json && readErrorResponse(json, request.refreshToken);
 		const retryAfterMs = answer.status === 200 ? undefined : readRetryAfterMs(name => answer.header(name), Date.now());
-		if (errorResponse && needsUser(errorResponse)) {
-			throw new GrantRefusal(
-				`${describeErrorResponse(errorResponse)} (correlation id ${correlationIdOf(errorResponse, correlationId)})`,
-				errorResponse,
-				isRefreshTokenDead(errorResponse),
-				retryAfterMs,
-			);
+		const reason = errorResponse && refusalReason(errorResponse);
+		if (reason) {
+			throw new GrantRefusal(describeErrorResponse(errorResponse), errorResponse, {
+				isTokenDead: isRefreshTokenDead(errorResponse), reason, correlationId: correlationIdOf(errorResponse, correlationId), retryAfterMs,
+			});
 		}
 
 		if (!json || errorResponse || answer.status !== 200) {

@@ -3,6 +3,7 @@
 import {type ErrorResponse, oneLine} from '../errors.js';
 import {type JsonObject, parseJsonObject} from '../runtime/json.js';
 import {homeTenantOf, isTenantGuid, namedTenant} from '../settings/tenants.js';
+import type {RefusalReason} from './grant-refusal.js';
 import {hidden, hideSecret} from './hide-secret.js';
 
 /** A successful response, checked. */
@@ -231,8 +232,43 @@ function readClaims(claims: unknown, refreshToken = ''): string | undefined {
  */
 const userErrors: ReadonlySet<string> = new Set(['invalid_grant', 'interaction_required', 'login_required', 'consent_required']);
 
-export function needsUser(response: ErrorResponse): boolean {
-	return userErrors.has(response.error);
+/** Errors by which the authority says that this client may not redeem the account's refresh tokens. Source: RFC 6749, 5.2. */
+const clientErrors: ReadonlySet<string> = new Set(['unauthorized_client', 'invalid_client']);
+
+/** Suberrors and AADSTS numbers by which Entra asks for consent. Source: MSAL for .NET, `UiRequiredExceptionClassification`. */
+const consentCodes: ReadonlySet<number> = new Set([65_001, 65_004, 90_094, 90_095]);
+
+/**
+ * Suberrors and AADSTS numbers of conditional access, second factors and devices. Sources: MSAL for .NET,
+ * `UiRequiredExceptionClassification`; Microsoft identity platform, "Microsoft Entra authentication and authorization error codes".
+ */
+const policySuberrors: ReadonlySet<string> = new Set(['basic_action', 'additional_action', 'message_only', 'protection_policy_required']);
+const policyCodes: ReadonlySet<number> = new Set([
+	50_005, 50_072, 50_074, 50_076, 50_078, 50_079, 50_097, 50_129, 50_131, 50_142, 50_158, 70_043, 53_000, 53_001, 53_002, 53_003, 53_004, 53_009, 53_010, 53_011, 530_002, 530_003, 530_034,
+]);
+
+/** AADSTS numbers for an account that the tenant does not know. Source: as above. */
+const tenantCodes: ReadonlySet<number> = new Set([50_020, 50_034, 51_004, 90_072, 500_011, 500_341]);
+
+/** @returns `undefined` if the error is no refusal of this refresh token. */
+export function refusalReason({error, suberror = '', errorCodes = [], claims}: ErrorResponse): RefusalReason | undefined {
+	if (clientErrors.has(error) || (error === 'invalid_grant' && suberror === 'client_mismatch')) {
+		return 'client';
+	}
+
+	if (!userErrors.has(error)) {
+		return undefined;
+	}
+
+	if (error === 'consent_required' || suberror === 'consent_required' || errorCodes.some(code => consentCodes.has(code))) {
+		return 'consent';
+	}
+
+	if (error === 'interaction_required' || claims !== undefined || policySuberrors.has(suberror) || errorCodes.some(code => policyCodes.has(code))) {
+		return 'policy';
+	}
+
+	return errorCodes.some(code => tenantCodes.has(code)) ? 'tenant' : 'sign-in';
 }
 
 /** Suberrors of `invalid_grant` that concern the refresh token itself. Source: MSAL for .NET, `MsalError`; MSAL for Node, `InteractionRequiredAuthError`. */

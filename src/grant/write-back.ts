@@ -15,7 +15,7 @@ import {keepAlive} from '../runtime/keep-alive.js';
 import {log} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 import {
-	editsOfEviction, editsOfGrant, editsOfUndoing, type Grant, isReplacedBy, type Session,
+	editsOfEviction, editsOfGrant, editsOfRotation, editsOfUndoing, type Grant, isReplacedBy, type Rotation, type Session,
 } from './grant-edits.js';
 import {
 	readAccount, stateOfSession, takingOut,
@@ -101,6 +101,16 @@ export class WriteBack {
 	write(source: CacheSource, grant: Grant): BegunWrite {
 		const ended = this.#write({source, grant, failures: 0});
 		return {soon: this.#waitBriefly(ended), ended};
+	}
+
+	/**
+	 * Replaces a refresh token that may be worthless now in other caches that hold it, too.
+	 *
+	 * @returns whether it was in one of them. Never rejects.
+	 */
+	async replaceElsewhere(sources: readonly CacheSource[], {homeAccountId}: AccountEntry, rotation: Rotation): Promise<boolean> {
+		const outcomes = await Promise.all(sources.map(async source => this.#commit(source, editsOfRotation(homeAccountId, rotation), {isRepair: true}, true)));
+		return outcomes.some(outcome => !(outcome instanceof Error) && outcome.outcome === 'written');
 	}
 
 	/** Removes a dead refresh token from the cache that it came from. Never rejects. */

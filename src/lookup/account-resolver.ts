@@ -116,6 +116,24 @@ export class AccountResolver {
 		return this.refresh(kind, tenantId);
 	}
 
+	/**
+	 * What the caches hold now, read again although their stamps may be the same: a stamp cannot show two writes within its resolution.
+	 *
+	 * @param tenantId See {@link known}.
+	 * @param isNews Whether what is found for the account counts as a change, if the stamps are the same.
+	 */
+	async reread(kind: CacheKind, tenantId: string | undefined, isNews: (found: Candidate) => boolean): Promise<Resolution> {
+		const latest = await this.latest(kind, tenantId);
+		if (latest instanceof Error) {
+			return latest;
+		}
+
+		const {source, candidate: {account: {homeAccountId}}} = latest;
+		const {slice} = await this.#cache.read(source, this.#query(homeAccountId));
+		const found = slice && findCandidates(slice, this.#settings.clientId).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
+		return found && isNews(found) ? this.refresh(kind, tenantId) : latest;
+	}
+
 	/** Reads the caches again, or joins a reading that is under way. `tenantId`: see {@link known}. */
 	async refresh(kind: CacheKind, tenantId?: string): Promise<Resolution> {
 		return this.#choose(await this.#refreshView(kind), tenantId);

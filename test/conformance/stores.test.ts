@@ -5,8 +5,8 @@
 
 import {readFileSync, writeFileSync} from 'node:fs';
 import test, {type ExecutionContext} from 'ava';
-import type {
-	CacheChange, CacheQuery, CacheStore, CommitRequest, CommitResult,
+import {
+	type CacheChange, type CacheQuery, type CacheStore, type CommitRequest, type CommitResult, maxNoteSizeBytes,
 } from '../../dist/backend/backend.js';
 import {
 	storeOf, stores, type StoreName, storesOf,
@@ -168,7 +168,7 @@ for (const backend of backends) {
 			});
 		}
 
-		storeTest(title('a lease has one holder, shows renewals, and can be evicted'), async t => {
+		storeTest(title('a lease has one holder, shows renewals, can be evicted, and keeps its last holder\'s note'), async t => {
 			const {at} = placeFor(t);
 			const [first, second] = [store.lease?.(at, 'name'), store.lease?.(at, 'name')];
 			if (!first || !second) {
@@ -176,30 +176,46 @@ for (const backend of backends) {
 				return;
 			}
 
-			t.is(await first.state(), undefined);
+			const free = {held: undefined, note: undefined};
+			t.deepEqual(await first.state(), free);
 			const held = await first.tryTake();
 			t.truthy(held);
 			t.is(await second.tryTake(), null);
-			const before = await second.state();
+			const {held: before} = await second.state();
 			t.truthy(before);
 			await new Promise(resolve => {
 				setTimeout(resolve, 20);
 			});
-			await held?.renew();
-			const after = await second.state();
+			t.true(await held?.renew());
+			const {held: after} = await second.state();
 			t.not(after?.version, before?.version);
 			t.is(after?.holder, before?.holder);
 			t.false(await second.evict(before!.version), 'it was renewed');
 			t.is(await second.tryTake(), null);
 			await held?.release();
-			t.is(await second.state(), undefined);
+			t.deepEqual(await second.state(), free);
 			const next = await second.tryTake();
 			t.truthy(next);
-			t.true(await first.evict((await first.state())!.version));
+			const {held: stuck} = await first.state();
+			t.true(await first.evict(stuck!.version));
 			const heir = await first.tryTake();
 			t.truthy(heir);
-			await heir?.release();
+			t.false(await next?.renew(), 'the lease is lost');
+			t.true(await heir?.renew());
 			await next?.release();
+			t.true(await heir?.renew());
+			await heir?.release('one');
+			t.deepEqual(await second.state(), {held: undefined, note: 'one'}, 'the note of the holder');
+
+			const third = await first.tryTake();
+			await third?.release('x'.repeat(maxNoteSizeBytes));
+			const fourth = await second.tryTake();
+			t.is((await second.state()).note?.length, maxNoteSizeBytes, 'until the next holder is done');
+			await fourth?.release('2');
+			t.is((await first.state()).note, '2');
+			const fifth = await first.tryTake();
+			await fifth?.release();
+			t.deepEqual(await first.state(), free);
 		});
 	}
 }

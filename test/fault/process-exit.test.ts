@@ -41,13 +41,13 @@ const signalPath = (home: TestHome) => join(home.path, 'signal');
  * nothing more to do, and `callUntilSignal()` for calls that last until the test writes the signal. If something keeps it
  * alive for some seconds after its end, it says so.
  */
-async function program(home: TestHome, server: EntraServer, code: string, {flags = [], environment = {}}: {flags?: string[]; environment?: Record<string, string>} = {}) {
+async function program(home: TestHome, server: EntraServer, code: string, {flags = [], environment = {}, options = ''}: {flags?: string[]; environment?: Record<string, string>; options?: string} = {}) {
 	const authorityPath = join(home.path, 'authority.pem');
 	writeFileSync(authorityPath, server.ca);
 	const startMs = Date.now();
 	const {stdout} = await run(process.execPath, [...flags, '--eval', `
 		const {SharedTokenCacheCredential} = require('./dist/index.js');
-		const credential = new SharedTokenCacheCredential({authorityHost: '${server.origin}', retryOptions: {maxRetries: 0}});
+		const credential = new SharedTokenCacheCredential({authorityHost: '${server.origin}', retryOptions: {maxRetries: 0}, ${options}});
 		const getToken = () => credential.getToken('${scope}');
 		const end = () => { setTimeout(() => console.log('It is kept alive.'), ${noticeableMs}).unref(); };
 		const callUntilSignal = async () => {
@@ -164,7 +164,7 @@ test('an awaited close() keeps the process alive while a grant waits for a lock'
 	const home = homeWith(t, server, undefined);
 	const holder = await LockProcess.start(t, 'native', join(home.path, '.IdentityService/msal.cache.nocae.lockfile'));
 	t.is(await holder.ask('lock'), 'locked');
-	const {stdout} = await program(home, server, 'await getToken(); await credential.close(); console.log(\'closed\');', {flags: ['--input-type=module', '--import', requireInModules]});
+	const {stdout} = await program(home, server, 'await getToken(); await credential.close(); console.log(\'closed\');', {flags: ['--input-type=module', '--import', requireInModules], options: 'lockTimeoutInMs: 2000'});
 	t.is(stdout.trim(), 'closed');
 });
 

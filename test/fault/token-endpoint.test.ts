@@ -167,7 +167,7 @@ test('invalid_grant: the error has AADSTS number, correlation ID and remedy; a d
 	for (let call = 0; call < 3; call++) {
 		const error = await t.throwsAsync<CredentialUnavailableError>(credential.getToken(scope), {name: 'CredentialUnavailableError'});
 		t.is(error.code, 'STC_INTERACTION_REQUIRED');
-		t.regex(error.message, /invalid_grant, AADSTS50173: .*\(correlation id [\da-f-]{36}\).*re-authenticate/);
+		t.regex(error.message, /^SharedTokenCacheCredential: The sign-in of a\*\*\*@contoso\.com has ended\. The user has to sign in again .* invalid_grant, AADSTS50173 \(correlation id [\da-f-]{36}\)\. Account in \S+msal\.cache\.nocae; client [\da-f-]{36}\./);
 		t.notRegex(error.message, /\n/);
 		t.deepEqual(error.errorResponse?.errorCodes, [50_173]);
 	}

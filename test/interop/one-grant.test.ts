@@ -28,8 +28,7 @@ const refreshToken = 'FAKE-refresh-ann';
 const readOnly = {tokenCachePersistenceOptions: {readOnly: true}};
 
 /** A cache with the account, its refresh token, and an access token, by default an expired one. */
-function cacheFor(server: EntraServer, accessToken = accessTokenRecord(ann, 'FAKE-expired', -60)): CacheSections {
-	const environment = environmentOfServer(server);
+function cacheFor(server: EntraServer, accessToken = accessTokenRecord(ann, 'FAKE-expired', -60), environment: {environment?: string} = environmentOfServer(server)): CacheSections {
 	return cacheOf({
 		accounts: [accountRecord(ann, environment)],
 		refreshTokens: [refreshTokenRecord(ann, refreshToken, environment)],
@@ -47,6 +46,13 @@ async function setStage(t: ExecutionContext, options: EntraServerOptions = {}, a
 	return {
 		server, home, directory: dirname(cachePath), cachePath,
 	};
+}
+
+/** With a cache of `login.microsoftonline.com`. Processes need `isEntra`. */
+async function setEntraStage(t: ExecutionContext, options: EntraServerOptions = {}): Promise<Stage> {
+	const stage = await setStage(t, options);
+	stage.home.writeSettled(cacheFor(stage.server, undefined, {}));
+	return stage;
 }
 
 const all = async (fleet: readonly FleetProcess[], calls = 10, scope = vault) => {
@@ -170,18 +176,20 @@ for (const offsetSec of [600, -600]) {
 	}
 }
 
-testWhere(test.serial, [lackOfWrongClocks()], 'a live holder that does nothing is bypassed, and does no harm when it continues', async t => {
-	const stage = await setStage(t);
+testWhere(test.serial, [lackOfWrongClocks()], 'at Microsoft\'s authorities, a live holder that does nothing is bypassed, and does no harm when it continues', async t => {
+	const stage = await setEntraStage(t);
 	const {server, home, directory} = stage;
 	const held = holdAnswer();
 	server.script(held.behaviour);
-	const stuck = await FleetProcess.start(t, {home, server});
+	const stuck = await FleetProcess.start(t, {home, server, isEntra: true});
 	const ofStuck = stuck.tokens(vault);
 	await held.arrived;
 	t.deepEqual(leaseHolders(directory), [stuck.pid]);
 	stuck.stop();
 	// Half a minute passes in a second and a half for the waiting processes.
-	const others = await FleetProcess.startMany(t, 3, {home, server, environment: wrongClock('+0 x20', {isMonotonicToo: true})});
+	const others = await FleetProcess.startMany(t, 3, {
+		home, server, isEntra: true, environment: wrongClock('+0 x20', {isMonotonicToo: true}),
+	});
 	const startMs = performance.now();
 	const tokens = await all(others);
 	t.log(`Bypassed after ${Math.round(performance.now() - startMs)} ms.`);
@@ -280,12 +288,12 @@ test.serial('a refresh token that the authority refuses is removed from the cach
 	t.is(Object.values(recordsOf(stage)['AccessToken']!).length, 1);
 });
 
-test.serial('processes that want tokens for different scopes do not wait for each other', async t => {
-	const stage = await setStage(t);
+test.serial('at Microsoft\'s authorities, processes that want tokens for different scopes do not wait for each other', async t => {
+	const stage = await setEntraStage(t);
 	const {server, home} = stage;
 	const held = holdAnswer();
 	server.script(held.behaviour);
-	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server, isEntra: true});
 	const first = one!.names(vault);
 	await held.arrived;
 	t.deepEqual(await other!.names(storage), ['access token 1']);
@@ -340,11 +348,11 @@ test.serial('a caller that aborts while another process holds the lease returns 
 	t.deepEqual(await first, ['access token 1']);
 });
 
-test.serial('a request with claims is not shared with other callers and waits for none', async t => {
-	const {server, home} = await setStage(t);
+test.serial('at Microsoft\'s authorities, a request with claims is not shared with other callers and waits for none', async t => {
+	const {server, home} = await setEntraStage(t);
 	const held = holdAnswer();
 	server.script(held.behaviour);
-	const [one, other] = await FleetProcess.startMany(t, 2, {home, server});
+	const [one, other] = await FleetProcess.startMany(t, 2, {home, server, isEntra: true});
 	const first = one!.names(vault);
 	await held.arrived;
 	t.deepEqual(nameTokens(await other!.tokens(vault, 1, {claims: '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'}), server), ['access token 1']);

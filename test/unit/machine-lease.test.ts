@@ -1,16 +1,17 @@
 /** The lease of a token request: who gets it, who waits for whom, and for how long. */
 
 import {
-	existsSync, readdirSync, readFileSync, statSync, writeFileSync,
+	existsSync, readdirSync, statSync, unlinkSync, writeFileSync,
 } from 'node:fs';
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
 import type {CacheBackend, LeaseStore} from '../../dist/backend/backend.js';
-import {StoreError} from '../../dist/errors.js';
+import {AuthenticationError, StoreError} from '../../dist/errors.js';
 import {FileLease} from '../../dist/backend/file-lease.js';
+import type {LeaseNote} from '../../dist/grant/lease-note.js';
 import {
-	Lease, leaseName, type LeaseOptions, takeLease,
+	Lease, leaseName, type LeaseOptions, LeaseTimeout, takeLease,
 } from '../../dist/grant/machine-lease.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {lockDirectory, LockProcess, within} from '../helpers/locks/lock-process.js';
@@ -114,7 +115,7 @@ for (const backend of backends) {
 		const store = new FileLease(join(dirname(path), 'msal.cache'), '00', own.tryLock);
 		const versions = new Set<string | undefined>();
 		const waiting = waitFor(path, {...own, stuckAfterMs: endless});
-		await until(async () => versions.add((await store.state())?.version).size > 2);
+		await until(async () => versions.add((await store.state()).held?.version).size > 2);
 		t.is(await within(waiting, 0), 'still waiting');
 		await lease!.release();
 		const next = await inTime(waiting, 'the lease');
@@ -150,7 +151,7 @@ test('a holder that renews its lease is never stuck, and one that does not is ev
 		async state() {
 			asked++;
 			renewals += asked <= 50 ? 1 : 0;
-			return {holder: 'other', version: String(renewals)};
+			return {held: {holder: 'other', version: String(renewals)}, note: undefined};
 		},
 		async evict(version) {
 			evicted.push(version);
@@ -204,25 +205,120 @@ test('an abort signal ends the wait at once with its reason', async t => {
 	t.deepEqual(readdirSync(directory), []);
 });
 
-test('a waiter does not queue behind holders that come and go without leaving a token', async t => {
+/** Starts waiting for the lease many times. @returns when each wait has looked at the lease. */
+async function manyWait(path: string, count: number, backend: CacheBackend, onNote: NonNullable<LeaseOptions['onNote']>): Promise<Array<Promise<Lease | undefined>>> {
+	const tries = Array.from({length: count}, () => 0);
+	const waits = tries.map(async (_, index) => waitFor(path, {
+		async tryLock(paths) {
+			tries[index]!++;
+			return backend.tryLock(paths);
+		},
+		onNote,
+	}));
+	// Handled later.
+	for (const wait of waits) {
+		wait.catch(() => undefined);
+	}
+
+	await until(() => tries.every(each => each > 1));
+	return waits;
+}
+
+const alone: LeaseNote = {kind: 'alone', token: 'FAKE-token', isUnwritten: true};
+
+for (const backend of backends) {
+	const own = {tryLock: async (paths: readonly string[]) => backend.tryLock(paths)};
+
+	test(`B4: ${backend.kind}: those who wait go on together when the holder leaves a note`, async t => {
+		const {directory, path} = leaseFile(t);
+		const lease = await waitFor(path, own);
+		const notes: LeaseNote[] = [];
+		const waits = await manyWait(path, 24, backend, note => {
+			notes.push(note);
+			return true;
+		});
+		await lease!.release(alone);
+		const leases = await inTime(Promise.all(waits), 'the leases');
+		t.is(leases.filter(Boolean).length, 0, 'nobody takes the lease, so nobody waits for it');
+		t.deepEqual(notes, Array.from({length: 24}, () => alone));
+		t.deepEqual(readdirSync(directory), ['.00.note']);
+		t.is(statSync(join(directory, '.00.note')).mode & 0o777, 0o600);
+
+		const late = await waitFor(path, {...own, onNote: () => t.fail('who comes later has nothing to do with that request')});
+		t.true(late instanceof Lease);
+		await late!.release();
+		t.deepEqual(readdirSync(directory), [], 'a holder that has nothing to tell removes the note');
+	});
+
+	test(`B5: ${backend.kind}: those who wait fail with the holder's reason`, async t => {
+		const {path} = leaseFile(t);
+		const lease = await waitFor(path, own);
+		const waits = await manyWait(path, 8, backend, note => {
+			throw (note as LeaseNote & {kind: 'failed'}).error;
+		});
+		const error = new AuthenticationError('STC_NETWORK', 'SharedTokenCacheCredential: no token: ECONNREFUSED.', {correlationId: 'FAKE-id'});
+		await lease!.release({kind: 'failed', error});
+		for (const outcome of await inTime(Promise.allSettled(waits), 'the failures') as PromiseRejectedResult[]) {
+			const {name, code, message, correlationId} = outcome.reason as AuthenticationError;
+			t.deepEqual({name, code, correlationId}, {name: 'AuthenticationError', code: 'STC_NETWORK', correlationId: 'FAKE-id'});
+			t.true(message.startsWith(error.message));
+		}
+	});
+
+	test(`A5: ${backend.kind}: the lease of a holder without a sign of life is not taken away where that could end a session`, async t => {
+		const {path} = leaseFile(t);
+		const holder = await LockProcess.start(t, backend.kind, path);
+		t.is(await holder.ask('lock'), 'locked');
+		const waiting = waitFor(path, {...own, mayEvict: false, stuckAfterMs: 500});
+		const error = await t.throwsAsync<LeaseTimeout>(inTime(waiting, 'the time-out'), {instanceOf: LeaseTimeout});
+		t.is(Number.parseInt(error?.holder ?? '', 10), holder.pid);
+		t.true((error?.quietMs ?? 0) >= 1000);
+		await holder.kill();
+		const lease = await waitFor(path, {...own, mayEvict: false});
+		t.true(lease instanceof Lease, 'a dead holder\'s lease is free');
+		await lease!.release();
+	});
+}
+
+test('A5: a holder that was evicted notices it, whatever it did meanwhile', async t => {
+	const {path} = leaseFile(t);
+	const held = await new FileLease(join(dirname(path), 'msal.cache'), '00', tryLock).tryTake();
+	const lease = new Lease(held!, 200);
+	t.true(await lease.isHeld());
+	const store = new FileLease(join(dirname(path), 'msal.cache'), '00', tryLock);
+	const {held: stuck} = await store.state();
+	t.true(await store.evict(stuck!.version));
+	const heir = await store.tryTake();
+	t.truthy(heir);
+	await sleep(150);
+	t.false(await lease.isHeld());
+	await lease.release();
+	t.true(await heir!.renew());
+	await heir!.release();
+});
+
+test('A7: a waiter waits for one holder after another that dies without a note', async t => {
 	const {path} = leaseFile(t);
 	// Another process is always faster.
 	let tries = 0;
+	let isFree = false;
 	const waiting = waitFor(path, {
-		async tryLock() {
+		async tryLock(paths) {
 			tries++;
-			return null;
+			return isFree ? tryLock(paths) : null;
 		},
 	});
-	for (const holder of ['1 msal-shared\n', '2 msal-shared\n', '']) {
+	for (const holder of ['1 msal-shared\n', '2 msal-shared\n', '', '3 msal-shared\n', '4 msal-shared\n']) {
 		writeFileSync(path, holder);
 		// Between two attempts it checks who holds the lease, however busy the machine is.
 		const seenAfter = tries + 2;
 		await until(() => tries >= seenAfter);
-		t.is(await within(waiting, 50), 'still waiting', 'the first holder, and the one that took over from it');
+		t.is(await within(waiting, 50), 'still waiting');
 	}
 
-	writeFileSync(path, '3 msal-shared\n');
-	t.is(await inTime(waiting, 'the end of the wait'), undefined);
-	t.is(readFileSync(path, 'utf8'), '3 msal-shared\n');
+	unlinkSync(path);
+	isFree = true;
+	const lease = await inTime(waiting, 'the lease');
+	t.true(lease instanceof Lease);
+	await lease!.release();
 });

@@ -1,7 +1,7 @@
 import {Buffer} from 'node:buffer';
 import test from 'ava';
 import {
-	describeErrorResponse, isRefreshTokenDead, needsUser, readErrorResponse, readRetryAfterMs, readTokenResponse,
+	describeErrorResponse, isRefreshTokenDead, readErrorResponse, readRetryAfterMs, readTokenResponse, refusalReason,
 } from '../../dist/grant/token-response.js';
 import {parseJsonObject} from '../../dist/runtime/json.js';
 
@@ -115,7 +115,7 @@ test('classifies the errors that need the user, and those that end a refresh tok
 		const response = {
 			error, errorDescription: '', ...(suberror && {suberror}), errorCodes,
 		};
-		return [needsUser(response), isRefreshTokenDead(response)];
+		return [refusalReason(response) !== undefined, isRefreshTokenDead(response)];
 	};
 
 	t.deepEqual(classify('invalid_grant', 'bad_token'), [true, true]);
@@ -144,6 +144,42 @@ test('classifies the errors that need the user, and those that end a refresh tok
 
 	t.deepEqual(classify('invalid_scope'), [false, false]);
 	t.deepEqual(classify('temporarily_unavailable'), [false, false]);
+});
+
+test('B2, D16: says who can do something about a refusal', t => {
+	const reasonOf = (error: string, suberror?: string, ...errorCodes: number[]) => refusalReason({
+		error, errorDescription: '', ...(suberror && {suberror}), errorCodes,
+	});
+	t.is(reasonOf('unauthorized_client', undefined, 700_016), 'client');
+	t.is(reasonOf('invalid_client', undefined, 70_002), 'client');
+	t.is(reasonOf('invalid_grant', 'client_mismatch'), 'client');
+	for (const error of ['invalid_scope', 'invalid_resource', 'invalid_request', 'invalid_target', 'unsupported_grant_type', 'temporarily_unavailable', '']) {
+		t.is(reasonOf(error), undefined, error);
+	}
+
+	t.is(reasonOf('consent_required'), 'consent');
+	t.is(reasonOf('invalid_grant', 'consent_required'), 'consent');
+	t.is(reasonOf('invalid_grant', undefined, 65_001), 'consent');
+	t.is(reasonOf('interaction_required'), 'policy');
+	for (const suberror of ['basic_action', 'additional_action', 'message_only', 'protection_policy_required']) {
+		t.is(reasonOf('invalid_grant', suberror), 'policy', suberror);
+	}
+
+	t.is(reasonOf('invalid_grant', undefined, 53_003), 'policy');
+	t.is(refusalReason({error: 'invalid_grant', errorDescription: '', claims: '{}'}), 'policy');
+	t.is(reasonOf('invalid_grant', undefined, 50_020), 'tenant');
+	t.is(reasonOf('invalid_grant', 'bad_token'), 'sign-in');
+	t.is(reasonOf('invalid_grant'), 'sign-in');
+	t.is(reasonOf('login_required'), 'sign-in');
+});
+
+test('D7: reads the claims of a policy, if they are a JSON object in plain text', t => {
+	const claimsOf = (claims: unknown) => readErrorResponse({error: 'interaction_required', claims}, 'FAKE-refresh')?.claims;
+	const claims = '{"access_token":{"capolids":{"essential":true,"values":["FAKE-policy"]}}}';
+	t.is(claimsOf(claims), claims);
+	for (const wrong of [undefined, null, 5, {}, '', '[]', '{', '"a"', '{"a":"FAKE-refresh"}', `{"a":"${'x'.repeat(100_000)}"}`]) {
+		t.is(claimsOf(wrong), undefined, JSON.stringify(wrong)?.slice(0, 20));
+	}
 });
 
 test('reads Retry-After in both forms, and the headers in milliseconds', t => {

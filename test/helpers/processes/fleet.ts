@@ -39,11 +39,14 @@ export type FleetOptions = {
 	server: EntraServer;
 	options?: SharedTokenCacheCredentialOptions;
 	uid?: number | undefined;
+	/** Whether the server answers as `login.microsoftonline.com`, where refresh tokens work more than once. Default false: it is an authority of its own. */
+	isEntra?: boolean;
 	/** Variables besides HOME, PATH and NODE_EXTRA_CA_CERTS. */
 	environment?: Readonly<Record<string, string>>;
 };
 
 const program = fileURLToPath(new URL('fleet-program.mjs', import.meta.url));
+const redirection = new URL('../authority/redirect-tls.mjs', import.meta.url).href;
 
 /** The server is itself the authority, on loopback, so the records of its users contain its host name. */
 export function environmentOfServer({port}: EntraServer): {environment: string} {
@@ -52,17 +55,23 @@ export function environmentOfServer({port}: EntraServer): {environment: string} 
 
 export class FleetProcess extends LineProcess {
 	/** @returns when the process has loaded its code. */
-	static async start(t: ExecutionContext, {home, server, options = {}, uid, environment}: FleetOptions): Promise<FleetProcess> {
+	static async start(t: ExecutionContext, {
+		home, server, options = {}, uid, isEntra = false, environment,
+	}: FleetOptions): Promise<FleetProcess> {
 		const authority = join(home.path, 'authority.pem');
 		if (!existsSync(authority)) {
 			writeFileSync(authority, server.ca);
 		}
 
 		const started = new FleetProcess(server, loadableBy(uid, program), {
-			PATH: process.env['PATH'], HOME: home.path, NODE_EXTRA_CA_CERTS: authority, ...environment,
+			PATH: process.env['PATH'],
+			HOME: home.path,
+			NODE_EXTRA_CA_CERTS: authority,
+			...(isEntra && {NODE_OPTIONS: `--import=${redirection}`, STC_LOOPBACK_PORT: String(server.port)}),
+			...environment,
 		});
 		t.teardown(async () => started.kill());
-		started.send(JSON.stringify({options: {authorityHost: server.origin, retryOptions: {retryDelayInMs: 50}, ...options}, ...(uid !== undefined && {uid})}));
+		started.send(JSON.stringify({options: {...(!isEntra && {authorityHost: server.origin}), retryOptions: {retryDelayInMs: 50}, ...options}, ...(uid !== undefined && {uid})}));
 		await started.expect('"ready"');
 		return started;
 	}
