@@ -101,9 +101,9 @@ test.serial('clock set back after a challenge: later requests count as later, in
 		return entra.grants.length > 1;
 	});
 	const {accessToken} = entra.grants.at(-1)!;
-	await until(() => Object.values(home.read()['AccessToken'] ?? {}).some(({secret}) => secret === accessToken), 5000);
+	await until(() => Object.values(home.read()['AccessToken'] ?? {}).some(({secret}) => secret === accessToken));
 	t.deepEqual(Object.values(home.read()['AccessToken'] ?? {}).map(({secret}) => secret), [accessToken]);
-	await until(async () => (await credential.getToken(scope)).token === accessToken, 5000);
+	await until(async () => (await credential.getToken(scope)).token === accessToken);
 	// The cache changes, so that it is read again.
 	home.write({...home.read(), Touched: {}});
 	await sleep(50);

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {isDeepStrictEqual} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {type CachePlugin, createCachePlugin, type CachePluginOptions} from '../../dist/cache-api/msal-node-plugin.js';
 import {
@@ -21,6 +22,7 @@ import {MsalApp} from '../helpers/peers/msal-app.js';
 import {MsalProcess} from '../helpers/peers/msal-process.js';
 import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 import {readInProcess} from '../helpers/processes/reader.js';
+import {until} from '../helpers/until.js';
 import {
 	environmentOf, namer, query, storage, vault,
 } from '../helpers/peers/written-cache.js';
@@ -319,12 +321,18 @@ for (const variant of variants) {
 		await app.signIn(tokenOf(ann), vault);
 		const whole = readFileSync(cachePath);
 		for (const part of [0, 10, whole.length - 1]) {
-			// As a library that writes in place does.
-			writeFileSync(cachePath, whole.subarray(0, part));
-			const seen = app.usernames();
-			await sleep(10);
-			writeFileSync(cachePath, whole);
-			t.deepEqual(await seen, [ann.username]);
+			for (let isMoment = false; !isMoment;) {
+				const startMs = performance.now();
+				// As a library that writes in place does.
+				writeFileSync(cachePath, whole.subarray(0, part));
+				const seen = app.usernames();
+				await sleep(10);
+				writeFileSync(cachePath, whole);
+				// After two seconds it is no writer any more. A busy machine may suspend the test for so long.
+				isMoment = performance.now() - startMs < 1000;
+				t.true(!isMoment || isDeepStrictEqual(await seen, [ann.username]), `${part} bytes`);
+				await seen.catch(() => undefined);
+			}
 		}
 	});
 
@@ -349,9 +357,7 @@ for (const variant of variants) {
 		t.deepEqual(countsOf(readCache(cachePath))['AccessToken'], 2);
 		const written = readCache(cachePath);
 		writeFileSync(cachePath, stale);
-		for (const untilMs = Date.now() + 10_000; Date.now() < untilMs && readFileSync(cachePath).equals(stale);) {
-			await sleep(20);
-		}
+		await until(() => !readFileSync(cachePath).equals(stale));
 
 		t.deepEqual(readCache(cachePath)['AccessToken'], written['AccessToken']);
 		t.deepEqual(readCache(cachePath)['RefreshToken'], written['RefreshToken']);

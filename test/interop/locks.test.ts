@@ -13,9 +13,10 @@ import type {CacheBackend} from '../../dist/backend/backend.js';
 import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {backends, native} from '../helpers/caches/backends.js';
 import {
-	lockDirectory, LockProcess, lockWithin, type PeerLock, within,
+	lockAtAge, lockDirectory, LockProcess, lockWithin, type PeerLock, within,
 } from '../helpers/locks/lock-process.js';
 import {lackOf, testWhere} from '../helpers/peers/peers.js';
+import {patienceMs} from '../helpers/until.js';
 
 type Peer = {
 	kind: PeerLock;
@@ -45,8 +46,14 @@ const peers: readonly Peer[] = [
 
 /** Longer than several attempts of any library. */
 const heldMs = 1500;
-/** Time in which a waiting process must get a released lock. No library retries less often than every 250 ms. */
-const handoverMs = 5000;
+/**
+ * After the release: the waiting library gets the lock. Some give up after 5 s, which a busy machine may add, and get it
+ * when they try again.
+ */
+async function handOver(contender: LockProcess, answer: Promise<string>): Promise<string> {
+	const first = await answer;
+	return first === 'refused' ? contender.ask('lock') : first;
+}
 
 const lackOfPeer = (kind: PeerLock) => lackOf(kind === 'node' ? 'msal-node' : 'msal-python');
 
@@ -61,7 +68,7 @@ for (const backend of backends) {
 			t.is(await holder.ask('lock'), 'locked');
 			if (isUnseen) {
 				const {ctimeMs} = statSync(path);
-				const taken = await lockWithin(backend, path, 4000);
+				const taken = await lockAtAge(async () => backend.tryLock([path]), 2);
 				t.truthy(taken);
 				t.true(Date.now() - ctimeMs > 1000);
 				await taken?.release();
@@ -75,7 +82,7 @@ for (const backend of backends) {
 				t.true(existsSync(path));
 			}
 
-			const taken = await lockWithin(backend, path, handoverMs);
+			const taken = await lockWithin(backend, path, patienceMs);
 			t.truthy(taken);
 			t.true(await taken?.check());
 			await taken?.release();
@@ -92,17 +99,17 @@ for (const backend of backends) {
 			const answer = contender.ask('lock');
 			if (isKeptOut) {
 				// A library that goes on from creation to the kernel's locks must be blocked by these, too.
-				t.is(await within(answer, peer.isExistenceOnly ? heldMs : peer.creationMs + heldMs), 'still waiting');
+				t.true(['still waiting', 'refused'].includes(await within(answer, peer.isExistenceOnly ? heldMs : peer.creationMs + heldMs)));
 				t.true(await lock?.check());
 				await lock?.release();
-				t.is(await within(answer, handoverMs), 'locked');
+				t.is(await handOver(contender, answer), 'locked');
 				t.is(await contender.ask('unlock'), 'unlocked');
 			} else {
 				if (peer.creationMs > 0) {
 					t.is(await within(answer, peer.creationMs - 2000), 'still waiting');
 				}
 
-				t.is(await within(answer, handoverMs), 'locked');
+				t.is(await handOver(contender, answer), 'locked');
 				t.true(await lock?.check(), 'it takes the file, not the name');
 				t.is(await contender.ask('unlock'), 'unlocked');
 				t.true(await lock?.check(), 'it is restored after the other process deleted it');
@@ -169,7 +176,7 @@ for (const holder of backends) {
 			t.is(await process.ask('lock'), 'locked');
 			t.is(await lockWithin(contender, path, heldMs), undefined);
 			t.is(await process.ask('unlock'), 'unlocked');
-			const taken = await lockWithin(contender, path, handoverMs);
+			const taken = await lockWithin(contender, path, patienceMs);
 			t.truthy(taken);
 			await taken?.release();
 			t.deepEqual(readdirSync(directory), []);

@@ -23,6 +23,8 @@ export type MixedPlan = {
 	ours: number;
 	/** Updates of each of our writers. */
 	updates: number;
+	/** A writer that is not done after this time makes fewer updates: libraries that empty the cache can cost many of them. */
+	forMs?: number;
 	/** Longest pause between updates. Default 4. */
 	pauseMs?: number;
 	/**
@@ -40,6 +42,8 @@ export type MixedPlan = {
 
 export type MixedReport = {
 	ourEntries: number;
+	/** Of all our writers. */
+	updates: number;
 	/** Writes of ours that an observer compared with the content before: none lost anything. */
 	writesSeen: number;
 	ourWrites: number;
@@ -100,7 +104,7 @@ function secretsOf(text: string): Set<string> {
 }
 
 export async function torture({
-	path, ours, updates, pauseMs = 4, node, python, deletesLockFiles,
+	path, ours, updates, forMs, pauseMs = 4, node, python, deletesLockFiles,
 }: MixedPlan): Promise<MixedReport> {
 	const startMs = performance.now();
 	writeFileSync(path, JSON.stringify({
@@ -109,7 +113,7 @@ export async function torture({
 	}), {mode: 0o600});
 	const writers = Array.from({length: ours}, (_, index) => new Child(process.execPath, [
 		fileURLToPath(new URL('our-writer.mjs', import.meta.url)), JSON.stringify({
-			path, name: `ours${index}`, account, updates, pauseMs,
+			path, name: `ours${index}`, account, updates, forMs, pauseMs,
 		}),
 	]));
 	const nodes = Array.from({length: node}, (_, index) => new Child(process.execPath, [`${peersFolder}torture-node.mjs`, path, `node${index}`, JSON.stringify({Account: accounts}), String(index === 0)]));
@@ -117,7 +121,7 @@ export async function torture({
 	const observer = new Observer(path, deletesLockFiles);
 	try {
 		await Promise.all([...nodes, ...pythons].map(async peer => peer.until(line => line === 'ready')));
-		await Promise.all(writers.map(async writer => writer.until(line => 'done' in (JSON.parse(line) as object))));
+		const done = await Promise.all(writers.map(async writer => JSON.parse(await writer.until(line => 'done' in (JSON.parse(line) as object))) as {done: number}));
 		const nodeReports = (await Promise.all(nodes.map(async peer => peer.end()))).map(line => JSON.parse(line) as {hits: number; writes: number});
 		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]; starved: number});
 		await observer.stopDeleting();
@@ -150,6 +154,7 @@ export async function torture({
 		const pythonSecrets = pythonReports.flatMap(({written}) => written);
 		return {
 			ourEntries: expected.length,
+			updates: done.reduce((sum, {done: count}) => sum + count, 0),
 			writesSeen: observer.checkWrites(writes),
 			ourWrites: writes.length,
 			pythonMissing: pythonSecrets.filter(secret => !secrets.has(secret)).length,
@@ -249,7 +254,7 @@ class Observer {
 	}
 
 	async #read(): Promise<void> {
-		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 10_000, useNativeAddon: true});
+		const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 300_000, useNativeAddon: true});
 		const source = plaintextFile(this.#path);
 		let last = '';
 		while (!this.#isOver) {

@@ -1,6 +1,7 @@
 /**
  * The code under torture: writes grants back as the credential does, including repairs. Argument: JSON of {path, name,
- * account, updates, pauseMs}. Half of the updates renew entries of the other half. Prints a JSON line for each of its
+ * account, updates, forMs, pauseMs}: it makes `updates` updates, or those of `forMs` ms, but twenty at least. Half of the
+ * updates renew entries of the other half. Prints a JSON line for each of its
  * writes, `{name, base, stamp}`, then `{"done": ...}`. After a line on standard input, when no other library can undo a
  * write any more, it checks once more and prints `{"kept": ..., "signedOut": ...}`.
  *
@@ -19,7 +20,7 @@ const {SharedCache} = load('../../dist/cache/shared-cache.js');
 const {plaintextFile} = load('../../dist/cache/cache-source.js');
 const {WriteBack} = load('../../dist/grant/write-back.js');
 
-const {path, name, account, updates, pauseMs} = JSON.parse(process.argv[2]);
+const {path, name, account, updates, forMs, pauseMs} = JSON.parse(process.argv[2]);
 const cache = new SharedCache({keyringTimeoutMs: 1000, lockTimeoutMs: 60_000, useNativeAddon: true});
 const source = plaintextFile(path);
 const print = value => {
@@ -76,7 +77,9 @@ async function askAgainAfterSignOut() {
 
 // The write-back does not keep the event loop alive. The caller that awaits a token does.
 const hold = setInterval(() => undefined, 60_000);
-for (let update = 0; update < updates; update++) {
+const endMs = performance.now() + (forMs ?? Infinity);
+let update = 0;
+for (; update < updates && (update < 20 || performance.now() < endMs); update++) {
 	const written = commits;
 	await writeBack.write(source, grantOf(update));
 	// It returns after half a second, and the write continues in the background.
@@ -90,7 +93,7 @@ for (let update = 0; update < updates; update++) {
 	await askAgainAfterSignOut();
 }
 
-print({done: updates});
+print({done: update});
 await once(process.stdin, 'data');
 await askAgainAfterSignOut();
 await writeBack.repair();
