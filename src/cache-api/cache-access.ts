@@ -2,7 +2,7 @@
 
 import {listAccounts} from '../lookup/list-accounts.js';
 import {distinctSources, overviewQuery, readSources} from '../lookup/read-sources.js';
-import {parseAuthority, wellKnownHosts} from '../settings/authority.js';
+import {parseAuthority} from '../settings/authority.js';
 import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import {signOutsSoFar, wasSignedOut} from '../cache/sign-out-mark.js';
@@ -46,14 +46,14 @@ export class CacheAccess {
 		}
 
 		const environments = environment === undefined ? undefined : parseAuthority(environment, 'environment').environments;
-		const {settings, extra} = this.#choice;
+		const {extra} = this.#choice;
 		return keepAlive(async () => signOut({
 			cache: this.#cache,
 			own: this.#ownSources(),
 			extra,
 			homeAccountId,
 			environments,
-			query: {...this.#query(), homeAccountId, environments: environments ?? [...new Set([...settings.authority.environments, ...wellKnownHosts()])]},
+			query: {...this.#query(), homeAccountId, environments: environments ?? []},
 		}));
 	}
 

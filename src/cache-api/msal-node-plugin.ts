@@ -50,9 +50,10 @@ export type CachePluginOptions = Pick<
 /** Most changes that wait for a later write. Beyond that, the oldest access tokens are dropped, then the oldest changes. */
 const maxUnsaved = 5000;
 
-/** Pause after a failed write, doubled after each further failure: an access writes what waits only after it. Milliseconds. */
-const firstRetryMs = 100;
-const longestRetryMs = 30_000;
+/** If more changes wait than this, a failed write is followed by a pause, doubled after each further failure: each access would take time to try again. */
+const manyUnsaved = 100;
+const firstPauseMs = 100;
+const longestPauseMs = 30_000;
 
 /** So many sign-outs during one write, and it is put off. */
 const maxSignOuts = 10;
@@ -306,7 +307,7 @@ class SharedCachePlugin {
 			await markSignOuts(source, signedOut);
 		} catch (error) {
 			replica.failures++;
-			replica.retryFromMs = performance.now() + Math.min(firstRetryMs * (2 ** replica.failures), longestRetryMs);
+			replica.retryFromMs = changes.length > manyUnsaved ? performance.now() + Math.min(firstPauseMs * (2 ** replica.failures), longestPauseMs) : 0;
 			throw error;
 		}
 

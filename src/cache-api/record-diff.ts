@@ -23,6 +23,8 @@ export type RecordPut = {
 	account: KnownAccount | undefined;
 	/** Whether the record came with its account, which was not in the cache before. */
 	isSignIn: boolean;
+	/** Whether the cache had accounts then. If it has none any more, everybody was signed out. */
+	hadAccounts: boolean;
 };
 
 /** A record that was removed while its account stayed. */
@@ -74,6 +76,7 @@ export function diffRecords(before: string, after: string): RecordChange[] {
 					after: record,
 					account,
 					isSignIn: !account && currentAccounts.has(homeAccountIdOf(record)),
+					hadAccounts: currentAccounts.size > 0,
 				});
 			}
 		}
@@ -214,7 +217,8 @@ export function undoneChanges(text: string, changes: readonly RecordChange[]): R
 		}
 
 		// Not every record has an account: an application that has no user has tokens, too.
-		if ((change.account || change.isSignIn) && !accounts.has(homeAccountIdOf(change.after))) {
+		const isSignedOut = change.account || change.isSignIn ? !accounts.has(homeAccountIdOf(change.after)) : change.hadAccounts && accounts.size === 0;
+		if (isSignedOut) {
 			return false;
 		}
 

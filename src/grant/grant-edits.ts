@@ -15,6 +15,8 @@ export type Session = {
 	clientId: string;
 	/** The cache from which the account was read. */
 	source: CacheSource;
+	/** Whether the cache had no record of the account, but only its refresh token. Default false. */
+	isUnlisted?: boolean;
 	/** The refresh tokens of this sign-in that are known here. */
 	refreshTokens: ReadonlySet<string>;
 	/** The mark of sign-outs from before the account was read. Renewed when the account has been found again. */
@@ -76,7 +78,7 @@ export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair)
 	return {
 		edits,
 		// An account that is no longer in the cache was signed out, and must not come back.
-		...((isOwnCache || isRepair) && {requiredAccount: {homeAccountId: account.homeAccountId, environments}}),
+		...(((isOwnCache && !grant.session?.isUnlisted) || isRepair) && {requiredAccount: {homeAccountId: account.homeAccountId, environments}}),
 	};
 }
 

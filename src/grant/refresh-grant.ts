@@ -440,6 +440,7 @@ export class RefreshGrant {
 					environments: authority.environments,
 					clientId,
 					source: account.source,
+					isUnlisted: account.candidate.isWithoutRecord === true,
 					refreshTokens: new Set([...replaceable, ...(response.refreshToken === undefined ? [] : [response.refreshToken])]),
 					guard: signOuts,
 				},

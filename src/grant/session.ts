@@ -17,7 +17,7 @@ export async function stateOfSession(cache: SharedCache, session: Session): Prom
 		return error;
 	}
 
-	if (!slice?.accounts.some(entry => isOf(session, entry))) {
+	if (!slice || ![...slice.accounts, ...(session.isUnlisted ? slice.refreshTokens : [])].some(entry => isOf(session, entry))) {
 		return 'gone';
 	}
 

@@ -47,11 +47,6 @@ const otherWellKnownHosts: ReadonlySet<string> = new Set([
 
 const nationalHosts: ReadonlySet<string> = new Set([...aliasGroups.slice(1).flat(), ...otherWellKnownHosts].filter(host => host !== 'login-us.microsoftonline.com'));
 
-/** The hosts of all clouds of Microsoft. */
-export function wellKnownHosts(): string[] {
-	return [...aliasGroups.flat(), ...otherWellKnownHosts];
-}
-
 /** Whether these are hosts of a cloud of Microsoft other than the public one. Such a cloud has resources of its own. */
 export function isNationalCloud(environments: readonly string[]): boolean {
 	return environments.some(environment => nationalHosts.has(environment));

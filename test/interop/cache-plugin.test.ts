@@ -56,7 +56,7 @@ const countsOf = (cache: Cache) => Object.fromEntries(['Account', 'AccessToken',
 const accountsOf = (cache: Cache) => Object.values(cache['Account'] ?? {}).map(({username}) => String(username)).toSorted();
 
 function checkNothingLeft(t: ExecutionContext, cachePath: string): void {
-	t.deepEqual(readdirSync(dirname(cachePath)), ['cache.json'], 'neither lock files nor temporary files remain');
+	t.deepEqual(readdirSync(dirname(cachePath)).filter(name => name !== '.signed-out'), ['cache.json'], 'neither lock files nor temporary files remain');
 	t.is(statSync(cachePath).mode & 0o777, 0o600);
 }
 
@@ -406,7 +406,7 @@ testWhere(test, [lackOf('msal-node'), lackOfAddon(), missingKeyring()], 'the def
 	t.true('token' in report.tokens[0]!);
 	t.is(entra.grants.length, 2);
 	t.is(await one!.end(), 0);
-	t.deepEqual(readdirSync(join(home.path, '.IdentityService')), ['msal.cache.nocae'], 'the file that notifies other processes of a change');
+	t.deepEqual(readdirSync(join(home.path, '.IdentityService')), ['.signed-out', 'msal.cache.nocae'], 'the mark of a sign-out, and the file that notifies other processes of a change');
 	t.true(statSync(join(home.path, '.IdentityService', 'msal.cache.nocae')).size <= 2);
 });
 
