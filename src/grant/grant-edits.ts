@@ -62,6 +62,10 @@ export function editsOfGrant(grant: Grant, isRepair: boolean, isLate = isRepair)
 		edits.push(refreshTokenEdit(grant, response.refreshToken, isLate));
 	}
 
+	if (!isRepair) {
+		edits.push(expiredTokensEdit(grant));
+	}
+
 	if (response.idToken) {
 		edits.push(idTokenEdit(grant, response.idToken, isRepair));
 	}
@@ -168,6 +172,19 @@ function accessTokenEdit({response, account, environment, environments, clientId
 		}),
 		...(refreshOnSec === undefined && {unset: ['refresh_on']}),
 		...(isLate && {unlessNewer: {field: 'cached_at', value: nowSec}}),
+	};
+}
+
+/**
+ * Removes expired access tokens of the account and client, which nobody can use: otherwise a cache grows with every tenant and scope that is
+ * asked for once. Those of other accounts and clients are theirs to remove.
+ */
+function expiredTokensEdit({account, environments, clientId, nowSec}: Grant): RecordEdit {
+	return {
+		section: 'AccessToken',
+		action: 'remove',
+		match: {home_account_id: [account.homeAccountId], environment: environments, client_id: [clientId]},
+		onlyIfOlder: {field: 'expires_on', value: nowSec + 1},
 	};
 }
 

@@ -426,7 +426,7 @@ function isExpired({response}: Grant): boolean {
 
 /** A refresh token is still worth writing when the access token that came with it has expired. */
 function withoutExpired(grant: Grant, change: CacheChange): CacheChange {
-	return isExpired(grant) ? {...change, edits: change.edits.filter(({section}) => section !== 'AccessToken')} : change;
+	return isExpired(grant) ? {...change, edits: change.edits.filter(({section, action}) => section !== 'AccessToken' || action === 'remove')} : change;
 }
 
 /** The session of grants of one account. */

@@ -60,7 +60,7 @@ function grantWith({response, without = [], ...rest}: Changes): Grant {
 }
 
 const editOf = (change: CacheChange, section: string) => {
-	const edits = change.edits.filter(edit => edit.section === section);
+	const edits = change.edits.filter(edit => edit.section === section && edit.action !== 'remove');
 	if (edits.length > 1) {
 		throw new Error(`There are several edits of ${section}.`);
 	}
@@ -386,4 +386,70 @@ test('secrets with any characters are written unchanged', t => {
 	const secret = 'FAKE "\\\u0000\u2028\n' + String.fromCodePoint(0x1_F6_00);
 	const cache = applied('', editsOfGrant(grantWith({isOwnCache: false, response: {accessToken: secret, refreshToken: secret}}), false));
 	t.deepEqual([...secretsOf(cache, 'AccessToken'), ...secretsOf(cache, 'RefreshToken')], [secret, secret]);
+});
+
+test('G4: a grant removes the expired access tokens of its account and client, and no others', t => {
+	const record = (rest: Record<string, unknown>) => ({
+		home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, realm: guestTenant, target: 'other', secret: 'FAKE-other', expires_on: String(atSec), ...rest,
+	});
+	const kept = {
+		living: record({expires_on: String(atSec + 1)}),
+		theirs: record({client_id: otherClient}),
+		elses: record({home_account_id: 'x.y'}),
+		elsewhere: record({environment: 'login.microsoftonline.us'}),
+		malformed: record({expires_on: 'soon'}),
+		timeless: record({expires_on: undefined}),
+		milliseconds: record({expires_on: String(atSec * 1000)}),
+	};
+	const cache = {
+		...accountOnly,
+		AccessToken: {
+			...kept, expired: record({}), bound: record({key_id: 'k'}), alias: record({environment: hostAlias, realm: 'x', expires_on: atSec - 5}),
+		},
+	};
+	const after = applied(cache, editsOfGrant(grant, false)) as CacheSections;
+	const [own, ...others] = Object.keys(after['AccessToken']!).toReversed();
+	t.deepEqual(others.toReversed(), Object.keys(kept));
+	t.is(after['AccessToken']![own!]!['secret'], 'FAKE-access');
+	// A repair restores only what was there.
+	t.false(editsOfGrant(grant, true).edits.some(({action}) => action === 'remove'));
+});
+
+test('B3: the scopes that were asked for are kept if the answer does not name them', t => {
+	const recordOf = (changes: Changes) => recordsOf(applied('', editsOfGrant(grantWith({isOwnCache: false, ...changes}), false)), 'AccessToken')[0]!;
+	t.is(recordOf({scopes: ['https://vault.azure.net/.default']})['requested_scopes'], undefined);
+	t.is(recordOf({scopes: ['https://graph.microsoft.com/User.Read'], response: {scope: 'openid profile user.read'}})['requested_scopes'], undefined, 'with and without the resource');
+	t.is(recordOf({scopes: ['a', 'b'], response: {scope: 'a'}})['requested_scopes'], 'a b');
+	t.is(recordOf({scopes: ['a/.x'], response: {scope: 'openid'}})['requested_scopes'], 'a/.x');
+});
+
+test('B3: tokens that an authority answers with "openid" do not replace each other, and each is renewed in place', t => {
+	const change = (scope: string, secret: string) => editsOfGrant(grantWith({isOwnCache: false, scopes: [scope], response: {scope: 'openid', accessToken: secret}}), false);
+	let cache = applied('', change('one', 'FAKE-1'));
+	for (const [scope, secret] of [['two', 'FAKE-2'], ['one', 'FAKE-3']] as const) {
+		cache = applied(cache, change(scope, secret));
+	}
+
+	t.deepEqual(recordsOf(cache, 'AccessToken').map(({secret}) => secret), ['FAKE-3', 'FAKE-2']);
+});
+
+test('A4: a refresh token replaces the one that was redeemed or an ancestor of it, and no other', t => {
+	const change = (changes: Changes = {}, isLate = false) => editsOfGrant(grantWith({replaceable: ['FAKE-sent', 'FAKE-ancestor'], ...changes}), false, isLate);
+	const cacheWith = (secret: string) => ({
+		...accountOnly, RefreshToken: {
+			r: {
+				home_account_id: homeAccountId(ann), environment: publicCloud, client_id: clientId, family_id: '1', secret, last_modification_time: String(atSec + 100),
+			},
+		},
+	});
+	const secretsOf = (cache: CacheSections | 'no-account') => recordsOf(cache, 'RefreshToken').map(({secret}) => secret);
+	for (const isLate of [false, true]) {
+		t.deepEqual(secretsOf(applied(cacheWith('FAKE-sent'), change({}, isLate))), ['FAKE-received']);
+		t.deepEqual(secretsOf(applied(cacheWith('FAKE-ancestor'), change({}, isLate))), ['FAKE-received'], 'whatever its times say');
+		t.deepEqual(secretsOf(applied(cacheWith('FAKE-newer'), change({}, isLate))), ['FAKE-newer']);
+	}
+
+	// The first write to another cache than the account's finds nothing that could be newer.
+	t.deepEqual(secretsOf(applied(cacheWith('FAKE-old'), change({isOwnCache: false}))), ['FAKE-received']);
+	t.deepEqual(secretsOf(applied(cacheWith('FAKE-newer'), change({isOwnCache: false}, true))), ['FAKE-newer']);
 });
