@@ -21,7 +21,7 @@ Status NotFoundOr(const char* operation, const std::string& path, int error) {
 
 Status CheckKind(const std::string& path, const struct stat& info) {
   if (S_ISDIR(info.st_mode)) return ErrnoStatus("open", path, EISDIR);
-  if (!S_ISREG(info.st_mode)) return NotARegularFile("open", path, "errno", EINVAL);
+  if (!S_ISREG(info.st_mode)) return ErrnoStatus("open", path, EINVAL);
   if (info.st_size > kMaxCacheSize) return CacheTooLarge("read", path);
   return Status::Ok();
 }

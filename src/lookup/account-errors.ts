@@ -21,10 +21,12 @@ export type AccountSearch = {
 	/** The hosts of the authority, its own first. */
 	environments?: readonly string[];
 	/** Base name of the cache. */
-	cacheName?: string;
+	cacheName?: string | undefined;
 	clientId?: string;
 	/** The variables that criteria come from. */
 	variables?: readonly string[];
+	/** Labels of sources that are symbolic links without a target. */
+	danglingLinks?: ReadonlySet<string> | undefined;
 };
 
 type Failed = Exclude<Selection, {kind: 'one'}>;
@@ -65,7 +67,7 @@ export function unavailable(code: ErrorCode, selection: Failed, search: AccountS
  * @param overview Readings of the sources with content, for the accounts of every authority.
  */
 export function explainFailure(failed: Failed, readings: readonly SourceReading[], search: AccountSearch, overview: readonly SourceReading[] = []): CredentialUnavailableError {
-	const details = readings.map(reading => detailOf(reading));
+	const details = readings.map(reading => detailOf(reading, search.danglingLinks));
 	const unusable = unusableAccounts(overview, search);
 	const found = unusable.filter(({account, usernames}) => isWanted(account, usernames, search.criteria));
 	const content = readings.filter(({slice}) => slice !== null && slice.sizeBytes > leastContentBytes);
@@ -84,7 +86,7 @@ export function explainFailure(failed: Failed, readings: readonly SourceReading[
 		return accountError('STC_NO_ACCOUNT', text, search, [...accounts, ...details]);
 	}
 
-	const failure = failureOf(readings, search.cacheName);
+	const failure = failureOf(readings, search);
 	if (failure) {
 		return failure;
 	}
@@ -98,7 +100,7 @@ export function explainFailure(failed: Failed, readings: readonly SourceReading[
 		);
 	}
 
-	return cacheNotFound(details, undefined, search.cacheName);
+	return cacheNotFound(details, search);
 }
 
 /**
@@ -106,14 +108,14 @@ export function explainFailure(failed: Failed, readings: readonly SourceReading[
  *
  * @returns the error to report if no account was found; `undefined` if the caches could be read.
  */
-export function failureOf(readings: readonly SourceReading[], cacheName?: string): CredentialUnavailableError | undefined {
+export function failureOf(readings: readonly SourceReading[], {cacheName, danglingLinks}: Pick<AccountSearch, 'cacheName' | 'danglingLinks'>): CredentialUnavailableError | undefined {
 	const [worst] = rankedErrors(readings);
 	if (!worst?.error) {
 		return undefined;
 	}
 
 	const {error, source} = worst;
-	const details = readings.map(reading => detailOf(reading));
+	const details = readings.map(reading => detailOf(reading, danglingLinks));
 	if (!isSignificant(error)) {
 		if (readings.some(({slice}) => slice !== null)) {
 			return undefined;
@@ -121,7 +123,7 @@ export function failureOf(readings: readonly SourceReading[], cacheName?: string
 
 		// A machine without a keyring, where nobody has signed in: a container, a CI job, an SSH session.
 		if (readings.some(reading => reading.error === undefined)) {
-			return cacheNotFound(details, error, cacheName);
+			return cacheNotFound(details, {error, cacheName, danglingLinks});
 		}
 	}
 
@@ -140,10 +142,13 @@ export function rankedErrors(readings: readonly SourceReading[]): SourceReading[
 	return readings.filter(({error}) => error !== undefined).toSorted((a, b) => rank(a) - rank(b));
 }
 
-function cacheNotFound(details: readonly ErrorDetail[], error: StoreError | undefined, cacheName = defaultCacheName): CredentialUnavailableError {
-	const text = cacheName === defaultCacheName
-		? `no cache was found. Sign in with a program that fills it: ${programs}.`
-		: `no cache named "${shorten(cacheName, 40)}" was found. Sign in with a program that fills the cache of this name, or leave tokenCachePersistenceOptions.name out.`;
+function cacheNotFound(details: readonly ErrorDetail[], {error, cacheName = defaultCacheName, danglingLinks}: Pick<AccountSearch, 'cacheName' | 'danglingLinks'> & {error?: StoreError}): CredentialUnavailableError {
+	const [link] = danglingLinks ?? [];
+	const text = link === undefined
+		? (cacheName === defaultCacheName
+			? `no cache was found. Sign in with a program that fills it: ${programs}.`
+			: `no cache named "${shorten(cacheName, 40)}" was found. Sign in with a program that fills the cache of this name, or leave tokenCachePersistenceOptions.name out.`)
+		: `no cache was found: ${shorten(link, 100)} is a symbolic link whose target is missing. Delete the link, or make the target.`;
 	return new CredentialUnavailableError(
 		'STC_CACHE_NOT_FOUND',
 		`${unavailablePrefix} ${text}${keyringClause(error)}`,
@@ -166,13 +171,14 @@ function keyringClause(error: StoreError | undefined): string {
 	return ` The keyring was not searched: ${because}.`;
 }
 
-function detailOf({source, slice, error}: SourceReading): ErrorDetail {
+function detailOf({source, slice, error}: SourceReading, danglingLinks?: ReadonlySet<string>): ErrorDetail {
 	if (error) {
 		return {place: source.label, text: error.message, code: error.code};
 	}
 
 	if (!slice) {
-		return {place: source.label, text: storeKind(source.store) === 'keyring' ? 'no item' : 'no file'};
+		const absence = storeKind(source.store) === 'keyring' ? 'no item' : 'no file';
+		return {place: source.label, text: danglingLinks?.has(source.label) ? 'a symbolic link whose target is missing' : absence};
 	}
 
 	const count = recordsByAccount(slice.accounts).size;

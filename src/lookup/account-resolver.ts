@@ -4,6 +4,7 @@
  */
 
 import type {AccessTokenEntry, CacheQuery} from '../backend/backend.js';
+import {storeKind} from '../backend/stores.js';
 import type {CacheKind, CacheSource} from '../cache/cache-source.js';
 import {sourcesOf} from '../cache/locations/index.js';
 import type {SharedCache} from '../cache/shared-cache.js';
@@ -385,7 +386,7 @@ export class AccountResolver {
 	async #explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): Promise<CredentialUnavailableError> {
 		const withContent = readings.filter(({slice}) => slice !== null && slice.sizeBytes > leastContentBytes).map(({source}) => source);
 		const overview = await readSources(this.#cache, withContent, overviewQuery(this.#settings.clientId));
-		return explain().explainFailure(failed, readings, this.#search(), overview);
+		return explain().explainFailure(failed, readings, {...this.#search(), danglingLinks: await danglingLinks(readings)}, overview);
 	}
 
 	/** Whether the options name an account, so that it may be taken from any cache. */
@@ -422,6 +423,17 @@ export class AccountResolver {
 /** The tenant of a request, if it may be a home tenant: not for words. */
 function homeOf(tenantId: string | undefined): string {
 	return foldAscii((tenantId && namedTenant(tenantId)) ?? '');
+}
+
+/** The labels of files that count as missing, because they are symbolic links without a target. */
+async function danglingLinks(readings: readonly SourceReading[]): Promise<ReadonlySet<string>> {
+	const {lstat} = require('node:fs/promises') as typeof import('node:fs/promises');
+	const labels = await Promise.all(readings.map(async ({source: {at, label, store}, slice, error}) => {
+		const path = slice === null && error === undefined && storeKind(store) === 'file' ? at.path : undefined;
+		const info = path === undefined ? undefined : await lstat(path).catch(() => undefined);
+		return info?.isSymbolicLink() ? label : undefined;
+	}));
+	return new Set(labels.filter(label => label !== undefined));
 }
 
 /** Loaded when there is something to explain. */

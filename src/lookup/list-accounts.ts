@@ -49,7 +49,7 @@ export function listAccounts(readings: readonly SourceReading[], {authority, cli
 		}
 	}
 
-	const failure: CredentialUnavailableError | undefined = accounts.length === 0 ? failureOf(readings, cacheName) : undefined;
+	const failure: CredentialUnavailableError | undefined = accounts.length === 0 ? failureOf(readings, {cacheName}) : undefined;
 	if (failure) {
 		throw failure;
 	}

@@ -57,11 +57,11 @@ export async function statCacheFile(path: string): Promise<FileState | null> {
 async function readWhole<Result>(file: FileHandle, path: string, use: (bytes: Buffer, state: FileState) => Result): Promise<Result> {
 	const before = await orStoreError('fstat', path, file.stat({bigint: true}));
 	if (before.isDirectory()) {
-		throw ioError('open', path, osConstants.errno.EISDIR, 'it is a directory');
+		throw ioError('open', path, osConstants.errno.EISDIR, 'EISDIR');
 	}
 
 	if (!before.isFile()) {
-		throw ioError('open', path, osConstants.errno.EINVAL, 'it is not a regular file');
+		throw ioError('open', path, osConstants.errno.EINVAL, 'EINVAL');
 	}
 
 	if (before.size > maxSizeBytes) {
@@ -149,6 +149,15 @@ export function toStoreError(error: unknown, op: string, path: string): Error {
 		: ioError(op, path, osCode, code ?? 'failed');
 }
 
+/** What is at a path, where the name of the error does not tell. The addon says the same. */
+const whatIsThere: Readonly<Record<string, string>> = {
+	EISDIR: 'a directory, where a file is needed. Move it away.',
+	ELOOP: 'a symbolic link that leads in a circle, or that must not be followed. Delete the link.',
+	'open EINVAL': 'not a regular file, but a FIFO, a socket or a device. Move it away.',
+	// Only a link is resolved.
+	'realpath ENOENT': 'a symbolic link whose target is missing. Delete the link, or make the target.',
+};
+
 const cures: Readonly<Record<string, string>> = {
 	ENOSPC: 'Free some disk space.',
 	EDQUOT: 'Free some disk space.',
@@ -158,7 +167,8 @@ const cures: Readonly<Record<string, string>> = {
 };
 
 export function ioError(op: string, path: string, osCode: number, what: string): StoreError {
-	return new StoreError('STC_IO', `${path}: ${what}. ${cures[what] ?? 'Check the file and its file system.'}`, {
+	const text = whatIsThere[`${op} ${what}`] ?? whatIsThere[what] ?? `${what}. ${cures[what] ?? 'Check the file and its file system.'}`;
+	return new StoreError('STC_IO', `${path}: ${text}`, {
 		op, store: 'plaintext', osDomain: 'errno', osCode,
 	});
 }
