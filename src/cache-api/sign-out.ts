@@ -14,7 +14,7 @@ import {mkdir, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import type {CacheQuery} from '../backend/backend.js';
 import {storeKind} from '../backend/stores.js';
-import type {CacheSource} from '../cache/cache-source.js';
+import {type CacheSource, signalFileSize} from '../cache/cache-source.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {editsOfSignOut} from '../cache/sign-out-edits.js';
 import {leaveMark, markPathOf} from '../cache/sign-out-mark.js';
@@ -92,6 +92,11 @@ class SignOut {
 
 	async remove(source: CacheSource): Promise<void> {
 		const {cache, homeAccountId, environments} = this.#plan;
+		if (await this.#isSignalFile(source)) {
+			// A commit would wait until nobody has touched it for seconds. The looks that follow read it.
+			return;
+		}
+
 		await this.#attempt(source, async () => {
 			const {outcome} = await cache.commit(source, editsOfSignOut(homeAccountId, environments));
 			if (outcome === 'written') {
@@ -119,6 +124,20 @@ class SignOut {
 		}
 
 		return {removedFrom: [...this.#removedFrom].filter(label => !this.#remainsIn.includes(label)), remainsIn: this.#remainsIn, notRead};
+	}
+
+	/** Whether this file holds no cache, but tells that a keyring item has changed. */
+	async #isSignalFile({store, at: {path}}: CacheSource): Promise<boolean> {
+		if (path === undefined || storeKind(store) !== 'file' || !this.#plan.own.some(({signalPath}) => signalPath === path)) {
+			return false;
+		}
+
+		try {
+			const {size} = await stat(path);
+			return size <= signalFileSize;
+		} catch {
+			return false;
+		}
 	}
 
 	async #isAnywhere(): Promise<boolean> {

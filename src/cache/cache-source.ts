@@ -53,6 +53,8 @@ export const defaultCacheName = 'msal.cache';
 export const clientAttribute = 'MsalClientID';
 export const dotnetAttribute = 'Microsoft.Developer.IdentityService';
 export const service = 'Microsoft.Developer.IdentityService';
+/** The size of a file that only signals a change of a keyring item: it is empty or holds `{}`. Bytes. */
+export const signalFileSize = 2;
 /** Go, Visual Studio and older libraries give the cache without CAE no suffix. */
 export const noSuffix = '';
 

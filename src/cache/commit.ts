@@ -9,13 +9,10 @@ import type {
 import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
 import {StoreError} from '../errors.js';
 import {sleep} from '../runtime/sleep.js';
-import type {CacheSource} from './cache-source.js';
+import {type CacheSource, signalFileSize} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
 import {absent, joinStamps, signalStamp} from './stamps.js';
 import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
-
-/** The size of a file that only signals a change of a keyring item: it is empty or holds `{}`. Bytes. */
-const signalFileSize = 2;
 
 /** ERROR_PATH_NOT_FOUND. Source: winerror.h, Windows SDK. */
 const pathNotFound = 3;

@@ -213,7 +213,9 @@ export class WriteBack {
 	 * is written, the commit itself finds the account missing. Otherwise that other cache is looked at before and after the commit.
 	 */
 	async #commitGrants(source: CacheSource, grants: readonly Grant[], change: CacheChange, options: WriteOptions = {}): Promise<CommitOutcome | Error> {
-		const session = sessionOf(grants);
+		const known = sessionOf(grants);
+		// A write that is repaired has brought the account there.
+		const session = known && options.isRepair ? {...known, source} : known;
 		const endsSession = grants.some(grant => grant.endsSession === true);
 		if (!session) {
 			return this.#commit(source, change, options, endsSession);
