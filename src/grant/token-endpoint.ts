@@ -13,9 +13,10 @@ import {sleep} from '../runtime/sleep.js';
 import {packageName, packageVersion} from '../runtime/version.js';
 import {hideSecret} from './hide-secret.js';
 import {
-	type HttpResponse, HttpClient, HttpFailure, type HttpRequest, type HttpSettings,
+	type HttpResponse, HttpClient, type HttpRequest, type HttpSettings,
 } from './http-client.js';
 import {GrantRefusal} from './grant-refusal.js';
+import {HttpFailure, isTransientStatus} from './http-failure.js';
 import {
 	confirms, type Discovered, discoveredThrough, noAnswerMs, unknownMs,
 } from './instance-discovery.js';
@@ -212,7 +213,7 @@ export class TokenEndpoint {
 			const outcome = await this.#try(request, context.attemptSignal ?? signal);
 			const answer = outcome instanceof HttpFailure ? undefined : outcome;
 			const retryAfterMs = answer && answer.status !== 200 ? readRetryAfterMs(name => answer.header(name), Date.now()) : undefined;
-			if (answer && !isRepeatable(answer.status)) {
+			if (answer && !isTransientStatus(answer.status)) {
 				return answer;
 			}
 
@@ -416,14 +417,7 @@ function toError(
 ): AuthenticationError {
 	const tries = attempts > 1 ? ` after ${attempts} tries` : '';
 	if (outcome instanceof HttpFailure) {
-		const cures: Record<HttpFailure['kind'], string> = {
-			network: 'Check the network, DNS and proxy settings (HTTPS_PROXY, NO_PROXY).',
-			timeout: 'Check the network and proxy, or try again.',
-			certificate: 'Give Node the certificate authority in NODE_EXTRA_CA_CERTS.',
-			'too-large': 'Check that authorityHost is an authority.',
-			proxy: 'Set it to a URL such as "http://proxy.example:3128", or unset it.',
-		};
-		const cure = isOutOfFiles((outcome.cause as NodeJS.ErrnoException | undefined)?.code) ? cureOfTooManyFiles : cures[outcome.kind];
+		const cure = isOutOfFiles((outcome.cause as NodeJS.ErrnoException | undefined)?.code) ? cureOfTooManyFiles : outcome.cure;
 		return new AuthenticationError(
 			outcome.kind === 'timeout' ? 'STC_TIMEOUT' : (outcome.kind === 'too-large' ? 'STC_TOKEN_REQUEST_FAILED' : 'STC_NETWORK'),
 			sentences(`SharedTokenCacheCredential: ${missing}${tries}: ${outcome.message}`, ownCure, cure, `Correlation id ${correlationId}.`),
@@ -478,10 +472,6 @@ function mergeClaims(claims: string | undefined, enableCae: boolean): string | u
 }
 
 const tooManyRequests = 429;
-
-function isRepeatable(status: number): boolean {
-	return status === tooManyRequests || status === 408 || status >= 500;
-}
 
 function describeUnusable(answer: HttpResponse, isJson: boolean, refreshToken = ''): string {
 	if (answer.status >= 300 && answer.status < 400) {

@@ -103,6 +103,7 @@ function withoutTrailingSlashes(path: string): string {
 	return path.slice(0, end);
 }
 
-function isLoopbackHost(hostname: string): boolean {
+/** @param hostname As in a URL: in lower case, an IPv6 address in brackets. */
+export function isLoopbackHost(hostname: string): boolean {
 	return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }

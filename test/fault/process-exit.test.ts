@@ -10,7 +10,7 @@ import test, {type ExecutionContext} from 'ava';
 import * as faults from '../helpers/authority/entra-faults.js';
 import {type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
 import {
-	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, refreshTokenRecord, scope, TestHome,
+	accessTokenRecord, accountRecord, ann, cacheOf, nowSec, publicCloud, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 import {LockProcess} from '../helpers/locks/lock-process.js';
 import {patienceMs, until} from '../helpers/until.js';
@@ -74,9 +74,9 @@ async function signalWhen(home: TestHome, running: Promise<unknown>, condition: 
 	writeFileSync(signalPath(home), '');
 }
 
-function homeWith(t: ExecutionContext, server: EntraServer, refreshOnSec: number | undefined): TestHome {
+function homeWith(t: ExecutionContext, server: EntraServer, refreshOnSec: number | undefined, host = `localhost:${server.port}`): TestHome {
 	const home = new TestHome(t);
-	const environment = {environment: `localhost:${server.port}`};
+	const environment = {environment: host};
 	home.write(cacheOf({
 		accounts: [accountRecord(ann, environment)],
 		refreshTokens: [refreshTokenRecord(ann, refreshToken, environment)],
@@ -143,8 +143,9 @@ test('a background refresh that hangs at a proxy does not keep the process alive
 		proxy.close();
 	});
 	const environment = {HTTPS_PROXY: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`};
-	const home = homeWith(t, server, nowSec() - 300);
-	const running = program(home, server, '(async () => { console.log(await callUntilSignal()); end(); })();', {environment});
+	// A loopback host has no proxy.
+	const home = homeWith(t, server, nowSec() - 300, publicCloud);
+	const running = program(home, server, '(async () => { console.log(await callUntilSignal()); end(); })();', {environment, options: `authorityHost: '${publicCloud}'`});
 	await signalWhen(home, running, () => connections > 0);
 	t.is((await running).stdout.trim(), 'FAKE-cached');
 });

@@ -1,10 +1,14 @@
 /** Redeeming a refresh token over real TLS, against everything that an authority, a proxy or the network can do. */
 
 import {Buffer} from 'node:buffer';
+import {once} from 'node:events';
+import {type AddressInfo, createServer} from 'node:net';
+import {createServer as createTlsServer} from 'node:tls';
 import test, {type ExecutionContext} from 'ava';
-import {interceptors} from 'undici';
+import {Agent, interceptors} from 'undici';
 import type {AuthenticationError, CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import {makeServerCertificate} from '../helpers/authority/certificates.js';
 import {loopbackDispatcher} from '../helpers/authority/dispatcher.js';
 import {clientInfo, type JsonObject} from '../helpers/authority/entra-answers.js';
 import * as faults from '../helpers/authority/entra-faults.js';
@@ -457,6 +461,63 @@ for (const status of [301, 302, 303, 307, 308]) {
 		t.is(elsewhere.requests.length, 0);
 	});
 }
+
+for (const [what, certificateOptions, message] of [
+	['has expired', {untilMs: -3_600_000}, /: its certificate has expired \(CERT_HAS_EXPIRED\)\. Check the clock of this machine\. If it is right, the operator of the host/],
+	['is not valid yet', {fromMs: 3_600_000}, /: its certificate is not valid yet \(CERT_NOT_YET_VALID\)\. Check the clock of this machine\./],
+	['is for another name', {onlyNames: ['other.example']}, /: its certificate is for another host name \(ERR_TLS_CERT_ALTNAME_INVALID\)\. Check authorityHost and DNS/],
+] as const) {
+	test(`D4: a server whose certificate ${what}: no request, no retry, and its own cure`, async t => {
+		const entra = await server(t, {certificate: await makeServerCertificate([], certificateOptions)});
+		const home = new TestHome(t);
+		home.writeAccount(ann, refreshToken);
+		const error = await t.throwsAsync<AuthenticationError>(home.credential(quick, entra).getToken(scope), {name: 'AuthenticationError', message});
+		t.is(error.code, 'STC_NETWORK');
+		t.notRegex(error.message, /NODE_EXTRA_CA_CERTS|tries/);
+		t.is(entra.requests.length, 0);
+	});
+}
+
+for (const [what, answer] of [['plain HTTP', 'HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n'], ['a line of text', '220 mail.example ESMTP ready for everybody\r\n']] as const) {
+	test(`D4: a port that answers with ${what}: the error says that it has no TLS`, async t => {
+		const plain = createServer(socket => {
+			socket.on('error', () => undefined);
+			socket.once('data', () => {
+				socket.end(answer);
+			});
+		});
+		plain.listen(0, '127.0.0.1');
+		await once(plain, 'listening');
+		t.teardown(() => {
+			plain.close();
+		});
+		const {port} = plain.address() as AddressInfo;
+		const home = homeAt(t, `127.0.0.1:${port}`);
+		const error = await t.throwsAsync<AuthenticationError>(home.credential({...quick, authorityHost: `https://127.0.0.1:${port}`}).getToken(scope), {name: 'AuthenticationError'});
+		t.is(error.code, 'STC_NETWORK');
+		t.regex(error.message, /: it does not answer with TLS \(\w+\)\. Check the host and port in authorityHost/);
+		t.notRegex(error.message, /NODE_EXTRA_CA_CERTS|tries/);
+	});
+}
+
+test('D4: a server that has another TLS version only', async t => {
+	const {cert, key, ca} = await makeServerCertificate();
+	const strict = createTlsServer({cert, key, maxVersion: 'TLSv1.2'}, socket => {
+		socket.on('error', () => undefined);
+	});
+	strict.on('tlsClientError', () => undefined);
+	strict.listen(0, '127.0.0.1');
+	await once(strict, 'listening');
+	t.teardown(() => {
+		strict.close();
+	});
+	const dispatcher = new Agent({connect: {ca, minVersion: 'TLSv1.3'}});
+	t.teardown(async () => dispatcher.destroy());
+	const {port} = strict.address() as AddressInfo;
+	const home = homeAt(t, `localhost:${port}`);
+	const message = /: it and Node cannot agree on TLS \(ERR_SSL_\w+\)\. Check the TLS version/;
+	await t.throwsAsync(home.credential({...quick, authorityHost: `https://localhost:${port}`, dispatcher}).getToken(scope), {name: 'AuthenticationError', code: 'STC_NETWORK', message});
+});
 
 test('a certificate of an unknown authority: no request, no retry, and a remedy', async t => {
 	const entra = await server(t);

@@ -19,6 +19,14 @@ export type ServerCertificate = {
 	key: string;
 };
 
+export type CertificateOptions = {
+	/** All its names. */
+	onlyNames?: readonly string[];
+	/** When the server's certificate becomes valid, and when it expires, milliseconds from now. */
+	fromMs?: number;
+	untilMs?: number;
+};
+
 const algorithm = {name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256'};
 const defaultNames = ['localhost', '127.0.0.1', '::1', 'login.microsoftonline.com', 'login.microsoftonline.us'];
 const lifetimeMs = 24 * 3_600_000;
@@ -29,7 +37,7 @@ const backdatedMs = 24 * 3_600_000;
  * @param extraNames Host names and IP addresses to add to the certificate, besides loopback and Entra's public and US
  * hosts.
  */
-export async function makeServerCertificate(extraNames: readonly string[] = []): Promise<ServerCertificate> {
+export async function makeServerCertificate(extraNames: readonly string[] = [], {onlyNames, fromMs = -backdatedMs, untilMs = lifetimeMs}: CertificateOptions = {}): Promise<ServerCertificate> {
 	const crypto = webcrypto as unknown as Crypto;
 	const generateKeys = async () => crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
 	const [authorityKeys, serverKeys] = await Promise.all([generateKeys(), generateKeys()]);
@@ -46,9 +54,11 @@ export async function makeServerCertificate(extraNames: readonly string[] = []):
 		],
 	}, crypto);
 
-	const names = [...new Set([...defaultNames, ...extraNames])];
+	const names = onlyNames ?? [...new Set([...defaultNames, ...extraNames])];
 	const server = await x509.X509CertificateGenerator.create({
-		...validity,
+		notBefore: new Date(Date.now() + fromMs),
+		notAfter: new Date(Date.now() + untilMs),
+		signingAlgorithm: algorithm,
 		subject: 'CN=Embedded test server',
 		issuer: authority.subject,
 		publicKey: serverKeys.publicKey,
