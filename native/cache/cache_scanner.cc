@@ -328,7 +328,7 @@ class Scan {
       // The record was well formed when it was scanned: it has been overwritten since.
       if (!record_.Read(&reader) || !record_.IsNonEmptyString(Field::kSecret)) {
         return Status(StatusCode::kCacheChanged, "fetch", "", 0,
-                      "written to while it was read. Read it again.");
+                      "written to while it was read. Stop the program that keeps writing it.");
       }
       use(matches[i], record_, reader);
     }

@@ -9,7 +9,7 @@ Status CacheTooLarge(const char* operation, const std::string& path) {
 
 Status CacheChanged(const char* operation, const std::string& path) {
   return Status(StatusCode::kCacheChanged, operation, "", 0,
-                path + ": written to while it was read. Read it again.");
+                path + ": written to while it was read. Stop the program that keeps writing it.");
 }
 
 Status NotARegularFile(const char* operation, const std::string& path, const char* domain,

@@ -7,7 +7,7 @@ import type {
 	CacheChange, CacheStore, CommitGuard, CommitResult,
 } from '../backend/backend.js';
 import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
-import {StoreError} from '../errors.js';
+import {detailsOf, StoreError} from '../errors.js';
 import {sleep} from '../runtime/sleep.js';
 import {type CacheSource, signalFileSize} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
@@ -79,8 +79,9 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 
 	throw new StoreError(
 		failure?.code ?? 'STC_STORE_UNAVAILABLE',
-		`There is no encrypted store to make a cache in. ${failure?.message ?? ''} tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage would allow a plaintext file.`,
-		{op: 'create'},
+		// The first sentence says why. What the store advises is not all that can be done.
+		`No encrypted cache can be made. ${failure?.message.replace(/(?<=\.) .*$/, '') ?? ''} Set tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage to allow a plaintext file, or make the keyring available.`,
+		{...(failure && detailsOf(failure)), op: 'create'},
 		{cause: failure},
 	);
 }
@@ -195,7 +196,9 @@ async function makeDirectory(path: string): Promise<void> {
 		const {code, errno = 0} = error as NodeJS.ErrnoException;
 		throw new StoreError(
 			code === 'EACCES' || code === 'EPERM' ? 'STC_STORE_DENIED' : 'STC_IO',
-			`${path}: the directory cannot be made (${code ?? 'unknown'}). Check its parent's owner, mode and file system.`,
+			code === 'EEXIST' || code === 'ENOTDIR'
+				? `${path}: a file is in the place of this directory or of one above it. Move the file away.`
+				: `${path}: the directory cannot be made (${code ?? 'unknown'}). Check its parent's owner, mode and file system.`,
 			{op: 'mkdir', osDomain: 'errno', osCode: Math.abs(errno)},
 		);
 	}

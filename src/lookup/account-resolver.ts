@@ -327,7 +327,7 @@ export class AccountResolver {
 		if (primary.length === 0) {
 			return new CredentialUnavailableError(
 				'STC_UNSUPPORTED_PLATFORM',
-				`SharedTokenCacheCredential: Shared token cache is not supported on this platform (${process.platform}).`,
+				`SharedTokenCacheCredential: Shared token cache is not supported on this platform (${process.platform}). Use Linux, macOS or Windows, or another credential.`,
 			);
 		}
 

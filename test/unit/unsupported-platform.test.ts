@@ -29,7 +29,7 @@ test('the credential is unavailable, so that a chain continues, and supported() 
 		supported: false,
 		name: 'CredentialUnavailableError',
 		code: 'STC_UNSUPPORTED_PLATFORM',
-		message: 'SharedTokenCacheCredential: Shared token cache is not supported on this platform (freebsd).',
+		message: 'SharedTokenCacheCredential: Shared token cache is not supported on this platform (freebsd). Use Linux, macOS or Windows, or another credential.',
 		accounts: [],
 	});
 });

@@ -76,7 +76,7 @@ async function readWhole<Result>(file: FileHandle, path: string, use: (bytes: Bu
 		const after = await orStoreError('fstat', path, file.stat({bigint: true}));
 		// Not the ctime: a rename over the path changes it, although the old file was read completely.
 		if (after.size !== before.size || after.mtimeNs !== before.mtimeNs || bytes.length !== size) {
-			throw new StoreError('STC_CACHE_CHANGED', `${path}: written to while it was read. Read it again.`, {op: 'fstat', store: 'plaintext'});
+			throw new StoreError('STC_CACHE_CHANGED', `${path}: written to while it was read. Stop the program that keeps writing it.`, {op: 'fstat', store: 'plaintext'});
 		}
 
 		return use(bytes, stateOf(before));
