@@ -4,6 +4,8 @@ export type Json = null | boolean | number | string | Json[] | {[name: string]: 
 export type CacheRecord = Record<string, Json>;
 export type SectionName = 'Account' | 'RefreshToken' | 'AccessToken' | 'AppMetadata';
 
+export const openIdScopes = ['offline_access', 'openid', 'profile'] as const;
+
 /** Records in the file's order. A text is a malformed record. */
 export type CacheContent = Record<SectionName, Array<CacheRecord | string>>;
 
@@ -59,4 +61,34 @@ export function * smallerCaches(cache: CacheContent): Generator<CacheContent> {
 			yield {...cache, [section]: records.toSpliced(index, 1)};
 		}
 	}
+}
+
+/** The fields of a record that hold Unix seconds. */
+const timeFields: ReadonlySet<string> = new Set(['cached_at', 'expires_on', 'extended_expires_on', 'refresh_on', 'last_modification_time']);
+
+/** A cache as written: its records by section and key, without empty sections. `null`: there is no file. A text: the file is no cache. */
+export type WrittenCache = Record<string, Record<string, Json>> | string | null;
+
+/**
+ * Makes the files of two runs comparable: times become seconds after the start of the run, in steps of a minute.
+ *
+ * @param nowSec When the run started, Unix seconds.
+ */
+export function writtenCache(text: string | null, nowSec: number): WrittenCache {
+	if (text === null) {
+		return null;
+	}
+
+	let json: unknown;
+	try {
+		json = JSON.parse(text, (name, value: unknown) => timeFields.has(name) && typeof value === 'string' && /^\d{9,11}$/.test(value)
+			? inSeconds(Math.round((Number(value) - nowSec) / 60) * 60)
+			: value);
+	} catch {
+		return text;
+	}
+
+	return typeof json === 'object' && json !== null && !Array.isArray(json)
+		? Object.fromEntries(Object.entries(json as Record<string, Record<string, Json>>).filter(([, section]) => Object.keys(section).length > 0))
+		: text;
 }

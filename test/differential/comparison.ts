@@ -1,6 +1,6 @@
 /**
- * Runs two implementations on the same random cases. Each must do what a model predicts, and each difference counts
- * under one named rule.
+ * Runs two implementations on the same cases. In a plain case, both must do the same. In the others, each must do what a
+ * model predicts, and each difference counts under one named rule.
  */
 
 import process from 'node:process';
@@ -13,7 +13,10 @@ export type Comparison<Case, Outcome, Rule extends string> = {
 	readonly peerName: string;
 	/** In the order in which they are tried. */
 	readonly rules: readonly Rule[];
-	makeCase(random: Random): Case;
+	/** Every second case is plain. */
+	makeCase(random: Random, isPlain: boolean): Case;
+	/** Whether both must do the same in this case, without any rule. */
+	isPlain(testCase: Case): boolean;
 	/** The peer's outcome with all rules off, ours with all rules on. */
 	predict(testCase: Case, isOn: (rule: Rule) => boolean): Outcome;
 	/** Runs both on the same cache. */
@@ -26,6 +29,8 @@ export type Comparison<Case, Outcome, Rule extends string> = {
 	smallerCases(testCase: Case): Iterable<Case>;
 	/** The cache's text, to inspect a failing case. */
 	cacheText(testCase: Case): string;
+	/** Rules by which the caches of plain cases are made comparable, and how many cases each was needed for. */
+	normalisers?(): ReadonlyMap<string, number>;
 	close(): Promise<void>;
 };
 
@@ -36,7 +41,7 @@ const maxShown = 5;
 export async function compare<Case, Outcome, Rule extends string>(comparison: Comparison<Case, Outcome, Rule>, {count, seed}: {count: number; seed: number}): Promise<boolean> {
 	const tally = new Tally(comparison);
 	for (let index = 0; index < count && tally.failed < maxShown; index++) {
-		const testCase = comparison.makeCase(randomOf(seed + index));
+		const testCase = comparison.makeCase(randomOf(seed + index), index % 2 === 0);
 		// Sequential: the peer is one process, and our side has one home directory at a time.
 
 		const outcomes = await comparison.ask(testCase);
@@ -59,10 +64,10 @@ export async function disagreements<Case, Outcome, Rule extends string>(
 ): Promise<Array<{testCase: Case; outcomes: Outcomes<Outcome>}>> {
 	const found: Array<{testCase: Case; outcomes: Outcomes<Outcome>}> = [];
 	for (let index = 0; index < count; index++) {
-		const testCase = comparison.makeCase(randomOf(seed + index));
+		const testCase = comparison.makeCase(randomOf(seed + index), index % 2 === 0);
 
 		const outcomes = await comparison.ask(testCase);
-		if (!isDeepStrictEqual(outcomes, predictions(comparison, testCase))) {
+		if (!isRight(comparison, testCase, outcomes)) {
 			found.push({testCase, outcomes});
 		}
 	}
@@ -70,21 +75,34 @@ export async function disagreements<Case, Outcome, Rule extends string>(
 	return found;
 }
 
+/** Whether both sides do what the rules say; in a plain case, the same. */
+function isRight<Case, Outcome, Rule extends string>(comparison: Comparison<Case, Outcome, Rule>, testCase: Case, {peer, ours}: Outcomes<Outcome>): boolean {
+	if (comparison.isPlain(testCase)) {
+		return isDeepStrictEqual(peer, ours);
+	}
+
+	const expected = predictions(comparison, testCase);
+	return isDeepStrictEqual(peer, expected.peer) && isDeepStrictEqual(ours, expected.ours);
+}
+
 function predictions<Case, Outcome, Rule extends string>({predict}: Comparison<Case, Outcome, Rule>, testCase: Case): Outcomes<Outcome> {
 	return {peer: predict(testCase, () => false), ours: predict(testCase, () => true)};
 }
 
 async function explainFailure<Case, Outcome, Rule extends string>(comparison: Comparison<Case, Outcome, Rule>, testCase: Case, caseSeed: number): Promise<void> {
-	const fails = async (smaller: Case) => !isDeepStrictEqual(await comparison.ask(smaller), predictions(comparison, smaller));
-	const least = await shrink(testCase, {smallerCases: each => comparison.smallerCases(each), fails});
+	const fails = async (smaller: Case) => !isRight(comparison, smaller, await comparison.ask(smaller));
+	// A plain case with less may not be plain.
+	const least = comparison.isPlain(testCase) ? testCase : await shrink(testCase, {smallerCases: each => comparison.smallerCases(each), fails});
 	const outcomes = await comparison.ask(least);
-	const expected = predictions(comparison, least);
 	console.log(`\nThe case of seed ${caseSeed} is not as the rules say. Shrunk:`);
 	console.log(JSON.stringify(least, undefined, 2));
 	console.log(`The cache, had it been written at second 0: ${comparison.cacheText(least)}`);
 	for (const side of ['peer', 'ours'] as const) {
-		console.log(`${side === 'peer' ? comparison.peerName : 'ours'} did        ${JSON.stringify(outcomes[side])}`);
-		console.log(`${side === 'peer' ? comparison.peerName : 'ours'} is said to ${JSON.stringify(expected[side])}`);
+		const name = side === 'peer' ? comparison.peerName : 'ours';
+		console.log(`${name} did        ${JSON.stringify(outcomes[side])}`);
+		if (!comparison.isPlain(least)) {
+			console.log(`${name} is said to ${JSON.stringify(predictions(comparison, least)[side])}`);
+		}
 	}
 }
 
@@ -110,7 +128,9 @@ async function shrink<Case>(failing: Case, {smallerCases, fails}: {smallerCases:
 class Tally<Case, Outcome, Rule extends string> {
 	failed = 0;
 	readonly #comparison: Comparison<Case, Outcome, Rule>;
-	#same = 0;
+	/** Number of cases that need no rule. */
+	readonly #same = {plain: 0, other: 0};
+	readonly #count = {plain: 0, other: 0};
 	readonly #kinds = new Map<string, number>();
 	readonly #decided = new Map<Rule, number>();
 	/** Number of cases that would fail without the rule. */
@@ -122,7 +142,9 @@ class Tally<Case, Outcome, Rule extends string> {
 
 	/** @returns whether the outcomes are as predicted. */
 	add(testCase: Case, outcomes: Outcomes<Outcome>): boolean {
-		if (!isDeepStrictEqual(outcomes, predictions(this.#comparison, testCase))) {
+		const sort = this.#comparison.isPlain(testCase) ? 'plain' : 'other';
+		this.#count[sort]++;
+		if (!isRight(this.#comparison, testCase, outcomes)) {
 			this.failed++;
 			return false;
 		}
@@ -130,12 +152,12 @@ class Tally<Case, Outcome, Rule extends string> {
 		const {peer, ours} = outcomes;
 		increment(this.#kinds, `${this.#comparison.describe(peer)} / ${this.#comparison.describe(ours)}`);
 		if (isDeepStrictEqual(peer, ours)) {
-			this.#same++;
+			this.#same[sort]++;
 		} else {
 			increment(this.#decided, this.#ruleOf(testCase));
 		}
 
-		for (const rule of this.#comparison.rules) {
+		for (const rule of sort === 'plain' ? [] : this.#comparison.rules) {
 			if (!isDeepStrictEqual(ours, this.#comparison.predict(testCase, each => each !== rule))) {
 				increment(this.#needed, rule);
 			}
@@ -159,9 +181,18 @@ class Tally<Case, Outcome, Rule extends string> {
 			console.log(`  ${rule.padEnd(width)} ${number(this.#decided.get(rule) ?? 0)} ${number(this.#needed.get(rule) ?? 0)}`);
 		}
 
-		const unneeded = rules.filter(rule => !this.#needed.has(rule));
+		const normalisers = this.#comparison.normalisers?.() ?? new Map<string, number>();
+		if (normalisers.size > 0) {
+			console.log('\nSpellings in the cache that are not compared; cases that would fail otherwise');
+			for (const [name, times] of normalisers) {
+				console.log(`  ${name.padEnd(width)} ${number(times)}`);
+			}
+		}
+
+		const unneeded = [...rules.filter(rule => !this.#needed.has(rule)), ...[...normalisers.keys()].filter(name => normalisers.get(name) === 0)];
 		const different = [...this.#decided.values()].reduce((sum, each) => sum + each, 0);
-		console.log(`\n${this.#same} cases agree, ${different} differ by a rule, ${this.failed} differ by none`);
+		const {plain, other} = this.#same;
+		console.log(`\n${plain + other} of ${this.#count.plain + this.#count.other} cases agree without a rule (${plain} of ${this.#count.plain} plain, ${other} of ${this.#count.other} others), ${different} differ by a rule, ${this.failed} differ by none`);
 		if (unneeded.length > 0) {
 			console.log(`No case needs ${unneeded.join(', ')}: run more cases, or remove the rule.`);
 		}

@@ -1,6 +1,6 @@
 /**
  * `npm run test:differential`: compares our credential with Python's SharedTokenCacheCredential, on which it is
- * modelled, and with MSAL for Node's acquireTokenSilent, on the same random caches. See `comparison.ts`.
+ * modelled, and with MSAL for Node's acquireTokenSilent, on the same caches. See `comparison.ts`.
  */
 
 import {readFileSync} from 'node:fs';
@@ -12,7 +12,7 @@ import {compare, type Comparison} from './comparison.js';
 const usage = `Usage: npm run test:differential -- [--only python|msal-node] [--cases N] [--seed N]
 
   --only      one of the two
-  --cases N   how many random cases of each (default 5000)
+  --cases N   how many cases of each (default 5000); every second one is plain
   --seed N    which ones (default 20261123); the same seed makes the same cases`;
 
 const {values} = parseArgs({

@@ -10,6 +10,7 @@ import {createRequire} from 'node:module';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import process from 'node:process';
+import {isDeepStrictEqual} from 'node:util';
 import type {Agent} from 'undici';
 import {SharedTokenCacheCredential} from '../../../dist/index.js';
 import {loopbackDispatcher} from '../../helpers/authority/dispatcher.js';
@@ -17,16 +18,21 @@ import {type EntraServer, startEntraServer} from '../../helpers/authority/entra-
 import {peersFolder} from '../../helpers/peers/peers.js';
 import {loopbackNetwork} from '../../peers/loopback-network.mjs';
 import type * as msal from '../../peers/node_modules/@azure/msal-node/types/index.js';
+import {acceptTokens, granted, rotated} from '../authority.js';
 import {
-	cacheText, chinaHosts, governmentHosts, ourClient, publicHosts,
+	cacheText, type CacheRecord, chinaHosts, governmentHosts, ourClient, publicHosts, type WrittenCache, writtenCache,
 } from '../caches.js';
 import type {Comparison, Outcomes} from '../comparison.js';
 import type {Random} from '../random.js';
 import {
-	type Case, keyOf, makeCase, smallerCases,
+	type Case, keyOf, makeCase, makePlainCase, smallerCases,
 } from './cases.js';
-import {type Outcome, predict} from './model.js';
+import {
+	type CallOutcome, normalised, normaliserNames, type Outcome, predict,
+} from './model.js';
 import {type RuleName, ruleNames} from './rules.js';
+
+type CacheKind = 'nocae' | 'cae';
 
 export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 	static async start(): Promise<MsalNodeComparison> {
@@ -36,6 +42,7 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 	readonly peerName = 'MSAL for Node';
 	readonly rules = ruleNames;
 	#serial = 0;
+	readonly #needed = new Map<string, number>(normaliserNames.map(name => [name, 0]));
 	readonly #msal = createRequire(peersFolder)('@azure/msal-node') as typeof msal;
 	readonly #folder = mkdtempSync(join(tmpdir(), 'stc-differential-'));
 	readonly #server: EntraServer;
@@ -55,36 +62,45 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 		return {'@azure/msal-node': version};
 	}
 
-	makeCase(random: Random): Case {
-		return makeCase(random);
+	makeCase(random: Random, isPlain: boolean): Case {
+		return isPlain ? makePlainCase(random) : makeCase(random);
+	}
+
+	isPlain({isPlain}: Case): boolean {
+		return isPlain;
 	}
 
 	predict(testCase: Case, isOn: (rule: RuleName) => boolean): Outcome {
 		return predict(testCase, isOn);
 	}
 
-	describe(outcome: Outcome): string {
-		return Object.keys(outcome).join(' ');
+	describe({calls}: Outcome): string {
+		return calls.map(each => Object.keys(each).join(' ')).join('; ');
 	}
 
 	smallerCases(testCase: Case): Iterable<Case> {
 		return smallerCases(testCase);
 	}
 
-	cacheText({cache}: Case): string {
-		return cacheText(cache, 0, keyOf);
+	cacheText({cache, caeCache}: Case): string {
+		return [cache, caeCache].map(each => cacheText(each, 0, keyOf)).join('\nCAE: ');
+	}
+
+	normalisers(): ReadonlyMap<string, number> {
+		return this.#needed;
 	}
 
 	async ask(testCase: Case): Promise<Outcomes<Outcome>> {
-		const {cache, account} = testCase;
-		const [uid = '', utid = ''] = account.homeAccountId.split('.');
-		this.#server.refreshTokens.clear();
-		for (const record of cache.RefreshToken) {
-			this.#server.refreshTokens.set((record as {secret: string}).secret, {uid, utid, username: account.username});
+		const peer = await this.#run(testCase, async texts => this.#askMsal(testCase, texts));
+		const ours = await this.#run(testCase, async texts => this.#askOurs(testCase, texts));
+		if (testCase.isPlain) {
+			for (const name of normaliserNames) {
+				const [left, right] = [peer, ours].map(({written}) => written.map(each => normalised(each, normaliserNames.filter(other => other !== name))));
+				this.#needed.set(name, this.#needed.get(name)! + (isDeepStrictEqual(left, right) ? 0 : 1));
+			}
 		}
 
-		const text = cacheText(cache, Math.floor(Date.now() / 1000), keyOf);
-		return {peer: await this.#askMsal(testCase, text), ours: await this.#askOurs(testCase, text)};
+		return {peer: peer.outcome, ours: ours.outcome};
 	}
 
 	async close(): Promise<void> {
@@ -93,39 +109,66 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 		rmSync(this.#folder, {recursive: true});
 	}
 
-	async #askMsal({authorityHost, account, scopes}: Case, text: string): Promise<Outcome> {
-		const app = new this.#msal.PublicClientApplication({
-			auth: {clientId: ourClient, authority: `https://${authorityHost}/organizations`},
+	/** @param ask Makes all calls, and returns their outcomes and the caches afterwards. */
+	async #run(testCase: Case, ask: (texts: Record<CacheKind, string>) => Promise<{calls: CallOutcome[]; texts: Record<CacheKind, string>}>): Promise<{outcome: Outcome; written: WrittenCache[]}> {
+		const nowSec = Math.floor(Date.now() / 1000);
+		const {cache, caeCache, isRotating, isPlain} = testCase;
+		const tokens = [cache, caeCache].flatMap(({RefreshToken: records}) => records as CacheRecord[]).map(record => {
+			const homeAccountId = record['home_account_id'] as string;
+			return {secret: record['secret'] as string, homeAccountId, username: testCase.names[homeAccountId]!};
+		});
+		acceptTokens(this.#server, tokens, sent => isRotating ? rotated(sent) : granted(sent));
+		const {calls, texts} = await ask({nocae: cacheText(cache, nowSec, keyOf), cae: cacheText(caeCache, nowSec, keyOf)});
+		const written = [texts.nocae, texts.cae].map(text => writtenCache(text, nowSec));
+		return {outcome: {calls, files: isPlain ? written.map(each => normalised(each)) : []}, written};
+	}
+
+	async #askMsal({authorityHost, account, calls}: Case, given: Readonly<Record<CacheKind, string>>): Promise<{calls: CallOutcome[]; texts: Record<CacheKind, string>}> {
+		const texts = {...given};
+		const apps = Object.fromEntries((['nocae', 'cae'] as const).map(kind => [kind, new this.#msal.PublicClientApplication({
+			auth: {clientId: ourClient, authority: `https://${authorityHost}/organizations`, ...(kind === 'cae' && {clientCapabilities: ['CP1']})},
 			cache: {
 				cachePlugin: {
 					async beforeCacheAccess({tokenCache}) {
-						tokenCache.deserialize(text);
+						tokenCache.deserialize(texts[kind]);
 					},
-					async afterCacheAccess() {
-						// Its writes are not compared.
+					async afterCacheAccess({cacheHasChanged, tokenCache}) {
+						if (cacheHasChanged) {
+							texts[kind] = tokenCache.serialize();
+						}
 					},
 				},
 			},
 			system: {networkClient: this.#network as unknown as msal.INetworkModule},
-		});
-		return this.#outcome(async () => {
-			try {
-				const {accessToken} = await app.acquireTokenSilent({account, scopes});
-				return accessToken;
-			} catch (error) {
-				if ((error as {errorCode?: string}).errorCode === 'no_tokens_found') {
-					return undefined;
-				}
+		})])) as Record<CacheKind, msal.PublicClientApplication>;
+		const outcomes: CallOutcome[] = [];
+		for (const {scopes, enableCae} of calls) {
+			// Each call starts from what the last one left.
+			outcomes.push(await this.#outcome(async () => {
+				try {
+					const {accessToken} = await apps[enableCae ? 'cae' : 'nocae'].acquireTokenSilent({account, scopes});
+					return accessToken;
+				} catch (error) {
+					if ((error as {errorCode?: string}).errorCode === 'no_tokens_found') {
+						return undefined;
+					}
 
-				throw error;
-			}
-		});
+					throw error;
+				}
+			}));
+		}
+
+		return {calls: outcomes, texts};
 	}
 
-	async #askOurs({authorityHost, account, scopes}: Case, text: string): Promise<Outcome> {
+	async #askOurs({authorityHost, account, calls}: Case, given: Readonly<Record<CacheKind, string>>): Promise<{calls: CallOutcome[]; texts: Record<CacheKind, string>}> {
 		const home = join(this.#folder, String(this.#serial++));
+		const fileOf = (kind: CacheKind) => join(home, '.IdentityService', `msal.cache.${kind}`);
 		mkdirSync(join(home, '.IdentityService'), {recursive: true, mode: 0o700});
-		writeFileSync(join(home, '.IdentityService', 'msal.cache.nocae'), text, {mode: 0o600});
+		for (const kind of ['nocae', 'cae'] as const) {
+			writeFileSync(fileOf(kind), given[kind], {mode: 0o600});
+		}
+
 		process.env['HOME'] = home;
 		const {homeAccountId, tenantId, username} = account;
 		const credential = new SharedTokenCacheCredential({
@@ -137,19 +180,26 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 			// Both backends, alternately.
 			...(this.#serial % 2 === 0 && {useNativeAddon: false}),
 		});
+		const outcomes: CallOutcome[] = [];
 		try {
-			return await this.#outcome(async () => {
-				try {
-					const {token} = await credential.getToken(scopes);
-					return token;
-				} catch (error) {
-					if ((error as Error).name === 'CredentialUnavailableError') {
-						return undefined;
-					}
+			for (const {scopes, enableCae = false} of calls) {
+				// Each call starts from what the last one left.
+				outcomes.push(await this.#outcome(async () => {
+					try {
+						const {token} = await credential.getToken(scopes, {enableCae});
+						return token;
+					} catch (error) {
+						if ((error as Error).name === 'CredentialUnavailableError') {
+							return undefined;
+						}
 
-					throw error;
-				}
-			});
+						throw error;
+					}
+				}));
+			}
+
+			await credential.close();
+			return {calls: outcomes, texts: {nocae: readFileSync(fileOf('nocae'), 'utf8'), cae: readFileSync(fileOf('cae'), 'utf8')}};
 		} finally {
 			await credential.close();
 			rmSync(home, {recursive: true});
@@ -157,14 +207,14 @@ export class MsalNodeComparison implements Comparison<Case, Outcome, RuleName> {
 	}
 
 	/** @param acquire Returns an access token, or `undefined` if the user must sign in. */
-	async #outcome(acquire: () => Promise<string | undefined>): Promise<Outcome> {
-		this.#server.grants.length = 0;
+	async #outcome(acquire: () => Promise<string | undefined>): Promise<CallOutcome> {
+		this.#server.requests.length = 0;
 		const token = await acquire();
-		const grant = this.#server.grants.at(-1);
+		const redeemed = this.#server.tokenRequests.at(-1)?.form.get('refresh_token') ?? undefined;
 		if (token === undefined) {
 			return {nothing: true};
 		}
 
-		return grant ? {redeemed: grant.redeemed} : {cached: token};
+		return redeemed === undefined ? {cached: token} : {redeemed};
 	}
 }

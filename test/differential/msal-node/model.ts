@@ -5,19 +5,59 @@
  */
 
 import {
-	type CacheRecord, chinaHosts, governmentHosts, ourClient, publicHosts, secondsOf, type SectionName,
+	type CacheRecord, chinaHosts, governmentHosts, ourClient, publicHosts, secondsOf, type SectionName, type WrittenCache,
 } from '../caches.js';
 import {type Case, writtenRecords} from './cases.js';
 import type {RuleName} from './rules.js';
 
 /** A cached access token, a redeemed refresh token, or nothing: the user must sign in. */
-export type Outcome = {cached: string} | {redeemed: string} | {nothing: true};
+export type CallOutcome = {cached: string} | {redeemed: string} | {nothing: true};
+
+export type Outcome = {
+	calls: CallOutcome[];
+	/** In a plain case, the caches afterwards, without CAE and with: see {@link normalised}. */
+	files: unknown[];
+};
+
+/** What a plain case does not compare in the records of the caches afterwards. docs/differences.md lists the same names. */
+const normalisers = {
+	'written host': ({environment: _, ...record}: CacheRecord) => record,
+	'account profiles': ({tenantProfiles: _, ...record}: CacheRecord) => record,
+	'extended expiry': ({extended_expires_on: _, ...record}: CacheRecord) => record,
+	'time of refresh tokens': ({last_modification_time: _, ...record}: CacheRecord) => record,
+} as const;
+
+export type NormaliserName = keyof typeof normalisers;
+
+export const normaliserNames = Object.keys(normalisers) as NormaliserName[];
+
+/** The records of a cache as {@link normalisers} leave them, without the keys, which contain the host. */
+export function normalised(cache: WrittenCache, names: readonly NormaliserName[] = normaliserNames): unknown {
+	if (cache === null || typeof cache === 'string') {
+		return cache;
+	}
+
+	const normalise = (record: CacheRecord) => {
+		let rest = record;
+		for (const name of names) {
+			rest = normalisers[name](rest);
+		}
+
+		return JSON.stringify(Object.entries(rest).toSorted(([a], [b]) => a < b ? -1 : 1));
+	};
+
+	return Object.fromEntries(Object.entries(cache).map(([section, records]) => [section, [...new Set((Object.values(records) as CacheRecord[]).map(record => normalise(record)))].toSorted()]));
+}
 
 const minimumLifetimeSec = 300;
 const toleratedSkewSec = 900;
 const openIdScopes: ReadonlySet<string> = new Set(['openid', 'profile', 'offline_access']);
 
-export function predict({cache, authorityHost, account, scopes}: Case, isOn: (rule: RuleName) => boolean): Outcome {
+export function predict(testCase: Case, isOn: (rule: RuleName) => boolean): Outcome {
+	return {calls: testCase.calls.map(({scopes}) => predictCall(testCase, scopes, isOn)), files: []};
+}
+
+function predictCall({cache, authorityHost, account}: Case, scopes: readonly string[], isOn: (rule: RuleName) => boolean): CallOutcome {
 	const aliases: readonly string[] = [publicHosts, chinaHosts, governmentHosts].find(hosts => (hosts as readonly string[]).includes(authorityHost))!;
 	const isOfAuthority = ({environment}: CacheRecord) => aliases.includes(isOn('ignoring case: environment') ? (environment as string).toLowerCase() : environment as string);
 	/** The account's records whose key contains all of these parts. */
@@ -28,9 +68,8 @@ export function predict({cache, authorityHost, account, scopes}: Case, isOn: (ru
 
 	const isOurs = ({client_id: client}: CacheRecord) => client === ourClient;
 	const isOfFamily = ({family_id: family}: CacheRecord) => family !== undefined;
-	const isMissing = writtenRecords(cache, 'Account').every(({record}) => record['home_account_id'] !== account.homeAccountId || !isOfAuthority(record))
-		|| !writtenRecords(cache, 'RefreshToken').some(({record}) => record['home_account_id'] === account.homeAccountId && isOfAuthority(record) && (isOfFamily(record) || isOurs(record)));
-	if (isOn('account in the cache') && isMissing) {
+	const isMissing = !writtenRecords(cache, 'RefreshToken').some(({record}) => record['home_account_id'] === account.homeAccountId && isOfAuthority(record) && (isOfFamily(record) || isOurs(record)));
+	if (isOn('refresh token in the cache') && isMissing) {
 		return {nothing: true};
 	}
 

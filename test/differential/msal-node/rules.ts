@@ -2,7 +2,7 @@
 
 /** In the order in which they are tried: a difference counts under the last rule that is needed to explain it. */
 export const ruleNames = [
-	'account in the cache',
+	'refresh token in the cache',
 	'ignoring case: environment',
 	'records under any key',
 	'OpenID scopes',

@@ -8,15 +8,26 @@ import type {Random} from '../random.js';
 export type AnswerKind =
 	/** A grant. `other-account`: its client_info belongs to another account. */
 	| 'granted' | 'rotated' | 'other-account'
-	| 'invalid_grant' | 'interaction_required' | 'invalid_client' | 'undescribed-error' | 'unavailable-503'
+	| 'invalid_grant' | 'interaction_required' | 'invalid_client' | 'unauthorized_client' | 'undescribed-error' | 'unavailable-503'
 	| 'html' | 'broken-json' | 'empty-object' | 'no-access-token' | 'no-expiry';
 
+export type Call = {scopes: string[]; tenantId?: string; claims?: string; enableCae?: boolean};
+
 export type Case = {
+	/** Whether both must do the same, without a rule. */
+	isPlain: boolean;
 	/** `null`: there is no file. A string: the text of a file that is not a cache. */
 	cache: CacheContent | string | null;
+	/** The cache for calls with `enableCae`. */
+	caeCache: CacheContent | string | null;
 	options: {username?: string; tenantId?: string; authority?: string; additionallyAllowedTenants?: string[]};
 	environment: Partial<Record<'AZURE_USERNAME' | 'AZURE_TENANT_ID' | 'AZURE_AUTHORITY_HOST' | 'AZURE_IDENTITY_DISABLE_MULTITENANTAUTH', string>>;
-	request: {scopes: string[]; tenantId?: string; claims?: string};
+	/** Made by one credential, one after the other. */
+	calls: Call[];
+	/** Whether the keys of records are those of MSAL for Python. */
+	hasPythonKeys: boolean;
+	/** By home account ID, what the authority's id tokens say. */
+	names: Record<string, string>;
 	/** By refresh token. `granted` for tokens without an entry. */
 	answers: Record<string, AnswerKind>;
 };
@@ -79,7 +90,8 @@ export function makeCase(random: Random): Case {
 				['other-account', 0.5],
 				['invalid_grant', 2.5],
 				['interaction_required', 1],
-				['invalid_client', 1],
+				['invalid_client', 0.7],
+				['unauthorized_client', 0.7],
 				['undescribed-error', 0.7],
 				['unavailable-503', 0.7],
 				['html', 0.6],
@@ -100,7 +112,7 @@ export function makeCase(random: Random): Case {
 				target: chance(0.5) ? pick(scopes) : shuffle([...scopes]).slice(0, random.integer(1, 3)).join(' '),
 				token_type: chance(0.96) ? 'Bearer' : pick(['bearer', 'pop']),
 				cached_at: inSeconds(chance(0.93) ? -600 : pick([400, 5000])),
-				expires_on: inSeconds(pick([-500, 200, 200, 3600, 3600, 50_000])),
+				expires_on: inSeconds(chance(0.02) ? 40_000_000_000 : pick([-500, 200, 200, 3600, 3600, 50_000])),
 				extended_expires_on: inSeconds(60_000),
 				...(chance(0.03) && {requestedClaimsHash: 'hash'}),
 				...(chance(0.02) && {key_id: 'key'}),
@@ -120,8 +132,20 @@ export function makeCase(random: Random): Case {
 		shuffle(section);
 	}
 
+	const whole = chance(0.005) ? pick(['{"Account": ', '[1, 2]', 'no cache']) : (chance(0.01) ? null : cache);
+	const call = makeRequest(random);
+	const calls = [call];
+	for (let further = random.weighted([[0, 6], [1, 3], [2, 1]]); further > 0; further--) {
+		// After claims, tokens from before them no longer count.
+		const {claims: _, ...rest} = makeRequest(random);
+		calls.unshift(chance(0.3) ? {...rest, scopes: call.scopes} : (chance(0.3) ? withoutClaims(call) : rest));
+	}
+
 	return {
-		cache: chance(0.005) ? pick(['{"Account": ', '[1, 2]', 'no cache']) : (chance(0.01) ? null : cache),
+		isPlain: false,
+		hasPythonKeys: chance(0.5),
+		cache: whole,
+		caeCache: whole === null || typeof whole === 'string' ? whole : forCae(whole),
 		options: makeOptions(random, {host, hosts, users}),
 		environment: {
 			...(chance(0.03) && {AZURE_USERNAME: pick(userNames)}),
@@ -129,9 +153,23 @@ export function makeCase(random: Random): Case {
 			...(chance(0.03) && {AZURE_AUTHORITY_HOST: pick([...publicHosts, ...governmentHosts])}),
 			...(chance(0.03) && {AZURE_IDENTITY_DISABLE_MULTITENANTAUTH: 'true'}),
 		},
-		request: makeRequest(random),
-		answers,
+		calls,
+		answers: {...answers, ...Object.fromEntries(Object.entries(answers).map(([secret, answer]) => [`${secret}${caeMark}`, answer]))},
+		names: Object.fromEntries(users.map(({uid, tenant, username}) => [`${uid}.${tenant}`, username])),
 	};
+}
+
+const caeMark = '-cae';
+
+function withoutClaims({claims: _, ...call}: Call): Call {
+	return call;
+}
+
+/** The same records with other secrets. */
+function forCae(cache: CacheContent): CacheContent {
+	return Object.fromEntries(Object.entries(cache).map(([name, records]) => [
+		name, records.map(record => typeof record !== 'string' && typeof record['secret'] === 'string' ? {...record, secret: `${record['secret']}${caeMark}`} : record),
+	])) as CacheContent;
 }
 
 function makeOptions(random: Random, {host, hosts, users}: {host: string; hosts: readonly string[]; users: ReadonlyArray<{tenant: string; username: string}>}): Case['options'] {
@@ -151,14 +189,15 @@ function makeOptions(random: Random, {host, hosts, users}: {host: string; hosts:
 	};
 }
 
-function makeRequest(random: Random): Case['request'] {
+function makeRequest(random: Random): Call {
 	const {chance, pick, shuffle} = random;
 	const wanted = random.weighted<string[]>([
 		[[pick(scopes)], 20], [shuffle([...scopes]).slice(0, 2), 4], [[pick(scopes).toUpperCase()], 0.7], [[shuffle([...scopes]).slice(0, 2).join(' ')], 2], [[], 0.3], [['a"b'], 0.15], [[pick(scopes), 'openid'], 0.3],
 	]);
 	return {
 		scopes: wanted,
-		...(chance(0.15) && {tenantId: random.weighted([[pick(tenants), 10], ['organizations', 1], ['some tenant/../x', 0.6], [pick(tenants).toUpperCase(), 1]])}),
+		...(chance(0.15) && {tenantId: random.weighted([[pick(tenants), 10], ['organizations', 1], ['common', 0.5], ['some tenant/../x', 0.6], [pick(tenants).toUpperCase(), 1]])}),
+		...(chance(0.25) && {enableCae: true}),
 		...(chance(0.06) && {claims: chance(0.8) ? '{"access_token":{"nbf":{"essential":true,"value":"1"}}}' : pick(['no JSON', '[1]'])}),
 	};
 }
@@ -201,22 +240,33 @@ export function * smallerCases(testCase: Case): Generator<Case> {
 	const {cache} = testCase;
 	if (cache !== null && typeof cache !== 'string') {
 		for (const smaller of smallerCaches(cache)) {
-			yield {...testCase, cache: smaller};
+			yield {...testCase, cache: smaller, caeCache: forCae(smaller)};
 		}
 	}
 
-	for (const part of ['environment', 'options', 'answers', 'request'] as const) {
+	const {calls} = testCase;
+
+	for (const part of ['environment', 'options', 'answers'] as const) {
 		for (const name of Object.keys(testCase[part])) {
-			if (name !== 'scopes') {
-				yield {...testCase, [part]: Object.fromEntries(Object.entries(testCase[part]).filter(([each]) => each !== name))};
+			yield {...testCase, [part]: Object.fromEntries(Object.entries(testCase[part]).filter(([each]) => each !== name))};
+		}
+	}
+
+	for (const index of calls.keys()) {
+		if (calls.length > 1) {
+			yield {...testCase, calls: calls.toSpliced(index, 1)};
+		}
+
+		const call = calls[index]!;
+		for (const name of ['tenantId', 'claims', 'enableCae'] as const) {
+			if (name in call) {
+				const {[name]: _, ...rest} = call;
+				yield {...testCase, calls: calls.with(index, rest)};
 			}
 		}
-	}
 
-	const {request} = testCase;
-	if (request.scopes.length > 1) {
-		for (const index of request.scopes.keys()) {
-			yield {...testCase, request: {...request, scopes: request.scopes.toSpliced(index, 1)}};
+		for (const place of call.scopes.length > 1 ? call.scopes.keys() : []) {
+			yield {...testCase, calls: calls.with(index, {...call, scopes: call.scopes.toSpliced(place, 1)})};
 		}
 	}
 }

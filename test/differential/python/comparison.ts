@@ -3,7 +3,7 @@
 import {type ChildProcessWithoutNullStreams, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {
-	mkdirSync, mkdtempSync, rmSync, writeFileSync,
+	existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
 } from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -15,30 +15,32 @@ import {SharedTokenCacheCredential, type SharedTokenCacheCredentialOptions} from
 import {loopbackDispatcher} from '../../helpers/authority/dispatcher.js';
 import {clientInfo} from '../../helpers/authority/entra-answers.js';
 import {
-	body, changedGrant, grantWithout, html, interactionRequired, invalidGrant, invalidJson, oauthError,
+	body, grantWithout, html, interactionRequired, invalidGrant, invalidJson, oauthError,
 } from '../../helpers/authority/entra-faults.js';
+import {type Behaviour, type EntraServer, startEntraServer} from '../../helpers/authority/entra-server.js';
 import {
-	type Behaviour, type EntraServer, type JsonObject, startEntraServer,
-} from '../../helpers/authority/entra-server.js';
-import {debianPython} from '../../helpers/peers/peers.js';
+	acceptTokens, firstOf, granted, grantedForSec, grantedToken, rotated,
+} from '../authority.js';
 import {
-	cacheText, chinaHosts, governmentHosts, publicHosts, unknownHost,
+	cacheText, chinaHosts, governmentHosts, publicHosts, unknownHost, writtenCache,
 } from '../caches.js';
 import type {Comparison, Outcomes} from '../comparison.js';
 import type {Random} from '../random.js';
 import {
-	type AnswerKind, type Case, makeCase, smallerCases,
+	type AnswerKind, type Call, type Case, makeCase, smallerCases,
 } from './cases.js';
 import {
-	cacheError, cacheUnavailable, describeRequest, grantedForSec, grantedToken, noAccounts, type Outcome, predict,
+	type CallOutcome, describeRequest, type Outcome, predict, someone, viewOf,
 } from './model.js';
+import {makePlainCase, pythonKey} from './plain-cases.js';
 import {type RuleName, ruleNames} from './rules.js';
 
 const variables = ['AZURE_USERNAME', 'AZURE_TENANT_ID', 'AZURE_AUTHORITY_HOST', 'AZURE_IDENTITY_DISABLE_MULTITENANTAUTH'] as const;
 
-const noTenant = 'no-tenant';
+type PythonAnswer = {kind: CallOutcome['kind']; type?: string; message?: string; token?: string; expiresOn?: number; sent: number};
 
-type PythonAnswer = {kind: Outcome['kind']; type?: string; message?: string; token?: string; expiresOn?: number};
+/** Where scripts/test-differential.mjs installs azure-identity. */
+export const pythonFolder = fileURLToPath(new URL('../../../.cache/differential-python/', import.meta.url));
 
 export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 	static async start(): Promise<PythonComparison> {
@@ -48,16 +50,16 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 		writeFileSync(ca, server.ca);
 		// No keyring: both credentials use plaintext files.
 		process.env['DBUS_SESSION_BUS_ADDRESS'] = `unix:path=${join(folder, 'no-bus')}`;
-		const python = spawn(debianPython, ['-B', fileURLToPath(new URL('peer.py', import.meta.url))], {
+		const python = spawn(join(pythonFolder, 'bin', 'python'), ['-B', fileURLToPath(new URL('peer.py', import.meta.url))], {
 			stdio: ['pipe', 'pipe', 'inherit'],
 			env: {PATH: process.env['PATH'], HOME: folder, DBUS_SESSION_BUS_ADDRESS: process.env['DBUS_SESSION_BUS_ADDRESS']},
 		}) as unknown as ChildProcessWithoutNullStreams;
 		const peers = new PythonComparison(server, folder, python);
 		peers.#versions = await peers.#ask({port: server.port, ca});
-		const identity = peers.#versions['azure-identity'] ?? '';
-		if (!identity.startsWith('1.13.')) {
+		const [, pinned] = /^azure-identity==(.+)$/m.exec(readFileSync(new URL('requirements.txt', import.meta.url), 'utf8')) ?? [];
+		if (peers.#versions['azure-identity'] !== pinned) {
 			await peers.close();
-			throw new Error(`The rules are those of azure-identity 1.13 (Debian 12), and this is ${identity}. Run it on Debian 12.`);
+			throw new Error(`The rules are those of azure-identity ${pinned}, and this is ${peers.#versions['azure-identity']}.`);
 		}
 
 		return peers;
@@ -85,38 +87,34 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 		return this.#versions;
 	}
 
-	makeCase(random: Random): Case {
-		return makeCase(random);
+	makeCase(random: Random, isPlain: boolean): Case {
+		return isPlain ? makePlainCase(random) : makeCase(random);
 	}
 
 	predict(testCase: Case, isOn: (rule: RuleName) => boolean): Outcome {
 		return predict(testCase, isOn);
 	}
 
-	describe({kind, requests}: Outcome): string {
-		return `${kind}${requests.length > 0 ? ` after ${requests.length === 1 ? 'a request' : 'several requests'}` : ''}`;
+	isPlain({isPlain}: Case): boolean {
+		return isPlain;
+	}
+
+	describe({calls}: Outcome): string {
+		return calls.map(({kind, requests}) => `${kind}${requests.length > 0 ? `, ${requests.length === 1 ? 'a request' : 'several requests'}` : ''}`).join('; ');
 	}
 
 	smallerCases(testCase: Case): Iterable<Case> {
 		return smallerCases(testCase);
 	}
 
-	cacheText({cache}: Case): string {
-		return cache === null ? 'none' : cacheText(cache, 0);
+	cacheText({cache, caeCache, hasPythonKeys}: Case): string {
+		return [cache, caeCache].map(each => each === null ? 'none' : cacheText(each, 0, hasPythonKeys ? pythonKey : undefined)).join('\nCAE: ');
 	}
 
-	/** Runs both with the same cache and server. */
+	/** Runs both with the same caches and server. */
 	async ask(testCase: Case): Promise<Outcomes<Outcome>> {
-		const nowSec = Math.floor(Date.now() / 1000);
-		this.#server.refreshTokens.clear();
-		for (const [secret, homeAccountId] of refreshTokensOf(testCase)) {
-			const [uid = '', utid = noTenant] = homeAccountId.split('.');
-			this.#server.refreshTokens.set(secret, {uid, utid, username: 'someone@contoso.com'});
-		}
-
-		this.#server.scriptAll(async exchange => answerFor(testCase)(exchange));
-		const peer = await this.#inHome(testCase, nowSec, 'msal.cache', async home => this.#askPython(testCase, home, nowSec));
-		const ours = await this.#inHome(testCase, nowSec, 'msal.cache.nocae', async home => this.#askOurs(testCase, home, nowSec));
+		const peer = await this.#inHome(testCase, async (home, nowSec) => this.#askPython(testCase, home, nowSec));
+		const ours = await this.#inHome(testCase, async (home, nowSec) => this.#askOurs(testCase, home, nowSec));
 		return {peer, ours};
 	}
 
@@ -129,72 +127,99 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 		rmSync(this.#folder, {recursive: true});
 	}
 
-	async #inHome(testCase: Case, nowSec: number, name: string, job: (home: string) => Promise<Omit<Outcome, 'requests'>>): Promise<Outcome> {
+	async #inHome(testCase: Case, job: (home: string, nowSec: number) => Promise<Answer[]>): Promise<Outcome> {
+		const nowSec = Math.floor(Date.now() / 1000);
 		const home = join(this.#folder, String(this.#serial++));
+		const files = [['msal.cache.nocae', testCase.cache], ['msal.cache.cae', testCase.caeCache]] as const;
 		mkdirSync(join(home, '.IdentityService'), {recursive: true, mode: 0o700});
-		if (testCase.cache !== null) {
-			writeFileSync(join(home, '.IdentityService', name), cacheText(testCase.cache, nowSec), {mode: 0o600});
+		for (const [name, cache] of files) {
+			if (cache !== null) {
+				writeFileSync(join(home, '.IdentityService', name), cacheText(cache, nowSec, testCase.hasPythonKeys ? pythonKey : undefined), {mode: 0o600});
+			}
 		}
 
-		this.#server.requests.length = 0;
+		acceptTokens(this.#server, refreshTokensOf(testCase), sent => behaviourOf(testCase.answers[firstOf(sent)] ?? 'granted', sent));
 		try {
-			const outcome = await job(home);
+			const answers = await job(home, nowSec);
+			const requests = this.#server.requests.map(({headers, path, form}) => describeRequest({host: headers['host'] ?? '', path, form: Object.fromEntries(form)}));
+			const ends = answers.map(({sent}) => sent);
+			const written = files.map(([name]) => {
+				const path = join(home, '.IdentityService', name);
+				return writtenCache(existsSync(path) ? readFileSync(path, 'utf8') : null, nowSec);
+			});
 			return {
-				...outcome,
-				requests: this.#server.requests.map(({headers, path, form}) => describeRequest({host: headers['host'] ?? '', path, form: Object.fromEntries(form)})),
+				calls: answers.map(({sent, ...answer}, index) => ({...answer, requests: requests.slice(ends[index - 1] ?? 0, sent)})),
+				files: testCase.isPlain ? written : written.map(each => viewOf(each)),
 			};
 		} finally {
 			rmSync(home, {recursive: true});
 		}
 	}
 
-	async #askPython({options, environment, request}: Case, home: string, nowSec: number): Promise<Omit<Outcome, 'requests'>> {
-		const {kind, message, token, expiresOn} = await this.#ask<PythonAnswer>({
+	async #askPython({options, environment, calls}: Case, home: string, nowSec: number): Promise<Answer[]> {
+		const answers = await this.#ask<PythonAnswer[]>({
 			home,
 			environment,
 			options: definedOnly({
 				username: options.username, tenant_id: options.tenantId, authority: options.authority, additionally_allowed_tenants: options.additionallyAllowedTenants,
 			}),
-			scopes: request.scopes,
-			request: definedOnly({tenant_id: request.tenantId, claims: request.claims}),
+			calls: calls.map(({scopes, tenantId, claims, enableCae}) => ({scopes, request: definedOnly({tenant_id: tenantId, claims, enable_cae: enableCae})})),
 		});
-		if (kind === 'token') {
-			return {kind, ...tokenOf(token!, expiresOn! - nowSec)};
-		}
-
-		return {kind, ...definedOnly({text: kind === 'raw' ? undefined : seedText(message!), oauthError: kind === 'auth' ? pythonOauthError(message!) : undefined})};
+		return answers.map(({kind, message = '', token, expiresOn, sent}) => ({
+			kind, sent, ...(kind === 'token' ? tokenOf(token!, expiresOn! - nowSec) : definedOnly({reason: kind === 'unavailable' ? pythonReason(message) : undefined, oauthError: kind === 'auth' ? pythonOauthError(message) : undefined})),
+		}));
 	}
 
-	async #askOurs({options, environment, request}: Case, home: string, nowSec: number): Promise<Omit<Outcome, 'requests'>> {
+	async #askOurs({options, environment, calls}: Case, home: string, nowSec: number): Promise<Answer[]> {
 		process.env['HOME'] = home;
 		for (const name of variables) {
 			delete process.env[name];
 		}
 
 		Object.assign(process.env, environment);
-		let credential: SharedTokenCacheCredential | undefined;
+		const {authority, ...rest} = options;
+		const all: SharedTokenCacheCredentialOptions = {
+			...rest,
+			...(authority !== undefined && {authorityHost: authority}),
+			// Python's class never checks whether a host is an authority.
+			disableInstanceDiscovery: true,
+			retryOptions: {maxRetries: 0},
+			dispatcher: this.#dispatcher,
+			// Both backends, alternately.
+			...(this.#serial % 4 === 0 && {useNativeAddon: false}),
+		};
+		let credential: SharedTokenCacheCredential;
 		try {
-			const {authority, ...rest} = options;
-			const all: SharedTokenCacheCredentialOptions = {
-				...rest,
-				...(authority !== undefined && {authorityHost: authority}),
-				// Python's class never checks whether a host is an authority.
-				disableInstanceDiscovery: true,
-				retryOptions: {maxRetries: 0},
-				dispatcher: this.#dispatcher,
-				// Both backends, alternately.
-				...(this.#serial % 4 === 0 && {useNativeAddon: false}),
-			};
 			credential = new SharedTokenCacheCredential(all);
-			const {token, expiresOnTimestamp} = await credential.getToken([...request.scopes], definedOnly({tenantId: request.tenantId, claims: request.claims}));
-			return {kind: 'token', ...tokenOf(token, Math.floor(expiresOnTimestamp / 1000) - nowSec)};
 		} catch (error) {
-			const {name, code, message, errorResponse} = error as Error & {code?: string; errorResponse?: {error: string}};
-			const kind = code === 'STC_INVALID_ARGUMENT' ? 'argument' : kinds[name];
-			return {kind: kind ?? 'raw', ...definedOnly({text: seedText(message), oauthError: errorResponse?.error})};
-		} finally {
-			await credential?.close();
+			return calls.map(() => ({...this.#failed(error), sent: 0}));
 		}
+
+		const answers: Answer[] = [];
+		try {
+			for (const {scopes, ...request} of calls) {
+				answers.push(await this.#outcomeOf(credential, scopes, request, nowSec));
+			}
+		} finally {
+			await credential.close();
+		}
+
+		return answers;
+	}
+
+	async #outcomeOf(credential: SharedTokenCacheCredential, scopes: readonly string[], request: Omit<Call, 'scopes'>, nowSec: number): Promise<Answer> {
+		try {
+			const {token, expiresOnTimestamp} = await credential.getToken([...scopes], request);
+			return {kind: 'token', ...tokenOf(token, Math.floor(expiresOnTimestamp / 1000) - nowSec), sent: this.#server.requests.length};
+		} catch (error) {
+			return {...this.#failed(error), sent: this.#server.requests.length};
+		}
+	}
+
+	#failed(error: unknown): Omit<Answer, 'sent'> {
+		const {name, code, errorResponse} = error as Error & {code?: string; errorResponse?: {error: string}};
+		const kind = (code === 'STC_INVALID_ARGUMENT' ? 'argument' : kinds[name]) ?? 'raw';
+		return {kind, ...definedOnly({reason: kind === 'unavailable' ? reasons[code ?? ''] : undefined, oauthError: errorResponse?.error})};
 	}
 
 	async #ask<Answer>(line: unknown): Promise<Answer> {
@@ -208,7 +233,23 @@ export class PythonComparison implements Comparison<Case, Outcome, RuleName> {
 	}
 }
 
-const kinds: Readonly<Record<string, Outcome['kind']>> = {
+/** @property sent How many requests had been sent when the call ended. */
+type Answer = Omit<CallOutcome, 'requests'> & {sent: number};
+
+/** What is wrong, by our error code. */
+const reasons: Readonly<Record<string, string>> = {
+	STC_NO_ACCOUNT: 'no account', STC_AMBIGUOUS_ACCOUNT: 'several accounts', STC_CACHE_NOT_FOUND: 'no cache', STC_CACHE_CORRUPT: 'no cache', STC_TENANT_NOT_ALLOWED: 'tenant',
+};
+
+/** The same, by the message of Python's class. */
+function pythonReason(message: string): string | undefined {
+	const patterns = {
+		'no account': /No accounts? ?\s*(?:were found|matching)/, 'several accounts': /Multiple accounts/, 'no cache': /^Shared token cache unavailable/, 'cache error': /^Error accessing cached data/, 'no token': /^Token acquisition failed/, tenant: /not configured to acquire tokens for tenant/,
+	};
+	return Object.entries(patterns).find(([, pattern]) => pattern.test(message))?.[0];
+}
+
+const kinds: Readonly<Record<string, CallOutcome['kind']>> = {
 	CredentialUnavailableError: 'unavailable', AuthenticationRequiredError: 'required', AuthenticationError: 'auth',
 };
 
@@ -218,61 +259,33 @@ function tokenOf(token: string, expiresIn: number): {token: string; expiresIn: n
 	return {token, expiresIn: isGranted && Math.abs(expiresIn - grantedForSec) < 60 ? grantedForSec : expiresIn};
 }
 
-/** The part of a message that comes from Python's class, without additions. */
-function seedText(message: string): string | undefined {
-	for (const text of [noAccounts, cacheUnavailable, cacheError]) {
-		if (message.includes(text)) {
-			return text;
-		}
-	}
-
-	const patterns = [
-		/^SharedTokenCacheCredential authentication unavailable\. Multiple accounts\swere found in the cache\. Use username and tenant id to disambiguate\./,
-		/^SharedTokenCacheCredential authentication unavailable\. No account\smatching the specified.* was found in the cache\./,
-		/^SharedTokenCacheCredential authentication unavailable\. Multiple accounts\smatching the specified.* were found in the cache\./,
-		/^Token acquisition failed for user '.*'\./,
-		/The current credential is not configured to acquire tokens for tenant .*?\.(?= To enable)/,
-	];
-	return patterns.map(pattern => pattern.exec(message)?.[0]).find(text => text !== undefined);
-}
-
 function pythonOauthError(message: string): string | undefined {
-	return /^Azure Active Directory error '(?:\((\w+)\)|\{'error': '(\w+)')/.exec(message)?.slice(1).find(Boolean);
+	return /^Microsoft Entra ID error '(?:\((\w+)\)|\{'error': '(\w+)')/.exec(message)?.slice(1).find(Boolean);
 }
 
-function refreshTokensOf({cache}: Case): Array<[string, string]> {
-	return cache === null || typeof cache === 'string'
-		? []
-		: cache.RefreshToken.flatMap(record => typeof record === 'string' || typeof record['secret'] !== 'string' ? [] : [[record['secret'], (record['home_account_id'] ?? '') as string]]);
-}
+function refreshTokensOf({cache, caeCache, names}: Case): Array<{secret: string; homeAccountId: string; username: string}> {
+	return [cache, caeCache].flatMap(each => each === null || typeof each === 'string' ? [] : each.RefreshToken).flatMap(record => {
+		if (typeof record === 'string' || typeof record['secret'] !== 'string') {
+			return [];
+		}
 
-/** The response of the case for the redeemed refresh token. */
-function answerFor({answers}: Case): Behaviour {
-	return async exchange => {
-		const sent = exchange.request.form.get('refresh_token') ?? '';
-		await behaviourOf(answers[sent] ?? 'granted', sent)(exchange);
-	};
+		const {secret, home_account_id: homeAccountId = ''} = record as {secret: string; home_account_id?: string};
+		return [{secret, homeAccountId, username: names[homeAccountId] ?? someone}];
+	});
 }
 
 function behaviourOf(kind: AnswerKind, refreshToken: string): Behaviour {
-	const granted = (further: JsonObject = {}) => changedGrant(({client_info: info, ...json}) => ({
-		...json,
-		// The authority never returns an account ID without a tenant.
-		...(info !== undefined && !isOfNoTenant(info as string) && {client_info: info}),
-		access_token: grantedToken(refreshToken),
-		...further,
-	}));
 	switch (kind) {
 		case 'granted': {
-			return granted();
+			return granted(refreshToken);
 		}
 
 		case 'rotated': {
-			return granted({refresh_token: `${refreshToken}-renewed`, foci: '1'});
+			return rotated(refreshToken);
 		}
 
 		case 'other-account': {
-			return granted({client_info: clientInfo({uid: 'somebody', utid: 'else'})});
+			return granted(refreshToken, {client_info: clientInfo({uid: 'somebody', utid: 'else'})});
 		}
 
 		case 'invalid_grant': {
@@ -285,6 +298,10 @@ function behaviourOf(kind: AnswerKind, refreshToken: string): Behaviour {
 
 		case 'invalid_client': {
 			return oauthError({error: 'invalid_client', code: 7_000_218, text: 'The request body must contain a client secret.'}, 401);
+		}
+
+		case 'unauthorized_client': {
+			return oauthError({error: 'unauthorized_client', code: 700_016, text: 'The application was not found in the directory.'});
 		}
 
 		case 'undescribed-error': {
@@ -315,10 +332,6 @@ function behaviourOf(kind: AnswerKind, refreshToken: string): Behaviour {
 			return grantWithout('expires_in', 'expires_on');
 		}
 	}
-}
-
-function isOfNoTenant(info: string): boolean {
-	return (JSON.parse(Buffer.from(info, 'base64url').toString()) as {utid: string}).utid === noTenant;
 }
 
 type Definite<Fields> = {[Name in keyof Fields]: Exclude<Fields[Name], undefined>};
