@@ -3,8 +3,7 @@
 import {spawn} from 'node:child_process';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import {tool} from '../lib/npm.mjs';
-import {root} from '../lib/paths.mjs';
+import {fromRoot, root} from '../lib/paths.mjs';
 import {exitCode} from '../lib/run.mjs';
 import {colored} from '../lib/steps.mjs';
 import {TapReader} from './tap.mjs';
@@ -17,17 +16,20 @@ import {TapReader} from './tap.mjs';
  */
 const longestSilenceMs = 25 * 60_000;
 
+/** Then AVA is interrupted, and has this time to report the tests that are pending. */
+const reportMs = 30_000;
+
 /**
  * Runs AVA, and ends everything that it started: processes of a test that was given up may hang.
  *
  * @param {string[]} args Test files and flags for AVA.
  * @param {{cwd?: string, isQuiet?: boolean, env?: object, silenceMs?: number}} [options] `cwd`: the folder
- * of the tests and of AVA's configuration. `env`: additional variables. `silenceMs`: AVA is killed if no test ends for so long.
+ * of the tests and of AVA's configuration. `env`: additional variables. `silenceMs`: AVA is ended if no test ends for so long.
  * @returns {Promise<Tally>}
  */
 export async function runAva(args, {cwd = root, isQuiet = false, env = {}, silenceMs = longestSilenceMs} = {}) {
 	const print = isQuiet ? () => undefined : console.log;
-	const child = spawn(process.execPath, [tool.ava, '--tap', ...args], {
+	const child = spawn(process.execPath, [fromRoot('scripts', 'testing', 'ava-cli.mjs'), '--tap', ...args], {
 		cwd, env: {...process.env, ...env}, stdio: ['ignore', 'pipe', isQuiet ? 'ignore' : 'inherit'], detached: canKillGroups,
 	});
 	const closed = new Promise((resolve, reject) => {
@@ -42,14 +44,21 @@ export async function runAva(args, {cwd = root, isQuiet = false, env = {}, silen
 	});
 	const stopForwarding = endWithThisProcess(child);
 	let isSilent = false;
+	let lastResort;
 	const silence = setTimeout(() => {
 		isSilent = true;
-		killGroup(child);
+		child.kill('SIGINT');
+		lastResort = setTimeout(() => {
+			killGroup(child);
+		}, reportMs);
 	}, silenceMs);
 
 	const reader = new TapReader();
 	for await (const line of createInterface({input: child.stdout})) {
-		silence.refresh();
+		if (!isSilent) {
+			silence.refresh();
+		}
+
 		const test = reader.readLine(line);
 		if (test) {
 			print(`  ${marks[test.outcome]()}  ${test.title}`);
@@ -60,6 +69,7 @@ export async function runAva(args, {cwd = root, isQuiet = false, env = {}, silen
 
 	const code = await closed;
 	clearTimeout(silence);
+	clearTimeout(lastResort);
 	stopForwarding();
 	const failures = reader.tests.filter(test => test.outcome === 'failed').map(test => test.title);
 	const skips = [];
@@ -77,7 +87,7 @@ export async function runAva(args, {cwd = root, isQuiet = false, env = {}, silen
 
 	const unreported = reader.unreported(code);
 	if (isSilent) {
-		failures.push(`AVA was killed: no test ended for ${Math.round(silenceMs / 1000)} s`);
+		failures.push(`AVA was ended: no test ended for ${Math.round(silenceMs / 1000)} s`);
 	} else if (unreported) {
 		failures.push(`${unreported.reason}${args.length > 0 ? ` (${args.join(' ')})` : ''}`);
 	}

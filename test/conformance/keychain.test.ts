@@ -13,14 +13,13 @@ import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 testWhere(test, [missingObjects()], 'keychain items: read, write in place, races, questions, lack of memory; no object leaks', t => {
-	t.timeout(120_000);
 	const directory = mkdtempSync(join(tmpdir(), 'stc-keychain-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
 	const stores = ['keychain', 'keychain_calls', 'keychain_item', 'keychain_status'].map(name => `native/stores/${name}_mac.cc`);
 	const program = buildProgram('keychain_test', directory, ['test/native/keychain_stand_in.cc', ...stores]);
-	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 60_000});
+	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 300_000});
 	for (const line of stdout.split('\n').filter(each => /^(?:not ok|ok|#)/.test(each))) {
 		t.log(line);
 	}

@@ -12,14 +12,13 @@ import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 testWhere(test, [missingObjects()], 'flock only: excludes programs that create exclusively or use flock, and does not wait for dead holders', t => {
-	t.timeout(120_000);
 	const directory = mkdtempSync(join(tmpdir(), 'stc-flock-alone-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});
 	});
 	const name = 'flock_alone_test';
 	const program = buildProgram(name, directory, [], ['io/file_lock_posix.o']);
-	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 60_000});
+	const {status, stdout, signal} = spawnSync(program, {cwd: directory, encoding: 'utf8', timeout: 300_000});
 	for (const line of stdout.split('\n').filter(each => /^(?:not ok|ok|#)/.test(each))) {
 		t.log(line);
 	}

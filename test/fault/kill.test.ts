@@ -34,7 +34,6 @@ const missing = missingObjects();
 const kills = 2000;
 
 (missing ? test.skip : test)(`${kills} writers are killed at random moments${missing ? ` (skipped: ${missing})` : ''}`, async t => {
-	t.timeout(300_000);
 	const directory = mkdtempSync(join(tmpdir(), 'stc-kill-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});

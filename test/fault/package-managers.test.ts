@@ -129,7 +129,7 @@ async function run(command: readonly string[], cwd: string, environment: Record<
 			STC_CALLS: calls,
 			...environment,
 		};
-		execFile(program!, args, {cwd, env, timeout: 60_000}, (error: ExecFileException | null, stdout, stderr) => {
+		execFile(program!, args, {cwd, env, timeout: 300_000}, (error: ExecFileException | null, stdout, stderr) => {
 			resolve({
 				code: error ? error.code ?? error.signal ?? 'unknown' : 0, stdout, output: stdout + stderr, calls: readFileSync(calls, 'utf8').split('\n').slice(0, -1),
 			});
@@ -239,7 +239,6 @@ async function askInProject(project: string, start: readonly string[]): Promise<
 }
 
 test.before(async t => {
-	t.timeout(120_000);
 	if (lacks.some(Boolean) || lackOfPackageManager('npm-11')) {
 		return;
 	}

@@ -66,7 +66,6 @@ let undici: Packed;
 let project: string;
 
 test.before(async t => {
-	t.timeout(120_000);
 	packed = await pack(root);
 	undici = await pack(path.join(root, 'node_modules', 'undici'));
 	project = await installInto('silent', ['--ignore-scripts']);

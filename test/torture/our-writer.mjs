@@ -70,7 +70,7 @@ async function askAgainAfterSignOut() {
 	while (answered < signedOut) {
 		answered = signedOut;
 		for (const update of Object.values(latest)) {
-			await writeBack.write(source, grantOf(update));
+			await writeBack.write(source, grantOf(update)).soon;
 		}
 	}
 }
@@ -81,7 +81,7 @@ const endMs = performance.now() + (forMs ?? Infinity);
 let update = 0;
 for (; update < updates && (update < 20 || performance.now() < endMs); update++) {
 	const written = commits;
-	await writeBack.write(source, grantOf(update));
+	await writeBack.write(source, grantOf(update)).soon;
 	// It returns after half a second, and the write continues in the background.
 	// eslint-disable-next-line no-unmodified-loop-condition -- it is, by the callback.
 	while (commits === written) {

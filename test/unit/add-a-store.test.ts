@@ -86,7 +86,6 @@ function addLine(file: string, after: string, line: string): void {
 }
 
 test('a store that is added by the recipe is tested by the conformance suite, and found by the credential', async t => {
-	t.timeout(600_000);
 	const tree = makeScratchTree(`add-a-store-${process.pid}`);
 	t.teardown(() => {
 		fs.rmSync(tree, {recursive: true, force: true});

@@ -141,9 +141,13 @@ async function assertEnds(t: ExecutionContext, file: string): Promise<void> {
 	t.pass();
 }
 
-test.serial('F6: a time-out of AVA also ends the processes that a test has started', async t => {
+test.serial('F6: a time-out of AVA names the tests that were pending, and ends the processes that they have started', async t => {
 	const file = path.join(temporaryFolder(t), 'pid');
-	t.like(await runAva([], {cwd: folderWith(t, {first: startsProcess(file)}, {timeout: '5s'}), isQuiet: true}), {passed: 0, failed: 1});
+	const {passed, failed, failures} = await runAva([], {cwd: folderWith(t, {first: startsProcess(file)}, {timeout: '5s'}), isQuiet: true});
+	t.is(passed, 0);
+	t.is(failed, 1);
+	// If the test began.
+	t.true(!fs.existsSync(file) || failures.includes('hangs'), failures.join('\n'));
 	await assertEnds(t, file);
 });
 
@@ -151,7 +155,8 @@ test.serial('F6: a run in which no test ends any more is ended, whatever AVA\'s 
 	const file = path.join(temporaryFolder(t), 'pid');
 	const {failed, failures} = await runAva([], {cwd: folderWith(t, {first: startsProcess(file)}), isQuiet: true, silenceMs: 5000});
 	t.true(failed > 0);
-	t.true(failures.includes('AVA was killed: no test ended for 5 s'), failures.join('\n'));
+	t.true(failures.includes('AVA was ended: no test ended for 5 s'), failures.join('\n'));
+	t.true(!fs.existsSync(file) || failures.includes('hangs'), failures.join('\n'));
 	await assertEnds(t, file);
 });
 
