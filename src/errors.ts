@@ -48,7 +48,7 @@ export type StoreErrorDetails = {
 	op?: string;
 	/** The store, such as `plaintext` or `libsecret`. */
 	store?: string;
-	/** The namespace of `osCode`: `errno`, `win32`, `osstatus`, `dlopen` or a GError domain such as `g-io-error-quark`. */
+	/** The namespace of `osCode`: `errno`, `win32`, `OSStatus`, `dlopen` or a GError domain such as `g-io-error-quark`. */
 	osDomain?: string;
 	/** The operating system's own number. 0 can be an error: look at `osDomain`. */
 	osCode?: number;

@@ -102,14 +102,20 @@ export type HttpDispatcher = {
 };
 
 export type LoggingOptions = {
-	/** Print user names in log lines and error messages. Default false: they are masked. */
+	/**
+	 * Print user names in log lines and error messages. Default false: they are masked. An error message shows only the name that the
+	 * credential was configured with.
+	 */
 	allowLoggingAccountIdentifiers?: boolean;
 };
 
 export type SharedTokenCacheCredentialOptions = {
-	/** User name of the account. Case does not matter. Default: `AZURE_USERNAME`. */
+	/** User name of the account. Case does not matter. Default: `AZURE_USERNAME`. An empty string switches that variable off. */
 	username?: string;
-	/** Home tenant of the account. With an authentication record: the tenant to get tokens from. Default: the record's, else `AZURE_TENANT_ID`. */
+	/**
+	 * Home tenant of the account. With an authentication record: the tenant to get tokens from. Default: the record's, else `AZURE_TENANT_ID`. An
+	 * empty string switches that variable off.
+	 */
 	tenantId?: string;
 	/** `tenantId` is the tenant to get tokens from, in which the user may be a guest. Default false. */
 	enableGuestTenantAuthentication?: boolean;
@@ -122,7 +128,9 @@ export type SharedTokenCacheCredentialOptions = {
 	 * `AZURE_AUTHORITY_HOST`, else the public cloud.
 	 */
 	authorityHost?: string;
-	/** Tenants besides `tenantId` that a request may name. `"*"` allows all. Default: none. */
+	/**
+	 * Tenants that a request may name, besides the one that tokens come from. `"*"` allows all. Default: an empty list, which allows all.
+	 */
 	additionallyAllowedTenants?: string[];
 	/** Do not ask the public cloud whether an unknown `authorityHost` is an authority. Default false. */
 	disableInstanceDiscovery?: boolean;
@@ -164,7 +172,7 @@ export type SharedTokenCacheOptions = {
 	tokenCachePersistenceOptions?: Pick<TokenCachePersistenceOptions, 'enabled' | 'name' | 'unsafeAllowUnencryptedStorage'>;
 	/** Use the cache for continuous access evaluation (`.cae`). Default false: the other one (`.nocae`). */
 	enableCae?: boolean;
-	/** The authority whose accounts are listed. Default: `AZURE_AUTHORITY_HOST`, else the public cloud. */
+	/** The authority whose accounts are usable. Accounts of others are listed with a reason. Default: `AZURE_AUTHORITY_HOST`, else the public cloud. */
 	authorityHost?: string;
 	/** ID of a client whose refresh tokens make an account usable, besides those of the client family. Default: Azure CLI's. */
 	clientId?: string;

@@ -117,13 +117,29 @@ test('every option is documented', t => {
 	}
 });
 
-test('every error code is in TROUBLESHOOTING, and no other is named anywhere', t => {
+test('D10: every error code is in the tables of TROUBLESHOOTING and docs/errors.md, and no other is named anywhere', t => {
 	const codes = new Set(/^export type ErrorCode =\n(?<codes>(?:\t.*\n)+)/m.exec(readText('src/errors.ts'))!.groups!['codes']!.match(/STC_\w+/g));
 	t.true(codes.size > 15);
-	const explained = new Set(readText('TROUBLESHOOTING.md').match(/STC_\w+/g));
+	// D10: every code is in both tables.
+	const explained = new Set([...readText('TROUBLESHOOTING.md').matchAll(/^- \*\*`(?<code>STC_\w+)`\*\*/gm)].map(({groups}) => groups!['code']!));
 	t.deepEqual([...codes].filter(code => !explained.has(code)), []);
+	const listed = new Set([...readText('docs/errors.md').matchAll(/^\| \[`(?<code>STC_\w+)`\]/gm)].map(({groups}) => groups!['code']!));
+	t.deepEqual([...codes].filter(code => !listed.has(code)), []);
+	const inReadme = [...readText('README.md').matchAll(/^\| `(?<code>STC_\w+)` \|/gm)].map(({groups}) => groups!['code']!);
+	t.true(inReadme.length > 3);
+	t.deepEqual(inReadme.filter(code => !codes.has(code)), []);
 	for (const file of files.filter(each => each !== 'CONTRIBUTING.md')) {
 		t.deepEqual((readText(file).match(/STC_\w+/g) ?? []).filter(code => !codes.has(code)), [], file);
+	}
+});
+
+test('D10: no sample signs out or changes an account that its reader did not name, and no cure needs sources that are not published', t => {
+	for (const {name, code} of files.flatMap(file => codeBlocks(file))) {
+		t.notRegex(code, /const \[\w+\] = await \w+\.listAccounts\(\)/, name);
+	}
+
+	for (const file of ['README.md', 'TROUBLESHOOTING.md', ...files.filter(each => each.startsWith('docs/') && each !== 'docs/design.md')]) {
+		t.notRegex(readText(file), /npm run build/, file);
 	}
 });
 
