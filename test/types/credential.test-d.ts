@@ -49,6 +49,7 @@ void credential.getToken('scope', {tenantID: 'x'});
 
 const accounts: SharedTokenCacheAccount[] = await credential.listAccounts();
 accounts.map(account => account.username satisfies string);
+accounts.map(({usable, reason}) => [usable satisfies boolean, reason satisfies string | undefined]);
 // @ts-expect-error An account carries no secret.
 accounts[0]?.secret satisfies unknown;
 
