@@ -10,27 +10,35 @@ const aliases = {rule: 'alias matching', file: 'src/settings/authority.ts'};
 const tokens = {rule: 'token matching', file: 'src/lookup/select-token.ts'};
 const scopes = {rule: 'scope matching', file: 'src/lookup/select-token.ts'};
 const expiry = {rule: 'expiry', file: 'src/lookup/select-token.ts'};
+const tenants = {rule: 'request tenants', file: 'src/settings/tenants.ts'};
+const refusals = {rule: 'refusals', file: 'src/grant/refusals.ts'};
 const grants = {rule: 'grants', file: 'src/grant/token-response.ts'};
 
 /** @type {Mutant[]} */
 export const mutants = [
 	{
-		...accounts, what: 'a blank record hides a named one', from: 'if (!known || account.username || !known.username) {', to: 'if (true) {',
+		...accounts, what: 'a blank record hides a named one', from: '=> username ? (', to: '=> username !== null ? (',
 	},
 	{
-		...accounts, what: 'the first record of an account counts', from: 'if (!known || account.username || !known.username) {', to: 'if (!known) {',
+		...accounts, what: 'the first record of an account counts', from: 'if (rank(record) >= rank(best)) {', to: 'if (rank(record) > rank(best)) {',
+	},
+	{
+		...accounts, what: 'the record of a guest is shown', from: '? 2 : 1) : 0;', to: '? 1 : 2) : 0;',
+	},
+	{
+		...accounts, what: 'only the shown record has a name', from: 'usernames: records.map(({username = \'\'}) => username), refreshTokens}', to: 'usernames: [chooseRecord(records).username ?? \'\'], refreshTokens}',
 	},
 	{
 		...accounts, what: 'a refresh token of any client and family counts', from: 'own.filter(token => token.familyId)', to: 'own',
 	},
 	{
-		...accounts, what: 'refresh tokens outside the family count whoever got them', from: '!token.familyId && equalIgnoringCase(token.clientId, clientId)', to: '!token.familyId',
+		...accounts, what: 'refresh tokens outside the family count whoever got them', from: '!token.familyId && isSame(token.clientId ?? \'\', clientId)', to: '!token.familyId',
 	},
 	{
-		...accounts, what: 'the client\'s own refresh tokens do not count', from: '!token.familyId && equalIgnoringCase(token.clientId, clientId)', to: 'false',
+		...accounts, what: 'the client\'s own refresh tokens do not count', from: '!token.familyId && isSame(token.clientId ?? \'\', clientId)', to: 'false',
 	},
 	{
-		...accounts, what: 'an account needs no refresh token', from: 'if (refreshTokens.length > 0) {', to: 'if (refreshTokens.length >= 0) {',
+		...accounts, what: 'an account needs no refresh token', from: 'if (!first) {', to: 'if (first === null) {',
 	},
 	{
 		...accounts, what: 'refresh tokens of another account count', from: 'const own = tokensOf.get(id);', to: 'const own = tokensOf.get(id) && slice.refreshTokens;',
@@ -42,7 +50,7 @@ export const mutants = [
 		...accounts, what: 'oldest refresh token first', from: '(b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0)', to: '(a.lastModificationTime ?? 0) - (b.lastModificationTime ?? 0)',
 	},
 	{
-		...accounts, what: 'user names compare exactly', from: 'equalIgnoringCase(account.username, username)', to: 'account.username === username',
+		...accounts, what: 'user names compare exactly', from: 'isSame(each, username)', to: 'each === username',
 	},
 	{
 		...accounts, what: 'user names are not looked at', from: 'if (username) {', to: 'if (username === null) {',
@@ -54,10 +62,10 @@ export const mutants = [
 		...accounts, what: 'a guest tenant narrows a single account', from: '(!criteria.tenantOnlyDisambiguates || left.length > 1)', to: 'true',
 	},
 	{
-		...accounts, what: 'tenants compare exactly', from: 'equalIgnoringCase(homeTenantOf(account.homeAccountId), tenantId)', to: 'homeTenantOf(account.homeAccountId) === tenantId',
+		...accounts, what: 'tenants compare exactly', from: 'isSame(homeTenantOf(account.homeAccountId) ?? \'\', tenantId)', to: 'homeTenantOf(account.homeAccountId) === tenantId',
 	},
 	{
-		...accounts, what: 'an authentication record matches any account', from: 'equalIgnoringCase(account.homeAccountId, homeAccountId)', to: 'true',
+		...accounts, what: 'an authentication record matches any account', from: 'isSame(account.homeAccountId, homeAccountId)', to: 'true',
 	},
 	{
 		...accounts, what: 'the first of several accounts is taken', from: 'return left.length === 1 ?', to: 'return left.length >= 1 ?',
@@ -81,19 +89,19 @@ export const mutants = [
 		...aliases, what: 'every host is trusted with refresh tokens', from: 'isWellKnown: group !== undefined || otherWellKnownHosts.has(host),', to: 'isWellKnown: true,',
 	},
 	{
-		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '(environments.has(environment) || environments.has(foldAscii(environment)))', to: 'environments.has(environment)',
+		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: ' || environments.has(foldAscii(environment))', to: '',
 	},
 	{
-		...tokens, what: 'another tenant\'s token is served', from: '&& realms.has((entry.realm ?? \'\').toLowerCase())', to: '',
+		...tokens, what: 'another tenant\'s token is served', from: '&& realms.has(foldAscii(entry.realm ?? \'\'))', to: '',
 	},
 	{
-		...tokens, what: 'another cloud\'s token is served', from: '&& criteria.environments.includes(entry.environment.toLowerCase())', to: '',
+		...tokens, what: 'another cloud\'s token is served', from: '&& criteria.environments.includes(foldAscii(entry.environment))', to: '',
 	},
 	{
-		...tokens, what: 'another client\'s token is served', from: '&& entry.clientId.toLowerCase() === criteria.clientId.toLowerCase()', to: '',
+		...tokens, what: 'another client\'s token is served', from: '&& foldAscii(entry.clientId) === clientId', to: '',
 	},
 	{
-		...tokens, what: 'another account\'s token is served', from: '&& entry.homeAccountId.toLowerCase() === account.homeAccountId.toLowerCase()', to: '',
+		...tokens, what: 'another account\'s token is served', from: '&& isSame(entry.homeAccountId, account.homeAccountId)', to: '',
 	},
 	{
 		...tokens, what: 'what Python writes under "organizations" is not found', from: 'account.realm ?? \'\', organizationsTenant, \'common\'', to: 'account.realm ?? \'\', \'common\'',
@@ -108,19 +116,25 @@ export const mutants = [
 		...tokens, what: 'tokens bound to claims are served (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '|| bonds.some(bond => requiredString(record, bond) !== undefined)', to: '',
 	},
 	{
-		...scopes, what: 'one scope of several is enough', from: 'scopes.every(scope => cached.has(scope))', to: 'scopes.some(scope => cached.has(scope))',
+		...scopes, what: 'one scope of several is enough', from: '[...scopes].every(scope => others.has(scope))', to: '[...scopes].some(scope => others.has(scope))',
 	},
 	{
-		...scopes, what: 'scopes are not looked at', from: 'scopes.every(scope => cached.has(scope))', to: 'true',
+		...scopes, what: 'scopes are not looked at', from: '[...scopes].every(scope => others.has(scope))', to: 'true',
 	},
 	{
-		...scopes, what: 'wanted scopes compare exactly', from: 'criteria.scopes.map(scope => scope.toLowerCase())', to: 'criteria.scopes',
+		...scopes, what: 'scopes compare exactly', from: 'const folded = foldAscii(scope);', to: 'const folded = scope;',
 	},
 	{
-		...scopes, what: 'cached scopes compare exactly', from: 'new Set(target.toLowerCase().split(\' \'))', to: 'new Set(target.split(\' \'))',
+		...scopes, what: 'a token is not found by the scopes that were asked for', from: 'return requested.size === scopes.size && isContained(scopes, requested);', to: 'return false;',
 	},
 	{
-		...scopes, what: 'a part of a scope is a scope', from: 'scopes.every(scope => cached.has(scope))', to: 'scopes.every(scope => target.toLowerCase().includes(scope) && cached.size > 0)',
+		...scopes, what: 'a part of a scope is a scope', from: '[...scopes].every(scope => others.has(scope))', to: '[...scopes].every(scope => [...others].some(other => other.includes(scope)))',
+	},
+	{
+		...scopes, what: 'a part of what was asked for is enough', from: 'requested.size === scopes.size && ', to: '',
+	},
+	{
+		...scopes, what: 'a scope of Microsoft Graph has one spelling', from: 'isGraphDefault && folded.startsWith(graphResource) ?', to: 'folded === \'\' ?',
 	},
 	{
 		...expiry, what: 'expired tokens are served', from: 'entry.expiresOn - clockSkewSec(entry, nowSec) - criteria.lifetimeSec > nowSec', to: 'entry.expiresOn > 0',
@@ -153,12 +167,45 @@ export const mutants = [
 		...grants, what: 'every invalid_grant kills the refresh token', from: '&& (deadSuberrors.has(suberror ?? \'\') || (errorCodes ?? []).some(code => deadErrorCodes.has(code)))', to: '',
 	},
 	{
-		...grants, what: 'a token for another account is taken', file: 'src/grant/token-endpoint.ts', from: 'response.homeAccountId.toLowerCase() !== request.homeAccountId.toLowerCase()', to: 'response.homeAccountId === \'\'',
+		...grants, what: 'a token for another account is taken', from: 'isConfirmed && !equalIgnoringCase(response.homeAccountId, homeAccountId)', to: 'isConfirmed && response.homeAccountId === \'\'',
 	},
 	{
 		...grants, what: 'no second refresh token is tried', file: 'src/grant/refresh-grant.ts', from: 'for (const entry of account.candidate.refreshTokens) {', to: 'for (const entry of account.candidate.refreshTokens.slice(0, 1)) {',
 	},
 	{
 		...grants, what: 'refused refresh tokens are sent again', file: 'src/grant/refresh-grant.ts', from: 'if (known) {', to: 'if (known === null) {',
+	},
+	{
+		...tenants, what: 'an empty list allows no tenant', from: 'additionallyAllowed.length === 0', to: 'false',
+	},
+	{
+		...tenants, what: 'a list is not enforced without a tenant', from: 'return additionallyAllowed.length === 0', to: 'return own === undefined || additionallyAllowed.length === 0',
+	},
+	{
+		...tenants, what: 'the home tenant must be listed', from: '{...rules, own: rules.own ?? home}, home)', to: 'rules, home)',
+	},
+	{
+		...tenants, what: '"common" is a tenant', from: 'case \'common\': {', to: 'case \'\': {',
+	},
+	{
+		...tenants, what: 'tenants of a list compare exactly', from: 'each?.toLowerCase() === tenant?.toLowerCase()', to: 'each === tenant',
+	},
+	{
+		...refusals, what: 'refusals are forgotten at once', from: 'performance.now() + lifeMs(answer)', to: 'performance.now()',
+	},
+	{
+		...refusals, what: 'errors that a repetition gets again are forgotten', from: 'statusCode >= 400 && statusCode < 500 &&', to: 'statusCode < 0 &&',
+	},
+	{
+		...refusals, what: 'throttling is a refusal', from: 'new Set([407, 408, 425, 429])', to: 'new Set([407, 408, 425])',
+	},
+	{
+		...refusals, what: 'a client that is not accepted ends the chain', file: 'src/grant/token-response.ts', from: 'new Set([\'unauthorized_client\', \'invalid_client\'])', to: 'new Set([\'unauthorized_client\'])',
+	},
+	{
+		...refusals, what: 'a cached token is served although the authority refused', file: 'src/credential/token-acquirer.ts', from: 'error.statusCode >= 500', to: 'error.statusCode >= 400',
+	},
+	{
+		...refusals, what: 'no cached token is served while the authority is down', file: 'src/credential/token-acquirer.ts', from: 'error.code === \'STC_NETWORK\' || error.code === \'STC_TIMEOUT\' || ', to: '',
 	},
 ];
