@@ -25,11 +25,12 @@ if (values.help || !(minutes > 0)) {
 	console.log(usage);
 	process.exitCode = values.help ? 0 : 2;
 } else {
-	await (values['sign-out'] ? runSignOuts(minutes) : run(minutes));
+	const torture = values['sign-out'] ? tortureSignOuts : tortureWriters;
+	await torture(minutes);
 }
 
 /** Half of the time with a keyring, half of it with files alone. */
-async function runSignOuts(forMinutes: number): Promise<void> {
+async function tortureSignOuts(forMinutes: number): Promise<void> {
 	const backend = nativeBackend();
 	const peers = {node: lackOf('msal-node') === undefined, python: lackOf('msal-python') === undefined};
 	const withoutKeyring = missingKeyring() ?? lackOf('msal-python-keyring');
@@ -73,7 +74,7 @@ function nativeBackend() {
 	return backend;
 }
 
-async function run(forMinutes: number): Promise<void> {
+async function tortureWriters(forMinutes: number): Promise<void> {
 	const backend = nativeBackend();
 	const directory = mkdtempSync(join(tmpdir(), 'azure-shared-token-cache-torture-'));
 	try {

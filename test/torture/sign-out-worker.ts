@@ -48,16 +48,12 @@ const answer = (value: unknown) => {
 const {role, name, users, server, useNativeAddon, lockTimeoutInMs} = (await next<WorkerJob>())!;
 const options = {useNativeAddon, lockTimeoutInMs, tokenCachePersistenceOptions: allowed};
 let count = 0;
-let isOver = false;
 
-async function requestTokens(): Promise<void> {
-	const dispatcher = loopbackDispatcher(server);
-	const credentials = users.map(({username}) => new SharedTokenCacheCredential({
-		...options, username, dispatcher, cacheCheckIntervalInMs: 50,
-	}));
-	while (!isOver) {
+/** Without end: the process is killed. */
+async function requestTokens(credentials: readonly SharedTokenCacheCredential[]): Promise<never> {
+	for (;;) {
 		const credential = credentials[Math.floor(Math.random() * credentials.length)]!;
-		const scope = `https://${name}-${Math.floor(Math.random() * 50)}.example/.default`;
+		const scope = `https://${name}-${Math.floor(Math.random() * 1000)}.example/.default`;
 		try {
 			await credential.getToken(scope, {enableCae: Math.random() < 0.5});
 			count++;
@@ -70,9 +66,10 @@ async function requestTokens(): Promise<void> {
 	}
 }
 
-async function addTokens(): Promise<void> {
+/** Without end: the process is killed. */
+async function addTokens(): Promise<never> {
 	const caches = [false, true].map(enableCae => new SharedTokenCache({...options, enableCae}));
-	while (!isOver) {
+	for (;;) {
 		const cache = caches[Math.floor(Math.random() * caches.length)]!;
 		await cache.withCache(async records => {
 			await sleep(Math.random() * 30);
@@ -132,8 +129,14 @@ const actions = {
 };
 
 if (role === 'credential') {
-	void requestTokens();
+	const dispatcher = loopbackDispatcher(server);
+	const credentials = users.map(({username}) => new SharedTokenCacheCredential({
+		...options, username, dispatcher, cacheCheckIntervalInMs: 50,
+	}));
+	// An error ends the process.
+	void Promise.all(Array.from({length: 8}, async () => requestTokens(credentials)));
 } else if (role === 'withCache') {
+	// eslint-disable-next-line unicorn/prefer-top-level-await -- it runs beside the commands.
 	void addTokens();
 }
 
@@ -147,5 +150,4 @@ for (;;) {
 	answer(await (actions[command.do] as (command: WorkerCommand) => Promise<unknown>)(command).catch((error: unknown) => ({error: String(error)})));
 }
 
-isOver = true;
-process.exit(0);
+process.kill(process.pid, 'SIGKILL');

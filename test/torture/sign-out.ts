@@ -81,13 +81,16 @@ class Worker extends LineProcess {
 
 /** What ends with the run, in the order in which it was started. Stands in for the test that the peers' helpers end with. */
 class Endings {
+	readonly context: ExecutionContext;
 	readonly #acts: Array<() => unknown> = [];
 
-	readonly context = {
-		teardown: (act: () => unknown) => {
+	constructor() {
+		const teardown = (act: () => unknown) => {
 			this.#acts.push(act);
-		},
-	} as unknown as ExecutionContext;
+		};
+
+		this.context = {teardown} as unknown as ExecutionContext;
+	}
 
 	async end(): Promise<void> {
 		for (const act of this.#acts.toReversed()) {
@@ -111,7 +114,19 @@ class Run {
 	readonly #environment: NodeJS.ProcessEnv;
 	readonly #watchMs: number;
 	readonly #report: SignOutReport = {
-		seconds: 0, signIns: {}, signOuts: 0, signOutsIncomplete: [], signOutsKilled: 0, peerSignOuts: 0, grants: 0, withCacheWrites: 0, writersKilled: 0, accountsBack: [], tokensBack: [], peerTokensLeft: 0, accountsLost: [],
+		seconds: 0,
+		signIns: {},
+		signOuts: 0,
+		signOutsIncomplete: [],
+		signOutsKilled: 0,
+		peerSignOuts: 0,
+		grants: 0,
+		withCacheWrites: 0,
+		writersKilled: 0,
+		accountsBack: [],
+		tokensBack: [],
+		peerTokensLeft: 0,
+		accountsLost: [],
 	};
 
 	#server: EntraServer | undefined;
@@ -137,7 +152,7 @@ class Run {
 		this.#endings.context.teardown(async () => server.close());
 		// The answers take different times, so that writes meet sign-outs at every moment.
 		server.scriptAll(async ({response, answer}) => {
-			await sleep(Math.random() * 150);
+			await sleep(Math.random() * 600);
 			const {status, json} = answer();
 			response.writeHead(status, {'content-type': 'application/json'});
 			response.end(JSON.stringify(json));
@@ -191,7 +206,7 @@ class Run {
 			await signIn();
 			this.#report.signIns[name] = (this.#report.signIns[name] ?? 0) + 1;
 			// Others may be writing their tokens now.
-			await sleep(Math.random() * 600);
+			await sleep(Math.random() * 1000);
 			if (!(await looker.ask<Found>({do: 'look'})).some(found => found.homeAccountId === homeAccountId(user) && found.isListed)) {
 				this.#report.accountsLost.push(`${user.username} after ${name}`);
 			}
@@ -237,7 +252,7 @@ class Run {
 				}
 
 				for (const secret of secrets) {
-					(this.#isOurs(secret) ? tokens : left).add(`${source}: ${secret}`);
+					(this.#isOurs(secret) ? tokens : left).add(`${source}: ...${secret.slice(-30)}`);
 				}
 			}
 
@@ -305,7 +320,7 @@ class Run {
 
 	async #killWriters(jobs: readonly WorkerJob[]): Promise<void> {
 		while (!this.#isOver) {
-			await sleep(1000 + (Math.random() * 3000));
+			await sleep(3000 + (Math.random() * 6000));
 			const index = Math.floor(Math.random() * jobs.length);
 			const victim = this.#workers[index]!;
 			const count = await victim.ask<number>({do: 'count'});
