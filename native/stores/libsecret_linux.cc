@@ -146,7 +146,9 @@ class LibsecretStore : public SecretStore {
       // libsecret stays connected to a service that has died. Reconnect: a new service may have
       // started.
       api.secret_service_disconnect();
-      status = Search(api, at, limits, flags, items);
+      const Status again = Search(api, at, limits, flags, items);
+      // A service that ended during the first call is the cause why there is none now.
+      if (!(HasGoneInCall(status) && IsServiceGone(again))) status = again;
     }
     if (!status.ok()) return status;
     bool is_locked = false;
@@ -230,7 +232,11 @@ class LibsecretStore::Item : public KeyringItem {
     return status;
   }
 
+  // Whether the last call was to write.
+  bool is_writing() const { return is_writing_; }
+
   Status Replace(const SecureBytes& text) override {
+    is_writing_ = true;
     return WithValue(text, [this](SecretValue* value) {
       return CallKeyringService(api_, limits_, "secret_item_set_secret_sync",
                                 [&](GCancellable* cancellable, GError** error) {
@@ -241,6 +247,7 @@ class LibsecretStore::Item : public KeyringItem {
   }
 
   Status Create(const SecureBytes& text) override {
+    is_writing_ = true;
     return WithValue(text, [this](SecretValue* value) { return CreateAnywhere(value); });
   }
 
@@ -321,6 +328,7 @@ class LibsecretStore::Item : public KeyringItem {
   const CallLimits& limits_;
   Items items_;
   SecretItem* item_ = nullptr;
+  bool is_writing_ = false;
 };
 
 Status LibsecretStore::Commit(const StoreLocation& at, const CommitRequest& request,
@@ -330,7 +338,14 @@ Status LibsecretStore::Commit(const StoreLocation& at, const CommitRequest& requ
   Status status = Prepare(&api);
   if (!status.ok()) return status;
   Item item(*api, at, limits);
-  return CommitItem(request, &item, locks, result);
+  status = CommitItem(request, &item, locks, result);
+  if (!item.is_writing() || !HasGoneInCall(status)) return status;
+  // The service ended during the write. The item's proxy belongs to the old one, and what was
+  // written is unknown: try again from the start, with all checks.
+  api->secret_service_disconnect();
+  Item again(*api, at, limits);
+  const Status retried = CommitItem(request, &again, locks, result);
+  return IsServiceGone(retried) ? status : retried;
 }
 
 REGISTER_STORE(LibsecretStore, 0);

@@ -1,5 +1,6 @@
 #include "stores/libsecret_status_linux.h"
 
+#include <cstring>
 #include <utility>
 
 namespace stc {
@@ -9,14 +10,15 @@ namespace {
 // Error codes. Source: GLib 2.74, gioenums.h (GIOErrorEnum, GDBusError); libsecret 0.20,
 // secret-types.h (SecretError).
 constexpr int kIoPermissionDenied = 14;
-constexpr int kIoInvalidData = 18;  // observed with the bus of another user
+constexpr int kIoClosed = 18;  // observed with the bus of another user, and with one that ended
 constexpr int kIoTimedOut = 24;
 constexpr char kDBusDomain[] = "g-dbus-error-quark";
 constexpr int kDBusServiceUnknown = 2;
 constexpr int kDBusNameHasNoOwner = 3;
 constexpr int kDBusNoReply = 4;
 constexpr int kDBusAccessDenied = 9;
-constexpr int kDBusTimeout = 11;
+constexpr int kDBusTimeout = 12;
+constexpr int kDBusDisconnected = 15;
 constexpr int kDBusTimedOut = 20;
 constexpr int kSecretIsLocked = 2;
 
@@ -41,10 +43,19 @@ Status LibsecretFailure(const LibsecretApi& api, const char* operation, GError* 
   const char* const known = api.g_quark_to_string(error->domain);
   const std::string domain = known == nullptr ? "" : known;
   const int code = error->code;
+  // The bus answers for a service that has gone, or for one that took too long. Source: dbus-daemon
+  // 1.14, bus/connection.c.
+  const bool timed_out =
+      error->message != nullptr && std::strstr(error->message, "timeout") != nullptr;
   api.g_error_free(error);
   if (domain == kIoDomain) {
     if (code == kIoTimedOut) return LibsecretTimeout(operation, kIoDomain, code);
-    if (code == kIoPermissionDenied || code == kIoInvalidData) {
+    if (code == kIoClosed) {
+      return Status(StatusCode::kStoreDenied, operation, kIoDomain, code,
+                    "The session bus closed the connection: it refuses this user, or it has ended. "
+                    "Run as the user who signed in, in a session with a bus.");
+    }
+    if (code == kIoPermissionDenied) {
       return Status(StatusCode::kStoreDenied, operation, kIoDomain, code,
                     "The session bus refuses this user. Run as the user who signed in.");
     }
@@ -54,8 +65,14 @@ Status LibsecretFailure(const LibsecretApi& api, const char* operation, GError* 
         "dbus-run-session.");
   }
   if (domain == kDBusDomain) {
-    if (code == kDBusNoReply || code == kDBusTimeout || code == kDBusTimedOut) {
+    if (code == kDBusTimeout || code == kDBusTimedOut || (code == kDBusNoReply && timed_out)) {
       return LibsecretTimeout(operation, kDBusDomain, code);
+    }
+    if (code == kDBusNoReply || code == kDBusDisconnected) {
+      return LibsecretUnavailable(
+          operation, kDBusDomain, code,
+          "The keyring service went away during the call. Start it again, for instance by logging "
+          "in at the desktop.");
     }
     if (code == kDBusAccessDenied) {
       return Status(
@@ -80,7 +97,13 @@ Status LibsecretFailure(const LibsecretApi& api, const char* operation, GError* 
 
 bool IsServiceGone(const Status& status) {
   return status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
-         (status.os_code() == kDBusServiceUnknown || status.os_code() == kDBusNameHasNoOwner);
+         (status.os_code() == kDBusServiceUnknown || status.os_code() == kDBusNameHasNoOwner ||
+          HasGoneInCall(status));
+}
+
+bool HasGoneInCall(const Status& status) {
+  return status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
+         (status.os_code() == kDBusNoReply || status.os_code() == kDBusDisconnected);
 }
 
 }  // namespace stc

@@ -22,8 +22,11 @@ Status LibsecretLocked(const char* operation, const char* domain, int code);
 // Converts the error of a call, and frees it.
 Status LibsecretFailure(const LibsecretApi& api, const char* operation, GError* error);
 
-// Whether the keyring service has left the bus.
+// Whether the keyring service has left the bus, before the call or during it.
 bool IsServiceGone(const Status& status);
+
+// Whether the keyring service has left the bus during the call. The call may have had its effect.
+bool HasGoneInCall(const Status& status);
 
 }  // namespace stc
 

@@ -13,7 +13,9 @@ import {writeMinimalCache} from '../helpers/caches/minimal-cache.js';
 import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
 import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
 import type {Keyring} from '../helpers/keyring/keyring.js';
-import {askStore, askStoreOnce} from '../helpers/keyring/store-child.js';
+import {
+	askStore, askStoreOnce, type StoreJob, type StoreOutcome,
+} from '../helpers/keyring/store-child.js';
 import {within} from '../helpers/locks/lock-process.js';
 import {patienceMs, until} from '../helpers/until.js';
 
@@ -96,6 +98,36 @@ keyringTest(test, 'a process finds a restarted keyring daemon again', async t =>
 	const {outcomes} = await asking;
 	t.is(outcomes.length, 2);
 	t.true(outcomes.every(({answer}) => answer), JSON.stringify(outcomes));
+});
+
+/** Runs this job, and ends the daemon while it owes an answer. The job's first call connects and loads the library. */
+async function killInCall(keyring: Keyring, job: Omit<StoreJob, 'pausePath' | 'times'>): Promise<StoreOutcome> {
+	const pausePath = join(keyring.home, 'frozen');
+	const asking = askStore(keyring.environment, {...job, times: 2, pausePath});
+	await until(() => existsSync(`${pausePath}.reached`));
+	keyring.freeze();
+	const called = await keyring.watchFor('SearchItems');
+	writeFileSync(pausePath, '');
+	await called();
+	await keyring.killDaemon();
+	const {outcomes} = await asking;
+	return outcomes[1]!;
+}
+
+keyringTest(test, 'D17: a daemon that is killed in mid-call went away; it did not time out', async t => {
+	for (const call of ['query', 'stamp'] as const) {
+		const keyring = await keyringWithCache(t);
+		const outcome = await killInCall(keyring, {...query(), call});
+		t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-dbus-error-quark', osCode: 4});
+		t.regex(outcome.message ?? '', /The keyring service went away during the call/);
+	}
+});
+
+keyringTest(test, 'D17: a daemon that is killed in mid-call and that the bus starts again: the call is repeated once', async t => {
+	const keyring = await keyringWithCache(t);
+	await keyring.startOnDemand();
+	const outcome = await killInCall(keyring, query());
+	t.truthy(outcome.answer, outcome.message);
 });
 
 const canUnshare = spawnSync('unshare', ['-m', 'true']).status === 0;

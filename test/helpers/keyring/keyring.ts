@@ -8,7 +8,7 @@ import {
 	type ChildProcess, execFile, spawn, spawnSync,
 } from 'node:child_process';
 import {
-	mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
+	existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
 } from 'node:fs';
 import {connect} from 'node:net';
 import {tmpdir} from 'node:os';
@@ -32,8 +32,12 @@ export type Keyring = {
 	/** Stops the daemon (SIGSTOP), so that it does not answer calls. */
 	freeze(): void;
 	thaw(): void;
-	/** Ends the daemon (SIGKILL). The bus keeps running. */
+	/** Ends the daemon (SIGKILL) and waits until the bus has noticed. The bus keeps running. */
 	killDaemon(): Promise<void>;
+	/** Watches the bus. @returns a function that waits until a program has called this method, whether or not it is answered. */
+	watchFor(method: string): Promise<() => Promise<void>>;
+	/** Lets the bus start an unlocked daemon when a call needs one, as on a desktop. */
+	startOnDemand(): Promise<void>;
 	/** Starts a daemon on the same data. Without a password, the keyring stays locked. */
 	startDaemon(password?: string): Promise<void>;
 	close(): Promise<void>;
@@ -70,11 +74,13 @@ export async function startKeyring(): Promise<Keyring> {
 class PrivateKeyring implements Keyring {
 	readonly environment: Readonly<Record<string, string>>;
 	readonly home: string;
+	readonly #pidPath: string;
 	#bus: ChildProcess | undefined;
 	#daemon: ChildProcess | undefined;
 
 	constructor(home: string) {
 		this.home = home;
+		this.#pidPath = join(home, 'started-keyring.pid');
 		const runtime = join(home, 'run');
 		mkdirSync(runtime, {mode: 0o700});
 		this.environment = {
@@ -130,10 +136,41 @@ class PrivateKeyring implements Keyring {
 
 	async killDaemon(): Promise<void> {
 		await end(this.#daemon);
-		await until(async () => !await this.#hasService());
+		// The bus may have started another one.
+		await until(async () => existsSync(this.#pidPath) || !await this.#hasService());
+	}
+
+	async watchFor(method: string): Promise<() => Promise<void>> {
+		const monitor = spawn('dbus-monitor', ['--session', `type='method_call',member='${method}'`], {env: this.environment, stdio: ['ignore', 'pipe', 'ignore']});
+		let output = '';
+		monitor.stdout.on('data', chunk => {
+			output += String(chunk);
+		});
+		// The bus tells the monitor when it has become one.
+		await until(() => output.includes('member=NameLost'));
+		return async () => {
+			await until(() => output.includes(`member=${method}`));
+			await end(monitor);
+		};
+	}
+
+	async startOnDemand(): Promise<void> {
+		const services = join(this.home, 'services');
+		const start = join(this.home, 'start-keyring');
+		mkdirSync(services);
+		writeFileSync(`${start}.password`, password);
+		writeFileSync(start, `#!/bin/sh\necho $$ > ${this.#pidPath}\nexec gnome-keyring-daemon --foreground --components=secrets --unlock < ${start}.password\n`, {mode: 0o700});
+		writeFileSync(join(services, 'org.freedesktop.secrets.service'), `[D-BUS Service]\nName=org.freedesktop.secrets\nExec=${start}\n`);
+		const configuration = join(this.home, 'bus.conf');
+		writeFileSync(configuration, readFileSync(configuration, 'utf8').replace('</busconfig>', `<servicedir>${services}</servicedir></busconfig>`));
+		await run('dbus-send', ['--session', '--print-reply', '--dest=org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus.ReloadConfig'], {env: this.environment});
 	}
 
 	async close(): Promise<void> {
+		if (existsSync(this.#pidPath)) {
+			process.kill(Number(readFileSync(this.#pidPath, 'utf8')), 'SIGKILL');
+		}
+
 		await end(this.#daemon);
 		await end(this.#bus);
 		rmSync(this.home, {recursive: true, force: true, maxRetries: 5});
