@@ -19,7 +19,7 @@ import {guardStamp} from '../../dist/backend/guard-stamp.js';
 import {storeOf} from '../../dist/backend/stores.js';
 import {StoreError} from '../../dist/errors.js';
 import {backends, native} from '../helpers/caches/backends.js';
-import {until} from '../helpers/until.js';
+import {patienceMs, until} from '../helpers/until.js';
 
 const {errno} = constants;
 
@@ -500,7 +500,7 @@ for (const backend of backends) {
 		test.serial(`${kind}: another writer, ${what}, deletes the temporary file before the rename: the commit is retried`, async t => {
 			const path = cachePath(t);
 			// Repeated until the deletion hits a write in progress: a busy machine may be too late.
-			for (let attempt = 0; attempt < 20; attempt++) {
+			for (let attempt = 0; attempt < 200; attempt++) {
 				if (await isCaught(path)) {
 					return;
 				}
@@ -557,7 +557,7 @@ for (const backend of backends) {
 		writeSettled(path, JSON.stringify({Theirs: {kept: 'é'.repeat(5000)}}));
 		const outcomes: Record<string, number> = {};
 		await Promise.all(Array.from({length: 20}, async (_, index) => {
-			const deadline = Date.now() + 30_000;
+			const deadline = Date.now() + patienceMs;
 			let outcome: string;
 			do {
 				({outcome} = await commit(backend, path, put(`k${index}`, String(index))));
@@ -579,7 +579,7 @@ test('concurrent commits of both backends to one cache are all written', async t
 	await Promise.all(Array.from({length: 20}, async (_, index) => {
 		const backend = backends[index % backends.length]!;
 		for (let round = 0; round < 5; round++) {
-			const deadline = Date.now() + 30_000;
+			const deadline = Date.now() + patienceMs;
 			while ((await commit(backend, path, put(`k${index}-${round}`, '1'))).outcome !== 'written' && Date.now() < deadline) {
 				await sleep(1);
 			}
