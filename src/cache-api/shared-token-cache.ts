@@ -47,10 +47,11 @@ export class SharedTokenCache {
 
 	/**
 	 * Signs an account out on this machine: removes the account and its tokens from the caches of both kinds with this name, under their
-	 * locks. Tokens in the memory of other programs, and sessions at the authority, remain.
+	 * locks. Wins over every write that began before, in any process. Goes on after a failure: the account is signed out if `remainsIn` and
+	 * `notRead` of the result are both empty. Tokens in the memory of other programs, and sessions at the authority, remain.
 	 *
 	 * @param account `environment` limits the sign-out to one authority. Case does not matter.
-	 * @throws {StoreError} for example `STC_LOCK_TIMEOUT` or `STC_STORE_LOCKED`. Some caches may have been changed already: call it again.
+	 * @throws {TypeError} `STC_INVALID_ARGUMENT`.
 	 */
 	async removeAccount(account: {homeAccountId: string; environment?: string}): Promise<SignOutResult> {
 		return this.#access.removeAccount(account);
