@@ -317,7 +317,7 @@ export class TokenEndpoint {
 	#unusable(answer: HttpResponse, why: string, correlationId: string): AuthenticationError {
 		return new AuthenticationError(
 			'STC_TOKEN_REQUEST_FAILED',
-			`SharedTokenCacheCredential: the answer of ${this.#settings.authority.host} cannot be used: ${why}. Correlation id ${correlationId}.`,
+			`SharedTokenCacheCredential: the answer of ${this.#settings.authority.host} cannot be used: ${why}. If this happens again, sign in again. Correlation id ${correlationId}.`,
 			{statusCode: answer.status, correlationId},
 		);
 	}
@@ -429,13 +429,45 @@ function toError(
 	const errorResponse = json && readErrorResponse(json, refreshToken);
 	const why = errorResponse ? describeErrorResponse(errorResponse) : describeUnusable(outcome, json !== undefined, refreshToken);
 	const id = correlationIdOf(errorResponse, correlationId);
+	const cure = ownCure ?? cureOfAnswer(outcome.status, errorResponse?.error, retryAfterMs);
+	// The authority's words must leave room for what to do. `errorResponse` has all of them.
+	const said = why.length <= longestQuote ? why : `${why.slice(0, longestQuote - 1).trimEnd()}…`;
 	return new AuthenticationError(
 		'STC_TOKEN_REQUEST_FAILED',
-		sentences(`SharedTokenCacheCredential: ${host} ${refused}${tries} with HTTP ${outcome.status}: ${why}`, ownCure, `Correlation id ${id}.`),
+		sentences(`SharedTokenCacheCredential: ${host} ${refused}${tries} with HTTP ${outcome.status}: ${said}`, cure, `Correlation id ${id}.`),
 		{
 			statusCode: outcome.status, errorResponse, correlationId: id, retryAfterInMs: retryAfterMs,
 		},
 	);
+}
+
+/** Most characters of an authority's words in an error text. */
+const longestQuote = 150;
+
+/** The one thing to do about an answer that is no token. */
+function cureOfAnswer(status: number, oauthError: string | undefined, retryAfterMs: number | undefined): string {
+	if (status === 429) {
+		return retryAfterMs === undefined ? 'Ask less often, and try again later.' : `Wait ${Math.ceil(retryAfterMs / 1000)} s before the next call.`;
+	}
+
+	if (status === 408 || status >= 500) {
+		return 'Try again later.';
+	}
+
+	switch (oauthError) {
+		case undefined: {
+			return 'Check whether a proxy or a sign-in page answers in its place.';
+		}
+
+		case 'invalid_scope':
+		case 'invalid_resource': {
+			return 'Correct the scopes of the call.';
+		}
+
+		default: {
+			return 'Look the number up at https://login.microsoftonline.com/error.';
+		}
+	}
 }
 
 /** Joins sentences, of which the first may lack its full stop. */

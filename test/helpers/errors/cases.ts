@@ -18,6 +18,9 @@ import {
 	createCachePlugin, SharedTokenCache, SharedTokenCacheCredential, type SharedTokenCacheCredentialOptions, type SharedTokenCacheOptions,
 } from '../../../dist/index.js';
 import type {ErrorCode} from '../../../dist/errors.js';
+import {type CertificateOptions, makeServerCertificate} from '../authority/certificates.js';
+import {answering, type ConnectProxyOptions, startConnectProxy} from '../authority/connect-proxy.js';
+import {loopbackDispatcher} from '../authority/dispatcher.js';
 import * as faults from '../authority/entra-faults.js';
 import {type Behaviour, startEntraServer} from '../authority/entra-server.js';
 import {
@@ -136,6 +139,33 @@ async function closedPort(): Promise<number> {
 		server.close(resolve);
 	});
 	return port;
+}
+
+async function getTokenWith(home: TestHome, options: SharedTokenCacheCredentialOptions) {
+	home.writeSettled(signedIn());
+	return home.credential({retryOptions: {maxRetries: 0}, ...options}).getToken(scope);
+}
+
+function throughProxy(options: ConnectProxyOptions) {
+	return async (t: ExecutionContext, home: TestHome) => {
+		const {port} = await startConnectProxy(t, options);
+		return getTokenWith(home, {proxyOptions: {host: 'http://127.0.0.1', port}});
+	};
+}
+
+function withCertificate(options: CertificateOptions) {
+	return async (t: ExecutionContext, home: TestHome) => {
+		const certificate = await makeServerCertificate([], options);
+		const entra = await startEntraServer({certificate});
+		t.teardown(async () => entra.close());
+		return getTokenWith(home, {dispatcher: dispatcherFor(t, {port: entra.port, ca: certificate.ca})});
+	};
+}
+
+function dispatcherFor(t: ExecutionContext, target: {port: number; ca: string}) {
+	const dispatcher = loopbackDispatcher(target);
+	t.teardown(async () => dispatcher.destroy());
+	return dispatcher;
 }
 
 export const errorCases: ErrorCase[] = [
@@ -312,7 +342,35 @@ export const errorCases: ErrorCase[] = [
 			return home.credential({authorityHost: `http://${host}`, disableInstanceDiscovery: true, retryOptions: {maxRetries: 0}}).getToken(scope);
 		},
 	},
+	{code: 'STC_NETWORK', when: 'the proxy wants a password', provoke: throughProxy({behaviour: answering('HTTP/1.1 407 No\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n')})},
+	{code: 'STC_NETWORK', when: 'the proxy forbids the host', provoke: throughProxy({behaviour: answering('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')})},
+	{code: 'STC_NETWORK', when: 'the proxy cannot reach the host', provoke: throughProxy({behaviour: answering('HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n')})},
+	{code: 'STC_NETWORK', when: 'nothing listens at the proxy', provoke: async (_t, home) => getTokenWith(home, {proxyOptions: {host: 'http://127.0.0.1', port: await closedPort()}})},
+	{code: 'STC_NETWORK', when: 'the certificate has expired', provoke: withCertificate({untilMs: -3_600_000})},
+	{code: 'STC_NETWORK', when: 'the certificate is not valid yet', provoke: withCertificate({fromMs: 3_600_000})},
+	{code: 'STC_NETWORK', when: 'the certificate is for another host', provoke: withCertificate({onlyNames: ['portal.example']})},
+	{
+		code: 'STC_NETWORK',
+		when: 'nobody trusts the certificate',
+		async provoke(t, home) {
+			const entra = await startEntraServer();
+			t.teardown(async () => entra.close());
+			const {ca} = await makeServerCertificate();
+			return getTokenWith(home, {dispatcher: dispatcherFor(t, {port: entra.port, ca})});
+		},
+	},
 	{code: 'STC_NETWORK', when: 'the connection is reset', provoke: redeem(faults.resetBeforeHeaders())},
+	{
+		code: 'STC_TOKEN_REQUEST_FAILED',
+		when: 'the authority is none',
+		async provoke(t, home) {
+			const entra = await startEntraServer();
+			t.teardown(async () => entra.close());
+			const host = 'login.example';
+			home.writeSettled(cacheOf({accounts: [accountRecord(ann, {environment: host})], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh', {environment: host})]}));
+			return home.credential({authorityHost: host, retryOptions: {maxRetries: 0}}, entra).getToken(scope);
+		},
+	},
 	{code: 'STC_TIMEOUT', when: 'no token comes in time', provoke: redeem(faults.noAnswer(), {}, {requestOptions: {timeout: 50}})},
 	{code: 'STC_INVALID_ARGUMENT', when: 'an option has the name of another language', provoke: async () => new SharedTokenCacheCredential({tenant_id: 'x'} as object).getToken(scope)},
 	{code: 'STC_INVALID_ARGUMENT', when: 'a tenant has characters that no tenant has', provoke: async () => new SharedTokenCacheCredential({tenantId: 'a/b'}).getToken(scope)},
