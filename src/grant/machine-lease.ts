@@ -16,20 +16,20 @@ import {type LeaseNote, readNote, writeNote} from './lease-note.js';
 const shortestPauseMs = 5;
 const longestPauseMs = 25;
 
-/** Time between two renewals by the holder, milliseconds. */
-const renewEveryMs = 2000;
-
-/**
- * A holder that did not renew its lease for so long is stuck. As long as one attempt at the authority may take (`attemptTimeoutMs` in
- * `http-client.ts`). Milliseconds.
- */
-const stuckAfterMs = 30_000;
-
-/** How long a stuck holder is waited for if it may not be evicted, in units of {@link stuckAfterMs}. */
-const quietUnits = 2;
-
-/** How long one holder is waited for that renews its lease: four tries at an authority that is silent. Milliseconds. */
-const patienceMs = 5 * stuckAfterMs;
+/** Milliseconds. Torture tests shorten them. */
+export const leaseTimes = {
+	/** Time between two renewals by the holder. */
+	renewEveryMs: 2000,
+	/**
+	 * A holder that did not renew its lease for so long is stuck. As long as one attempt at the authority may take (`attemptTimeoutMs` in
+	 * `http-client.ts`).
+	 */
+	stuckAfterMs: 30_000,
+	/** How long a stuck holder is waited for if it may not be evicted. */
+	hopelessAfterMs: 60_000,
+	/** How long one holder is waited for that renews its lease: four tries at an authority that is silent, and the pauses between them. */
+	patienceMs: 150_000,
+};
 
 export type LeaseOptions = {
 	lease: LeaseStore;
@@ -47,8 +47,9 @@ export type LeaseOptions = {
 	 * @returns whether waiting is over. Throw to fail as the holder did.
 	 */
 	onNote?: (note: LeaseNote) => boolean;
-	/** Default 30 s. */
+	/** Instead of those of {@link leaseTimes}. */
 	stuckAfterMs?: number;
+	hopelessAfterMs?: number;
 };
 
 /** Another process has held the lease for too long, and it may not be taken away. */
@@ -81,7 +82,9 @@ export function leaseName(identity: readonly string[]): string {
  * @throws the reason of `signal`, and what `onNote` throws.
  */
 export async function takeLease(options: LeaseOptions): Promise<Lease | undefined> {
-	const {lease, signal, onlyWait, mayEvict = true, onNote, stuckAfterMs: unitMs = stuckAfterMs} = options;
+	const {
+		lease, signal, onlyWait, mayEvict = true, onNote, stuckAfterMs = leaseTimes.stuckAfterMs, hopelessAfterMs = leaseTimes.hopelessAfterMs,
+	} = options;
 	const wait = new Wait();
 	if (onlyWait && wait.look(await lease.state()) === undefined) {
 		return undefined;
@@ -107,20 +110,20 @@ export async function takeLease(options: LeaseOptions): Promise<Lease | undefine
 		}
 
 		if (held) {
-			return new Lease(held, unitMs);
+			return new Lease(held, stuckAfterMs);
 		}
 
-		if (mayEvict && wait.quietMs > unitMs && version !== undefined) {
+		if (mayEvict && wait.quietMs > stuckAfterMs && version !== undefined) {
 			await evict(lease, version);
 			wait.restart();
 			continue;
 		}
 
-		if (!mayEvict && (wait.quietMs > quietUnits * unitMs || wait.ofHolderMs > patienceMs)) {
+		if (!mayEvict && (wait.quietMs > hopelessAfterMs || wait.ofHolderMs > leaseTimes.patienceMs)) {
 			throw new LeaseTimeout(wait.holder, wait.quietMs);
 		}
 
-		if (wait.ofHolderMs > patienceMs) {
+		if (wait.ofHolderMs > leaseTimes.patienceMs) {
 			log.info(() => 'Another process holds the lease of the token request all the time; going on without it.');
 			return undefined;
 		}
@@ -198,19 +201,19 @@ class Wait {
 
 export class Lease {
 	readonly #held: HeldLease;
-	readonly #unitMs: number;
+	readonly #stuckAfterMs: number;
 	readonly #renewal: NodeJS.Timeout;
 	#renewedMs = performance.now();
 	#isLost = false;
 	#released: Promise<void> | undefined;
 
-	/** @param unitMs After so long without a renewal, others may take the lease away. */
-	constructor(held: HeldLease, unitMs = stuckAfterMs) {
+	/** @param stuckAfterMs After so long without a renewal, others may take the lease away. */
+	constructor(held: HeldLease, stuckAfterMs = leaseTimes.stuckAfterMs) {
 		this.#held = held;
-		this.#unitMs = unitMs;
+		this.#stuckAfterMs = stuckAfterMs;
 		this.#renewal = setInterval(() => {
 			void this.#renew();
-		}, renewEveryMs).unref();
+		}, leaseTimes.renewEveryMs).unref();
 	}
 
 	/**
@@ -218,11 +221,11 @@ export class Lease {
 	 * after a long pause is the store asked.
 	 */
 	async isHeld(): Promise<boolean> {
-		if (this.#pauseMs > this.#unitMs / 2) {
+		if (this.#pauseMs > this.#stuckAfterMs / 2) {
 			await this.#renew();
 		}
 
-		return !this.#isLost && this.#pauseMs < this.#unitMs;
+		return !this.#isLost && this.#pauseMs < this.#stuckAfterMs;
 	}
 
 	get #pauseMs(): number {

@@ -20,6 +20,8 @@ export class SingleFlight<Result> {
 	#isBackground = false;
 	#isDone = false;
 	#keepAlive: KeepAlive | undefined;
+	/** Makes each waiter fail. */
+	readonly #rejections = new Set<(reason: Error) => void>();
 
 	/** @param onAbandoned Called when the last waiter has left and the work is being aborted, so that nobody joins it any more. */
 	constructor(work: (abort: LazyAbortController) => Promise<Result>, onAbandoned: () => void) {
@@ -39,8 +41,11 @@ export class SingleFlight<Result> {
 		this.#keepAlive ??= new KeepAlive();
 		let clearTimer: (() => void) | undefined;
 		let stop: (() => void) | undefined;
+		let fail: ((reason: Error) => void) | undefined;
 		try {
 			return await new Promise<Result>((resolve, reject) => {
+				fail = reject;
+				this.#rejections.add(reject);
 				if (abortSignal) {
 					const onAbort = () => {
 						reject(toAbortError(abortSignal));
@@ -62,6 +67,7 @@ export class SingleFlight<Result> {
 			});
 		} finally {
 			clearTimer?.();
+			this.#rejections.delete(fail!);
 			// First, because the caller's own signal may throw in removeEventListener.
 			this.#leave();
 			stop?.();
@@ -74,8 +80,13 @@ export class SingleFlight<Result> {
 		return this.#result;
 	}
 
+	/** Waiters fail at once, also if the work has to go on for a while. */
 	abort(): void {
-		this.#abort.abort(new AbortError('The credential was closed.'));
+		const reason = new AbortError('The credential was closed.');
+		this.#abort.abort(reason);
+		for (const reject of this.#rejections) {
+			reject(reason);
+		}
 	}
 
 	async #run(work: (abort: LazyAbortController) => Promise<Result>): Promise<Result> {

@@ -269,7 +269,7 @@ for (const backend of backends) {
 		const {path} = leaseFile(t);
 		const holder = await LockProcess.start(t, backend.kind, path);
 		t.is(await holder.ask('lock'), 'locked');
-		const waiting = waitFor(path, {...own, mayEvict: false, stuckAfterMs: 500});
+		const waiting = waitFor(path, {...own, mayEvict: false, hopelessAfterMs: 1000});
 		const error = await t.throwsAsync<LeaseTimeout>(inTime(waiting, 'the time-out'), {instanceOf: LeaseTimeout});
 		t.is(Number.parseInt(error?.holder ?? '', 10), holder.pid);
 		t.true((error?.quietMs ?? 0) >= 1000);

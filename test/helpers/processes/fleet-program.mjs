@@ -10,7 +10,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {SharedTokenCache, SharedTokenCacheCredential} from '../../../dist/index.js';
 
 // Loads the lazily loaded modules before the race starts, so that loading delays no process.
-await Promise.all(['token-endpoint', 'machine-lease', 'write-back'].map(async name => import(`../../../dist/grant/${name}.js`)));
+await Promise.all(['token-endpoint', 'machine-lease', 'write-back', 'refresh-grant'].map(async name => import(`../../../dist/grant/${name}.js`)));
 
 const lines = createInterface({input: process.stdin})[Symbol.asyncIterator]();
 const next = async () => {
