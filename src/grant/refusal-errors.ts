@@ -33,11 +33,12 @@ const prefix = 'SharedTokenCacheCredential: ';
  */
 export function explainRefusal(refusal: GrantRefusal | undefined, refused: Refused): CredentialUnavailableError {
 	const {request, clientId, cache, tenant} = refused;
-	const place = `Account in ${cache}; client ${clientId}.`;
+	const details = {details: [{place: cache, text: `${nameOf(refused)}, client ${clientId}`}]};
 	if (!refusal) {
 		return new CredentialUnavailableError(
 			'STC_INTERACTION_REQUIRED',
-			`${prefix}There is no refresh token for ${nameOf(refused)} that can be sent. The user has to sign in again with a program that fills this cache. ${place}`,
+			`${prefix}There is no refresh token for ${nameOf(refused)} that can be sent. The user has to sign in again with a program that fills this cache.${placeOf(refused, 0)}`,
+			{details},
 		);
 	}
 
@@ -45,7 +46,8 @@ export function explainRefusal(refusal: GrantRefusal | undefined, refused: Refus
 	const {what, todo} = texts(refused)[reason];
 	// The code comes before the colon.
 	const [, code = '', sentence = ''] = /^(.*?)(?:: (.*))?$/.exec(refusal.message) ?? [];
-	const message = `${prefix}${what} ${todo} ${code} (correlation id ${errorResponse.correlationId ?? correlationId ?? 'unknown'}). ${place}${sentence && ` ${refused.host} says: ${sentence}`}`;
+	const text = `${prefix}${what} ${todo} ${code} (correlation id ${errorResponse.correlationId ?? correlationId ?? 'unknown'}).`;
+	const message = `${text}${placeOf(refused, text.length)}${sentence && ` ${refused.host} says: ${sentence}`}`;
 	const interactive: InteractiveOptions = {
 		getTokenOptions: {
 			...((errorResponse.claims ?? request.claims) !== undefined && {claims: errorResponse.claims ?? request.claims!}),
@@ -54,7 +56,9 @@ export function explainRefusal(refusal: GrantRefusal | undefined, refused: Refus
 		},
 		...(errorResponse.claims !== undefined && {claims: errorResponse.claims}),
 	};
-	const options = {errorResponse, cause: refusal, ...interactive};
+	const options = {
+		errorResponse, cause: refusal, details, ...interactive,
+	};
 	if (reason === 'client') {
 		return new CredentialUnavailableError('STC_CLIENT_NOT_ALLOWED', message, options);
 	}
@@ -62,6 +66,16 @@ export function explainRefusal(refusal: GrantRefusal | undefined, refused: Refus
 	return request.claims === undefined
 		? new CredentialUnavailableError('STC_INTERACTION_REQUIRED', message, options)
 		: new AuthenticationRequiredError(message, {scopes: request.scopes, ...options, ...(errorResponse.suberror && {suberror: errorResponse.suberror})});
+}
+
+/** Longest message of an error (`errors.ts`). */
+const maxMessageLength = 400;
+
+/** Where the account is, and whose refresh token was sent. Of a long path, the end is shown: `details` has all of it. */
+function placeOf({cache, clientId}: Refused, usedLength: number): string {
+	const [start, end] = [' Account in ', `; client ${clientId}.`];
+	const room = Math.max(20, maxMessageLength - 1 - usedLength - start.length - end.length);
+	return `${start}${cache.length <= room ? cache : `...${cache.slice(3 - room)}`}${end}`;
 }
 
 /** Another process uses the account's refresh token, and shows no sign of life. */
@@ -85,7 +99,7 @@ function texts(refused: Refused): Record<RefusalReason, {what: string; todo: str
 		},
 		consent: {
 			what: `Nobody has consented that the client uses ${cut(scopes.join(' '), 60)} for ${name}.`,
-			todo: 'Sign in interactively with this client and consent, or ask an administrator.',
+			todo: 'Sign in with this client and consent, or ask an administrator.',
 		},
 		policy: {
 			what: `A policy requires more of ${name} than the cached sign-in.`,

@@ -39,7 +39,7 @@ async function ask(credential, scope, getTokenOptions) {
 
 /** The same seed gives the same sequence. Source: Marsaglia, "Xorshift RNGs", 2003. */
 function randomFrom(seed) {
-	let state = seed || 1;
+	let state = seed;
 	return () => {
 		state ^= state << 13;
 		state ^= state >>> 17;

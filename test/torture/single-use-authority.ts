@@ -22,6 +22,8 @@ export type AuthorityOptions = {
 	/** Delay before a request is processed, and again before it is answered. Milliseconds. */
 	delayMs: () => number;
 	expiresInSec: number;
+	/** Answers each request with this HTTP status, and grants nothing. */
+	status?: number;
 	/** What the answer says that was granted. Default: what was asked for. */
 	grantedScope?: (asked: string) => string;
 	/** Called when a request has arrived. */
@@ -55,6 +57,8 @@ export class SingleUseAuthority {
 
 	/** Requests so far. */
 	requests = 0;
+	/** The process that sent the last one. */
+	lastPid = 0;
 	session: SessionState;
 	readonly #options: AuthorityOptions;
 	readonly #server: Server;
@@ -116,8 +120,14 @@ export class SingleUseAuthority {
 			refreshToken: form.get('refresh_token') ?? '',
 		};
 		this.requests++;
+		this.lastPid = request.pid;
 		this.#options.onRequest?.(request);
 		await sleep(this.#options.delayMs());
+		if (this.#options.status !== undefined) {
+			this.#send(response, this.#options.status, {});
+			return;
+		}
+
 		const {session} = this;
 		if (request.refreshToken !== session.current || session.hasEnded) {
 			this.#options.onReuse?.(request);

@@ -184,7 +184,7 @@ class Run {
 			retryOptions: {maxRetries: 1, retryDelayInMs: 50},
 		};
 		const job = {
-			dist, options, times: this.#plan.times, random: {scopes: this.#scopes, seed: Math.floor(this.#random() * (2 ** 31))},
+			dist, options, times: this.#plan.times, random: {scopes: this.#scopes, seed: 1 + Math.floor(this.#random() * (2 ** 31))},
 		};
 		const child = spawn(process.execPath, [program, JSON.stringify(job)], {
 			stdio: ['pipe', 'pipe', 'inherit'], env: {PATH: process.env['PATH'], HOME: this.#home},
