@@ -4,6 +4,7 @@
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_CANCELLATION_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_BASE_CANCELLATION_H_
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -36,13 +37,24 @@ class Cancellation {
   }
 
   // Waits until cancelled, until `is_done` returns true, or until `deadline`, whichever is first.
+  // If the process was stopped beyond the deadline, an answer may have come meanwhile: waits for as
+  // long as it was late, five seconds at most.
   template <typename IsDone>
   void WaitUntil(Deadline deadline, IsDone is_done) {
     std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait_until(lock, deadline, [&] { return is_cancelled_ || is_done(); });
+    const auto is_over = [&] { return is_cancelled_ || is_done(); };
+    if (changed_.wait_until(lock, deadline, is_over)) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - deadline < kLate) return;
+    changed_.wait_until(lock, now + std::min<Deadline::duration>(now - deadline, kMaxGrace),
+                        is_over);
   }
 
  private:
+  // Later than a busy machine wakes a thread.
+  static constexpr std::chrono::milliseconds kLate{100};
+  static constexpr std::chrono::milliseconds kMaxGrace{5000};
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool is_cancelled_ = false;

@@ -7,7 +7,7 @@
 const lateMs = 100;
 
 /** Longest time for what arrived while the loop did not run, such as to write a grant to the cache, milliseconds. */
-const maxGraceMs = 1000;
+const maxGraceMs = 5000;
 
 export type TimeoutOptions = {
 	/** Whether the timer keeps the event loop alive. Default true. */
@@ -16,7 +16,7 @@ export type TimeoutOptions = {
 
 /**
  * Calls `onTimeout` once after `timeoutMs`, never before the loop has polled for I/O once more. A timer that fires late adds as much time as it
- * was late, a second at most.
+ * was late, five seconds at most.
  *
  * @returns a function that clears the time-out.
  */

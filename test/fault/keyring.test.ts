@@ -7,6 +7,7 @@ import {
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import {writeMinimalCache} from '../helpers/caches/minimal-cache.js';
@@ -14,7 +15,7 @@ import {itemAttributes, locationOf} from '../helpers/keyring/keyring-items.js';
 import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
 import type {Keyring} from '../helpers/keyring/keyring.js';
 import {
-	askStore, askStoreOnce, type StoreJob, type StoreOutcome,
+	askStore, askStoreOnce, startStore, type StoreJob, type StoreOutcome,
 } from '../helpers/keyring/store-child.js';
 import {within} from '../helpers/locks/lock-process.js';
 import {patienceMs, until} from '../helpers/until.js';
@@ -121,6 +122,28 @@ keyringTest(test, 'D17: a daemon that is killed in mid-call went away; it did no
 		t.like(outcome, {code: 'STC_STORE_UNAVAILABLE', osDomain: 'g-dbus-error-quark', osCode: 4});
 		t.regex(outcome.message ?? '', /The keyring service went away during the call/);
 	}
+});
+
+keyringTest(test, 'A6: a process that is stopped beyond its time-out takes the keyring\'s answer that came meanwhile', async t => {
+	t.timeout(2 * patienceMs);
+	const keyring = await keyringWithCache(t);
+	const pausePath = join(keyring.home, 'stopped');
+	// Longer than a busy machine takes for the first call.
+	const timeoutMs = 30_000;
+	const asking = startStore(keyring.environment, {
+		...query(timeoutMs), times: 2, pausePath,
+	});
+	await until(() => existsSync(`${pausePath}.reached`));
+	keyring.freeze();
+	const called = await keyring.watchFor('SearchItems');
+	writeFileSync(pausePath, '');
+	await called();
+	asking.child.kill('SIGSTOP');
+	keyring.thaw();
+	await sleep(timeoutMs + 6000);
+	asking.child.kill('SIGCONT');
+	const {outcomes} = await asking.report;
+	t.truthy(outcomes[1]!.answer, outcomes[1]!.message);
 });
 
 keyringTest(test, 'D17: a daemon that is killed in mid-call and that the bus starts again: the call is repeated once', async t => {

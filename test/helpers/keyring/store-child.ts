@@ -1,6 +1,6 @@
 /** Runs `store-program.mjs`: the native backend in a child process with its own environment. */
 
-import {execFile} from 'node:child_process';
+import {type ChildProcess, execFile} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import type {
@@ -38,6 +38,14 @@ export type StoreReport = {outcomes: StoreOutcome[]; longestBlockMs: number; rss
 
 const run = promisify(execFile);
 const program = fileURLToPath(new URL('store-program.mjs', import.meta.url));
+
+/** Starts {@link askStore}, for tests that signal the process. */
+export function startStore(environment: Readonly<Record<string, string>>, job: StoreJob): {child: ChildProcess; report: Promise<StoreReport>} {
+	const running = run(process.execPath, [program, JSON.stringify(job)], {
+		env: environment, timeout: patienceMs, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 * 1024,
+	});
+	return {child: running.child, report: running.then(({stdout}) => JSON.parse(stdout) as StoreReport)};
+}
 
 /** @param wrapper A command that runs the program, such as `unshare -m`. */
 export async function askStore(environment: Readonly<Record<string, string>>, job: StoreJob, wrapper: readonly string[] = []): Promise<StoreReport> {
