@@ -85,11 +85,21 @@ async function tortureWriters(forMinutes: number): Promise<void> {
 			const path = join(home, 'msal.cache.nocae');
 			// In every second round, all writers respect the locks.
 			const isTame = round % 2 === 1;
+			const peers = {
+				path, node: isTame ? 0 : 2, python: 2, deletesLockFiles: !isTame,
+			};
+			const report = await torture({
+				...peers, ours: 4, withCache: 1, plugin: 1, updates: 500,
+			});
+			console.log(JSON.stringify({round, ...report}));
+			// What the peers lose among themselves in the same time.
+			const {pythonEntries, pythonMissing, pythonStarved, nodeWrites, tornByPeers} = await torture({
+				...peers, ours: 0, updates: 0, forMs: report.elapsedMs,
+			});
 			console.log(JSON.stringify({
-				round,
-				...await torture({
-					path, ours: 4, updates: 500, node: isTame ? 0 : 2, python: 2, deletesLockFiles: !isTame,
-				}),
+				round, control: {
+					pythonEntries, pythonMissing, pythonStarved, nodeWrites, tornByPeers,
+				},
 			}));
 			const seed = Date.now() % 1_000_000;
 			const foreign = 'ünïcode '.repeat(3000);

@@ -20,7 +20,11 @@ import {debianPython, peersFolder} from '../helpers/peers/peers.js';
 
 export type MixedPlan = {
 	path: string;
+	/** Processes that write grants, as the credential does. */
 	ours: number;
+	/** Processes that use `withCache`, and the plugin for msal-node. Default 0. */
+	withCache?: number;
+	plugin?: number;
 	/** Updates of each of our writers. */
 	updates: number;
 	/** A writer that is not done after this time makes fewer updates: libraries that empty the cache can cost many of them. */
@@ -42,6 +46,11 @@ export type MixedPlan = {
 
 export type MixedReport = {
 	ourEntries: number;
+	/** Entries of `withCache` and of the plugin, and how many of them are missing at the end. */
+	withCacheEntries: number;
+	withCacheMissing: number;
+	pluginEntries: number;
+	pluginMissing: number;
 	/** Of all our writers. */
 	updates: number;
 	/** Writes of ours that an observer compared with the content before: none lost anything. */
@@ -104,7 +113,7 @@ function secretsOf(text: string): Set<string> {
 }
 
 export async function torture({
-	path, ours, updates, forMs, pauseMs = 4, node, python, deletesLockFiles,
+	path, ours, withCache = 0, plugin = 0, updates, forMs, pauseMs = 4, node, python, deletesLockFiles,
 }: MixedPlan): Promise<MixedReport> {
 	const startMs = performance.now();
 	writeFileSync(path, JSON.stringify({
@@ -116,18 +125,32 @@ export async function torture({
 			path, name: `ours${index}`, account, updates, forMs, pauseMs,
 		}),
 	]));
+	const recordWriters = (['withCache', 'plugin'] as const).map(way => Array.from({length: way === 'plugin' ? plugin : withCache}, (_, index) => new Child(process.execPath, [
+		fileURLToPath(new URL('our-records-writer.mjs', import.meta.url)), JSON.stringify({
+			path, name: `ours${way.toLowerCase()}${index}`, way, updates, forMs, pauseMs,
+		}),
+	])));
 	const nodes = Array.from({length: node}, (_, index) => new Child(process.execPath, [`${peersFolder}torture-node.mjs`, path, `node${index}`, JSON.stringify({Account: accounts}), String(index === 0)]));
 	const pythons = Array.from({length: python}, (_, index) => new Child(debianPython, [`${peersFolder}torture_python.py`, path, `python${index}`]));
 	const observer = new Observer(path, deletesLockFiles);
 	try {
 		await Promise.all([...nodes, ...pythons].map(async peer => peer.until(line => line === 'ready')));
-		const done = await Promise.all(writers.map(async writer => JSON.parse(await writer.until(line => 'done' in (JSON.parse(line) as object))) as {done: number}));
+		const done = await Promise.all([...writers, ...recordWriters.flat()].map(async writer => JSON.parse(await writer.until(line => 'done' in (JSON.parse(line) as object))) as {done: number}));
+		if (done.length === 0) {
+			// A control: the peers alone.
+			await sleep(forMs);
+		}
+
 		const nodeReports = (await Promise.all(nodes.map(async peer => peer.end()))).map(line => JSON.parse(line) as {hits: number; writes: number});
 		const pythonReports = (await Promise.all(pythons.map(async peer => peer.end()))).map(line => JSON.parse(line) as {written: string[]; starved: number});
 		await observer.stopDeleting();
 		// If another library left the cache torn, a copy must be restored before anyone can write.
 		await observer.seesCacheWhole();
 		const ends = (await Promise.all(writers.map(async writer => writer.end()))).map(line => JSON.parse(line) as {kept: Record<string, string>; signedOut: number});
+		const [ofWithCache, ofPlugin] = await Promise.all(recordWriters.map(async children => {
+			const reports = (await Promise.all(children.map(async child => child.end()))).map(line => JSON.parse(line) as {kept: Record<string, string>});
+			return reports.flatMap(({kept}) => Object.values(kept));
+		})) as [string[], string[]];
 		await observer.end();
 
 		const text = readFileSync(path, 'utf8');
@@ -154,6 +177,10 @@ export async function torture({
 		const pythonSecrets = pythonReports.flatMap(({written}) => written);
 		return {
 			ourEntries: expected.length,
+			withCacheEntries: ofWithCache.length,
+			withCacheMissing: ofWithCache.filter(secret => !secrets.has(secret)).length,
+			pluginEntries: ofPlugin.length,
+			pluginMissing: ofPlugin.filter(secret => !secrets.has(secret)).length,
 			updates: done.reduce((sum, {done: count}) => sum + count, 0),
 			writesSeen: observer.checkWrites(writes),
 			ourWrites: writes.length,
@@ -172,7 +199,7 @@ export async function torture({
 		};
 	} finally {
 		await observer.end();
-		for (const child of [...writers, ...nodes, ...pythons]) {
+		for (const child of [...writers, ...recordWriters.flat(), ...nodes, ...pythons]) {
 			child.kill();
 		}
 	}

@@ -1,7 +1,7 @@
 // The types of the cache API that the compiler accepts and refuses. These files are compiled and never run.
 
 import {
-	type MsalCache, SharedTokenCache, type SharedTokenCacheAccount, type SharedTokenCacheOptions, type SignOutResult,
+	type ErrorCode, type MsalCache, SharedTokenCache, type SharedTokenCacheAccount, type SharedTokenCacheOptions, type SignOutResult,
 } from '../../dist/index.mjs';
 
 const every: Required<SharedTokenCacheOptions> = {
@@ -22,7 +22,8 @@ const [account] = accounts;
 if (account) {
 	const result: SignOutResult = await cache.removeAccount(account);
 	const labels: readonly string[] = [...result.removedFrom, ...result.remainsIn];
-	console.log(labels);
+	const unread: Array<{source: string; code: ErrorCode}> = result.notRead.map(({source, code}) => ({source, code}));
+	console.log(labels, unread);
 }
 
 const count: number = await cache.withCache((records: MsalCache) => Object.keys(records['AccessToken'] ?? {}).length);
