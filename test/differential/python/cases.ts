@@ -93,7 +93,7 @@ export function makeCase(random: Random): Case {
 				['invalid_client', 0.7],
 				['unauthorized_client', 0.7],
 				['undescribed-error', 0.7],
-				['unavailable-503', 0.7],
+				['unavailable-503', 2.5],
 				['html', 0.6],
 				['broken-json', 0.6],
 				['empty-object', 0.6],
