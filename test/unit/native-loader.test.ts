@@ -161,7 +161,7 @@ test('a package without a binary reads a plaintext cache, logs that in one line,
 	t.is(served.stderr.trim().split('\n').length, 1);
 	t.regex(served.stderr, /azure:azure-shared-token-cache:warning The native addon could not be loaded; plaintext caches are read by the pure-JS variant.*is missing/);
 	const nothing = await ask(directory, '{}', {home: join(directory, 'elsewhere')});
-	t.regex(nothing.stdout, /^CredentialUnavailableError STC_ADDON_MISSING .*keyring item of Python.*No native addon for .* was found\. Reinstall the package\./);
+	t.regex(nothing.stdout, /^CredentialUnavailableError STC_CACHE_NOT_FOUND .*the native addon is missing.*keyring item of Python.*No native addon for .* was found\. Reinstall the package\./);
 	const required = await ask(directory, '{useNativeAddon: true}');
 	t.regex(required.stdout, /^CredentialUnavailableError STC_ADDON_MISSING /);
 	const declined = await ask(directory, '{useNativeAddon: false}');
