@@ -46,20 +46,24 @@ std::shared_ptr<HeldLocks> ToHeldLocks(const Napi::Value& value) {
   return *value.As<Napi::External<std::shared_ptr<HeldLocks>>>().Data();
 }
 
-// tryLock(paths): a handle, or null if another process holds one of the locks.
+// tryLock(paths, isOwn): a handle, or null if another process holds one of the locks.
 class TryLockTask : public Task {
  public:
   explicit TryLockTask(const Napi::CallbackInfo& info)
-      : Task(info.Env()), paths_(ToPaths(info[0])), held_(std::make_shared<HeldLocks>()) {}
+      : Task(info.Env()),
+        paths_(ToPaths(info[0])),
+        use_(info[1].ToBoolean() ? LockUse::kOwn : LockUse::kShared),
+        held_(std::make_shared<HeldLocks>()) {}
 
  protected:
-  Status Run() override { return held_->locks.TryAcquire(paths_, &is_held_); }
+  Status Run() override { return held_->locks.TryAcquire(paths_, &is_held_, use_); }
   Napi::Value Result(Napi::Env env) override {
     return is_held_ ? ToHandle(env, held_) : env.Null();
   }
 
  private:
   const std::vector<std::string> paths_;
+  const LockUse use_;
   const std::shared_ptr<HeldLocks> held_;
   bool is_held_ = false;
 };

@@ -9,6 +9,7 @@
 #include "base/errno_status.h"
 #include "io/cache_file_errors.h"
 #include "io/file_times.h"
+#include "io/system_calls_posix.h"
 
 namespace stc {
 
@@ -30,10 +31,10 @@ Status CheckKind(const std::string& path, const struct stat& info) {
 
 Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file) {
   // O_NONBLOCK: opening a FIFO without a writer would block for ever. Has no effect on a file.
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  UniqueFd fd(sys::Open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd.is_open()) return NotFoundOr("open", path, errno);
   struct stat info;
-  if (fstat(fd.get(), &info) != 0) return ErrnoStatus("fstat", path, errno);
+  if (sys::Fstat(fd.get(), &info) != 0) return ErrnoStatus("fstat", path, errno);
   Status status = CheckKind(path, info);
   if (status.ok()) *file = std::make_unique<CacheFile>(std::move(fd), path, info);
   return status;
@@ -41,7 +42,7 @@ Status CacheFile::Open(const std::string& path, std::unique_ptr<CacheFile>* file
 
 Status CacheFile::Stamp(const std::string& path, std::string* stamp) {
   struct stat info;
-  if (stat(path.c_str(), &info) != 0) return NotFoundOr("stat", path, errno);
+  if (sys::Stat(path, &info) != 0) return NotFoundOr("stat", path, errno);
   *stamp = StampOf(info);
   return Status::Ok();
 }
@@ -85,7 +86,7 @@ Status CacheFile::Fetch(uint64_t offset, size_t size, char* buffer) {
 
 Status CacheFile::Verify() {
   struct stat info;
-  if (fstat(fd_.get(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
+  if (sys::Fstat(fd_.get(), &info) != 0) return ErrnoStatus("fstat", path_, errno);
   // Not the ctime: a rename over the path changes it, but the content of the old file stays whole.
   const bool is_same = info.st_size == opened_.st_size &&
                        Nanoseconds(ModifiedAt(info)) == Nanoseconds(ModifiedAt(opened_));
@@ -98,11 +99,7 @@ double CacheFile::modified_ms() const {
 }
 
 ssize_t CacheFile::PreadOnce(char* buffer, size_t size, off_t offset) const {
-  ssize_t got;
-  do {
-    got = pread(fd_.get(), buffer, size, offset);
-  } while (got < 0 && errno == EINTR);
-  return got;
+  return sys::Pread(fd_.get(), buffer, size, offset);
 }
 
 }  // namespace stc

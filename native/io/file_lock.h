@@ -4,12 +4,21 @@
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_LOCK_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_IO_FILE_LOCK_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "base/status.h"
 
 namespace stc {
+
+// Who may create a lock file.
+enum class LockUse : uint8_t {
+  // Every library that shares the cache.
+  kShared,
+  // This package alone: whatever else has the name was left behind by accident or malice.
+  kOwn,
+};
 
 // Not thread-safe; may be used and freed on any thread, one at a time. Two locks of one path
 // exclude each other within one process, too.
@@ -22,7 +31,8 @@ class FileLock {
   //
   // The destructor releases the lock and deletes the lock file, if it is still ours. The operating
   // system releases the lock when the process dies.
-  static Status TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock);
+  static Status TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock,
+                           LockUse use = LockUse::kShared);
 
   virtual ~FileLock() = default;
   FileLock(const FileLock&) = delete;

@@ -7,13 +7,14 @@
 // lock. On macOS flock and fcntl locks conflict with each other, so flock is enough there.
 //
 // Other libraries: MSAL extensions for .NET (flock, unlink), Python (O_EXCL, then flock), Java
-// (O_EXCL, then fcntl) and Node (O_EXCL alone), MSAL for Go (flock). IsStale decides whether a lock
-// file that nobody holds was left behind.
+// (O_EXCL, then fcntl) and Node (O_EXCL alone), MSAL for Go (flock). IsLeftBehind decides
+// about a lock file that nobody holds.
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #if defined(__linux__)
+#include <dirent.h>
 #include <sys/vfs.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -41,6 +42,7 @@
 #include "io/lock_ages.h"
 #include "io/lock_observations.h"
 #include "io/lock_text.h"
+#include "io/system_calls_posix.h"
 #include "io/temp_name.h"
 #include "io/unique_fd.h"
 
@@ -71,7 +73,7 @@ enum class KernelLock { kOurs, kHeld, kUnknown };
 
 // Takes both kernel locks on the whole file; only flock on macOS.
 KernelLock LockInKernel(int fd) {
-  bool is_ours = flock(fd, LOCK_EX | LOCK_NB) == 0;
+  bool is_ours = sys::Flock(fd, LOCK_EX | LOCK_NB) == 0;
   if (!is_ours && errno == EWOULDBLOCK) return KernelLock::kHeld;
 // Not on macOS, whose headers define it: flock and OFD locks conflict with each other there, so
 // this one would add nothing.
@@ -79,7 +81,7 @@ KernelLock LockInKernel(int fd) {
   struct flock whole = {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
-  if (fcntl(fd, F_OFD_SETLK, &whole) == 0) {
+  if (sys::Fcntl(fd, F_OFD_SETLK, &whole) == 0) {
     is_ours = true;
   } else if (errno == EAGAIN || errno == EACCES) {
     return KernelLock::kHeld;
@@ -89,12 +91,12 @@ KernelLock LockInKernel(int fd) {
 }
 
 void UnlockInKernel(int fd) {
-  flock(fd, LOCK_UN);
+  sys::Flock(fd, LOCK_UN);
 #if defined(F_OFD_SETLK) && !defined(__APPLE__)
   struct flock whole = {};
   whole.l_type = F_UNLCK;
   whole.l_whence = SEEK_SET;
-  fcntl(fd, F_OFD_SETLK, &whole);
+  sys::Fcntl(fd, F_OFD_SETLK, &whole);
 #endif
 }
 
@@ -111,7 +113,7 @@ class ExaminedFile {
   bool Open(const std::string& path) {
     Close();
     // O_NONBLOCK: opening a FIFO would block.
-    fd_ = UniqueFd(open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+    fd_ = UniqueFd(sys::Open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
     return fd_.is_open();
   }
   void Close() {
@@ -124,63 +126,114 @@ class ExaminedFile {
   UniqueFd fd_;
 };
 
-LockAge AgeOf(const std::string& path, const struct stat& info) {
+// `now`: nanoseconds, by the clock of the file system or by ours.
+LockAge AgeOf(const std::string& path, const struct stat& info, int64_t now) {
   const int64_t modified = Nanoseconds(ModifiedAt(info));
-  const int64_t now = WallClockNanoseconds();
   LockAge age;
   age.observed = LockObservations::Shared().SecondsSince(
       path, {static_cast<uint64_t>(info.st_dev), static_cast<uint64_t>(info.st_ino), modified});
-  age.longest = std::max({age.observed, Seconds(now - modified),
-                          // Programs cannot set this one.
-                          Seconds(now - Nanoseconds(ChangedAt(info)))});
+  // Programs cannot set this one.
+  age.changed = Seconds(now - Nanoseconds(ChangedAt(info)));
+  age.longest = std::max({age.observed, Seconds(now - modified), age.changed});
   return age;
+}
+
+// Returns the time by the clock that stamps the files beside `path`, nanoseconds. It may be the
+// clock of a server, and ours may be wrong. If no file can be created there, returns our time.
+int64_t FileSystemClock(const std::string& path) {
+  const std::string fresh_path = TempName(path, "");
+  const UniqueFd fd(
+      sys::Open(fresh_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct stat fresh;
+  const bool is_known = fd.is_open() && sys::Fstat(fd.get(), &fresh) == 0;
+  if (fd.is_open()) sys::Unlink(fresh_path);
+  return is_known ? Nanoseconds(ModifiedAt(fresh)) : WallClockNanoseconds();
 }
 
 // ---- Whether the writer of a lock file lives ----
 
-// The start time that StartOf returns for a zombie, which still has its process id but no longer
-// runs. Later than any file.
-constexpr double kZombieStart = std::numeric_limits<double>::infinity();
+// How long a process has run, seconds. Negative if that is not known.
+constexpr double kUnknownLifetime = -1;
+// It no longer runs, but still has its process id.
+constexpr double kEnded = -2;
 
 #if defined(__linux__)
 
-// Returns when the machine was started, Unix seconds; 0 if it is not known. Not cached, because it
-// changes when the wall clock is set.
-double BootTime() {
-  double seconds = 0;
-  if (FILE* file = std::fopen("/proc/stat", "re")) {
-    char line[256];
-    while (seconds == 0 && std::fgets(line, sizeof line, file) != nullptr) {
-      if (std::strncmp(line, "btime ", 6) == 0) seconds = std::strtod(line + 6, nullptr);
-    }
-    std::fclose(file);
-  }
-  return seconds;
+// Reads the number at the beginning of `text`. Not strtod, which follows the locale.
+double Number(const char* text) {
+  double number = 0;
+  while (*text == ' ') ++text;
+  for (; *text >= '0' && *text <= '9'; ++text) number = number * 10 + (*text - '0');
+  return number;
 }
 
-// Returns when a process was started, Unix seconds; 0 if it is not known, kZombieStart for a
-// zombie.
-double StartOf(pid_t pid) {
-  // Fields 3 and 22 of its stat file: the state, and the start in ticks since boot. Source:
-  // proc(5).
-  const double boot = BootTime();
-  static const double ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
+double LifetimeOf(pid_t pid) {
   FILE* const file = std::fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "re");
-  if (file == nullptr || boot == 0) {
-    if (file != nullptr) std::fclose(file);
-    return 0;
-  }
+  if (file == nullptr) return kUnknownLifetime;
   char text[1024];
   const size_t size = std::fread(text, 1, sizeof text - 1, file);
   std::fclose(file);
   text[size] = '\0';
-  // Field 2, the name, is in parentheses and may contain any character.
+  // Field 2, the name, is in parentheses and may contain any character. Fields 3 and 22 are the
+  // state, and the start in ticks since the machine started. Source: proc(5).
   const char* field = std::strrchr(text, ')');
-  if (field != nullptr && std::strncmp(field, ") Z", 3) == 0) return kZombieStart;
+  if (field == nullptr) return kUnknownLifetime;
+  if (std::strncmp(field, ") Z", 3) == 0 || std::strncmp(field, ") X", 3) == 0) return kEnded;
   for (int number = 2; field != nullptr && number < 22; ++number) {
     field = std::strchr(field + 1, ' ');
   }
-  return field == nullptr ? 0 : boot + std::strtod(field, nullptr) / ticks_per_second;
+  // The clock of those ticks. Unlike the wall clock, nobody can set it.
+  timespec now = {};
+  if (field == nullptr || clock_gettime(CLOCK_BOOTTIME, &now) != 0) return kUnknownLifetime;
+  static const double ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
+  return Seconds(Nanoseconds(now)) - Number(field) / ticks_per_second;
+}
+
+// Whether this machine runs processes in pid namespaces within ours: their ids mean nothing here.
+bool HasInnerPidNamespaces() {
+  DIR* const list = opendir("/proc");
+  if (list == nullptr) return true;
+  bool has_any = false;
+  bool sees_first = false;
+  while (const dirent* entry = readdir(list)) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    FILE* const file =
+        std::fopen((std::string("/proc/") + entry->d_name + "/status").c_str(), "re");
+    // The process has ended, or the files of other users are hidden.
+    if (file == nullptr) continue;
+    if (std::strcmp(entry->d_name, "1") == 0) sees_first = true;
+    char line[512];
+    while (!has_any && std::fgets(line, sizeof line, file) != nullptr) {
+      // A process has one id in each namespace that it is in. Source: proc(5).
+      if (std::strncmp(line, "NSpid:\t", 7) == 0) {
+        has_any = std::strchr(line + 7, '\t') != nullptr;
+        break;
+      }
+    }
+    std::fclose(file);
+    if (has_any) break;
+  }
+  closedir(list);
+  return has_any || !sees_first;
+}
+
+// The same, looked up once a second at most, because waiting processes ask again and again.
+bool MayHaveInnerPidNamespaces() {
+  struct Answer {
+    std::mutex mutex;
+    bool is_known = false;
+    bool value = false;
+    Clock::time_point at;
+  };
+  auto& answer = NoDestructor<Answer>();
+  const std::lock_guard<std::mutex> guard(answer.mutex);
+  const Clock::time_point now = Clock::now();
+  if (!answer.is_known || now - answer.at > std::chrono::seconds(1)) {
+    answer.value = HasInnerPidNamespaces();
+    answer.is_known = true;
+    answer.at = now;
+  }
+  return answer.value;
 }
 
 // Returns whether processes whose ids mean nothing here may use this directory: those of another
@@ -208,49 +261,54 @@ bool MayBeShared(int fd) {
     // The inode number of the initial namespace. Source: linux/proc_ns.h, PROC_PID_INIT_INO.
     return size <= 0 || std::string_view(name, static_cast<size_t>(size)) != "pid:[4026531836]";
   }();
-  return is_contained;
+  return is_contained || MayHaveInnerPidNamespaces();
 }
 
 #elif defined(__APPLE__)
 
-double StartOf(pid_t pid) {
+double LifetimeOf(pid_t pid) {
   int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, pid};
   kinfo_proc info = {};
   size_t size = sizeof info;
-  if (sysctl(name, 4, &info, &size, nullptr, 0) != 0 || size == 0) return 0;
-  if (info.kp_proc.p_stat == SZOMB) return kZombieStart;
+  if (sysctl(name, 4, &info, &size, nullptr, 0) != 0 || size == 0) return kUnknownLifetime;
+  if (info.kp_proc.p_stat == SZOMB) return kEnded;
   const timeval& start = info.kp_proc.p_starttime;
-  return static_cast<double>(start.tv_sec) + static_cast<double>(start.tv_usec) / 1e6;
+  return Seconds(WallClockNanoseconds()) -
+         (static_cast<double>(start.tv_sec) + static_cast<double>(start.tv_usec) / 1e6);
 }
 
-bool MayBeShared(int /*fd*/) { return false; }
+// Linux containers run in a virtual machine that mounts folders of this one.
+bool MayBeShared(int /*fd*/) { return true; }
 
 #endif
 
 enum class Writer { kUnknown, kDead, kLiving };
 
-// `info`: of the lock file that names `pid`.
-Writer WriterOf(pid_t pid, const struct stat& info) {
+// `age`: of the lock file that names `pid`. Compares ages, because the clock that stamps the file
+// may be another one than that of the processes.
+Writer WriterOf(pid_t pid, const LockAge& age) {
   if (pid <= 0) return Writer::kUnknown;
   if (kill(pid, 0) != 0 && errno == ESRCH) return Writer::kDead;
-  // A process that started after the last change of the file reuses the writer's id.
-  return StartOf(pid) > Seconds(Nanoseconds(ChangedAt(info))) + 1 ? Writer::kDead : Writer::kLiving;
+  const double lifetime = LifetimeOf(pid);
+  if (lifetime == kEnded) return Writer::kDead;
+  // A process that is younger than the last change of the file reuses the writer's id.
+  return lifetime >= 0 && lifetime + 1 < age.changed ? Writer::kDead : Writer::kLiving;
 }
 
-// Returns whether a lock file was left behind. No kernel lock of its holder is visible. `fd` is
-// open on it, with our kernel locks as `kernel` says.
-bool IsStale(const std::string& path, int fd, const struct stat& info, KernelLock kernel) {
-  char buffer[kMaxLockText];
-  const ssize_t size = pread(fd, buffer, sizeof buffer, 0);
-  const LockText text = ParseLockText({buffer, size > 0 ? static_cast<size_t>(size) : 0}, kMaxPid);
-  const LockAge age = AgeOf(path, info);
+// Whether a lock file that no kernel lock protects was left behind. `kernel`: see LockInKernel.
+bool IsLeftBehind(const LockText& text, const LockAge& age, KernelLock kernel, LockUse use,
+                  int fd) {
   if (text.library == LockLibrary::kNone) return age.longest > kEmptyAge;
   const bool is_ours = text.library == LockLibrary::kOurs;
+  const bool is_ours_in_js = text.library == LockLibrary::kOursInJs;
+  // Nobody else has a reason to create it.
+  if (use == LockUse::kOwn && !is_ours && !is_ours_in_js) return true;
   // These libraries hold kernel locks, and we have them now. Where the file system has none, the
   // existence of the file has to count as their lock, too.
-  const bool is_released = kernel == KernelLock::kOurs && text.library != LockLibrary::kOther;
+  const bool is_released =
+      kernel == KernelLock::kOurs && (is_ours || text.library == LockLibrary::kDotnetOrGo);
   if (is_released && is_ours) return true;
-  const Writer writer = WriterOf(static_cast<pid_t>(text.pid), info);
+  const Writer writer = WriterOf(static_cast<pid_t>(text.pid), age);
   if (is_released) return writer == Writer::kDead || age.observed > kReleasedAge;
   if (writer == Writer::kDead) {
     // File systems without kernel locks are usually shared by several machines.
@@ -259,6 +317,23 @@ bool IsStale(const std::string& path, int fd, const struct stat& info, KernelLoc
   }
   // A living process of this addon deletes its lock file, however old.
   return !is_ours && age.longest > kLivingAge;
+}
+
+// Sets `*is_stale` to whether a lock file was left behind. No kernel lock of its holder is visible.
+// `fd` is open on it, with our kernel locks as `kernel` says. Returns false and sets errno if the
+// file cannot be read, so that nobody knows.
+bool Judge(const std::string& path, int fd, const struct stat& info, KernelLock kernel, LockUse use,
+           bool* is_stale) {
+  char buffer[kMaxLockText];
+  const ssize_t size = sys::Pread(fd, buffer, sizeof buffer, 0);
+  if (size < 0) return false;
+  const LockText text = ParseLockText({buffer, static_cast<size_t>(size)}, kMaxPid);
+  const auto judge = [&](int64_t now) {
+    return IsLeftBehind(text, AgeOf(path, info, now), kernel, use, fd);
+  };
+  // Our clock may be wrong. Asks the file system only if it matters, because that costs a file.
+  *is_stale = judge(WallClockNanoseconds()) && judge(FileSystemClock(path));
+  return true;
 }
 
 // ---- The lock ----
@@ -286,10 +361,11 @@ void SweepOrphans(const std::string& path, bool took_over) {
       if (!fd.Open(orphan)) return;
       const KernelLock kernel = LockInKernel(fd.get());
       struct stat info;
+      bool is_stale = false;
       if (kernel == KernelLock::kOurs ||
-          (kernel == KernelLock::kUnknown && fstat(fd.get(), &info) == 0 &&
-           IsStale(orphan, fd.get(), info, kernel))) {
-        unlink(orphan.c_str());
+          (kernel == KernelLock::kUnknown && sys::Fstat(fd.get(), &info) == 0 &&
+           Judge(orphan, fd.get(), info, kernel, LockUse::kShared, &is_stale) && is_stale)) {
+        sys::Unlink(orphan);
       }
       LockObservations::Shared().Forget(orphan);
     });
@@ -298,13 +374,14 @@ void SweepOrphans(const std::string& path, bool took_over) {
 
 class PosixFileLock : public FileLock {
  public:
-  PosixFileLock(std::string path, std::string private_path, UniqueFd fd, bool took_over)
+  // `identity`: the state of the file that `fd` is open on.
+  PosixFileLock(std::string path, std::string private_path, UniqueFd fd,
+                const struct stat& identity, bool took_over)
       : path_(std::move(path)),
         private_path_(std::move(private_path)),
         fd_(std::make_shared<UniqueFd>(std::move(fd))),
-        took_over_(took_over) {
-    fstat(fd_->get(), &identity_);
-  }
+        took_over_(took_over),
+        identity_(identity) {}
 
   // Another name of the same inode.
   PosixFileLock(std::string path, const PosixFileLock& first)
@@ -318,28 +395,27 @@ class PosixFileLock : public FileLock {
   ~PosixFileLock() override {
     struct stat now;
     // Deleted before it is unlocked, so that no other library finds it existing and unlocked.
-    if (lstat(path_.c_str(), &now) == 0 && IsSame(now, identity_)) unlink(path_.c_str());
+    if (sys::Lstat(path_, &now) == 0 && IsSame(now, identity_)) sys::Unlink(path_);
     if (is_extension_) return;
     fd_->Close();
-    if (!private_path_.empty()) unlink(private_path_.c_str());
+    if (!private_path_.empty()) sys::Unlink(private_path_);
   }
 
   // Saves creating and freeing an inode, a third of the file system's work (measured: bench P9).
   std::unique_ptr<FileLock> TryExtend(const std::string& path) override {
-    if (private_path_.empty() || link(private_path_.c_str(), path.c_str()) != 0) return nullptr;
+    if (private_path_.empty() || sys::Link(private_path_, path) != 0) return nullptr;
     SweepOrphans(path, false);
     return std::make_unique<PosixFileLock>(path, *this);
   }
 
   bool Check() override {
     struct stat now;
-    if (lstat(path_.c_str(), &now) == 0) return IsSame(now, identity_);
-    return errno == ENOENT && !private_path_.empty() &&
-           link(private_path_.c_str(), path_.c_str()) == 0;
+    if (sys::Lstat(path_, &now) == 0) return IsSame(now, identity_);
+    return errno == ENOENT && !private_path_.empty() && sys::Link(private_path_, path_) == 0;
   }
 
   Status Touch() override {
-    if (futimens(fd_->get(), nullptr) != 0) return ErrnoStatus("futimens", path_, errno);
+    if (sys::Futimens(fd_->get(), nullptr) != 0) return ErrnoStatus("futimens", path_, errno);
     return Status::Ok();
   }
 
@@ -354,7 +430,7 @@ class PosixFileLock : public FileLock {
   const bool is_extension_ = false;
   const std::shared_ptr<UniqueFd> fd_;
   const bool took_over_;
-  struct stat identity_ = {};
+  const struct stat identity_;
 };
 
 enum class Step {
@@ -372,7 +448,7 @@ enum class Step {
 
 class Acquisition {
  public:
-  explicit Acquisition(const std::string& path) : path_(path) {}
+  Acquisition(const std::string& path, LockUse use) : path_(path), use_(use) {}
 
   Status Run(std::unique_ptr<FileLock>* lock) {
     // A retry follows a change by another process. After eight, the lock counts as held: others
@@ -403,53 +479,69 @@ class Acquisition {
   Step Examine() {
     if (!examined_.Open(path_)) {
       if (errno == ENOENT) return Step::kAbsent;
-      if (errno == EACCES || errno == EPERM) return ExamineForeign(errno);
-      return Fail("open", errno);
+      const int error = errno;
+      if (error == EACCES || error == EPERM) return ExamineForeign(error);
+      return ExamineSpecial(error);
     }
     struct stat info;
-    if (fstat(examined_.get(), &info) != 0) return Fail("fstat", errno);
-    if (!S_ISREG(info.st_mode)) return Fail("open", EINVAL);
+    if (sys::Fstat(examined_.get(), &info) != 0) return Fail("fstat", errno);
+    if (!S_ISREG(info.st_mode)) return ExamineSpecial(EINVAL);
     const KernelLock kernel = LockInKernel(examined_.get());
     if (kernel == KernelLock::kHeld) {
       LockObservations::Shared().Forget(path_);
       return Step::kHeld;
     }
     struct stat named;
-    if (lstat(path_.c_str(), &named) != 0 || !IsSame(info, named)) return Step::kRetry;
-    if (!IsStale(path_, examined_.get(), info, kernel)) return Step::kHeld;
-    return TakeAway(info);
+    if (sys::Lstat(path_, &named) != 0 || !IsSame(info, named)) return Step::kRetry;
+    bool is_stale = false;
+    if (!Judge(path_, examined_.get(), info, kernel, use_, &is_stale)) return Fail("read", errno);
+    return is_stale ? TakeAway(info) : Step::kHeld;
+  }
+
+  // There is something else than a file, or a file that cannot be opened because of `error`.
+  Step ExamineSpecial(int error) {
+    struct stat info;
+    // A link, a FIFO, a socket or a device, where nobody but this package creates anything.
+    if (use_ == LockUse::kOwn && sys::Lstat(path_, &info) == 0 && !S_ISREG(info.st_mode) &&
+        !S_ISDIR(info.st_mode)) {
+      return TakeAway(info);
+    }
+    return Fail("open", error);
   }
 
   Step ExamineForeign(int error) {
     struct stat info;
-    if (lstat(path_.c_str(), &info) != 0) {
+    if (sys::Lstat(path_, &info) != 0) {
       return errno == ENOENT ? Step::kRetry : Fail("lstat", errno);
     }
     if (S_ISDIR(info.st_mode)) return Fail("open", EISDIR);
-    if (AgeOf(path_, info).longest <= kForeignAge) return Step::kHeld;
+    if (AgeOf(path_, info, WallClockNanoseconds()).longest <= kForeignAge ||
+        AgeOf(path_, info, FileSystemClock(path_)).longest <= kForeignAge) {
+      return Step::kHeld;
+    }
     // We may not open the file, but may delete it if the directory is ours. Another waiter may have
     // replaced it meanwhile.
     struct stat now;
-    if (lstat(path_.c_str(), &now) != 0 || !IsSame(now, info)) return Step::kRetry;
-    return unlink(path_.c_str()) == 0 || errno == ENOENT ? Step::kRetry : Fail("open", error);
+    if (sys::Lstat(path_, &now) != 0 || !IsSame(now, info)) return Step::kRetry;
+    return sys::Unlink(path_) == 0 || errno == ENOENT ? Step::kRetry : Fail("open", error);
   }
 
   // Removes a stale lock file. We still hold its kernel locks, so other processes that examine it
   // find it held.
   Step TakeAway(const struct stat& examined) {
     const std::string moved_path = TempName(path_, kStaleSuffix);
-    if (rename(path_.c_str(), moved_path.c_str()) != 0) {
+    if (sys::Rename(path_, moved_path) != 0) {
       return errno == ENOENT ? Step::kRetry : Fail("rename", errno);
     }
     struct stat moved;
-    const bool is_examined = lstat(moved_path.c_str(), &moved) == 0 && IsSame(moved, examined);
+    const bool is_examined = sys::Lstat(moved_path, &moved) == 0 && IsSame(moved, examined);
     // If another process replaced the file meanwhile, give that file its name back, unless the name
     // is taken again. By rename if the file system has no hard links.
-    if (!is_examined && link(moved_path.c_str(), path_.c_str()) != 0 && errno != EEXIST &&
-        lstat(path_.c_str(), &moved) != 0 && errno == ENOENT) {
-      rename(moved_path.c_str(), path_.c_str());
+    if (!is_examined && sys::Link(moved_path, path_) != 0 && errno != EEXIST &&
+        sys::Lstat(path_, &moved) != 0 && errno == ENOENT) {
+      sys::Rename(moved_path, path_);
     }
-    unlink(moved_path.c_str());
+    sys::Unlink(moved_path);
     if (!is_examined) return Step::kRetry;
     took_over_ = true;
     return Step::kAbsent;
@@ -458,53 +550,64 @@ class Acquisition {
   // Creates the lock file. kRetry: another process was faster.
   Step Create(std::unique_ptr<FileLock>* lock) {
     const std::string private_path = TempName(path_, "");
-    UniqueFd fd(
-        open(private_path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    UniqueFd fd(sys::Open(private_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.is_open()) return errno == EEXIST ? Step::kRetry : Fail("open", errno);
     const auto give_up = [&](Step step) {
-      unlink(private_path.c_str());
+      sys::Unlink(private_path);
       return step;
     };
     // Another process may be examining it in SweepOrphans.
     if (LockInKernel(fd.get()) == KernelLock::kHeld) return give_up(Step::kRetry);
     if (!WriteMarker(fd.get())) return give_up(Fail("write", errno));
-    if (link(private_path.c_str(), path_.c_str()) == 0) {
-      *lock = std::make_unique<PosixFileLock>(path_, private_path, std::move(fd), took_over_);
+    struct stat identity;
+    // Before the link: without it, nobody could tell later whether the lock file is still ours.
+    if (sys::Fstat(fd.get(), &identity) != 0) return give_up(Fail("fstat", errno));
+    if (sys::Link(private_path, path_) == 0) {
+      *lock =
+          std::make_unique<PosixFileLock>(path_, private_path, std::move(fd), identity, took_over_);
       return Step::kAcquired;
     }
     if (errno == EEXIST || errno == ENOENT) return give_up(Step::kRetry);
     // The file system has no hard links.
-    unlink(private_path.c_str());
+    sys::Unlink(private_path);
     return CreateInPlace(lock);
   }
 
   // Creates the lock file under its own name, where other processes can see it before it is locked.
   Step CreateInPlace(std::unique_ptr<FileLock>* lock) {
-    UniqueFd fd(open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    UniqueFd fd(sys::Open(path_, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd.is_open()) return errno == EEXIST ? Step::kRetry : Fail("open", errno);
     struct stat info;
-    struct stat named;
-    if (LockInKernel(fd.get()) == KernelLock::kHeld || fstat(fd.get(), &info) != 0 ||
-        lstat(path_.c_str(), &named) != 0 || !IsSame(info, named)) {
-      return Step::kRetry;
-    }
-    if (!WriteMarker(fd.get())) {
+    if (sys::Fstat(fd.get(), &info) != 0) {
+      // Deleted although it may be another file by now: an empty file of ours would stop everybody.
       const int error = errno;
-      unlink(path_.c_str());
-      return Fail("write", error);
+      sys::Unlink(path_);
+      return Fail("fstat", error);
     }
-    *lock = std::make_unique<PosixFileLock>(path_, "", std::move(fd), took_over_);
+    // Deletes our file, unless another process has deleted it already.
+    const auto give_up = [&](Step step) {
+      struct stat now;
+      if (sys::Lstat(path_, &now) == 0 && IsSame(info, now)) sys::Unlink(path_);
+      return step;
+    };
+    // Another process, which found the file empty, is examining it.
+    if (LockInKernel(fd.get()) == KernelLock::kHeld) return give_up(Step::kRetry);
+    struct stat named;
+    if (sys::Lstat(path_, &named) != 0 || !IsSame(info, named)) return Step::kRetry;
+    if (!WriteMarker(fd.get())) return give_up(Fail("write", errno));
+    *lock = std::make_unique<PosixFileLock>(path_, "", std::move(fd), info, took_over_);
     return Step::kAcquired;
   }
 
   static bool WriteMarker(int fd) {
     const std::string text = OwnLockText(static_cast<uint32_t>(getpid()));
-    const ssize_t written = pwrite(fd, text.data(), text.size(), 0);
+    const ssize_t written = sys::Pwrite(fd, text.data(), text.size(), 0);
     if (written >= 0 && static_cast<size_t>(written) != text.size()) errno = ENOSPC;
     return written == static_cast<ssize_t>(text.size());
   }
 
   const std::string& path_;
+  const LockUse use_;
   ExaminedFile examined_;
   bool took_over_ = false;
   Status status_;
@@ -512,8 +615,8 @@ class Acquisition {
 
 }  // namespace
 
-Status FileLock::TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock) {
-  return Acquisition(path).Run(lock);
+Status FileLock::TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock, LockUse use) {
+  return Acquisition(path, use).Run(lock);
 }
 
 }  // namespace stc

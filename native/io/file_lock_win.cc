@@ -8,8 +8,8 @@
 //
 // The other way round, every other library has its lock file open for writing while it holds the
 // lock, which we detect by opening the file without sharing writing. The exception is Python
-// without portalocker, whose lock is the existence of the file. IsStale decides whether a lock file
-// that nobody has open was left behind.
+// without portalocker, whose lock is the existence of the file. IsLeftBehind decides about a lock
+// file that nobody has open.
 //
 // The new file inherits the permissions of its directory, which in a user's profile admit that
 // user, the system and administrators.
@@ -26,6 +26,7 @@
 #include "io/lock_ages.h"
 #include "io/lock_observations.h"
 #include "io/lock_text.h"
+#include "io/temp_name.h"
 
 namespace stc {
 
@@ -35,24 +36,43 @@ double Seconds(int64_t ticks) {
   return static_cast<double>(ticks) / static_cast<double>(kTicksPerSecond);
 }
 
-LockAge AgeOf(const std::string& path, const FileState& state) {
+// `now`: ticks, by the clock of the file system or by ours.
+LockAge AgeOf(const std::string& path, const FileState& state, int64_t now) {
   LockAge age;
   age.observed =
       LockObservations::Shared().SecondsSince(path, {state.volume, state.index, state.modified});
   age.longest = age.observed;
-  const int64_t now = WallClockTicks();
   for (const int64_t stamp : {state.modified, state.changed}) {
     if (stamp > 0) age.longest = std::max(age.longest, Seconds(now - stamp));
   }
+  const int64_t touched = std::max(state.modified, state.changed);
+  if (touched > 0) age.changed = Seconds(now - touched);
   return age;
+}
+
+// Returns the time by the clock that stamps the files beside `path`, ticks. It may be the clock of
+// a server, and ours may be wrong. If no file can be created there, returns our time.
+int64_t FileSystemClock(const std::string& path) {
+  std::wstring wide;
+  if (WidenPath(TempName(path, ".clock"), &wide).ok()) {
+    const UniqueHandle fresh(
+        CreateFileW(wide.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | DELETE, kShareAll, nullptr,
+                    CREATE_NEW, FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, nullptr));
+    FileState state;
+    if (fresh.is_open() && StateOf(fresh.get(), &state) && state.modified > 0) {
+      return state.modified;
+    }
+  }
+  return WallClockTicks();
 }
 
 // ---- Whether the writer of a lock file lives ----
 
 enum class Writer { kUnknown, kDead, kLiving };
 
-// `state`: of the lock file that names `pid`.
-Writer WriterOf(DWORD pid, const FileState& state) {
+// `age`: of the lock file that names `pid`. Compares ages, because the clock that stamps the file
+// may be another one than that of the processes.
+Writer WriterOf(DWORD pid, const LockAge& age) {
   if (pid == 0) return Writer::kUnknown;
   const UniqueHandle process(
       OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION | SYNCHRONIZE, FALSE, pid));
@@ -68,10 +88,9 @@ Writer WriterOf(DWORD pid, const FileState& state) {
   if (!GetProcessTimes(process.get(), &start, &unused[0], &unused[1], &unused[2])) {
     return Writer::kLiving;
   }
-  // A process that started after the last change of the file reuses the writer's id.
-  const int64_t touched = std::max(state.modified, state.changed);
-  const bool is_another = touched > 0 && Ticks(start) > touched + kTicksPerSecond;
-  return is_another ? Writer::kDead : Writer::kLiving;
+  // A process that is younger than the last change of the file reuses the writer's id.
+  const double lifetime = Seconds(WallClockTicks() - Ticks(start));
+  return lifetime >= 0 && lifetime + 1 < age.changed ? Writer::kDead : Writer::kLiving;
 }
 
 // Returns whether processes of another machine may use this file.
@@ -80,15 +99,8 @@ bool MayBeShared(HANDLE file) {
   return GetFileInformationByHandleEx(file, FileRemoteProtocolInfo, &info, sizeof info) != 0;
 }
 
-// Returns whether a lock file that nobody has open for writing was left behind. While `file` is
-// open on it, nobody can open it for writing.
-bool IsStale(const std::string& path, HANDLE file, const FileState& state) {
-  char buffer[kMaxLockText];
-  DWORD size = 0;
-  // Fails if another process has locked a part of it through a handle for reading.
-  if (!ReadFile(file, buffer, sizeof buffer, &size, nullptr)) return false;
-  const LockText text = ParseLockText({buffer, size}, MAXDWORD);
-  const LockAge age = AgeOf(path, state);
+// Whether a lock file that nobody has open for writing was left behind.
+bool IsLeftBehind(const LockText& text, const LockAge& age, LockUse use, HANDLE file) {
   switch (text.library) {
     case LockLibrary::kNone:
       return age.longest > kEmptyAge;
@@ -97,27 +109,48 @@ bool IsStale(const std::string& path, HANDLE file, const FileState& state) {
       // the file exists means that the machine was switched off.
       return true;
     case LockLibrary::kDotnetOrGo:
-      return WriterOf(text.pid, state) == Writer::kDead || age.observed > kReleasedAge;
+      return use == LockUse::kOwn || WriterOf(text.pid, age) == Writer::kDead ||
+             age.observed > kReleasedAge;
     case LockLibrary::kOther:
+      // Nobody else has a reason to create it.
+      if (use == LockUse::kOwn) return true;
+      break;
+    case LockLibrary::kOursInJs:
       break;
   }
-  if (WriterOf(text.pid, state) == Writer::kDead) {
+  if (WriterOf(text.pid, age) == Writer::kDead) {
     return age.longest > (MayBeShared(file) ? kDeadElsewhereAge : kDeadAge);
   }
   return age.longest > kLivingAge;
+}
+
+// The same, for the lock file that `file` is open on. While it is, nobody can open the lock file
+// for writing.
+bool IsStale(const std::string& path, HANDLE file, const FileState& state, LockUse use) {
+  char buffer[kMaxLockText];
+  DWORD size = 0;
+  // Fails if another process has locked a part of it through a handle for reading.
+  if (!ReadFile(file, buffer, sizeof buffer, &size, nullptr)) return false;
+  const LockText text = ParseLockText({buffer, size}, MAXDWORD);
+  const auto judge = [&](int64_t now) {
+    return IsLeftBehind(text, AgeOf(path, state, now), use, file);
+  };
+  // Our clock may be wrong. Asks the file system only if it matters, because that costs a file.
+  return judge(WallClockTicks()) && judge(FileSystemClock(path));
 }
 
 // ---- The lock ----
 
 class WindowsFileLock : public FileLock {
  public:
-  WindowsFileLock(std::string path, std::wstring wide_path, UniqueHandle file, bool took_over)
+  // `identity`: the state of `file`.
+  WindowsFileLock(std::string path, std::wstring wide_path, UniqueHandle file,
+                  const FileState& identity, bool took_over)
       : path_(std::move(path)),
         wide_path_(std::move(wide_path)),
         file_(std::move(file)),
-        took_over_(took_over) {
-    is_known_ = StateOf(file_.get(), &identity_);
-  }
+        took_over_(took_over),
+        identity_(identity) {}
 
   // Closing deletes the file.
   ~WindowsFileLock() override = default;
@@ -130,8 +163,7 @@ class WindowsFileLock : public FileLock {
                                          nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
                                          nullptr));
     FileState state;
-    return is_known_ && named.is_open() && StateOf(named.get(), &state) &&
-           IsSameFile(state, identity_);
+    return named.is_open() && StateOf(named.get(), &state) && IsSameFile(state, identity_);
   }
 
   Status Touch() override {
@@ -149,8 +181,7 @@ class WindowsFileLock : public FileLock {
   const std::wstring wide_path_;
   UniqueHandle file_;
   const bool took_over_;
-  FileState identity_;
-  bool is_known_ = false;
+  const FileState identity_;
 };
 
 // Deletes the file that `file` is open on, even if its path leads to another file now.
@@ -181,7 +212,7 @@ enum class Step {
 
 class Acquisition {
  public:
-  explicit Acquisition(const std::string& path) : path_(path) {}
+  Acquisition(const std::string& path, LockUse use) : path_(path), use_(use) {}
 
   Status Run(std::unique_ptr<FileLock>* lock) {
     Status status = WidenPath(path_, &wide_path_);
@@ -243,7 +274,13 @@ class Acquisition {
       return Fail("WriteFile", GetLastError());
     }
     if (written != text.size()) return Fail("WriteFile", ERROR_DISK_FULL);
-    *lock = std::make_unique<WindowsFileLock>(path_, wide_path_, std::move(file), took_over_);
+    FileState identity;
+    if (!StateOf(file.get(), &identity)) {
+      // Without it, Check could not tell whether the lock file is still ours.
+      return Fail("GetFileInformationByHandle", GetLastError());
+    }
+    *lock =
+        std::make_unique<WindowsFileLock>(path_, wide_path_, std::move(file), identity, took_over_);
     return Step::kAcquired;
   }
 
@@ -276,9 +313,10 @@ class Acquisition {
     }
     // A symbolic link or junction, which no library creates as a lock.
     if ((state.attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0) {
+      if (use_ == LockUse::kOwn) return Delete(file.get(), state);
       return Fail("CreateFileW", ERROR_CANT_ACCESS_FILE);
     }
-    if (!IsStale(path_, file.get(), state)) return Step::kHeld;
+    if (!IsStale(path_, file.get(), state, use_)) return Step::kHeld;
     return Delete(file.get(), state);
   }
 
@@ -307,7 +345,7 @@ class Acquisition {
     if (!StateOf(file.get(), &state)) {
       return FailUnlessGone("GetFileInformationByHandle", GetLastError(), nullptr);
     }
-    if (AgeOf(path_, state).longest <= kForeignAge) return Step::kHeld;
+    if (IsYoungForeign(state)) return Step::kHeld;
     return Delete(file.get(), state);
   }
 
@@ -321,8 +359,13 @@ class Acquisition {
     }
     FileState state;
     state.modified = Ticks(data.ftLastWriteTime);
-    if (AgeOf(path_, state).longest <= kForeignAge) return Step::kHeld;
+    if (IsYoungForeign(state)) return Step::kHeld;
     return Fail("CreateFileW", ERROR_ACCESS_DENIED);
+  }
+
+  bool IsYoungForeign(const FileState& state) const {
+    return AgeOf(path_, state, WallClockTicks()).longest <= kForeignAge ||
+           AgeOf(path_, state, FileSystemClock(path_)).longest <= kForeignAge;
   }
 
   // `examined`: the state of the file that `file` is open on.
@@ -361,6 +404,7 @@ class Acquisition {
   }
 
   const std::string& path_;
+  const LockUse use_;
   std::wstring wide_path_;
   DWORD create_error_ = 0;
   bool took_over_ = false;
@@ -369,8 +413,8 @@ class Acquisition {
 
 }  // namespace
 
-Status FileLock::TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock) {
-  return Acquisition(path).Run(lock);
+Status FileLock::TryAcquire(const std::string& path, std::unique_ptr<FileLock>* lock, LockUse use) {
+  return Acquisition(path, use).Run(lock);
 }
 
 }  // namespace stc

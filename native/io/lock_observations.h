@@ -25,6 +25,9 @@ struct LockAge {
   double longest = 0;
   // By the monotonic clock of this process.
   double observed = 0;
+  // Since the last change of content or attributes, which programs cannot set. Negative if the file
+  // is from the future, 0 if the file system does not tell.
+  double changed = 0;
 };
 
 // Thread-safe.

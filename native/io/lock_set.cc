@@ -5,13 +5,13 @@
 
 namespace stc {
 
-Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held) {
+Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held, LockUse use) {
   *is_held = false;
   for (const std::string& path : paths) {
     std::unique_ptr<FileLock> lock;
     if (!locks_.empty()) lock = locks_.front()->TryExtend(path);
     if (lock == nullptr) {
-      Status status = FileLock::TryAcquire(path, &lock);
+      Status status = FileLock::TryAcquire(path, &lock, use);
       if (lock == nullptr) {
         Release();
         return status;

@@ -23,7 +23,8 @@ class LockSet {
 
   // Takes all locks of `paths`, in order, or none. `*is_held` is false if another process holds one
   // of them. Fails as FileLock::TryAcquire does.
-  Status TryAcquire(const std::vector<std::string>& paths, bool* is_held);
+  Status TryAcquire(const std::vector<std::string>& paths, bool* is_held,
+                    LockUse use = LockUse::kShared);
 
   // Whether this set still holds all its locks. False after Release. See FileLock::Check.
   bool Check();

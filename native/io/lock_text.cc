@@ -9,6 +9,8 @@ constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // Follows the process id in lock files of this addon.
 constexpr char kMarker[] = " msal-shared\n";
+// The same of the JavaScript backend (src/backend/js/stale-lock.ts).
+constexpr char kJsMarker[] = " msal-shared-js\n";
 
 uint32_t ReadPid(std::string_view text, uint32_t max_pid) {
   uint64_t pid = 0;
@@ -30,8 +32,9 @@ LockText ParseLockText(std::string_view text, uint32_t max_pid) {
   }
   if (text.front() == '{') return {LockLibrary::kDotnetOrGo, ReadPid(text.substr(1), max_pid)};
   const uint32_t pid = ReadPid(text, max_pid);
-  const bool is_ours = pid > 0 && text == OwnLockText(pid);
-  return {is_ours ? LockLibrary::kOurs : LockLibrary::kOther, pid};
+  if (pid > 0 && text == OwnLockText(pid)) return {LockLibrary::kOurs, pid};
+  if (pid > 0 && text == std::to_string(pid) + kJsMarker) return {LockLibrary::kOursInJs, pid};
+  return {LockLibrary::kOther, pid};
 }
 
 std::string OwnLockText(uint32_t pid) { return std::to_string(pid) + kMarker; }

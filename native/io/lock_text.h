@@ -15,6 +15,8 @@ enum class LockLibrary {
   kNone,
   // This addon. It holds the lock by kernel locks or an open handle.
   kOurs,
+  // This package without the addon. The existence of the file is its lock.
+  kOursInJs,
   // MSAL extensions for .NET or MSAL for Go. They hold by kernel locks or an open handle.
   kDotnetOrGo,
   // Any other library. The existence of the file may be its lock.

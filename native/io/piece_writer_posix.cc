@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "io/system_calls_posix.h"
+
 namespace stc {
 
 namespace {
@@ -17,11 +19,8 @@ constexpr uint64_t kBufferSize = uint64_t{1} << 20;
 // Loops, because on a full disk the first write may be short, and only the next one fails.
 bool WriteAll(int fd, const char* data, size_t size) {
   while (size > 0) {
-    const ssize_t written = write(fd, data, size);
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return false;
-    }
+    const ssize_t written = sys::Write(fd, data, size);
+    if (written < 0) return false;
     if (written == 0) {
       errno = ENOSPC;
       return false;
@@ -57,13 +56,10 @@ WriteOutcome PieceWriter::Copy(uint64_t offset, uint64_t size) {
   while (size > 0) {
     const size_t step = static_cast<size_t>(std::min<uint64_t>(size, buffer_.size() - filled_));
     const ssize_t got =
-        pread(from_->fd(), buffer_.data() + filled_, step, static_cast<off_t>(offset));
+        sys::Pread(from_->fd(), buffer_.data() + filled_, step, static_cast<off_t>(offset));
     // The file has been truncated.
     if (got == 0) return WriteOutcome::kSourceChanged;
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      return WriteOutcome::kFailed;
-    }
+    if (got < 0) return WriteOutcome::kFailed;
     if (!Advance(static_cast<size_t>(got))) return WriteOutcome::kFailed;
     offset += static_cast<uint64_t>(got);
     size -= static_cast<uint64_t>(got);

@@ -1,6 +1,7 @@
 #include "io/reader_threads.h"
 
-#include <system_error>
+#include <exception>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -35,13 +36,18 @@ bool ReaderThreads::Post(std::function<void()> job) {
 }
 
 bool ReaderThreads::Add(std::function<void()> job) {
-  jobs_.push_back(std::move(job));
+  try {
+    jobs_.push_back(std::move(job));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
   if (jobs_.size() > idle_ && threads_ < kMaxThreads) {
     KeepLoaded();
     try {
       std::thread([this] { Run(); }).detach();
       ++threads_;
-    } catch (const std::system_error&) {
+      // std::system_error, or std::bad_alloc.
+    } catch (const std::exception&) {
       if (threads_ == 0) {
         jobs_.pop_back();
         return false;

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 
+#include "io/system_calls_posix.h"
 #include "io/temp_name.h"
 
 namespace stc {
@@ -19,17 +20,17 @@ namespace {
 bool RenameFile(const std::string& from, const std::string& to, bool must_be_new) {
 #if defined(__linux__) && defined(SYS_renameat2)
   if (must_be_new) {
-    if (syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) ==
-        0) {
-      return true;
-    }
+    const auto rename_new = [&] {
+      return syscall(SYS_renameat2, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE);
+    };
+    if (sys::Repeat(rename_new) == 0) return true;
     // The kernel or the file system does not support the flag.
     if (errno != EINVAL && errno != ENOSYS) return false;
   }
 #else
   (void)must_be_new;
 #endif
-  return rename(from.c_str(), to.c_str()) == 0;
+  return sys::Rename(from, to) == 0;
 }
 
 }  // namespace
@@ -37,11 +38,11 @@ bool RenameFile(const std::string& from, const std::string& to, bool must_be_new
 TempFile::TempFile(const std::string& beside) : path_(TempName(beside, kTempFileSuffix)) {}
 
 TempFile::~TempFile() {
-  if (fd_.is_open() && !is_kept_) unlink(path_.c_str());
+  if (fd_.is_open() && !is_kept_) sys::Unlink(path_);
 }
 
 bool TempFile::Create() {
-  fd_ = UniqueFd(open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  fd_ = UniqueFd(sys::Open(path_, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   return fd_.is_open();
 }
 

@@ -22,7 +22,8 @@ export type NativeAddon = {
 	stamp(store: string, at: StoreLocation, timeoutMs: number): Promise<string | null>;
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
 	read(store: string, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
-	tryLock(paths: readonly string[]): Promise<NativeLock | null>;
+	/** @param isOwn Nobody but this package creates files of these names: anything else is removed. */
+	tryLock(paths: readonly string[], isOwn: boolean): Promise<NativeLock | null>;
 	checkLock(lock: NativeLock): Promise<boolean>;
 	touchLock(lock: NativeLock): Promise<void>;
 	releaseLock(lock: NativeLock): Promise<void>;

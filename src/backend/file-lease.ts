@@ -6,9 +6,10 @@
 import {randomBytes} from 'node:crypto';
 import {constants as fileConstants} from 'node:fs';
 import {
-	mkdir, open, readFile, rename, stat, unlink, writeFile,
+	lstat, open, rename, unlink, writeFile,
 } from 'node:fs/promises';
 import {dirname, join} from 'node:path';
+import {makeFolder} from './make-folder.js';
 import {
 	type HeldLease, type HeldLock, type LeaseState, type LeaseStore, maxNoteSizeBytes, noteLifeMs,
 } from './backend.js';
@@ -30,7 +31,7 @@ export class FileLease implements LeaseStore {
 	async tryTake(): Promise<HeldLease | null> {
 		if (!this.#isDirectoryMade) {
 			// If this fails, taking the lock fails with a better error.
-			await mkdir(dirname(this.path), {recursive: true, mode: 0o700}).catch(() => undefined);
+			await makeFolder(dirname(this.path)).catch(() => undefined);
 			this.#isDirectoryMade = true;
 		}
 
@@ -74,7 +75,7 @@ export class FileLease implements LeaseStore {
 	/** The text of the lock file, which begins with the holder's process id. */
 	async #holder(): Promise<string | undefined> {
 		try {
-			return await readFile(this.path, 'utf8') || undefined;
+			return await readStart(this.path) || undefined;
 		} catch {
 			return undefined;
 		}
@@ -82,7 +83,7 @@ export class FileLease implements LeaseStore {
 
 	async #version(): Promise<string | undefined> {
 		try {
-			const {ino, mtimeNs} = await stat(this.path, {bigint: true});
+			const {ino, mtimeNs} = await lstat(this.path, {bigint: true});
 			return `${ino}:${mtimeNs}`;
 		} catch {
 			return undefined;
@@ -91,7 +92,7 @@ export class FileLease implements LeaseStore {
 
 	async #note(): Promise<string | undefined> {
 		try {
-			const file = await open(this.#notePath, noteFlags);
+			const file = await open(this.#notePath, lookFlags);
 			try {
 				const info = await file.stat();
 				const content = Buffer.alloc(maxNoteSizeBytes + 1);
@@ -122,5 +123,20 @@ export class FileLease implements LeaseStore {
 	}
 }
 
-// Not every system has these flags. O_NONBLOCK: opening a FIFO would wait for a writer.
-const noteFlags = fileConstants.O_RDONLY | (fileConstants.O_NOFOLLOW ?? 0) | (fileConstants.O_NONBLOCK ?? 0) | (fileConstants.O_NOCTTY ?? 0);
+/** Follow no link and wait for no writer, because anybody may have put anything there. Not every system has these flags. */
+const lookFlags = fileConstants.O_RDONLY | (fileConstants.O_NOFOLLOW ?? 0) | (fileConstants.O_NONBLOCK ?? 0) | (fileConstants.O_NOCTTY ?? 0);
+
+/** More than a lease of this package has. Bytes. */
+const textBytes = 128;
+
+/** Reads no more than that. */
+async function readStart(path: string): Promise<string> {
+	const file = await open(path, lookFlags);
+	try {
+		const text = Buffer.alloc(textBytes);
+		const {bytesRead} = await file.read(text, 0, textBytes, 0);
+		return text.toString('latin1', 0, bytesRead);
+	} finally {
+		await file.close();
+	}
+}

@@ -2,7 +2,7 @@
 
 import {constants as fileConstants} from 'node:fs';
 import {type FileHandle, open} from 'node:fs/promises';
-import {isMissing, statCacheFile} from './js/cache-file.js';
+import {isMissing, readSome, statCacheFile} from './js/cache-file.js';
 
 /** Source: the same as in `native/io/guard_stamp.cc`. */
 const guardBytes = 128;
@@ -36,8 +36,7 @@ async function readStart(path: string): Promise<Buffer> {
 	try {
 		const stats = await file.stat();
 		const bytes = Buffer.alloc(stats.isFile() ? guardBytes : 0);
-		const {bytesRead} = await file.read(bytes, 0, bytes.length, 0);
-		return bytes.subarray(0, bytesRead);
+		return bytes.subarray(0, await readSome(file, bytes, 0, 0));
 	} finally {
 		await file.close();
 	}

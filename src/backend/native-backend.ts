@@ -100,7 +100,7 @@ abstract class NativeStore implements CacheStore {
 		}
 
 		const {FileLease} = requireLazily(() => require('./file-lease.js') as typeof import('./file-lease.js'));
-		return new FileLease(path, name, paths => tryLock(this.addon, paths));
+		return new FileLease(path, name, paths => tryLock(this.addon, paths, true));
 	}
 
 	/** @param ask Calls the addon with the time that is left for the call, milliseconds. */
@@ -164,8 +164,9 @@ function monotonicMs(): number {
 	return (seconds * 1000) + (nanoseconds / 1e6);
 }
 
-async function tryLock(addon: NativeAddon, paths: readonly string[]): Promise<HeldLock | null> {
-	const lock = await orStoreError(async () => addon.tryLock(paths), 'plaintext');
+/** @param isOwn Whether nobody but this package creates files of these names. */
+async function tryLock(addon: NativeAddon, paths: readonly string[], isOwn = false): Promise<HeldLock | null> {
+	const lock = await orStoreError(async () => addon.tryLock(paths, isOwn), 'plaintext');
 	return lock && new AddonLock(addon, lock);
 }
 

@@ -90,11 +90,29 @@ async function readInto(file: FileHandle, buffer: Buffer, size: number): Promise
 	let done = 0;
 	let bytesRead: number;
 	do {
-		({bytesRead} = await file.read(buffer, done, buffer.length - done, done));
+		bytesRead = await readSome(file, buffer, done, done);
 		done += bytesRead;
 	} while (bytesRead > 0 && done < size);
 
 	return done;
+}
+
+/**
+ * Reads into the rest of a buffer. Repeats the call while a signal interrupts it, as Node does with all others.
+ *
+ * @returns the number of bytes, which may be smaller than the rest.
+ */
+export async function readSome(file: FileHandle, buffer: Buffer, offset: number, position: number): Promise<number> {
+	for (;;) {
+		try {
+			const {bytesRead} = await file.read(buffer, offset, buffer.length - offset, position);
+			return bytesRead;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'EINTR') {
+				throw error;
+			}
+		}
+	}
 }
 
 function stateOf(stats: BigStats): FileState {

@@ -59,7 +59,7 @@ const plaintextStore: CacheStore = {
 
 	lease({path = ''}: StoreLocation, name: string) {
 		const {FileLease} = requireLazily(() => require('../file-lease.js') as typeof import('../file-lease.js'));
-		return new FileLease(path, name, tryLockFiles);
+		return new FileLease(path, name, async paths => tryLockFiles(paths, 'own'));
 	},
 };
 

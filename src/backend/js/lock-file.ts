@@ -26,18 +26,20 @@ import {constants as osConstants} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import type {HeldLock} from '../backend.js';
 import {StoreError} from '../../errors.js';
-import {ioError, orStoreError, toStoreError} from './cache-file.js';
 import {
-	forgetObservation, isAbandoned, isClaimStale, isForeignStale, isSameFile, isStale, type LockFileInfo, pureMarker,
+	ioError, orStoreError, readSome, toStoreError,
+} from './cache-file.js';
+import {
+	forgetObservation, isAbandoned, isClaimStale, isForeignStale, isSameFile, isStale, type LockFileInfo, type LockUse, pureMarker,
 } from './stale-lock.js';
 
 /** {@link CacheBackend.tryLock} of the JS backend. */
-export async function tryLockFiles(paths: readonly string[]): Promise<HeldLock | null> {
+export async function tryLockFiles(paths: readonly string[], use: LockUse = 'shared'): Promise<HeldLock | null> {
 	const held = new HeldFiles();
 	try {
 		// One after the other: every program takes the locks in the same order.
 		for (const path of paths) {
-			const file = await tryLockFile(path);
+			const file = await tryLockFile(path, use);
 			if (!file) {
 				break;
 			}
@@ -162,10 +164,10 @@ type Finding = 'free' | 'held' | 'again' | {stale: LockFileInfo};
 /** Each further turn follows a change by another process. After so many changes, the lock counts as held. */
 const maxTurns = 8;
 
-async function tryLockFile(path: string): Promise<LockFile | null> {
+async function tryLockFile(path: string, use: LockUse): Promise<LockFile | null> {
 	let tookOver = false;
 	for (let turn = 0; turn < maxTurns; turn++) {
-		let finding = await examine(path);
+		let finding = await examine(path, use);
 		if (typeof finding === 'object') {
 			finding = await takeAway(path, finding.stale);
 			tookOver ||= finding === 'free';
@@ -189,7 +191,7 @@ async function tryLockFile(path: string): Promise<LockFile | null> {
 // Not every system has these flags. O_NONBLOCK: opening a FIFO would wait for a writer.
 const lookFlags = fileConstants.O_RDONLY | (fileConstants.O_NOFOLLOW ?? 0) | (fileConstants.O_NONBLOCK ?? 0) | (fileConstants.O_NOCTTY ?? 0);
 
-async function examine(path: string): Promise<Finding> {
+async function examine(path: string, use: LockUse): Promise<Finding> {
 	let file: FileHandle;
 	try {
 		file = await open(path, lookFlags);
@@ -206,7 +208,8 @@ async function examine(path: string): Promise<Finding> {
 			}
 
 			default: {
-				return heldIfInUse(error, 'open', path);
+				const special = use === 'own' && await findSpecial(path);
+				return special || heldIfInUse(error, 'open', path);
 			}
 		}
 	}
@@ -214,6 +217,11 @@ async function examine(path: string): Promise<Finding> {
 	try {
 		const info = await orStoreError('fstat', path, file.stat({bigint: true}));
 		if (!info.isFile()) {
+			const special = use === 'own' && await findSpecial(path);
+			if (special) {
+				return special;
+			}
+
 			const what = info.isDirectory() ? 'EISDIR' : 'EINVAL';
 			throw ioError('open', path, osConstants.errno[what], what);
 		}
@@ -221,15 +229,21 @@ async function examine(path: string): Promise<Finding> {
 		const content = Buffer.alloc(128);
 		let size: number;
 		try {
-			({bytesRead: size} = await file.read(content, 0, content.length, 0));
+			size = await readSome(file, content, 0, 0);
 		} catch (error) {
 			return heldIfInUse(error, 'read', path);
 		}
 
-		return await isStale(path, info, content.subarray(0, size)) ? {stale: info} : 'held';
+		return await isStale(path, info, content.subarray(0, size), use) ? {stale: info} : 'held';
 	} finally {
 		await file.close();
 	}
+}
+
+/** A link, a FIFO, a socket or a device, where nobody but this package creates anything. */
+async function findSpecial(path: string): Promise<Finding | undefined> {
+	const info = await orAbsent(path, lstat(path, {bigint: true}));
+	return info && !info.isFile() && !info.isDirectory() ? {stale: info} : undefined;
 }
 
 /**
@@ -250,7 +264,7 @@ function heldIfInUse(error: unknown, op: string, path: string): 'held' {
 async function examineForeign(path: string): Promise<Finding> {
 	try {
 		const info = await lstat(path, {bigint: true});
-		return isForeignStale(path, info) ? {stale: info} : 'held';
+		return await isForeignStale(path, info) ? {stale: info} : 'held';
 	} catch (error) {
 		return codeOf(error) === 'ENOENT' ? 'again' : heldIfInUse(error, 'lstat', path);
 	}
@@ -376,7 +390,7 @@ async function sweepOrphans(path: string, tookOver: boolean): Promise<void> {
 			const orphan = join(directory, name);
 			const info = await orAbsent(orphan, lstat(orphan, {bigint: true}));
 			const pid = kind.groups?.['pid'];
-			if (info && (pid === undefined ? isClaimStale(orphan, info) : await isAbandoned(orphan, info, Number(pid)))) {
+			if (info && (pid === undefined ? isClaimStale(orphan, info) : await isAbandoned(orphan, info, Number(pid), path))) {
 				await deletePrivate(orphan);
 			}
 		}

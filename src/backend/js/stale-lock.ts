@@ -4,7 +4,10 @@
  * (`native/io/file_lock_posix.cc`).
  */
 
-import {readFile, readlink, statfs} from 'node:fs/promises';
+import {randomBytes} from 'node:crypto';
+import {
+	open, readdir, readFile, readlink, statfs, unlink,
+} from 'node:fs/promises';
 import {isVolumeKnown} from './cache-file.js';
 
 /** A part of `fs.BigIntStats`. */
@@ -42,70 +45,122 @@ export function forgetObservation(path: string): void {
 	observations.delete(path);
 }
 
-/** @param content The first 128 bytes of the file at most. */
-export async function isStale(path: string, info: LockFileInfo, content: Buffer): Promise<boolean> {
-	const ageSec = ageOf(path, info);
-	const text = content.toString('latin1');
+/**
+ * Who may create a lock file. `shared`: every library that shares the cache. `own`: this package alone, so that anything else with the name
+ * was left behind by accident or malice.
+ */
+export type LockUse = 'own' | 'shared';
 
+/** @param content The first 128 bytes of the file at most. */
+export async function isStale(path: string, info: LockFileInfo, content: Buffer, use: LockUse): Promise<boolean> {
+	const text = content.toString('latin1');
+	// Our clock may be wrong. Asks the file system only if it matters, because that costs a file.
+	return await isLeftBehind(path, ageOf(path, info, Date.now()), text, use)
+		&& isLeftBehind(path, ageOf(path, info, await fileSystemClock(path)), text, use);
+}
+
+async function isLeftBehind(path: string, age: LockAge, text: string, use: LockUse): Promise<boolean> {
 	if (/^[ \t\r\n\0]*$/.test(text)) {
-		return ageSec > emptyAgeSec;
+		return age.longestSec > emptyAgeSec;
 	}
 
 	// .NET's text begins with a byte order mark, Go's with a brace. Both hold kernel locks, which end with the process.
 	const [, kernelLocked, digits] = /^(\u00EF\u00BB\u00BF|\{)?(\d*)/.exec(text) ?? [];
 	const pid = Number(digits);
 	const isOfAddon = pid > 0 && text === `${pid}${nativeMarker}`;
-	const isExistenceTheLock = !kernelLocked && !isOfAddon && text !== `${pid}${pureMarker}`;
-	if (await isDead(pid, info)) {
-		return await mayBeShared(path) ? ageSec > deadElsewhereAgeSec : !isExistenceTheLock || ageSec > deadAgeSec;
+	const isPure = pid > 0 && text === `${pid}${pureMarker}`;
+	// Nobody else has a reason to create it.
+	if (use === 'own' && !isOfAddon && !isPure) {
+		return true;
 	}
 
-	return !isOfAddon && ageSec > livingAgeSec;
+	const isExistenceTheLock = !kernelLocked && !isOfAddon && !isPure;
+	if (await isDead(pid, age.changedSec)) {
+		return await mayBeShared(path) ? age.longestSec > deadElsewhereAgeSec : !isExistenceTheLock || age.longestSec > deadAgeSec;
+	}
+
+	return !isOfAddon && age.longestSec > livingAgeSec;
 }
 
-export function isForeignStale(path: string, info: LockFileInfo): boolean {
-	return ageOf(path, info) > foreignAgeSec;
+export async function isForeignStale(path: string, info: LockFileInfo): Promise<boolean> {
+	return ageOf(path, info, Date.now()).longestSec > foreignAgeSec
+		&& ageOf(path, info, await fileSystemClock(path)).longestSec > foreignAgeSec;
 }
 
 /** Whether the process with this claim died before it removed the lock file. */
 export function isClaimStale(path: string, info: LockFileInfo): boolean {
-	return ageOf(path, info) > emptyAgeSec;
+	return ageOf(path, info, Date.now()).longestSec > emptyAgeSec;
 }
 
-/** Whether the maker of a private file no longer needs it. */
-export async function isAbandoned(path: string, info: LockFileInfo, pid: number): Promise<boolean> {
+/**
+ * Whether the maker of a private file no longer needs it.
+ *
+ * @param lockPath The lock file to which it belongs.
+ */
+export async function isAbandoned(path: string, info: LockFileInfo, pid: number, lockPath: string): Promise<boolean> {
+	if (!await isDead(pid, changedSec(info, Date.now()))) {
+		return false;
+	}
+
+	const nowMs = await fileSystemClock(lockPath);
 	// Twice the age: a holder on another machine renews only its lock file, not the private file.
-	return await isDead(pid, info) && (!await mayBeShared(path) || secondsSince(info) > 2 * livingAgeSec);
+	return await isDead(pid, changedSec(info, nowMs)) && (!await mayBeShared(path) || writtenSec(info, nowMs) > 2 * livingAgeSec);
 }
 
 export function isSameFile(a: LockFileInfo, b: LockFileInfo): boolean {
 	return a.ino === b.ino && (a.dev === b.dev || !isVolumeKnown);
 }
 
-/** The greatest age by all clocks. */
-function ageOf(path: string, info: LockFileInfo): number {
-	const nowMs = performance.now();
+/** Seconds. `longestSec`: the greatest by all clocks. `changedSec`: since the last change, which programs cannot set. */
+type LockAge = {longestSec: number; changedSec: number};
+
+/** @param nowMs By the clock of the file system, or by ours. */
+function ageOf(path: string, info: LockFileInfo, nowMs: number): LockAge {
+	const monotonicMs = performance.now();
 	let seen = observations.get(path);
 	if (!seen || !isSameFile(seen, info) || seen.mtimeNs !== info.mtimeNs) {
-		seen = {...info, sinceMs: nowMs};
+		seen = {...info, sinceMs: monotonicMs};
 		observations.set(path, seen);
 	}
 
-	return Math.max((nowMs - seen.sinceMs) / 1000, secondsSince(info));
+	return {longestSec: Math.max((monotonicMs - seen.sinceMs) / 1000, writtenSec(info, nowMs)), changedSec: changedSec(info, nowMs)};
 }
 
 /** The greater of the ages by mtime, which programs can set, and by ctime, which they cannot. Negative: both time stamps are in the future. */
-function secondsSince({mtimeNs, ctimeNs}: LockFileInfo): number {
-	const nowSec = Date.now() / 1000;
-	return Math.max(nowSec - toSeconds(mtimeNs), nowSec - toSeconds(ctimeNs));
+function writtenSec(info: LockFileInfo, nowMs: number): number {
+	return Math.max((nowMs / 1000) - toSeconds(info.mtimeNs), changedSec(info, nowMs));
+}
+
+function changedSec({ctimeNs}: LockFileInfo, nowMs: number): number {
+	return (nowMs / 1000) - toSeconds(ctimeNs);
+}
+
+/**
+ * The time by the clock that stamps the files beside a path, Unix milliseconds. It may be the clock of a server, and ours may be wrong. If no
+ * file can be created there, our time.
+ */
+async function fileSystemClock(path: string): Promise<number> {
+	const fresh = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.js`;
+	try {
+		const file = await open(fresh, 'wx', 0o600);
+		try {
+			const {mtimeMs} = await file.stat();
+			return mtimeMs;
+		} finally {
+			await file.close();
+			await unlink(fresh);
+		}
+	} catch {
+		return Date.now();
+	}
 }
 
 function toSeconds(nanoseconds: bigint): number {
 	return Number(nanoseconds) / 1e9;
 }
 
-/** @param info The state of the file that names `pid`. */
-async function isDead(pid: number, info: LockFileInfo): Promise<boolean> {
+/** @param changedSec The age of the file that names `pid`. Compares ages: the clock that stamps the file may be another one than that of processes. */
+async function isDead(pid: number, changedSec: number): Promise<boolean> {
 	// `kill` treats 0 as a process group, and process ids are smaller than this.
 	if (pid < 1 || pid > 0x7F_FF_FF_FF) {
 		return false;
@@ -118,31 +173,34 @@ async function isDead(pid: number, info: LockFileInfo): Promise<boolean> {
 		return (error as NodeJS.ErrnoException).code === 'ESRCH';
 	}
 
-	const {state, startSec} = await processOf(pid);
-	// A zombie writes nothing any more. A process that started after the last change of the file is another one with the same id.
-	return state === 'Z' || state === 'X' || startSec > toSeconds(info.ctimeNs) + 1;
+	const found = await processOf(pid);
+	// A zombie writes nothing any more. A process that is younger than the last change of the file is another one with the same id.
+	return found !== undefined && (found.state === 'Z' || found.state === 'X' || (found.lifetimeSec >= 0 && found.lifetimeSec + 1 < changedSec));
 }
 
-/** `startSec`: Unix seconds; 0 if the system does not tell, which only Linux does. */
-async function processOf(pid: number): Promise<{state: string; startSec: number}> {
+/** @returns `undefined` if the system does not tell, which only Linux does. */
+async function processOf(pid: number): Promise<{state: string; lifetimeSec: number} | undefined> {
 	try {
-		const [text, bootSec] = await Promise.all([readFile(`/proc/${pid}/stat`, 'latin1'), bootTime()]);
-		// Field 2, the name, is in parentheses and may hold anything; 3 is the state, 22 the start in ticks since boot. Source: proc(5).
-		const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-		return {state: fields[0] ?? '', startSec: bootSec + (Number(fields[19]) / ticksPerSecond)};
+		const [text, own, uptime] = await Promise.all([`/proc/${pid}/stat`, '/proc/self/stat', '/proc/uptime'].map(async path => readFile(path, 'latin1')));
+		const [state, startSec] = stateOf(text ?? '');
+		// The second one, because some containers tell how long they run themselves.
+		const nowSec = Math.max(Number.parseFloat(uptime ?? ''), stateOf(own ?? '')[1] + process.uptime());
+		return {state, lifetimeSec: nowSec - startSec};
 	} catch {
 		// Not Linux, or /proc hides the processes of other users.
-		return {state: '', startSec: 0};
+		return undefined;
 	}
+}
+
+/** The state of a process, and when it was started: seconds since the machine was. */
+function stateOf(text: string): [state: string, startSec: number] {
+	// Field 2, the name, is in parentheses and may hold anything; 3 is the state, 22 the start in ticks. Source: proc(5).
+	const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+	return [fields[0] ?? '', Number(fields[19]) / ticksPerSecond];
 }
 
 /** Clock ticks a second in /proc, on every architecture that Node supports. Source: asm-generic/param.h, USER_HZ. */
 const ticksPerSecond = 100;
-
-/** Unix seconds. Read each time, because it changes when the clock is set. */
-async function bootTime(): Promise<number> {
-	return Number(/^btime (\d+)$/m.exec(await readFile('/proc/stat', 'latin1'))?.[1]);
-}
 
 /** Types of file systems that other machines may have mounted. Source: linux/magic.h, and the kernel's sources of cifs, ceph and virtiofs. */
 const sharedFileSystems = new Set([
@@ -159,15 +217,45 @@ const sharedFileSystems = new Set([
 /** Whether processes on other machines or in other PID namespaces may use this directory: this process cannot see them. */
 async function mayBeShared(path: string): Promise<boolean> {
 	if (process.platform !== 'linux') {
-		return false;
+		// On macOS, Linux containers run in a virtual machine that mounts folders of this one.
+		return process.platform === 'darwin';
 	}
 
 	try {
 		const [{type}, namespace] = await Promise.all([statfs(path), readlink('/proc/self/ns/pid')]);
 		// The number of the initial PID namespace is fixed. Source: linux/proc_ns.h, PROC_PID_INIT_INO.
 		// Where a long has 32 bits, the number may be negative.
-		return sharedFileSystems.has(type >>> 0) || namespace !== 'pid:[4026531836]';
+		return sharedFileSystems.has(type >>> 0) || namespace !== 'pid:[4026531836]' || await mayHaveInnerNamespaces();
 	} catch {
 		return true;
 	}
+}
+
+let innerNamespaces: {answer: Promise<boolean>; atMs: number} | undefined;
+
+/** As {@link hasInnerNamespaces}, looked up once a second at most, because waiting processes ask again and again. */
+async function mayHaveInnerNamespaces(): Promise<boolean> {
+	if (!innerNamespaces || performance.now() - innerNamespaces.atMs > 1000) {
+		innerNamespaces = {answer: hasInnerNamespaces(), atMs: performance.now()};
+	}
+
+	return innerNamespaces.answer;
+}
+
+/** Whether this machine runs processes in PID namespaces within ours: their ids mean nothing here. */
+async function hasInnerNamespaces(): Promise<boolean> {
+	const pids = (await readdir('/proc')).filter(name => /^\d+$/.test(name));
+	let seesFirst = false;
+	const areInner = await Promise.all(pids.map(async pid => {
+		try {
+			const status = await readFile(`/proc/${pid}/status`, 'latin1');
+			seesFirst ||= pid === '1';
+			// A process has one id in each namespace that it is in. Source: proc(5).
+			return /^NSpid:\t\d+\t/m.test(status);
+		} catch {
+			// The process has ended, or the files of other users are hidden.
+			return false;
+		}
+	}));
+	return !seesFirst || areInner.includes(true);
 }
