@@ -168,6 +168,7 @@ CommitRequest ToCommitRequest(const Napi::Value& value) {
   CommitRequest request;
   request.lock_paths = ToPaths(object.Get("lockPaths"));
   request.create = object.Get("create").ToBoolean();
+  request.durable = object.Get("durable").ToBoolean();
   const Napi::Value expected = object.Get("expectedStamp");
   if (expected.IsNull()) {
     request.expected_stamp.emplace(std::nullopt);

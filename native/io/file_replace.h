@@ -19,17 +19,13 @@ namespace stc {
 constexpr char kReplacementSuffix[] = ".tmp";
 
 enum class ReplaceMode : uint8_t {
-  // Renames a new file over the old one. Readers see one or the other, and a crash leaves one or
-  // the
-  // other.
+  // Renames a new file over the old one, after its content is on the disk. Readers see one or the
+  // other, and a crash or a power loss leaves one or the other.
   kRename,
   // Overwrites the old file, as the other libraries do. Readers without the lock can see half of
-  // the
-  // new content, and a crash can leave half of it. Use it only if kRename stays kBusy. Allocates
-  // the
-  // disk space before it changes a byte. The outcome is kRefused if there is no file, unless it
-  // must
-  // be new.
+  // the new content, and a crash or a power loss can leave half of it. Use it only if kRename stays
+  // kBusy. Allocates the disk space before it changes a byte, and flushes the file at the end. The
+  // outcome is kRefused if there is no file, unless it must be new.
   kInPlace,
 };
 
@@ -45,6 +41,9 @@ enum class ReplaceOutcome : uint8_t {
 struct ReplaceConditions {
   // There must be no file yet.
   bool must_be_new = false;
+  // Whether the replacement has to survive a power loss that follows at once. Without it, the name
+  // may lead to the old content after one.
+  bool durable = false;
   // If set: called once, as late as possible. Replaces only if it returns true.
   std::function<bool()> may_replace;
 };

@@ -35,6 +35,14 @@ bool WriteAll(HANDLE file, const std::vector<std::string_view>& pieces) {
                      [file](std::string_view piece) { return WriteAll(file, piece); });
 }
 
+// Call it before a new file gets its name: after a power loss, a file system may remember the name
+// and not the content. A file system that cannot flush is no failure.
+bool Flush(HANDLE file) {
+  if (FlushFileBuffers(file)) return true;
+  const DWORD error = GetLastError();
+  return error == ERROR_INVALID_FUNCTION || error == ERROR_NOT_SUPPORTED;
+}
+
 bool SetEnd(HANDLE file, int64_t size) {
   FILE_END_OF_FILE_INFO info;
   info.EndOfFile.QuadPart = size;
@@ -79,9 +87,11 @@ bool IsInUse(DWORD error) {
 
 // Renames as on POSIX systems: the old file may be read-only, and may be open if it shares
 // deleting.
-bool RenameOver(const std::wstring& from, const std::wstring& to) {
+// `durable`: see ReplaceConditions.
+bool RenameOver(const std::wstring& from, const std::wstring& to, bool durable) {
+  const DWORD options = FILE_FLAG_OPEN_REPARSE_POINT | (durable ? FILE_FLAG_WRITE_THROUGH : 0);
   const UniqueHandle file(CreateFileW(from.c_str(), DELETE | SYNCHRONIZE, kShareAll, nullptr,
-                                      OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
+                                      OPEN_EXISTING, options, nullptr));
   if (!file.is_open()) return false;
   // FILE_RENAME_INFO with flags in place of ReplaceIfExists.
   std::vector<char> buffer(sizeof(FILE_RENAME_INFO) + to.size() * sizeof(wchar_t));
@@ -152,6 +162,8 @@ class Replacement {
       status = Fail("SetSecurityInfo", error);
     } else if (!WriteAll(file.get(), pieces_)) {
       status = Fail("WriteFile", GetLastError());
+    } else if (!Flush(file.get())) {
+      status = Fail("FlushFileBuffers", GetLastError());
     } else {
       // Closed first, because closing sets time stamps.
       file.Close();
@@ -195,7 +207,8 @@ class Replacement {
   }
 
   Status Move(const std::wstring& temp, ReplaceOutcome* outcome) const {
-    const DWORD flags = conditions_.must_be_new ? 0 : MOVEFILE_REPLACE_EXISTING;
+    const DWORD flags = (conditions_.must_be_new ? 0 : MOVEFILE_REPLACE_EXISTING) |
+                        (conditions_.durable ? MOVEFILE_WRITE_THROUGH : 0);
     if (MoveFileExW(temp.c_str(), target_.c_str(), flags) != 0) {
       *outcome = ReplaceOutcome::kReplaced;
       return Status::Ok();
@@ -214,7 +227,9 @@ class Replacement {
     if (!IsInUse(error)) return Fail("MoveFileExW", error);
     // Readers that share deleting keep the old file open. If the file system cannot do that, the
     // outcome stays kBusy.
-    if (!conditions_.must_be_new && RenameOver(temp, target_)) *outcome = ReplaceOutcome::kReplaced;
+    if (!conditions_.must_be_new && RenameOver(temp, target_, conditions_.durable)) {
+      *outcome = ReplaceOutcome::kReplaced;
+    }
     return Status::Ok();
   }
 
@@ -245,10 +260,11 @@ class Replacement {
     }
     if (!WriteAll(file.get(), pieces_)) return Fail("WriteFile", GetLastError());
     if (!SetEnd(file.get(), size)) return Fail("SetFileInformationByHandle", GetLastError());
-    if (!StampAfter(file.get(), previous_, &placed_->state)) {
-      return Fail("SetFileTime", GetLastError());
-    }
-    placed_->is_written_over = placed_->state.size != size;
+    // The sooner the better: until then, a power loss can leave half of the content.
+    const bool is_flushed = Flush(file.get());
+    // The change is in the file. Whatever fails from here on leaves only a doubt about it.
+    placed_->is_written_over = !StampAfter(file.get(), previous_, &placed_->state) ||
+                               placed_->state.size != size || !is_flushed;
     *outcome = ReplaceOutcome::kReplaced;
     return Status::Ok();
   }

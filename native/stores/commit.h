@@ -32,6 +32,8 @@ struct CommitRequest {
   // exist.
   std::optional<std::optional<std::string>> expected_stamp;
   std::string signal_path;
+  // Whether the change has to survive a power loss that follows at once.
+  bool durable = false;
   std::optional<CommitGuard> guard;
 };
 

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "base/errno_status.h"
@@ -14,10 +15,12 @@
 #include "io/buffer_pool.h"
 #include "io/cache_file_posix.h"
 #include "io/file_times.h"
+#include "io/flush_posix.h"
 #include "io/memory_source.h"
 #include "io/modified_time_posix.h"
 #include "io/piece_writer_posix.h"
 #include "io/reader_threads.h"
+#include "io/system_calls_posix.h"
 #include "io/temp_file_posix.h"
 #include "io/temp_name.h"
 
@@ -86,7 +89,7 @@ class Commit {
   // Follows a symbolic link: a rename would replace the link itself.
   Status Resolve() {
     struct stat info;
-    if (lstat(path_.c_str(), &info) != 0 || !S_ISLNK(info.st_mode)) return Status::Ok();
+    if (sys::Lstat(path_, &info) != 0 || !S_ISLNK(info.st_mode)) return Status::Ok();
     char* const target = realpath(path_.c_str(), nullptr);
     if (target == nullptr) return ErrnoStatus("realpath", path_, errno);
     path_ = target;
@@ -96,7 +99,7 @@ class Commit {
 
   void Sweep() const {
     if (!ShouldSweep(path_, *locks_)) return;
-    ForEachTemp(path_, kTempFileSuffix, [](const std::string& orphan) { unlink(orphan.c_str()); });
+    ForEachTemp(path_, kTempFileSuffix, [](const std::string& orphan) { sys::Unlink(orphan); });
   }
 
   Status Replace(const EditPlan& plan) {
@@ -112,6 +115,8 @@ class Commit {
       case WriteOutcome::kSourceChanged:
         return End(CommitOutcome::kChanged);
     }
+    // A delayed allocation finds the disk full only now.
+    if (!FlushContent(temp.fd())) return ErrnoStatus("fdatasync", path_, errno);
     if (base_ != nullptr && !base_->Verify().ok()) return End(CommitOutcome::kChanged);
     const int64_t previous = base_ == nullptr ? 0 : Nanoseconds(ModifiedAt(base_->info()));
     struct stat own;
@@ -131,21 +136,22 @@ class Commit {
       if (errno == EEXIST || errno == ENOENT) return End(CommitOutcome::kChanged);
       return ErrnoStatus("rename", path_, errno);
     }
-    struct stat placed;
-    if (fstat(temp.fd(), &placed) != 0) return ErrnoStatus("fstat", path_, errno);
-    bool is_written_over = placed.st_size != own.st_size ||
+    // The change is in the cache. Whatever fails from here on leaves only a doubt about it.
+    struct stat placed = own;
+    bool is_written_over = sys::Fstat(temp.fd(), &placed) != 0 || placed.st_size != own.st_size ||
                            Nanoseconds(ModifiedAt(placed)) != Nanoseconds(ModifiedAt(own));
     if (!is_written_over) {
       // Changes the time again after the rename, for file watchers that miss renames but notice a
       // change of the time stamp.
-      SetNewerModifiedTime(temp.fd(), previous, &placed);
-      is_written_over = placed.st_size != own.st_size;
+      is_written_over =
+          !SetNewerModifiedTime(temp.fd(), previous, &placed) || placed.st_size != own.st_size;
     }
+    const bool is_flushed = !request_.durable || FlushNames(path_);
     result_->base_stamp = BaseStamp();
     // If a library without locks has already written to the new file in place, its stamp must not
     // be returned as ours: `own` is the stamp before the rename, which no file has now.
     result_->stamp = CacheFile::StampOf(is_written_over ? own : placed);
-    result_->lock_lost = !locks_->Check() || is_written_over;
+    result_->lock_lost = !locks_->Check() || is_written_over || !is_flushed;
     CloseElsewhere();
     return End(CommitOutcome::kWritten);
   }
@@ -155,9 +161,13 @@ class Commit {
   // processes that wait for the locks need that.
   void CloseElsewhere() {
     if (base_ == nullptr) return;
-    // A shared_ptr, because jobs must be copyable. If no thread can take the job, it is closed
-    // here.
-    ReaderThreads::Shared().Post([replaced = std::shared_ptr<CacheFile>(std::move(base_))] {});
+    try {
+      // A shared_ptr, because jobs must be copyable. If no thread can take the job, it is closed
+      // here.
+      ReaderThreads::Shared().Post([replaced = std::shared_ptr<CacheFile>(std::move(base_))] {});
+    } catch (const std::bad_alloc&) {
+      base_.reset();
+    }
   }
 
   // Root may write the cache of another user. Keep that user's ownership, or the user cannot read
@@ -166,11 +176,11 @@ class Commit {
     struct stat wanted;
     if (base_ != nullptr) {
       wanted = base_->info();
-    } else if (stat(path_.substr(0, path_.rfind('/') + 1).c_str(), &wanted) != 0) {
+    } else if (sys::Stat(path_.substr(0, path_.rfind('/') + 1), &wanted) != 0) {
       return ErrnoStatus("stat", path_, errno);
     }
-    if (fchmod(fd, 0600) != 0) return ErrnoStatus("fchmod", path_, errno);
-    if (wanted.st_uid != geteuid() && fchown(fd, wanted.st_uid, wanted.st_gid) != 0) {
+    if (sys::Fchmod(fd, 0600) != 0) return ErrnoStatus("fchmod", path_, errno);
+    if (wanted.st_uid != geteuid() && sys::Fchown(fd, wanted.st_uid, wanted.st_gid) != 0) {
       return ErrnoStatus("fchown", path_, errno);
     }
     return Status::Ok();

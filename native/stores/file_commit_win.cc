@@ -130,6 +130,7 @@ class Commit {
     CommitOutcome refusal = CommitOutcome::kChanged;
     ReplaceConditions conditions;
     conditions.must_be_new = !base_stamp_;
+    conditions.durable = request_.durable;
     // Last check before the replacement: a library without locks may have written meanwhile.
     Status guarded;
     conditions.may_replace = [this, &refusal, &guarded] {

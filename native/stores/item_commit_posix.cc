@@ -57,12 +57,11 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   status = base_stamp ? item->Replace(text) : item->Create(text);
   if (status.code() == StatusCode::kNotFound) return EndCommit(CommitOutcome::kChanged, result);
   if (!status.ok()) return status;
-  // The item is written. If one of the next calls fails, the caller has to check the cache again,
-  // as after a lost lock.
+  // The item is written. If one of the next calls fails, or another program has deleted the item
+  // since, the caller has to check the cache again, as after a lost lock.
   const Status touched =
       request.signal_path.empty() ? Status::Ok() : TouchSignalFile(request.signal_path);
   const Status stamped = item->Stamp(&result->stamp);
-  if (stamped.code() == StatusCode::kNotFound) return EndCommit(CommitOutcome::kChanged, result);
   result->base_stamp = base_stamp;
   result->lock_lost = !locks->Check() || !touched.ok() || !stamped.ok();
   return EndCommit(CommitOutcome::kWritten, result);

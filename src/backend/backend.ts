@@ -204,6 +204,11 @@ export type CommitRequest = {
 	create: boolean;
 	/** Commit only if the store's stamp is this one (`null`: there is no cache). */
 	expectedStamp?: string | null;
+	/**
+	 * Return only when the change survives a power loss, which costs some milliseconds more. Default false: after a power loss within the
+	 * next half minute the cache may be the one from before. A keyring stores its items as it does.
+	 */
+	durable?: boolean;
 	/** Commit only if another process has not asked to stop. Otherwise the outcome is `guarded`. */
 	guard?: CommitGuard;
 	/** A file to touch after a keyring item was written, so that other programs read the item again. Created if missing. */

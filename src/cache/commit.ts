@@ -1,11 +1,12 @@
 /** Writes to a source: chooses it, and commits under its locks. Loaded when there is something to write. */
 
-import {mkdir, stat} from 'node:fs/promises';
+import {stat} from 'node:fs/promises';
 import {constants as osConstants} from 'node:os';
 import {dirname} from 'node:path';
 import type {
 	CacheChange, CacheStore, CommitGuard, CommitResult,
 } from '../backend/backend.js';
+import {makeFolder} from '../backend/make-folder.js';
 import {isPlaintext, storeKind, type StoreName} from '../backend/stores.js';
 import {detailsOf, StoreError} from '../errors.js';
 import {sleep} from '../runtime/sleep.js';
@@ -29,6 +30,8 @@ export type CommitOptions = {
 	expectedStamp?: string;
 	/** Commit only if this file is as it was; otherwise the outcome is `guarded`. Compared under the cache's locks. */
 	guard?: CommitGuard;
+	/** Return only when the change survives a power loss. Default false. See `CommitRequest`. */
+	durable?: boolean;
 	signal?: AbortSignal;
 	/** Whether waiting keeps the event loop alive. Default true. */
 	ref?: boolean;
@@ -89,7 +92,7 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 /** As `SharedCache.commit`. */
 export async function commit(source: CacheSource, change: CacheChange, options: CommitOptions, means: WritingMeans): Promise<CommitOutcome> {
 	const {
-		create = false, lateChange = change, expectedStamp, guard, signal, ref,
+		create = false, lateChange = change, expectedStamp, guard, durable = false, signal, ref,
 	} = options;
 	const store = means.storeOf(source.store);
 	const commitToStore = store.commit?.bind(store);
@@ -108,6 +111,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 		create,
 		...(expectedOwn !== undefined && {expectedStamp: expectedOwn === absent ? null : expectedOwn}),
 		...(guard && {guard}),
+		durable,
 		...(source.signalPath !== undefined && {signalPath: source.signalPath}),
 	};
 	let tries = 0;
@@ -191,7 +195,7 @@ async function sizeOf(path: string): Promise<number> {
 
 async function makeDirectory(path: string): Promise<void> {
 	try {
-		await mkdir(path, {recursive: true, mode: 0o700});
+		await makeFolder(path);
 	} catch (error) {
 		const {code, errno = 0} = error as NodeJS.ErrnoException;
 		throw new StoreError(

@@ -1,6 +1,6 @@
 /** Disks that fail during a write: nothing is lost, the error names the remedy, and the caller gets the token. */
 
-import {execFile, execFileSync} from 'node:child_process';
+import {execFile, execFileSync, spawnSync} from 'node:child_process';
 import {
 	chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
 } from 'node:fs';
@@ -44,7 +44,7 @@ function canMount(): boolean {
 	}
 }
 
-type Answer = {outcome?: string; name?: string; code?: string; op?: string; osDomain?: string; osCode?: number; message?: string};
+type Answer = {outcome?: string; lockLost?: boolean; name?: string; code?: string; op?: string; osDomain?: string; osCode?: number; message?: string};
 
 async function commit(variant: string, path: string, {uid, environment = {}}: {uid?: number; environment?: Record<string, string>} = {}): Promise<Answer> {
 	const {stdout} = await runFile(process.execPath, [loadableBy(uid, program), JSON.stringify({variant, path, uid})], {env: {...process.env, ...environment}});
@@ -88,7 +88,7 @@ test.after.always(() => {
 
 for (const variant of ['native', 'pure']) {
 	for (const [call, error] of [
-		['write', errno.EIO], ['write', errno.ENOSPC], ['rename', errno.EIO], ['rename', errno.EROFS], ['futimens', errno.EIO], ['fchmod', errno.EIO], ['read', errno.EIO],
+		['write', errno.EIO], ['write', errno.ENOSPC], ['rename', errno.EIO], ['rename', errno.EROFS], ['futimens', errno.EIO], ['fchmod', errno.EIO], ['read', errno.EIO], ['fdatasync', errno.EIO], ['fdatasync', errno.ENOSPC],
 	] as const) {
 		testWhere(test, [lackOfLinux], `${variant}: reports that ${call} failed with ${error}`, async t => {
 			const path = cacheIn(t);
@@ -101,6 +101,38 @@ for (const variant of ['native', 'pure']) {
 			t.is((await commit(variant, path)).outcome, 'written', 'after the disk recovers');
 		});
 	}
+
+	testWhere(test, [lackOfLinux], `${variant}: A1: a file system that cannot flush is no failure`, async t => {
+		const path = cacheIn(t);
+		for (const error of [errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS]) {
+			rmSync(path);
+			t.is((await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `fdatasync ${error}`}})).outcome, 'written');
+		}
+	});
+
+	testWhere(test, [lackOfLinux], `${variant}: E1: a lock file that cannot be read is not judged`, async t => {
+		const path = cacheIn(t);
+		// Without its content, nobody knows whose it is.
+		const lockPath = `${path}.lockfile`;
+		writeFileSync(lockPath, `${process.pid} msal-shared-js\n`);
+		const answer = await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `read-lock ${errno.EIO}`}});
+		t.like(answer, {code: 'STC_IO', op: 'read', osCode: errno.EIO});
+		t.is(readFileSync(lockPath, 'utf8'), `${process.pid} msal-shared-js\n`);
+		t.is(readFileSync(path, 'utf8'), old);
+	});
+
+	testWhere(test, [lackOfLinux], `${variant}: E1: every call may be interrupted by a signal`, async t => {
+		const path = cacheIn(t);
+		const environment = {LD_PRELOAD: shim!, STC_INTERRUPTED: dirname(path)};
+		t.like(await commit(variant, path, {environment}), {outcome: 'written', lockLost: false});
+		t.is(readFileSync(path, 'utf8').length, old.length + '"Mine":{"k":{"padding":""}},'.length + 100_000);
+		// A lock file that a dead process left behind is read, judged and removed.
+		writeFileSync(`${path}.lockfile`, `${spawnSync('true').pid} msal-shared\n`);
+		t.like(await commit(variant, path, {environment}), {outcome: 'unchanged'});
+		rmSync(path);
+		t.like(await commit(variant, path, {environment}), {outcome: 'written', lockLost: false});
+		t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
+	});
 
 	for (const error of [errno.EIO, errno.EPERM]) {
 		testWhere(test, [lackOfLinux], `${variant}: a failed link (${error}) does not matter`, async t => {
@@ -191,6 +223,22 @@ for (const variant of ['native', 'pure']) {
 		checkIntact(t, path, 'another\'s');
 	});
 }
+
+for (const call of ['fstat-placed', 'futimens-placed']) {
+	testWhere(test, [lackOfLinux], `native: A9: a change that is in the cache is not reported as failed: ${call}`, async t => {
+		const path = cacheIn(t);
+		t.like(await commit('native', path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `${call} ${errno.EIO}`}}), {outcome: 'written', lockLost: true});
+		t.true(readFileSync(path, 'utf8').includes('"Mine"'));
+		t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
+	});
+}
+
+testWhere(test, [lackOfLinux], 'native: E4: a lock file whose state cannot be read is not left behind', async t => {
+	const path = cacheIn(t);
+	const environment = {LD_PRELOAD: shim!, STC_FAULT: `fstat-lock ${errno.EIO}`};
+	t.like(await commit('native', path, {environment}), {code: 'STC_IO', op: 'fstat', osCode: errno.EIO});
+	checkIntact(t, path, 'fstat');
+});
 
 /** A home directory with an account whose access tokens have expired. */
 async function serverFor(t: ExecutionContext): Promise<EntraServer> {

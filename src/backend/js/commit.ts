@@ -12,6 +12,7 @@ import {
 	type CommitRequest, type CommitResult, type EditResult, type HeldLock, settledAfterMs,
 } from '../backend.js';
 import {StoreError} from '../../errors.js';
+import {flush, flushNames} from '../durable-file.js';
 import {guardStamp} from '../guard-stamp.js';
 import {sleep} from '../../runtime/sleep.js';
 import {editCache} from './edit.js';
@@ -62,6 +63,8 @@ async function commitLocked(path: string, request: CommitRequest, lock: HeldLock
 	));
 	try {
 		await fill(file, path, state, edited.bytes);
+		// After a power loss, a file system may remember the name and not the content. A delayed allocation finds the disk full only now.
+		await orStoreError('fdatasync', path, flush(async () => file.datasync()));
 		return await replace(path, temporary, {
 			file, state, lock, request,
 		});
@@ -71,7 +74,8 @@ async function commitLocked(path: string, request: CommitRequest, lock: HeldLock
 		throw toStoreError(error, 'write', path);
 	} finally {
 		edited.bytes.fill(0);
-		await file.close();
+		// The outcome is known.
+		await file.close().catch(() => undefined);
 	}
 }
 
@@ -166,23 +170,37 @@ async function replace(
 		return giveUp('changed');
 	}
 
-	const isOwn = ({size, mtimeNs}: BigIntStats) => size === own.size && mtimeNs === own.mtimeNs;
-	let placed = await file.stat({bigint: true});
-	let isWrittenOver = !isOwn(placed);
-	if (!isWrittenOver) {
-		// A second change of the time stamp, for file watchers that ignore renames.
-		await setModified(file, state);
-		placed = await file.stat({bigint: true});
-		isWrittenOver = placed.size !== own.size;
-	}
-
+	// The change is in the cache. Whatever fails from here on leaves only a doubt about it.
+	const placed = await settle(file, own, state);
+	const isFlushed = !request.durable || await flushNames(path).then(() => true, () => false);
+	const isLockHeld = await lock.check().catch(() => false);
 	return {
 		outcome: 'written',
 		baseStamp: state?.stamp ?? null,
 		// A program without a lock may have written in place already. Our own stamp then matches no file, so the next check finds a change.
-		stamp: stampOf(isWrittenOver ? own : placed),
-		lockLost: !await lock.check() || isWrittenOver,
+		stamp: stampOf(placed ?? own),
+		lockLost: !isLockHeld || !isFlushed || placed === undefined,
 	};
+}
+
+/**
+ * Changes the time stamp of the new cache once more, for file watchers that ignore renames.
+ *
+ * @returns its state; `undefined` if that is not known, or if another program has written to it.
+ */
+async function settle(file: FileHandle, own: BigIntStats, state: FileState | undefined): Promise<BigIntStats | undefined> {
+	try {
+		const {size, mtimeNs} = await file.stat({bigint: true});
+		if (size !== own.size || mtimeNs !== own.mtimeNs) {
+			return undefined;
+		}
+
+		await setModified(file, state);
+		const placed = await file.stat({bigint: true});
+		return placed.size === own.size ? placed : undefined;
+	} catch {
+		return undefined;
+	}
 }
 
 /** @returns false if a file appeared where there was none, or if another writer deleted the temporary file. */
@@ -190,7 +208,8 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 	if (isNew) {
 		try {
 			await link(temporary, path);
-			await unlink(temporary);
+			// If this fails, a later process deletes it.
+			await unlink(temporary).catch(() => undefined);
 			return true;
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code === 'EEXIST') {

@@ -1,6 +1,6 @@
 /**
  * A program: makes one commit with the code under test. Argument: JSON of {variant, path, uid?}; `uid` is the user to
- * switch to after the code is loaded. Prints the outcome, or the error's code, op and osCode, as JSON.
+ * switch to after the code is loaded. Prints the outcome and `lockLost`, or the error's code, op and osCode, as JSON.
  */
 
 import path from 'node:path';
@@ -23,8 +23,8 @@ const change = {
 	}],
 };
 try {
-	const {outcome} = await storeOf(backend, 'plaintext').commit({path: cachePath}, {change, lockPaths: [`${cachePath}.lockfile`, `${path.dirname(cachePath)}/.lockfile`], create: true}, 1000);
-	console.log(JSON.stringify({outcome}));
+	const {outcome, lockLost} = await storeOf(backend, 'plaintext').commit({path: cachePath}, {change, lockPaths: [`${cachePath}.lockfile`, `${path.dirname(cachePath)}/.lockfile`], create: true}, 1000);
+	console.log(JSON.stringify({outcome, lockLost}));
 } catch (error) {
 	const {name, code, op, osDomain, osCode, message} = error;
 	console.log(JSON.stringify({
