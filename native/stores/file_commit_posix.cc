@@ -88,6 +88,13 @@ class Commit {
 
   // Follows a symbolic link: a rename would replace the link itself.
   Status Resolve() {
+    // The directory first: a link in place of it leads the file elsewhere, too.
+    if (!MayFollow(path_.substr(0, path_.rfind('/'))) || !MayFollow(path_)) {
+      return Status(StatusCode::kStoreDenied, "realpath", "errno", ELOOP,
+                    path_ +
+                        ": another user made a symbolic link there, and it leads to a file of "
+                        "a third one. Replace the link by a file.");
+    }
     struct stat info;
     if (sys::Lstat(path_, &info) != 0 || !S_ISLNK(info.st_mode)) return Status::Ok();
     char* const target = realpath(path_.c_str(), nullptr);
@@ -95,6 +102,18 @@ class Commit {
     path_ = target;
     free(target);
     return Status::Ok();
+  }
+
+  // Root may work in the home directory of a user, who could lead it to any file of the system. So
+  // root follows the link of a user only to what belongs to that user.
+  static bool MayFollow(const std::string& path) {
+    struct stat link;
+    if (geteuid() != 0 || path.empty() || sys::Lstat(path, &link) != 0 || !S_ISLNK(link.st_mode) ||
+        link.st_uid == 0) {
+      return true;
+    }
+    struct stat target;
+    return sys::Stat(path, &target) != 0 || target.st_uid == link.st_uid;
   }
 
   void Sweep() const {

@@ -4,7 +4,7 @@
  */
 
 import {
-	existsSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync,
+	chownSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import {join} from 'node:path';
 import test from 'ava';
@@ -120,6 +120,34 @@ keyringTest(test, 'a failure to touch the signal file does not undo the write', 
 	// Tells the caller to check again, because other processes were not notified.
 	t.like(answer, {outcome: 'written', lockLost: true});
 	t.deepEqual(secretsOf(await slice(keyring, 'python')), ['FAKE-renewed']);
+});
+
+keyringTest(test, 'E5: a signal file that is a link is not followed, and does not undo the write', async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const request = requestFor(keyring, 'ann');
+	const target = join(keyring.home, 'target');
+	writeFileSync(target, 'theirs');
+	utimesSync(target, 1, 1);
+	symlinkSync(target, request.signalPath!);
+	t.like((await commit(keyring, request)).answer, {outcome: 'written', lockLost: true});
+	t.is(statSync(target).mtimeMs, 1000);
+	symlinkSync(join(keyring.home, 'nowhere'), `${request.signalPath!}.dangling`);
+	t.like((await commit(keyring, {...requestFor(keyring, 'bob'), signalPath: `${request.signalPath!}.dangling`})).answer, {outcome: 'written', lockLost: true});
+	t.false(existsSync(join(keyring.home, 'nowhere')));
+});
+
+keyringTest(test, 'G11: a signal file that root makes belongs to the owner of its folder', async t => {
+	const keyring = await keyringFor(t);
+	await keyring.store(itemAttributes.python, cacheOf('ann'));
+	const request = requestFor(keyring, 'ann');
+	const owner = process.getuid?.() === 0 ? 65_534 : process.getuid?.();
+	if (owner === 65_534) {
+		chownSync(directoryOf(keyring), owner, owner);
+	}
+
+	t.like((await commit(keyring, request)).answer, {outcome: 'written', lockLost: false});
+	t.is(statSync(request.signalPath!).uid, owner);
 });
 
 keyringTest(test, 'nothing is written without a change, with another stamp, under a foreign lock, or without the account', async t => {

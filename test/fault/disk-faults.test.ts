@@ -2,15 +2,21 @@
 
 import {execFile, execFileSync, spawnSync} from 'node:child_process';
 import {
-	chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
+	chmodSync, chownSync, lchownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync,
 } from 'node:fs';
+import fs from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {constants, tmpdir} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
+import {jsBackend} from '../../dist/backend/js/js-backend.js';
+import {makeFolder} from '../../dist/backend/make-folder.js';
+import {storeOf} from '../../dist/backend/stores.js';
+import {SharedTokenCache} from '../../dist/index.js';
 import {answerAsUsual, type EntraServer, startEntraServer} from '../helpers/authority/entra-server.js';
+import {native} from '../helpers/caches/backends.js';
 import {environmentOfServer, FleetProcess} from '../helpers/processes/fleet.js';
 import {
 	ann, accountRecord, cacheOf, refreshTokenRecord, scope, TestHome,
@@ -238,6 +244,110 @@ testWhere(test, [lackOfLinux], 'native: E4: a lock file whose state cannot be re
 	const environment = {LD_PRELOAD: shim!, STC_FAULT: `fstat-lock ${errno.EIO}`};
 	t.like(await commit('native', path, {environment}), {code: 'STC_IO', op: 'fstat', osCode: errno.EIO});
 	checkIntact(t, path, 'fstat');
+});
+
+testWhere(test, [lackOfLinux], 'native: E5: a lock file that is created under its own name, and locked by another program first, is not left behind', async t => {
+	const path = cacheIn(t);
+	const environment = {LD_PRELOAD: shim!, STC_FAULT: `flock-in-place ${errno.EWOULDBLOCK}`};
+	t.like(await commit('native', path, {environment}), {outcome: 'locked'});
+	checkIntact(t, path, 'flock');
+});
+
+for (const variant of ['native', 'pure']) {
+	testWhere(test, [lackOfRoot], `${variant}: E5: root follows the link of a user only to what belongs to that user`, async t => {
+		const path = cacheIn(t);
+		const directory = dirname(path);
+		const target = join(directory, 'target');
+		renameSync(path, target);
+		symlinkSync(target, path);
+		lchownSync(path, nobody, nobody);
+		const refused = {code: 'STC_STORE_DENIED', op: 'realpath', osCode: errno.ELOOP};
+		t.like(await commit(variant, path), refused, 'the file belongs to root');
+		t.is(readFileSync(target, 'utf8'), old);
+		chownSync(target, nobody, nobody);
+		t.like(await commit(variant, path), {outcome: 'written'});
+		t.true(lstatSync(path).isSymbolicLink());
+		t.is(statSync(target).uid, nobody);
+
+		const elsewhere = join(directory, 'elsewhere');
+		mkdirSync(elsewhere);
+		const folder = join(directory, 'folder');
+		symlinkSync(elsewhere, folder);
+		lchownSync(folder, nobody, nobody);
+		t.like(await commit(variant, join(folder, 'msal.cache.nocae')), refused);
+		t.deepEqual(readdirSync(elsewhere), []);
+		chownSync(elsewhere, nobody, nobody);
+		t.like(await commit(variant, join(folder, 'msal.cache.nocae')), {outcome: 'written'});
+	});
+
+	testWhere(test, [lackOfRoot], `${variant}: G11: folders that root makes in a user's home directory belong to the user`, async t => {
+		const home = join(dirname(cacheIn(t)), 'home');
+		mkdirSync(home);
+		chownSync(home, nobody, nobody);
+		const cachePath = join(home, '.local', 'share', '.IdentityService', 'msal.cache');
+		const cache = new SharedTokenCache({cachePath, tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}, useNativeAddon: variant === 'native'});
+		await cache.withCache(content => {
+			content['Mine'] = {k: {a: 1}};
+		});
+		for (let each = cachePath; each !== home; each = dirname(each)) {
+			t.like(statSync(each), {uid: nobody, gid: nobody}, each);
+		}
+
+		t.is(statSync(dirname(cachePath)).mode & 0o777, 0o700);
+		const leases = join(home, 'leases', 'cache');
+		const held = await storeOf(variant === 'native' ? native : jsBackend, 'plaintext').lease!({path: leases}, 'a'.repeat(32))!.tryTake();
+		t.is(statSync(dirname(leases)).uid, nobody);
+		await held!.release();
+	});
+}
+
+testWhere(test, [lackOfRoot], 'G11: a folder of root stays root\'s', async t => {
+	const directory = dirname(cacheIn(t));
+	await makeFolder(join(directory, 'a', 'b'));
+	t.is(statSync(join(directory, 'a', 'b')).uid, 0);
+	await makeFolder(join(directory, 'a', 'b'));
+	chownSync(directory, nobody, nobody);
+	await makeFolder(join(directory, 'a', 'b', 'c'));
+	t.is(statSync(join(directory, 'a', 'b', 'c')).uid, 0, 'by the owner of the folder that it is in');
+});
+
+test('pure: A9: a change that is in the cache is not reported as failed', async t => {
+	const path = cacheIn(t);
+	const original = fs.open;
+	t.teardown(() => {
+		fs.open = original;
+	});
+	fs.open = async (opened, ...rest) => {
+		const file = await original(opened, ...rest);
+		if (String(opened).endsWith('.tmp')) {
+			for (const name of ['stat', 'utimes', 'close'] as const) {
+				const call = file[name].bind(file) as (...args: unknown[]) => Promise<unknown>;
+				Object.defineProperty(file, name, {
+					async value(...args: unknown[]) {
+						const result = await call(...args);
+						if (!readdirSync(dirname(path)).some(each => each.endsWith('.tmp'))) {
+							throw Object.assign(new Error('EIO'), {code: 'EIO', errno: -errno.EIO});
+						}
+
+						return result;
+					},
+				});
+			}
+		}
+
+		return file;
+	};
+
+	const result = await storeOf(jsBackend, 'plaintext').commit!({path}, {
+		change: {
+			edits: [{
+				section: 'Mine', action: 'put', key: 'k', set: {a: '1'},
+			}],
+		}, lockPaths: [`${path}.lockfile`], create: false,
+	}, 1000);
+	t.like(result, {outcome: 'written', lockLost: true});
+	t.true(readFileSync(path, 'utf8').includes('"Mine"'));
+	t.deepEqual(readdirSync(dirname(path)), [basename(path)]);
 });
 
 /** A home directory with an account whose access tokens have expired. */

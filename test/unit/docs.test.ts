@@ -72,7 +72,7 @@ test('every command of package.json is in CONTRIBUTING, and no other is named an
 	for (const file of files) {
 		const shell = codeBlocks(file).filter(({language}) => language === 'sh').map(({code}) => code);
 		for (const text of [...codeSpansOf(file), ...shell]) {
-			for (const {groups} of text.matchAll(/npm (?:run )?(?<name>[\w:]+)/g)) {
+			for (const {groups} of text.matchAll(/npm (?:run )?(?<name>\w[\w:-]*)/g)) {
 				const name = groups!['name']!;
 				if (!['install', 'ci', 'pack', 'publish', 'version', ...scripts].includes(name)) {
 					unknown.push(`${file}: ${name}`);

@@ -7,6 +7,7 @@ import {type BigIntStats, constants as fileConstants, type Stats} from 'node:fs'
 import {
 	type FileHandle, link, lstat, open, readdir, realpath, rename, stat, unlink,
 } from 'node:fs/promises';
+import {constants as osConstants} from 'node:os';
 import {basename, dirname, join} from 'node:path';
 import {
 	type CommitRequest, type CommitResult, type EditResult, type HeldLock, settledAfterMs,
@@ -263,6 +264,13 @@ async function setModified(file: FileHandle, state: FileState | undefined): Prom
 
 /** Follows symbolic links, because a rename over a link would replace the link. */
 async function resolveLink(path: string): Promise<string> {
+	// The folder first: a link in place of it leads the file elsewhere, too.
+	if (!await mayFollow(dirname(path)) || !await mayFollow(path)) {
+		throw new StoreError('STC_STORE_DENIED', `${path}: another user made a symbolic link there, and it leads to a file of a third one. Replace the link by a file.`, {
+			op: 'realpath', store: 'plaintext', osDomain: 'errno', osCode: osConstants.errno.ELOOP,
+		});
+	}
+
 	let info: Stats;
 	try {
 		info = await lstat(path);
@@ -272,6 +280,24 @@ async function resolveLink(path: string): Promise<string> {
 	}
 
 	return info.isSymbolicLink() ? orStoreError('realpath', path, realpath(path)) : path;
+}
+
+/**
+ * Root may work in the home directory of a user, who could lead it to any file of the system. So root follows the link of a user only to
+ * what belongs to that user.
+ */
+async function mayFollow(path: string): Promise<boolean> {
+	if (process.geteuid?.() !== 0) {
+		return true;
+	}
+
+	try {
+		const link = await lstat(path);
+		return !link.isSymbolicLink() || link.uid === 0 || (await stat(path)).uid === link.uid;
+	} catch {
+		// If something is wrong with it, opening the file reports it.
+		return true;
+	}
 }
 
 let temporaryCount = 0;

@@ -4,6 +4,8 @@
  * ".nocae" (the old cache), and "link" for every file. A write fails after half of its bytes, as on
  * a full disk. "fstat-placed" and "futimens-placed" fail for the new cache once it has its name,
  * "read-lock" for lock files, and "fstat-lock" for those that have no name yet.
+ * "flock-in-place" means that no file can have two names, and that another program is locking each
+ * lock file.
  *
  * STC_INTERRUPTED is the beginning of a path: on files there, every other call is interrupted by a
  * signal.
@@ -121,6 +123,7 @@ int fchmod(int fd, mode_t mode) {
 int link(const char* from, const char* to) {
   if (is_interrupted(from)) return -1;
   FAIL_IF("link", 1);
+  FAIL_IF("flock-in-place", 1);
   return REAL(link)(from, to);
 }
 
@@ -163,6 +166,7 @@ int fchown(int fd, uid_t owner, gid_t group) {
 
 int flock(int fd, int operation) {
   if (is_fd_interrupted(fd)) return -1;
+  FAIL_IF("flock-in-place", is_open_on(fd, ".lockfile"));
   return REAL(flock)(fd, operation);
 }
 
