@@ -3,6 +3,8 @@
  * rest of the package reaches a store only through this class.
  */
 
+import {readdirSync, statSync} from 'node:fs';
+import {dirname} from 'node:path';
 import type {
 	CacheChange, CacheQuery, CacheStore, CacheText, LeaseStore,
 } from '../backend/backend.js';
@@ -34,6 +36,7 @@ export class SharedCache {
 				// Taken before the read, so that a write in between shows as a change at the next look.
 				const signal = await signalStamp(source);
 				const slice = await this.#readConsistent(source, store, async () => store.query(source.at, query, this.#deadlineMs(store)));
+				this.#sweepSoon(source);
 				return {
 					source, slice, error: undefined, stamp: {value: joinStamps(slice?.stamp, signal), readable: true},
 				};
@@ -155,6 +158,32 @@ export class SharedCache {
 		});
 	}
 
+	/** Deletes what dead processes left beside a cache, once per process. After the read, so that nobody waits for it. */
+	#sweepSoon({at, signalPath, lockPaths: [lockPath]}: CacheSource): void {
+		const path = signalPath ?? at.path;
+		if (path === undefined || lockPath === undefined || sweptPaths.has(path) || dirname(path) !== dirname(lockPath)) {
+			return;
+		}
+
+		sweptPaths.add(path);
+		setImmediate(() => {
+			try {
+				if (!mayHaveOrphans(path)) {
+					return;
+				}
+
+				const store = chooseStore('plaintext', this.#useNativeAddon);
+				const tryLock = store.tryLock?.bind(store);
+				if (tryLock) {
+					const {sweepOrphans} = requireLazily(() => require('../backend/orphans.js') as typeof import('../backend/orphans.js'));
+					void sweepOrphans({path, lockPath, tryLock});
+				}
+			} catch {
+				// A later process deletes them.
+			}
+		});
+	}
+
 	#means() {
 		return {
 			storeOf: (name: StoreName) => this.#storeOf(name),
@@ -178,6 +207,28 @@ export class SharedCache {
 		return store;
 	}
 }
+
+/** Caches beside which this process has looked for orphans. */
+const sweptPaths = new Set<string>();
+
+/** A larger folder is not one for caches alone. Bytes, as the file system counts them. */
+const largeFolderBytes = 65_536;
+
+/**
+ * Whether a folder has files with the endings of what this package makes beside a cache. Synchronous: the threads of an asynchronous look
+ * would cost a short program more than the look (bench P3).
+ */
+function mayHaveOrphans(path: string): boolean {
+	const folder = dirname(path);
+	try {
+		return statSync(folder).size > largeFolderBytes || readdirSync(folder).some(name => orphanPattern.test(name));
+	} catch {
+		return false;
+	}
+}
+
+/** Wider than the patterns of `orphans.ts`. */
+const orphanPattern = /\.(?:lease|note|tmp)(?:\.|$)|\.lockfile\.\d/;
 
 /** Loaded when there is something to write: most processes never write. */
 function forWriting() {
