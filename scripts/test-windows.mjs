@@ -43,7 +43,7 @@ const nodeOf = name => path.join(packages, 'node_modules', name, 'bin', 'node.ex
 /** C++ programs that print TAP -> their sources beside {@link programSources}. */
 const programs = {
 	dpapi_status_win_test: ['native/stores/dpapi_status_win.cc'],
-	file_lock_win_test: ['native/io/file_lock_win.cc', 'native/io/lock_observations.cc', 'native/io/lock_text.cc'],
+	file_lock_win_test: ['native/io/file_lock_win.cc', 'native/io/lock_observations.cc', 'native/io/lock_text.cc', 'native/io/temp_name.cc', 'native/io/temp_name_win.cc'],
 	node_api_imports_win_test: [],
 	file_replace_win_test: ['native/io/file_replace_win.cc', 'native/io/own_permissions_win.cc', 'native/io/temp_name.cc', 'native/io/temp_name_win.cc'],
 };

@@ -1,9 +1,9 @@
-// P9: asynchronous write of one entry, with a warm page cache, compared with writing the same bytes as one buffer with
-// a rename, and with a program that parses and serializes the cache. Argument: JSON. Prints series of milliseconds as
-// JSON.
+// P9: asynchronous write of one entry, with a warm page cache, compared with writing the same bytes as one buffer, with
+// fdatasync and a rename, and with a program that parses and serializes the cache. The last series shows what fdatasync
+// costs. Argument: JSON. Prints series of milliseconds as JSON.
 
 import {
-	copyFile, readFile, rename, stat, writeFile,
+	copyFile, open, readFile, rename, stat,
 } from 'node:fs/promises';
 import {createRequire} from 'node:module';
 import {performance} from 'node:perf_hooks';
@@ -70,24 +70,36 @@ const files = {
 };
 const whole = await readFile(path);
 
-async function writeWhole() {
-	const start = performance.now();
-	await writeFile(`${files.whole}.tmp`, whole, {mode: 0o600});
-	await rename(`${files.whole}.tmp`, files.whole);
-	return performance.now() - start;
+async function replace(path, content, {isFlushed}) {
+	const file = await open(`${path}.tmp`, 'w', 0o600);
+	try {
+		await file.writeFile(content);
+		if (isFlushed) {
+			await file.datasync();
+		}
+	} finally {
+		await file.close();
+	}
+
+	await rename(`${path}.tmp`, path);
 }
+
+const writeWhole = isFlushed => async () => {
+	const start = performance.now();
+	await replace(files.whole, whole, {isFlushed});
+	return performance.now() - start;
+};
 
 async function parseAndWrite() {
 	const start = performance.now();
 	const cache = JSON.parse(await readFile(files.parsed, 'utf8'));
 	Object.values(cache.AccessToken)[0].secret = `fake-access-${String(round).padStart(2000, 'x')}`;
-	await writeFile(`${files.parsed}.tmp`, JSON.stringify(cache), {mode: 0o600});
-	await rename(`${files.parsed}.tmp`, files.parsed);
+	await replace(files.parsed, JSON.stringify(cache), {isFlushed: true});
 	return performance.now() - start;
 }
 
-const [ours, floor, parsed, variant] = await interleave({rounds, warmUpRounds: 3}, [
-	viaBackend(native, files.native), writeWhole, parseAndWrite, viaBackend(pure, files.pure),
+const [ours, floor, parsed, variant, unflushed] = await interleave({rounds, warmUpRounds: 3}, [
+	viaBackend(native, files.native), writeWhole(true), parseAndWrite, viaBackend(pure, files.pure), writeWhole(false),
 ]);
 const grown = (await stat(files.native)).size - whole.length;
 if (Math.abs(grown) > 20_000) {
@@ -95,5 +107,5 @@ if (Math.abs(grown) > 20_000) {
 }
 
 process.stdout.write(JSON.stringify({
-	ours, floor, parsed, variant,
+	ours, floor, parsed, variant, unflushed,
 }));

@@ -141,13 +141,17 @@ LockAge AgeOf(const std::string& path, const struct stat& info, int64_t now) {
 // Returns the time by the clock that stamps the files beside `path`, nanoseconds. It may be the
 // clock of a server, and ours may be wrong. If no file can be created there, returns our time.
 int64_t FileSystemClock(const std::string& path) {
-  const std::string fresh_path = TempName(path, "");
-  const UniqueFd fd(
-      sys::Open(fresh_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  struct stat fresh;
-  const bool is_known = fd.is_open() && sys::Fstat(fd.get(), &fresh) == 0;
-  if (fd.is_open()) sys::Unlink(fresh_path);
-  return is_known ? Nanoseconds(ModifiedAt(fresh)) : WallClockNanoseconds();
+  const auto measure = [&]() -> int64_t {
+    const std::string fresh_path = TempName(path, "");
+    const UniqueFd fd(
+        sys::Open(fresh_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    struct stat fresh;
+    const bool is_known = fd.is_open() && sys::Fstat(fd.get(), &fresh) == 0;
+    if (fd.is_open()) sys::Unlink(fresh_path);
+    return is_known ? Nanoseconds(ModifiedAt(fresh)) - WallClockNanoseconds() : 0;
+  };
+  return WallClockNanoseconds() +
+         ClockOffsets::Shared().For(path.substr(0, path.rfind('/') + 1), measure);
 }
 
 // ---- Whether the writer of a lock file lives ----
@@ -295,28 +299,39 @@ Writer WriterOf(pid_t pid, const LockAge& age) {
   return lifetime >= 0 && lifetime + 1 < age.changed ? Writer::kDead : Writer::kLiving;
 }
 
-// Whether a lock file that no kernel lock protects was left behind. `kernel`: see LockInKernel.
-bool IsLeftBehind(const LockText& text, const LockAge& age, KernelLock kernel, LockUse use,
-                  int fd) {
-  if (text.library == LockLibrary::kNone) return age.longest > kEmptyAge;
-  const bool is_ours = text.library == LockLibrary::kOurs;
-  const bool is_ours_in_js = text.library == LockLibrary::kOursInJs;
+// Whether a lock file was left behind, whatever its age. `kernel`: see LockInKernel.
+bool IsLeftBehindAtOnce(const LockText& text, KernelLock kernel, LockUse use) {
+  switch (text.library) {
+    case LockLibrary::kNone:
+    case LockLibrary::kOursInJs:
+      return false;
+    case LockLibrary::kOurs:
+      // This addon holds kernel locks as long as it lives, and we have them now.
+      return kernel == KernelLock::kOurs;
+    case LockLibrary::kDotnetOrGo:
+    case LockLibrary::kOther:
+      break;
+  }
   // Nobody else has a reason to create it.
-  if (use == LockUse::kOwn && !is_ours && !is_ours_in_js) return true;
+  return use == LockUse::kOwn;
+}
+
+// Whether a lock file was left behind, by its age.
+bool IsLeftBehind(const LockText& text, const LockAge& age, KernelLock kernel, int fd) {
+  if (text.library == LockLibrary::kNone) return age.longest > kEmptyAge;
+  const Writer writer = WriterOf(static_cast<pid_t>(text.pid), age);
   // These libraries hold kernel locks, and we have them now. Where the file system has none, the
   // existence of the file has to count as their lock, too.
-  const bool is_released =
-      kernel == KernelLock::kOurs && (is_ours || text.library == LockLibrary::kDotnetOrGo);
-  if (is_released && is_ours) return true;
-  const Writer writer = WriterOf(static_cast<pid_t>(text.pid), age);
-  if (is_released) return writer == Writer::kDead || age.observed > kReleasedAge;
+  if (kernel == KernelLock::kOurs && text.library == LockLibrary::kDotnetOrGo) {
+    return writer == Writer::kDead || age.observed > kReleasedAge;
+  }
   if (writer == Writer::kDead) {
     // File systems without kernel locks are usually shared by several machines.
     const bool may_live_elsewhere = kernel == KernelLock::kUnknown || MayBeShared(fd);
     return age.longest > (may_live_elsewhere ? kDeadElsewhereAge : kDeadAge);
   }
   // A living process of this addon deletes its lock file, however old.
-  return !is_ours && age.longest > kLivingAge;
+  return text.library != LockLibrary::kOurs && age.longest > kLivingAge;
 }
 
 // Sets `*is_stale` to whether a lock file was left behind. No kernel lock of its holder is visible.
@@ -329,10 +344,11 @@ bool Judge(const std::string& path, int fd, const struct stat& info, KernelLock 
   if (size < 0) return false;
   const LockText text = ParseLockText({buffer, static_cast<size_t>(size)}, kMaxPid);
   const auto judge = [&](int64_t now) {
-    return IsLeftBehind(text, AgeOf(path, info, now), kernel, use, fd);
+    return IsLeftBehind(text, AgeOf(path, info, now), kernel, fd);
   };
   // Our clock may be wrong. Asks the file system only if it matters, because that costs a file.
-  *is_stale = judge(WallClockNanoseconds()) && judge(FileSystemClock(path));
+  *is_stale = IsLeftBehindAtOnce(text, kernel, use) ||
+              (judge(WallClockNanoseconds()) && judge(FileSystemClock(path)));
   return true;
 }
 

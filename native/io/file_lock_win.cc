@@ -53,17 +53,18 @@ LockAge AgeOf(const std::string& path, const FileState& state, int64_t now) {
 // Returns the time by the clock that stamps the files beside `path`, ticks. It may be the clock of
 // a server, and ours may be wrong. If no file can be created there, returns our time.
 int64_t FileSystemClock(const std::string& path) {
-  std::wstring wide;
-  if (WidenPath(TempName(path, ".clock"), &wide).ok()) {
+  const auto measure = [&]() -> int64_t {
+    std::wstring wide;
+    if (!WidenPath(TempName(path, ".clock"), &wide).ok()) return 0;
     const UniqueHandle fresh(
         CreateFileW(wide.c_str(), GENERIC_WRITE | FILE_READ_ATTRIBUTES | DELETE, kShareAll, nullptr,
                     CREATE_NEW, FILE_ATTRIBUTE_TEMPORARY | FILE_FLAG_DELETE_ON_CLOSE, nullptr));
     FileState state;
-    if (fresh.is_open() && StateOf(fresh.get(), &state) && state.modified > 0) {
-      return state.modified;
-    }
-  }
-  return WallClockTicks();
+    const bool is_known = fresh.is_open() && StateOf(fresh.get(), &state) && state.modified > 0;
+    return is_known ? state.modified - WallClockTicks() : 0;
+  };
+  return WallClockTicks() +
+         ClockOffsets::Shared().For(path.substr(0, path.find_last_of("\\/") + 1), measure);
 }
 
 // ---- Whether the writer of a lock file lives ----
@@ -99,26 +100,32 @@ bool MayBeShared(HANDLE file) {
   return GetFileInformationByHandleEx(file, FileRemoteProtocolInfo, &info, sizeof info) != 0;
 }
 
-// Whether a lock file that nobody has open for writing was left behind.
-bool IsLeftBehind(const LockText& text, const LockAge& age, LockUse use, HANDLE file) {
+// Whether a lock file that nobody has open for writing was left behind, whatever its age.
+bool IsLeftBehindAtOnce(const LockText& text, LockUse use) {
   switch (text.library) {
     case LockLibrary::kNone:
-      return age.longest > kEmptyAge;
+    case LockLibrary::kOursInJs:
+      return false;
     case LockLibrary::kOurs:
       // The writer has a handle as long as it lives, and the system deletes the file with it. That
       // the file exists means that the machine was switched off.
       return true;
     case LockLibrary::kDotnetOrGo:
-      return use == LockUse::kOwn || WriterOf(text.pid, age) == Writer::kDead ||
-             age.observed > kReleasedAge;
     case LockLibrary::kOther:
-      // Nobody else has a reason to create it.
-      if (use == LockUse::kOwn) return true;
-      break;
-    case LockLibrary::kOursInJs:
       break;
   }
-  if (WriterOf(text.pid, age) == Writer::kDead) {
+  // Nobody else has a reason to create it.
+  return use == LockUse::kOwn;
+}
+
+// The same, by its age.
+bool IsLeftBehind(const LockText& text, const LockAge& age, HANDLE file) {
+  if (text.library == LockLibrary::kNone) return age.longest > kEmptyAge;
+  const Writer writer = WriterOf(text.pid, age);
+  if (text.library == LockLibrary::kDotnetOrGo) {
+    return writer == Writer::kDead || age.observed > kReleasedAge;
+  }
+  if (writer == Writer::kDead) {
     return age.longest > (MayBeShared(file) ? kDeadElsewhereAge : kDeadAge);
   }
   return age.longest > kLivingAge;
@@ -132,11 +139,9 @@ bool IsStale(const std::string& path, HANDLE file, const FileState& state, LockU
   // Fails if another process has locked a part of it through a handle for reading.
   if (!ReadFile(file, buffer, sizeof buffer, &size, nullptr)) return false;
   const LockText text = ParseLockText({buffer, size}, MAXDWORD);
-  const auto judge = [&](int64_t now) {
-    return IsLeftBehind(text, AgeOf(path, state, now), use, file);
-  };
+  const auto judge = [&](int64_t now) { return IsLeftBehind(text, AgeOf(path, state, now), file); };
   // Our clock may be wrong. Asks the file system only if it matters, because that costs a file.
-  return judge(WallClockTicks()) && judge(FileSystemClock(path));
+  return IsLeftBehindAtOnce(text, use) || (judge(WallClockTicks()) && judge(FileSystemClock(path)));
 }
 
 // ---- The lock ----

@@ -28,4 +28,20 @@ void LockObservations::Forget(const std::string& path) {
   seen_.erase(path);
 }
 
+ClockOffsets& ClockOffsets::Shared() { return NoDestructor<ClockOffsets>(); }
+
+int64_t ClockOffsets::For(const std::string& directory, const std::function<int64_t()>& measure) {
+  constexpr std::chrono::seconds kGoodFor{1};
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = measured_.find(directory);
+    if (found != measured_.end() && now - found->second.at < kGoodFor) return found->second.offset;
+  }
+  const int64_t offset = measure();
+  const std::lock_guard<std::mutex> lock(mutex_);
+  measured_[directory] = {offset, now};
+  return offset;
+}
+
 }  // namespace stc

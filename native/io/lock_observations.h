@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -50,6 +51,28 @@ class LockObservations {
 
   std::mutex mutex_;
   std::unordered_map<std::string, Seen> seen_;
+};
+
+// How far the clock that stamps the files of a directory is ahead of ours. Asking the file system
+// costs a file, and waiting processes ask again and again, so an answer is good for a second.
+// Thread-safe.
+class ClockOffsets {
+ public:
+  // The process's. Never destroyed.
+  static ClockOffsets& Shared();
+
+  // The offset for the directory, in the units of the system. `measure` asks the file system; it
+  // may run on several threads at once.
+  int64_t For(const std::string& directory, const std::function<int64_t()>& measure);
+
+ private:
+  struct Measured {
+    int64_t offset;
+    std::chrono::steady_clock::time_point at;
+  };
+
+  std::mutex mutex_;
+  std::unordered_map<std::string, Measured> measured_;
 };
 
 }  // namespace stc

@@ -6,7 +6,7 @@
 import {execFile, spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import {
-	chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, readlinkSync, renameSync, statSync, utimesSync, writeFileSync,
+	chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync,
 } from 'node:fs';
 import {createRequire} from 'node:module';
 import {hostname} from 'node:os';
@@ -37,9 +37,8 @@ const isRoot = process.getuid?.() === 0;
 const lackOfLinux = process.platform === 'linux' ? undefined : 'LD_PRELOAD needs Linux; run there';
 const lackOfRoot = isRoot ? undefined : 'only root can give files to another user; run: sudo npm test';
 
-/** In a container, a process that is not visible may run in another container. */
-const isContained = process.platform === 'linux' && readlinkSync('/proc/self/ns/pid') !== 'pid:[4026531836]';
-const deadBoundSec = isContained ? 5 : 0.25;
+/** The limit while a process may run in a container, here or elsewhere on the machine. Another test makes one. */
+const deadBoundSec = 5;
 
 /** The content that each library leaves in its lock file. */
 const texts = {
@@ -212,16 +211,15 @@ for (const backend of backends) {
 			t.is(await holder.ask('lock'), 'locked');
 			t.is(await backend.tryLock([path]), null);
 			await holder.kill();
-			if (backend === jsBackend && isContained) {
-				await assertTaken(t, backend, path, {boundSec: deadBoundSec});
-				continue;
-			}
-
-			const lock = await backend.tryLock([path]);
-			t.truthy(lock, 'the first attempt');
+			const first = await backend.tryLock([path]);
+			// Without kernel locks, and while there is a container on the machine, the process may run in it.
+			t.true(first !== null || backend === jsBackend, 'the first attempt');
+			const lock = first ?? await lockWithin(backend, path, 60_000);
 			t.true(await lock?.check());
 			await lock?.release();
-			t.deepEqual(readdirSync(directory), [], 'its private file is removed, too');
+			if (first) {
+				t.deepEqual(readdirSync(directory), [], 'its private file is removed, too');
+			}
 		}
 	});
 
@@ -304,7 +302,7 @@ test('a process with the reused ID of a dead one is not taken for the holder', a
 	}
 
 	// The start time of a process is known to the second. The limit for dead holders in a container is 5 s.
-	await sleep(isContained ? 5500 : 2500);
+	await sleep(5500);
 	const living = spawn('sleep', ['3600']);
 	await once(living, 'spawn');
 	t.teardown(() => living.kill());

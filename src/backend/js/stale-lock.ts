@@ -8,6 +8,7 @@ import {randomBytes} from 'node:crypto';
 import {
 	open, readdir, readFile, readlink, statfs, unlink,
 } from 'node:fs/promises';
+import {dirname} from 'node:path';
 import {isVolumeKnown} from './cache-file.js';
 
 /** A part of `fs.BigIntStats`. */
@@ -135,23 +136,37 @@ function changedSec({ctimeNs}: LockFileInfo, nowMs: number): number {
 	return (nowMs / 1000) - toSeconds(ctimeNs);
 }
 
+/** How far the clocks that stamp the files of folders are ahead of ours, milliseconds. An answer costs a file, and is good for a second. */
+const clockOffsets = new Map<string, {offset: Promise<number>; atMs: number}>();
+
 /**
  * The time by the clock that stamps the files beside a path, Unix milliseconds. It may be the clock of a server, and ours may be wrong. If no
  * file can be created there, our time.
  */
 async function fileSystemClock(path: string): Promise<number> {
+	const folder = dirname(path);
+	let measured = clockOffsets.get(folder);
+	if (!measured || performance.now() - measured.atMs > 1000) {
+		measured = {offset: measureOffset(path), atMs: performance.now()};
+		clockOffsets.set(folder, measured);
+	}
+
+	return await measured.offset + Date.now();
+}
+
+async function measureOffset(path: string): Promise<number> {
 	const fresh = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.js`;
 	try {
 		const file = await open(fresh, 'wx', 0o600);
 		try {
 			const {mtimeMs} = await file.stat();
-			return mtimeMs;
+			return mtimeMs - Date.now();
 		} finally {
 			await file.close();
 			await unlink(fresh);
 		}
 	} catch {
-		return Date.now();
+		return 0;
 	}
 }
 
