@@ -157,7 +157,7 @@ export class SharedTokenCacheCredential implements TokenCredential {
 			scopes = readScopes(given);
 			return await this.#acquireFor(given, scopes, options);
 		} catch (error) {
-			log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${scopes?.join(', ') ?? 'not valid'}. Error message: ${logTextOf(error)}`);
+			log.info(() => `SharedTokenCacheCredential => getToken() => ERROR. Scopes: ${scopes?.join(', ') ?? 'not valid'}. Error message: ${logTextOf(error, this.#settings.allowLoggingAccountIdentifiers)}`);
 			throw error;
 		}
 	}

@@ -83,7 +83,7 @@ export class TokenAcquirer {
 				throw error;
 			}
 
-			log.warning(() => `${logTextOf(error)} The cached token is served until it expires.`);
+			log.warning(() => `${logTextOf(error, this.#settings.allowLoggingAccountIdentifiers)} The cached token is served until it expires.`);
 			return {...toAcquired(lastResort, generation), isLastResort: true};
 		}
 	}

@@ -12,7 +12,9 @@ import type {Candidate} from '../lookup/select-account.js';
 import type {TokenRequest} from '../lookup/token-request.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
-import {AbortError, AuthenticationError, StoreError} from '../errors.js';
+import {
+	AbortError, AuthenticationError, logTextOf, StoreError,
+} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {KeepAlive, keepAlive} from '../runtime/keep-alive.js';
 import {log} from '../runtime/log.js';
@@ -358,7 +360,7 @@ export class RefreshGrant {
 
 			turn.note = {kind: 'refused', key: this.#refusals.remember(keys, error), answer: error};
 			refusals.push({keys, answer: error});
-			log.info(() => `A refresh token was refused: ${error.message}`);
+			log.info(() => `A refresh token was refused: ${logTextOf(error, this.#settings.allowLoggingAccountIdentifiers)}`);
 			if (target?.label === account.source.label && error.errorResponse.suberror === badToken) {
 				// Not awaited: the next refresh token need not wait for the lock.
 				void this.#loadWriteBack().evict(target, account.candidate.account, refreshToken);

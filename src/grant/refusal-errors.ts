@@ -2,7 +2,7 @@
 
 import type {AccountEntry} from '../backend/backend.js';
 import {
-	AuthenticationRequiredError, CredentialUnavailableError, type InteractiveOptions,
+	AuthenticationRequiredError, CredentialUnavailableError, type InteractiveOptions, maskUserNamesIn,
 } from '../errors.js';
 import {maskUserName} from '../lookup/account-errors.js';
 import type {TokenRequest} from '../lookup/token-request.js';
@@ -47,7 +47,7 @@ export function explainRefusal(refusal: GrantRefusal | undefined, refused: Refus
 	// The code comes before the colon.
 	const [, code = '', sentence = ''] = /^(.*?)(?:: (.*))?$/.exec(refusal.message) ?? [];
 	const text = `${prefix}${what} ${todo} ${code} (correlation id ${errorResponse.correlationId ?? correlationId ?? 'unknown'}).`;
-	const message = `${text}${placeOf(refused, text.length)}${sentence && ` ${refused.host} says: ${sentence}`}`;
+	const message = `${text}${placeOf(refused, text.length)}${sentence && ` ${refused.host} says: ${refused.showUserNames ? sentence : maskUserNamesIn(sentence)}`}`;
 	const interactive: InteractiveOptions = {
 		getTokenOptions: {
 			...((errorResponse.claims ?? request.claims) !== undefined && {claims: errorResponse.claims ?? request.claims!}),

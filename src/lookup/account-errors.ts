@@ -167,7 +167,8 @@ function keyringClause(error: StoreError | undefined): string {
 		'g-io-error-quark': 'there is no session bus',
 		'g-dbus-error-quark': 'no keyring service is on the session bus',
 	};
-	const because = error.code === 'STC_ADDON_MISSING' ? 'the native addon is missing' : reason[error.osDomain ?? ''] ?? 'it is not available';
+	const withoutAddon = error.op === 'load' ? 'the native addon is missing' : 'the option useNativeAddon is false';
+	const because = error.code === 'STC_ADDON_MISSING' ? withoutAddon : reason[error.osDomain ?? ''] ?? 'it is not available';
 	return ` The keyring was not searched: ${because}.`;
 }
 

@@ -7,6 +7,7 @@ import {SharedTokenCache} from '../../dist/index.js';
 import {loadLoggerWith} from '../../dist/runtime/log.js';
 import type {CredentialUnavailableError} from '../../dist/errors.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
+import * as faults from '../helpers/authority/entra-faults.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, clientId, homeAccountId, refreshTokenRecord, scope, TestHome,
@@ -147,6 +148,19 @@ for (const useNativeAddon of [undefined, false]) {
 		t.false(lines.some(line => line.includes(username) && !line.includes('Found: ann@contoso.com')));
 	});
 }
+
+test('D9: a name in the authority\'s words is masked in error and log', async t => {
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
+	t.teardown(async () => entra.close());
+	entra.scriptAll(faults.invalidGrant({code: 50_020, text: 'User account \'ann-of-the-authority@contoso.com\' does not exist in tenant \'Contoso\'.'}));
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh');
+	const {message} = await t.throwsAsync<CredentialUnavailableError>(home.credential({}, entra).getToken(scope), {name: 'CredentialUnavailableError'});
+	t.notRegex(message, /ann-of/);
+	await until(() => lines.some(line => line.startsWith('A refresh token was refused: ') && line.includes('AADSTS50020')));
+	await until(() => lines.some(line => line.includes('getToken() => ERROR') && line.includes('AADSTS50020')));
+	t.false(lines.some(line => line.includes('ann-of')));
+});
 
 test('D1: the cache API lists accounts of other clouds, too, and signs them out only when they are named', async t => {
 	const home = new TestHome(t);

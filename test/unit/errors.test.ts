@@ -3,7 +3,7 @@
 import {inspect} from 'node:util';
 import test from 'ava';
 import {
-	AuthenticationError, AuthenticationRequiredError, CredentialUnavailableError, errorText, invalidArgument, logTextOf, maxErrorTextLength, StoreError, toUnavailable, withLogText,
+	AuthenticationError, AuthenticationRequiredError, CredentialUnavailableError, errorText, invalidArgument, logTextOf, maskUserNamesIn, maxErrorTextLength, StoreError, toUnavailable, withLogText,
 } from '../../dist/errors.js';
 
 test('C11: an application can construct the errors as those of @azure/identity', t => {
@@ -55,4 +55,18 @@ test('D9: a log line may show another text than the error', t => {
 	t.is(error.message, 'ann@contoso.com is missing.');
 	t.is(logTextOf(error), 'a***@contoso.com is missing.');
 	t.is(logTextOf(new Error('other')), 'other');
+});
+
+test('D9: names in the words of others are masked, and what is masked or no name stays', t => {
+	for (const [text, masked] of [
+		['User account \'ann@contoso.com\' does not exist; ANN.b+c@x.example, <a@b.example>.', 'User account \'a***@contoso.com\' does not exist; A***@x.example, <a***@b.example>.'],
+		['al***@contoso.com and ad***@contoso.com', 'al***@contoso.com and ad***@contoso.com'],
+		['ann_contoso.com#EXT#@fabrikam.com', 'a***@fabrikam.com'],
+		['李雷@例え.jp', '李***@例え.jp'],
+		['node_modules/@azure/identity, a @ b, ann@localhost, https://login.example/a', 'node_modules/@azure/identity, a @ b, ann@localhost, https://login.example/a'],
+	] as const) {
+		t.is(maskUserNamesIn(text), masked);
+		t.is(logTextOf(new Error(text)), masked);
+		t.is(logTextOf(new Error(text), true), text);
+	}
 });
