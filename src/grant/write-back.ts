@@ -9,7 +9,7 @@ import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {signOutGuard} from '../cache/sign-out-mark.js';
 import {watchedForMs, WriteWatch, type Restored} from '../cache/write-watch.js';
-import {StoreError} from '../errors.js';
+import {logTextOf, StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import {log} from '../runtime/log.js';
@@ -63,7 +63,7 @@ type RecentWrite = {
 type Settled = {baseStamp: string | null; stamp: string; isRepaired: boolean};
 
 /** `isRepair`: the write is watched already. */
-type WriteOptions = CommitOptions & {isRepair?: boolean};
+type WriteOptions = CommitOptions & {isRepair?: boolean; isElsewhere?: boolean};
 
 /** A write that was begun. Neither promise rejects. */
 export type BegunWrite = {
@@ -109,7 +109,7 @@ export class WriteBack {
 	 * @returns whether it was in one of them. Never rejects.
 	 */
 	async replaceElsewhere(sources: readonly CacheSource[], {homeAccountId}: AccountEntry, rotation: Rotation): Promise<boolean> {
-		const outcomes = await Promise.all(sources.map(async source => this.#commit(source, editsOfRotation(homeAccountId, rotation), {isRepair: true}, true)));
+		const outcomes = await Promise.all(sources.map(async source => this.#commit(source, editsOfRotation(homeAccountId, rotation), {isRepair: true, isElsewhere: true}, true)));
 		return outcomes.some(outcome => !(outcome instanceof Error) && outcome.outcome === 'written');
 	}
 
@@ -286,7 +286,7 @@ export class WriteBack {
 	}
 
 	/** Logs a failure and returns it. */
-	async #commit(source: CacheSource, change: CacheChange, {isRepair = false, ...options}: WriteOptions = {}, endsSession = false): Promise<CommitOutcome | Error> {
+	async #commit(source: CacheSource, change: CacheChange, {isRepair = false, isElsewhere = false, ...options}: WriteOptions = {}, endsSession = false): Promise<CommitOutcome | Error> {
 		if (this.#isClosed && !endsSession) {
 			return closedError();
 		}
@@ -306,7 +306,13 @@ export class WriteBack {
 			return outcome;
 		} catch (error) {
 			const failure = error instanceof StoreError ? error : new StoreError('STC_IO', 'An unexpected error.', {op: 'commit'}, {cause: error});
-			log.warning(() => `The shared token cache could not be written (${source.label}); tokens are kept in memory. ${(error as Error).message}`);
+			if (isElsewhere) {
+				// Such as a keyring on a machine without one. The grant itself is written to another cache.
+				log.info(() => `A replaced refresh token could not be looked for in ${source.label}. ${logTextOf(error)}`);
+			} else {
+				log.warning(() => `The shared token cache could not be written (${source.label}); tokens are kept in memory. ${(error as Error).message}`);
+			}
+
 			return failure;
 		} finally {
 			this.#running.delete(running);
