@@ -180,7 +180,7 @@ for (const store of ['dpapi', 'plaintext'] as const) {
 		closeSync(reader);
 		t.is(outcome, 'written');
 		// Windows immediately replaces a file that is shared as Node shares it.
-		t.true(tries === 1 || (tries > 20 && performance.now() - startMs >= 100), `${tries}`);
+		t.true(tries === 1 || performance.now() - startMs >= 100, `${tries}`);
 		t.regex((await storeOf(native, store).read({path}, 1000))?.text ?? '', /FAKE-new/);
 		t.is((await write('FAKE-newer')).outcome, 'written');
 		t.deepEqual(readdirSync(join(path, '..')), ['cache']);

@@ -53,6 +53,11 @@ export function environmentOfServer({port}: EntraServer): {environment: string} 
 	return {environment: `localhost:${port}`};
 }
 
+/** Variables of a process for which the server answers as `login.microsoftonline.com`. */
+export function asEntra({port}: EntraServer): Record<string, string> {
+	return {NODE_OPTIONS: `--import=${redirection}`, STC_LOOPBACK_PORT: String(port)};
+}
+
 export class FleetProcess extends LineProcess {
 	/** @returns when the process has loaded its code. */
 	static async start(t: ExecutionContext, {
@@ -67,7 +72,7 @@ export class FleetProcess extends LineProcess {
 			PATH: process.env['PATH'],
 			HOME: home.path,
 			NODE_EXTRA_CA_CERTS: authority,
-			...(isEntra && {NODE_OPTIONS: `--import=${redirection}`, STC_LOOPBACK_PORT: String(server.port)}),
+			...(isEntra && asEntra(server)),
 			...environment,
 		});
 		t.teardown(async () => started.kill());
