@@ -39,7 +39,6 @@ function setUp(t: ExecutionContext, lockTimeoutInMs = 30_000) {
 }
 
 test.serial('G5: 16,000 new records in one access take about four times as long as 4,000', async t => {
-	t.timeout(600_000);
 	const few = setUp(t);
 	// The first access loads the code.
 	await few.add(10);
@@ -54,7 +53,6 @@ test.serial('G5: 16,000 new records in one access take about four times as long 
 });
 
 test.serial('G5: what waits for a write while writes keep failing is bounded, and the newest is kept', async t => {
-	t.timeout(600_000);
 	const {cachePath, add, count} = setUp(t, 0);
 	// A directory stands where the lock file would be.
 	mkdirSync(join(dirname(cachePath), 'cache.json.lockfile'), {recursive: true});

@@ -10,7 +10,6 @@ for (const kind of diskKinds) {
 	for (const variant of ['native', 'pure']) {
 		// Serial: mounting and unmounting wait for each other in any case.
 		testWhere(test.serial, [lack, variant === 'native' ? lackOfAddon() : undefined], `A1: ${variant}: the cache is the old or the new one after a power loss: ${kind.name}`, async t => {
-			t.timeout(600_000);
 			const report = await losePower(kind, variant, 3);
 			t.log(JSON.stringify(report));
 			t.deepEqual(report.lost, []);

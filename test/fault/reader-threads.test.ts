@@ -9,7 +9,6 @@ import {testWhere} from '../helpers/peers/peers.js';
 import {buildProgram, missingObjects} from '../torture/native-program.js';
 
 testWhere(test, [missingObjects()], 'native: E5: no memory for a reader thread is no crash', t => {
-	t.timeout(300_000);
 	const directory = mkdtempSync(join(tmpdir(), 'stc-reader-threads-'));
 	t.teardown(() => {
 		rmSync(directory, {recursive: true, force: true});

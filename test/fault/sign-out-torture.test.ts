@@ -10,7 +10,6 @@ import {lackOf, lackOfAddon, testWhere} from '../helpers/peers/peers.js';
 import {tortureSignOut} from '../torture/sign-out.js';
 
 async function run(t: ExecutionContext, hasKeyring: boolean): Promise<void> {
-	t.timeout(600_000);
 	const home = mkdtempSync(join(tmpdir(), 'stc-sign-out-'));
 	const keyring = hasKeyring ? await startKeyring() : undefined;
 	try {

@@ -160,6 +160,12 @@ test.serial('F6: a run in which no test ends any more is ended, whatever AVA\'s 
 	await assertEnds(t, file);
 });
 
+test('F6: no test has a time-out of its own, which would cut it short on a busy machine, and stop AVA\'s', t => {
+	const files = fs.readdirSync(path.join(root, 'test'), {recursive: true, encoding: 'utf8'}).filter(name => name.endsWith('.test.ts') && !name.includes('node_modules'));
+	t.true(files.length > 50);
+	t.deepEqual(files.filter(name => /^\s*t\.timeout\(/m.test(fs.readFileSync(path.join(root, 'test', name), 'utf8'))), []);
+});
+
 test.serial('a run without matching files, and one whose arguments AVA refuses, are failures', async t => {
 	t.deepEqual(await runFile(t, good, {files: ['*.nothing.js']}), {passed: 0, failed: 1, skipped: 0});
 	t.deepEqual(await runFile(t, good, {concurrency: 'many'}), {passed: 0, failed: 1, skipped: 0});
