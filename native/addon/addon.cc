@@ -7,6 +7,7 @@
 #include "addon/environment.h"
 #include "addon/lock_tasks.h"
 #include "addon/sync_calls.h"
+#include "addon/to_js.h"
 #include "stores/secret_store.h"
 
 namespace stc {
@@ -14,7 +15,7 @@ namespace stc {
 namespace {
 
 // src/backend/native-backend.ts refuses any other number.
-constexpr int kApiVersion = 2;
+constexpr int kApiVersion = 3;
 
 template <Napi::Value (*kFunction)(const Napi::CallbackInfo&)>
 void Export(Napi::Object exports, const char* name) {
@@ -33,6 +34,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   Export<StartQuery>(exports, "query");
   Export<StartStamp>(exports, "stamp");
   Export<ScanBytes>(exports, "scan");
+  Export<TakeRest>(exports, "takeRest");
   Export<StartRead>(exports, "read");
   Export<StartCommit>(exports, "commit");
   Export<EditBytes>(exports, "edit");

@@ -65,7 +65,7 @@ class QueryTask : public CacheTask {
     return true;
   }
 
-  Napi::Value Result(Napi::Env env) override { return ToJs(env, slice_); }
+  Napi::Value Result(Napi::Env env) override { return ToJs(env, std::move(slice_)); }
 
  private:
   Status Scan(ByteSource* source) {

@@ -146,6 +146,8 @@ CacheQuery ToQuery(const Napi::Value& value) {
   query.home_account_id = ToOptionalUtf16(object.Get("homeAccountId"));
   query.username = ToOptionalUtf16(object.Get("username"));
   query.home_tenant_id = ToOptionalUtf16(object.Get("homeTenantId"));
+  query.all_accounts = object.Get("allAccounts").ToBoolean();
+  query.refresh_token_secrets = object.Get("refreshTokenSecrets").ToBoolean();
   return query;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "addon/environment.h"
 #include "addon/from_js.h"
@@ -39,7 +40,7 @@ Napi::Value ScanBytes(const Napi::CallbackInfo& info) {
   CacheSlice slice;
   const Status status = ScanCache(&source, query, &slice);
   if (!status.ok()) return ToJs(env, status);
-  return ToJs(env, slice);
+  return ToJs(env, std::move(slice));
 }
 
 Napi::Value EditBytes(const Napi::CallbackInfo& info) {

@@ -16,8 +16,12 @@ namespace stc {
 // `text` is well-formed UTF-8.
 Napi::Value ToJs(Napi::Env env, std::string_view text);
 
-// CacheSlice of src/backend/backend.ts.
-Napi::Value ToJs(Napi::Env env, const CacheSlice& slice);
+// NativeSlice of src/backend/addon-interface.ts.
+Napi::Value ToJs(Napi::Env env, CacheSlice&& slice);
+
+// takeRest(slice): appends further entries to a slice that has a rest. Returns whether it is
+// complete now.
+Napi::Value TakeRest(const Napi::CallbackInfo& info);
 
 // NativeFailure of src/backend/native-backend.ts, which makes an error with a JavaScript stack of
 // it.

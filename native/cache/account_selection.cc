@@ -1,7 +1,6 @@
 #include "cache/account_selection.h"
 
-#include <cstddef>
-
+#include "json/json_text.h"
 #include "json/text_hash.h"
 
 namespace stc {
@@ -23,53 +22,65 @@ std::optional<JsonText> HomeTenantOf(const JsonText& home_account_id) {
 
 }  // namespace
 
-AccountSelection::AccountSelection(const CacheQuery& query) {
-  if (query.home_account_id) home_account_id_.emplace(*query.home_account_id);
+AccountSelection::AccountSelection(const CacheQuery& query) : lists_all_(query.all_accounts) {
+  if (query.home_account_id) {
+    home_account_id_.emplace(*query.home_account_id);
+    named_account_ = JsonText::FromUtf16(*query.home_account_id);
+    chosen_ = HashIgnoringCase(*named_account_);
+    return;
+  }
   if (query.username) username_.emplace(*query.username);
   if (query.home_tenant_id) home_tenant_id_.emplace(*query.home_tenant_id);
 }
 
-bool AccountSelection::Add(const AccountEntry& account) {
-  if (home_account_id_) return false;
-  if (!MatchesHints(account) || Has(account.home_account_id)) return true;
-  if (accounts_.size() == kMaxAccountsWithSecrets) {
-    accounts_.clear();
-    account_hashes_.clear();
-    return false;
-  }
-  accounts_.emplace_back(account.home_account_id);
-  account_hashes_.push_back(HashIgnoringCase(account.home_account_id));
-  return true;
-}
-
-bool AccountSelection::MayHave(uint64_t account_hash) const {
-  if (home_account_id_) return true;
-  for (const uint64_t hash : account_hashes_) {
-    if (hash == account_hash) return true;
-  }
-  return false;
-}
-
-bool AccountSelection::Has(const JsonText& home_account_id) const {
-  if (home_account_id_) return home_account_id_->Equals(home_account_id);
-  for (const CaselessText& account : accounts_) {
-    if (account.Equals(home_account_id)) return true;
-  }
-  return false;
-}
-
-bool AccountSelection::MatchesHints(const AccountEntry& account) const {
-  if (username_) {
-    if (!account.username) return false;
-    // Case folding of non-ASCII user names is up to the directory: let the caller compare those.
-    if (account.username->is_ascii() && username_->is_ascii() &&
-        !username_->Equals(*account.username)) {
-      return false;
-    }
-  }
+bool AccountSelection::Passes(const CacheRecord& record, const JsonReader& reader) const {
+  if (home_account_id_) return record.Equals(reader, Field::kHomeAccountId, *home_account_id_);
+  if (username_ && !record.Equals(reader, Field::kUsername, *username_)) return false;
   if (!home_tenant_id_) return true;
-  const std::optional<JsonText> tenant = HomeTenantOf(account.home_account_id);
+  const std::optional<JsonText> tenant = HomeTenantOf(record.Text(reader, Field::kHomeAccountId));
   return tenant && home_tenant_id_->Equals(*tenant);
+}
+
+void AccountSelection::AddAccount(uint64_t account_hash, bool passes) {
+  uint32_t i = index_.Find(account_hash);
+  if (i == RecordIndex::kNone) {
+    i = static_cast<uint32_t>(accounts_.size());
+    index_.Put(account_hash, i);
+    accounts_.emplace_back();
+  }
+  accounts_[i].passes = accounts_[i].passes || passes;
+}
+
+void AccountSelection::AddRedeemable(uint64_t account_hash) {
+  const uint32_t i = index_.Find(account_hash);
+  if (i == RecordIndex::kNone || accounts_[i].is_redeemable) return;
+  accounts_[i].is_redeemable = true;
+  if (home_account_id_ || !accounts_[i].passes) return;
+  candidates_ += 1;
+  chosen_ = candidates_ == 1 ? account_hash : 0;
+}
+
+void AccountSelection::Finish() {
+  if (lists_all_ || accounts_.size() <= kMaxListedAccounts) return;
+  left_out_ = accounts_.size() - kMaxListedAccounts;
+  for (Account& account : accounts_) account.is_listed = false;
+  size_t room = kMaxListedAccounts;
+  const auto list = [this, &room](auto is_wanted) {
+    for (Account& account : accounts_) {
+      if (room == 0) return;
+      if (account.is_listed || !is_wanted(account)) continue;
+      account.is_listed = true;
+      --room;
+    }
+  };
+  list([](const Account& account) { return account.passes && account.is_redeemable; });
+  list([](const Account& account) { return account.passes; });
+  list([](const Account& /*account*/) { return true; });
+}
+
+bool AccountSelection::IsListed(uint64_t account_hash) const {
+  const uint32_t i = index_.Find(account_hash);
+  return i == RecordIndex::kNone || accounts_[i].is_listed;
 }
 
 }  // namespace stc

@@ -27,12 +27,17 @@ constexpr std::string_view kFieldNames[] = {
     "expires_on",
     "refresh_on",
     "last_modification_time",
+    "credential_type",
+    "requested_scopes",
     "userAssertionHash",
+    "user_assertion_hash",
     "key_id",
+    "kid",
+    "keyid",
     "ext_cache_key",
+    "ext",
     "requestedClaims",
     "requestedClaimsHash",
-    "requested_scopes",
 };
 static_assert(sizeof(kFieldNames) / sizeof(kFieldNames[0]) == static_cast<size_t>(Field::kCount));
 
@@ -57,6 +62,7 @@ bool IsTimeText(std::string_view text) {
 
 std::optional<double> ReadInteger(std::string_view number) {
   if (IsTimeText(number)) return ReadDigits(number);
+  if (number.empty()) return std::nullopt;
   // strtod needs a terminated string, and rounds as JSON.parse does.
   const std::string text(number);
   char* end = nullptr;
@@ -71,6 +77,7 @@ std::optional<double> ReadInteger(std::string_view number) {
 // Limits of the remembered names: above the field count and name length of every MSAL.
 constexpr size_t kMaxKnownNames = 32;
 constexpr size_t kMaxKnownNameSize = 64;
+constexpr size_t kUsualFields = 16;
 
 }  // namespace
 
@@ -104,6 +111,7 @@ bool CacheRecord::ReadName(JsonReader* reader, size_t ordinal, Field* field) {
   *field = FindField(raw);
   const size_t size = reader->SizeSinceMark() - begin;
   if (ordinal < kMaxKnownNames && size <= kMaxKnownNameSize) {
+    if (known_names_.empty()) known_names_.reserve(kUsualFields);
     if (ordinal >= known_names_.size()) known_names_.resize(ordinal + 1);
     known_names_[ordinal].text = reader->Marked({begin, size, true});
     known_names_[ordinal].field = *field;
@@ -113,7 +121,7 @@ bool CacheRecord::ReadName(JsonReader* reader, size_t ordinal, Field* field) {
 
 bool CacheRecord::Read(JsonReader* reader) {
   strings_ = 0;
-  numbers_ = 0;
+  others_ = 0;
   bool is_done = false;
   if (!reader->Expect('{') || !reader->Take('}', &is_done)) return false;
   for (size_t ordinal = 0; !is_done; ++ordinal) {
@@ -121,22 +129,23 @@ bool CacheRecord::Read(JsonReader* reader) {
     Field field = Field::kCount;
     if (!ReadName(reader, ordinal, &field) || !reader->Peek(&next)) return false;
     uint32_t string_bit = 0;
-    uint32_t number_bit = 0;
+    uint32_t other_bit = 0;
     JsonSpan span;
     if (next == '"') {
       string_bit = 1;
       if (!reader->ReadString(&span)) return false;
     } else if (next == '-' || (next >= '0' && next <= '9')) {
-      number_bit = 1;
+      other_bit = 1;
       if (!reader->ReadNumber(&span)) return false;
-    } else if (!reader->SkipValue()) {
-      return false;
+    } else {
+      other_bit = next == '{' || next == '[' || next == 't' ? 1 : 0;
+      if (!reader->SkipValue()) return false;
     }
     if (field != Field::kCount) {
       // If a field occurs twice, the last one counts, as in JSON.parse.
       const auto shift = static_cast<unsigned>(field);
       strings_ = (strings_ & ~Bit(field)) | string_bit << shift;
-      numbers_ = (numbers_ & ~Bit(field)) | number_bit << shift;
+      others_ = (others_ & ~Bit(field)) | other_bit << shift;
       spans_[shift] = span;
     }
     bool has_more = false;
@@ -147,6 +156,18 @@ bool CacheRecord::Read(JsonReader* reader) {
     }
   }
   return true;
+}
+
+bool CacheRecord::IsBound() const {
+  // The usual case: none of these fields is there, or their values are null.
+  static constexpr uint32_t kBonds = ~(Bit(Field::kUserAssertionHash) - 1);
+  if ((others_ & kBonds) != 0) return true;
+  if ((strings_ & kBonds) == 0) return false;
+  for (auto i = static_cast<size_t>(Field::kUserAssertionHash);
+       i < static_cast<size_t>(Field::kCount); ++i) {
+    if (IsNonEmptyString(static_cast<Field>(i))) return true;
+  }
+  return false;
 }
 
 JsonText CacheRecord::Text(const JsonReader& reader, Field field) const {
@@ -176,7 +197,7 @@ uint64_t CacheRecord::HashIgnoringCase(const JsonReader& reader, Field field) co
 }
 
 std::optional<double> CacheRecord::Time(const JsonReader& reader, Field field) const {
-  if ((numbers_ & Bit(field)) != 0) return ReadInteger(reader.Marked(span(field)));
+  if ((others_ & Bit(field)) != 0) return ReadInteger(reader.Marked(span(field)));
   if (!IsString(field)) return std::nullopt;
   if (span(field).is_plain) {
     const std::string_view text = reader.Marked(span(field));
@@ -189,7 +210,7 @@ std::optional<double> CacheRecord::Time(const JsonReader& reader, Field field) c
 }
 
 std::optional<JsonText> CacheRecord::FamilyId(const JsonReader& reader) const {
-  if ((numbers_ & Bit(Field::kFamilyId)) != 0) {
+  if ((others_ & Bit(Field::kFamilyId)) != 0) {
     const std::optional<double> number = ReadInteger(reader.Marked(span(Field::kFamilyId)));
     if (!number) return std::nullopt;
     return JsonText::FromAscii(std::to_string(static_cast<int64_t>(*number)));

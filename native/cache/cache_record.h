@@ -18,8 +18,8 @@
 namespace stc {
 
 // Source: unified cache schema of MSAL for Node and Python. userAssertionHash and
-// requestedClaims(Hash) are from MSAL for Node, ext_cache_key is from MSAL for Python.
-// requested_scopes is our own.
+// requestedClaims(Hash) are from MSAL for Node, ext_cache_key is from MSAL for Python,
+// user_assertion_hash, kid and ext from MSAL for .NET and Java. requested_scopes is our own.
 enum class Field : uint8_t {
   kHomeAccountId,
   kEnvironment,
@@ -36,12 +36,19 @@ enum class Field : uint8_t {
   kExpiresOn,
   kRefreshOn,
   kLastModificationTime,
+  kCredentialType,
+  kRequestedScopes,
+  // Fields that bind an access token to something that the caller does not have: an assertion, a
+  // key, further parameters, claims. Up to the last one.
   kUserAssertionHash,
+  kUserAssertionHashOfNet,
   kKeyId,
+  kKid,
+  kKeyid,
   kExtCacheKey,
+  kExt,
   kRequestedClaims,
   kRequestedClaimsHash,
-  kRequestedScopes,
   kCount,
 };
 
@@ -57,6 +64,8 @@ class CacheRecord {
 
   bool IsString(Field field) const { return (strings_ & Bit(field)) != 0; }
   bool IsNonEmptyString(Field field) const { return IsString(field) && span(field).size > 0; }
+  // Whether a field binds the token to something. An empty string, null and false do not.
+  bool IsBound() const;
 
   // Value of a field that is a string.
   JsonText Text(const JsonReader& reader, Field field) const;
@@ -82,14 +91,16 @@ class CacheRecord {
     Field field = Field::kCount;
   };
 
-  static uint32_t Bit(Field field) { return uint32_t{1} << static_cast<unsigned>(field); }
+  static constexpr uint32_t Bit(Field field) { return uint32_t{1} << static_cast<unsigned>(field); }
   const JsonSpan& span(Field field) const { return spans_[static_cast<size_t>(field)]; }
   bool ReadName(JsonReader* reader, size_t ordinal, Field* field);
 
-  // One bit per field: whether its value is a string, and whether it is a number.
+  // One bit per field: whether its value is a string, and whether it is a number, an object, an
+  // array or `true`.
   uint32_t strings_ = 0;
-  uint32_t numbers_ = 0;
-  // Valid only for fields whose bit is set in one of the two.
+  uint32_t others_ = 0;
+  // Valid only for fields whose bit is set in one of the two. Empty unless the value is a string or
+  // a number.
   std::array<JsonSpan, static_cast<size_t>(Field::kCount)> spans_;
   // By the position of the field in the record. An empty text means that the name is not known.
   std::vector<KnownName> known_names_;

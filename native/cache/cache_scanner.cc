@@ -1,6 +1,10 @@
 #include "cache/cache_scanner.h"
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -9,7 +13,7 @@
 #include "cache/cache_format.h"
 #include "cache/cache_record.h"
 #include "cache/record_fetcher.h"
-#include "cache/record_index.h"
+#include "cache/record_matches.h"
 #include "json/caseless_text.h"
 #include "json/json_members.h"
 #include "json/json_reader.h"
@@ -29,56 +33,17 @@ Section FindSection(std::string_view name) {
   return Section::kOther;
 }
 
-// Matched records of one section. If a key occurs again, the earlier record is dropped.
-template <typename Entry>
-class Matches {
- public:
-  bool empty() const { return entries_.empty(); }
-
-  void Clear() {
-    entries_.clear();
-    index_.Clear();
-  }
-
-  void Drop(uint64_t key_hash) {
-    const uint32_t old = index_.Find(key_hash);
-    if (old != RecordIndex::kNone) entries_[old].reset();
-  }
-
-  void Add(uint64_t key_hash, Entry&& entry) {
-    index_.Put(key_hash, static_cast<uint32_t>(entries_.size()));
-    entries_.emplace_back(std::move(entry));
-  }
-
-  // Calls `take` for each remaining record in file order, until it returns false.
-  template <typename Taker>
-  bool ForEach(Taker take) {
-    for (std::optional<Entry>& entry : entries_) {
-      if (entry && !take(&*entry)) return false;
-    }
-    return true;
-  }
-
- private:
-  std::vector<std::optional<Entry>> entries_;
-  RecordIndex index_;
-};
-
-struct MatchedRefreshToken {
-  RefreshTokenEntry entry;
-  RecordRange range;
-};
-
-struct MatchedAccessToken {
-  // Hash of home_account_id. A collision only costs one extra fetch.
-  uint64_t account_hash = 0;
-  RecordRange range;
-};
+const CaselessText& AccessTokenType() {
+  static const CaselessText type(u"AccessToken");
+  return type;
+}
 
 // A CacheQuery converted once to the form in which it is compared with each record.
 struct PreparedQuery {
   explicit PreparedQuery(const CacheQuery& query)
-      : client_id(query.client_id), now_sec(query.now_sec) {
+      : client_id(query.client_id),
+        now_sec(query.now_sec),
+        refresh_token_secrets(query.refresh_token_secrets) {
     for (const std::u16string& environment : query.environments) {
       environments.emplace_back(environment);
     }
@@ -87,6 +52,7 @@ struct PreparedQuery {
   std::vector<CaselessText> environments;
   CaselessText client_id;
   double now_sec;
+  bool refresh_token_secrets;
 };
 
 class Scan {
@@ -100,7 +66,7 @@ class Scan {
     bool is_empty = false;
     Status status = SniffCache(&reader_, &is_empty);
     if (!status.ok()) return status;
-    if (!is_empty && !ReadSections()) return reader_.status();
+    if (!is_empty && !ReadSections()) return refusal_.ok() ? reader_.status() : refusal_;
     slice->size_bytes = static_cast<double>(reader_.offset());
     return Collect(slice);
   }
@@ -120,15 +86,17 @@ class Scan {
   }
 
   bool ReadSection(Section section) {
+    RecordMatches* const matches = MatchesOf(section);
     // If a section occurs twice, the last one counts, whatever its type.
-    Clear(section);
+    if (matches != nullptr) matches->Clear();
     int next = -1;
     if (!reader_.Peek(&next)) return false;
-    if (section == Section::kOther || next != '{') return reader_.SkipValue();
-    return ReadMembers(&reader_, [this, section] { return ReadRecord(section); });
+    if (matches == nullptr || next != '{') return reader_.SkipValue();
+    record_ = RecordOf(section);
+    return ReadMembers(&reader_, [this, section, matches] { return ReadRecord(section, matches); });
   }
 
-  bool ReadRecord(Section section) {
+  bool ReadRecord(Section section, RecordMatches* matches) {
     reader_.Mark();
     JsonSpan key;
     if (!reader_.ReadString(&key)) return false;
@@ -137,188 +105,231 @@ class Scan {
         key.is_plain ? HashAscii(raw) : HashText(JsonText::FromRaw(raw, false));
     int next = -1;
     if (!reader_.Expect(':') || !reader_.Peek(&next)) return false;
-    Drop(section, key_hash);
+    matches->Begin(key_hash);
     if (next != '{') {
       reader_.Unmark();
       return reader_.SkipValue();
     }
     // The reader's buffer no longer needs to keep the key.
     reader_.Mark();
-    if (!record_.Read(&reader_)) return false;
-    if (IsInEnvironment()) Match(section, key_hash);
+    if (!record_->Read(&reader_)) return false;
+    RecordMatch match;
+    if (IsInEnvironment() && Matches(section, &match)) {
+      match.key_hash = key_hash;
+      match.offset = reader_.mark_offset();
+      match.size = static_cast<uint32_t>(reader_.SizeSinceMark());
+      if (IsAccount())
+        match.account_hash = record_->HashIgnoringCase(reader_, Field::kHomeAccountId);
+      matches->Add(match);
+    }
     reader_.Unmark();
-    return true;
+    if (accounts_.size() <= kMaxRecords) return true;
+    refusal_ = TooMany("accounts");
+    return false;
   }
 
-  void Clear(Section section) {
+  // Null for a section that is skipped.
+  RecordMatches* MatchesOf(Section section) {
     switch (section) {
       case Section::kAccount:
-        return accounts_.Clear();
+        return &accounts_;
       case Section::kRefreshToken:
-        return refresh_tokens_.Clear();
+        return &refresh_tokens_;
       case Section::kAccessToken:
-        return access_tokens_.Clear();
+        return &access_tokens_;
       case Section::kAppMetadata:
-        return app_metadata_.Clear();
+        return &app_metadata_;
       case Section::kOther:
-        return;
+        return nullptr;
     }
+    return nullptr;
   }
 
-  void Drop(Section section, uint64_t key_hash) {
-    switch (section) {
-      case Section::kAccount:
-        return accounts_.Drop(key_hash);
-      case Section::kRefreshToken:
-        return refresh_tokens_.Drop(key_hash);
-      case Section::kAccessToken:
-        return access_tokens_.Drop(key_hash);
-      case Section::kAppMetadata:
-        return app_metadata_.Drop(key_hash);
-      case Section::kOther:
-        return;
-    }
-  }
-
-  void Match(Section section, uint64_t key_hash) {
-    switch (section) {
-      case Section::kAccount:
-        return MatchAccount(key_hash);
-      case Section::kRefreshToken:
-        return MatchRefreshToken(key_hash);
-      case Section::kAccessToken:
-        return MatchAccessToken(key_hash);
-      case Section::kAppMetadata:
-        return MatchAppMetadata(key_hash);
-      case Section::kOther:
-        return;
-    }
-  }
+  CacheRecord* RecordOf(Section section) { return &records_[static_cast<size_t>(section)]; }
 
   bool IsInEnvironment() const {
-    if (!record_.IsNonEmptyString(Field::kEnvironment)) return false;
+    if (!record_->IsNonEmptyString(Field::kEnvironment)) return false;
     if (query_.environments.empty()) return true;
     for (const CaselessText& environment : query_.environments) {
-      if (record_.Equals(reader_, Field::kEnvironment, environment)) return true;
+      if (record_->Equals(reader_, Field::kEnvironment, environment)) return true;
     }
     return false;
   }
 
-  RecordRange RangeOfRecord() const { return {reader_.mark_offset(), reader_.SizeSinceMark()}; }
-
-  void MatchAccount(uint64_t key_hash) {
-    if (!record_.IsNonEmptyString(Field::kHomeAccountId)) return;
-    accounts_.Add(key_hash, {record_.Text(reader_, Field::kHomeAccountId),
-                             record_.Text(reader_, Field::kEnvironment),
-                             record_.OptionalText(reader_, Field::kRealm),
-                             record_.OptionalText(reader_, Field::kLocalAccountId),
-                             record_.OptionalText(reader_, Field::kUsername),
-                             record_.OptionalText(reader_, Field::kAuthorityType)});
-  }
-
-  void MatchRefreshToken(uint64_t key_hash) {
-    if (!record_.IsNonEmptyString(Field::kHomeAccountId) ||
-        !record_.IsNonEmptyString(Field::kSecret)) {
-      return;
+  // Whether the record of the section is one that the query asks for. `*match`: what Collect needs
+  // to know of it.
+  bool Matches(Section section, RecordMatch* match) const {
+    switch (section) {
+      case Section::kAccount:
+        match->flag = IsAccount() && selection_.Passes(*record_, reader_);
+        return IsAccount();
+      case Section::kRefreshToken:
+        match->flag = IsRedeemable();
+        return IsAccount() && record_->IsNonEmptyString(Field::kSecret);
+      case Section::kAccessToken:
+        return IsUsableAccessToken();
+      case Section::kAppMetadata:
+        return IsOfClient();
+      case Section::kOther:
+        return false;
     }
-    refresh_tokens_.Add(
-        key_hash,
-        {{record_.Text(reader_, Field::kHomeAccountId), record_.Text(reader_, Field::kEnvironment),
-          record_.OptionalText(reader_, Field::kClientId), record_.FamilyId(reader_),
-          record_.OptionalText(reader_, Field::kTarget),
-          record_.Time(reader_, Field::kLastModificationTime), std::nullopt},
-         RangeOfRecord()});
+    return false;
   }
 
-  void MatchAccessToken(uint64_t key_hash) {
-    if (!record_.IsNonEmptyString(Field::kHomeAccountId) ||
-        !record_.IsNonEmptyString(Field::kSecret) || !record_.IsString(Field::kTarget) ||
-        !record_.IsNonEmptyString(Field::kClientId) ||
-        !record_.Equals(reader_, Field::kClientId, query_.client_id) ||
-        (record_.IsString(Field::kTokenType) &&
-         !record_.Equals(reader_, Field::kTokenType, bearer_)) ||
+  bool IsAccount() const { return record_->IsNonEmptyString(Field::kHomeAccountId); }
+
+  bool IsOfClient() const {
+    return record_->IsNonEmptyString(Field::kClientId) &&
+           record_->Equals(reader_, Field::kClientId, query_.client_id);
+  }
+
+  bool IsRedeemable() const {
+    return record_->FamilyId(reader_) ||
+           record_->Equals(reader_, Field::kClientId, query_.client_id);
+  }
+
+  bool IsUsableAccessToken() const {
+    // First the account, because most tokens belong to others.
+    if (!IsAccount() ||
         (selection_.named_account() &&
-         !record_.Equals(reader_, Field::kHomeAccountId, *selection_.named_account()))) {
-      return;
+         !record_->Equals(reader_, Field::kHomeAccountId, *selection_.named_account())) ||
+        !IsOfClient() || !record_->IsNonEmptyString(Field::kSecret) ||
+        !record_->IsString(Field::kTarget) || record_->IsBound() ||
+        (record_->IsNonEmptyString(Field::kCredentialType) &&
+         !record_->Equals(reader_, Field::kCredentialType, AccessTokenType())) ||
+        (record_->IsString(Field::kTokenType) &&
+         !record_->Equals(reader_, Field::kTokenType, bearer_))) {
+      return false;
     }
-    const std::optional<double> expires_on = record_.Time(reader_, Field::kExpiresOn);
-    if (!expires_on || *expires_on <= query_.now_sec) return;
-    // Skip tokens that are bound to an assertion, a key, extra parameters or claims: this query has
-    // none of these.
-    for (const Field bond : {Field::kUserAssertionHash, Field::kKeyId, Field::kExtCacheKey,
-                             Field::kRequestedClaims, Field::kRequestedClaimsHash}) {
-      if (record_.IsNonEmptyString(bond)) return;
-    }
-    access_tokens_.Add(key_hash,
-                       {record_.HashIgnoringCase(reader_, Field::kHomeAccountId), RangeOfRecord()});
-  }
-
-  void MatchAppMetadata(uint64_t key_hash) {
-    if (!record_.IsNonEmptyString(Field::kClientId) ||
-        !record_.Equals(reader_, Field::kClientId, query_.client_id)) {
-      return;
-    }
-    app_metadata_.Add(key_hash,
-                      {record_.Text(reader_, Field::kEnvironment),
-                       record_.Text(reader_, Field::kClientId), record_.FamilyId(reader_)});
+    const std::optional<double> expires_on = record_->Time(reader_, Field::kExpiresOn);
+    return expires_on && *expires_on > query_.now_sec &&
+           *expires_on <= query_.now_sec + kMaxLifetimeSec;
   }
 
   Status Collect(CacheSlice* slice) {
-    accounts_.ForEach([this](AccountEntry* account) { return selection_.Add(*account); });
-    accounts_.ForEach([slice](AccountEntry* account) {
-      slice->accounts.push_back(std::move(*account));
-      return true;
-    });
-    app_metadata_.ForEach([slice](AppMetadataEntry* entry) {
-      slice->app_metadata.push_back(std::move(*entry));
-      return true;
-    });
-    std::vector<MatchedRefreshToken*> selected_refresh_tokens;
-    refresh_tokens_.ForEach([this, &selected_refresh_tokens](MatchedRefreshToken* match) {
-      if (selection_.Has(match->entry.home_account_id)) selected_refresh_tokens.push_back(match);
-      return true;
-    });
-    Status status = ReadAgain(
-        selected_refresh_tokens,
-        [](MatchedRefreshToken* match, const CacheRecord& record, const JsonReader& reader) {
-          match->entry.secret = record.OptionalText(reader, Field::kSecret);
-        });
-    if (!status.ok()) return status;
-    refresh_tokens_.ForEach([slice](MatchedRefreshToken* match) {
-      slice->refresh_tokens.push_back(std::move(match->entry));
-      return true;
-    });
-    std::vector<MatchedAccessToken*> selected_access_tokens;
-    access_tokens_.ForEach([this, &selected_access_tokens](MatchedAccessToken* match) {
-      if (selection_.MayHave(match->account_hash)) selected_access_tokens.push_back(match);
-      return true;
-    });
-    slice->access_tokens.reserve(selected_access_tokens.size());
+    const std::vector<const RecordMatch*> accounts = accounts_.InOrder();
+    for (const RecordMatch* match : accounts)
+      selection_.AddAccount(match->account_hash, match->flag);
+    const std::vector<const RecordMatch*> refresh_tokens = refresh_tokens_.InOrder();
+    for (const RecordMatch* match : refresh_tokens) {
+      if (match->flag) selection_.AddRedeemable(match->account_hash);
+    }
+    selection_.Finish();
+    slice->chosen_account = selection_.TakeNamedAccount();
+    slice->accounts_left_out = static_cast<double>(selection_.left_out());
+    Status status = CollectAccounts(Listed(accounts), slice);
+    if (status.ok()) status = CollectRefreshTokens(Listed(refresh_tokens), slice);
+    if (status.ok()) status = CollectAccessTokens(slice);
+    if (status.ok()) status = CollectAppMetadata(slice);
+    return status;
+  }
+
+  std::vector<const RecordMatch*> Listed(const std::vector<const RecordMatch*>& matches) const {
+    std::vector<const RecordMatch*> listed;
+    listed.reserve(matches.size());
+    for (const RecordMatch* match : matches) {
+      if (selection_.IsListed(match->account_hash)) listed.push_back(match);
+    }
+    return listed;
+  }
+
+  Status CollectAccounts(const std::vector<const RecordMatch*>& matches, CacheSlice* slice) {
+    slice->accounts.reserve(matches.size());
     return ReadAgain(
-        selected_access_tokens, [this, slice](MatchedAccessToken* /*match*/,
-                                              const CacheRecord& record, const JsonReader& reader) {
-          JsonText home_account_id = record.Text(reader, Field::kHomeAccountId);
-          if (!selection_.Has(home_account_id)) return;
-          slice->access_tokens.push_back(
-              {std::move(home_account_id), record.Text(reader, Field::kEnvironment),
-               record.Text(reader, Field::kClientId), record.OptionalText(reader, Field::kRealm),
-               record.Text(reader, Field::kTarget), record.Text(reader, Field::kSecret),
-               record.Time(reader, Field::kCachedAt),
-               record.Time(reader, Field::kExpiresOn).value_or(0),
-               record.Time(reader, Field::kRefreshOn),
-               record.NonEmptyText(reader, Field::kRequestedScopes)});
+        Section::kAccount, matches,
+        [this, slice](const RecordMatch& match, const JsonReader& reader) {
+          if (match.account_hash == selection_.chosen() && !slice->chosen_account) {
+            slice->chosen_account = record_->Text(reader, Field::kHomeAccountId);
+            chosen_account_.emplace(*slice->chosen_account);
+          }
+          slice->accounts.push_back({record_->Text(reader, Field::kHomeAccountId),
+                                     record_->Text(reader, Field::kEnvironment),
+                                     record_->OptionalText(reader, Field::kRealm),
+                                     record_->OptionalText(reader, Field::kLocalAccountId),
+                                     record_->OptionalText(reader, Field::kUsername),
+                                     record_->OptionalText(reader, Field::kAuthorityType)});
         });
   }
 
-  // Reads matched records again, in file order, and calls `use` with each.
-  template <typename Match, typename Use>
-  Status ReadAgain(const std::vector<Match*>& matches, Use use) {
+  Status CollectRefreshTokens(const std::vector<const RecordMatch*>& matches, CacheSlice* slice) {
+    if (matches.size() > kMaxRecords) return TooMany("refresh tokens");
+    slice->refresh_tokens.reserve(matches.size());
+    return ReadAgain(
+        Section::kRefreshToken, matches,
+        [this, slice](const RecordMatch& match, const JsonReader& reader) {
+          slice->refresh_tokens.push_back({record_->Text(reader, Field::kHomeAccountId),
+                                           record_->Text(reader, Field::kEnvironment),
+                                           record_->OptionalText(reader, Field::kClientId),
+                                           record_->FamilyId(reader),
+                                           record_->OptionalText(reader, Field::kTarget),
+                                           record_->Time(reader, Field::kLastModificationTime),
+                                           query_.refresh_token_secrets && IsOfChosen(match, reader)
+                                               ? record_->OptionalText(reader, Field::kSecret)
+                                               : std::nullopt});
+        });
+  }
+
+  Status CollectAccessTokens(CacheSlice* slice) {
+    if (selection_.chosen() == 0) return Status::Ok();
+    std::vector<const RecordMatch*> matches;
+    for (const RecordMatch* match : access_tokens_.InOrder()) {
+      if (match->account_hash == selection_.chosen()) matches.push_back(match);
+    }
+    if (matches.size() > kMaxRecords) return TooMany("access tokens of one account");
+    slice->access_tokens.reserve(matches.size());
+    return ReadAgain(
+        Section::kAccessToken, matches,
+        [this, slice](const RecordMatch& match, const JsonReader& reader) {
+          if (!IsOfChosen(match, reader)) return;
+          slice->access_tokens.push_back(
+              {record_->Text(reader, Field::kHomeAccountId),
+               record_->Text(reader, Field::kEnvironment), record_->Text(reader, Field::kClientId),
+               record_->OptionalText(reader, Field::kRealm), record_->Text(reader, Field::kTarget),
+               record_->Text(reader, Field::kSecret), record_->Time(reader, Field::kCachedAt),
+               record_->Time(reader, Field::kExpiresOn).value_or(0),
+               record_->Time(reader, Field::kRefreshOn),
+               record_->NonEmptyText(reader, Field::kRequestedScopes)});
+        });
+  }
+
+  Status CollectAppMetadata(CacheSlice* slice) {
+    const std::vector<const RecordMatch*> matches = app_metadata_.InOrder();
+    if (matches.size() > kMaxRecords) return TooMany("records of one client");
+    slice->app_metadata.reserve(matches.size());
+    return ReadAgain(Section::kAppMetadata, matches,
+                     [this, slice](const RecordMatch& /*match*/, const JsonReader& reader) {
+                       slice->app_metadata.push_back({record_->Text(reader, Field::kEnvironment),
+                                                      record_->Text(reader, Field::kClientId),
+                                                      record_->FamilyId(reader)});
+                     });
+  }
+
+  // Whether `*record_` belongs to the account whose secrets are returned.
+  bool IsOfChosen(const RecordMatch& match, const JsonReader& reader) const {
+    if (match.account_hash != selection_.chosen()) return false;
+    const std::optional<CaselessText>& chosen =
+        selection_.named_account() ? selection_.named_account() : chosen_account_;
+    return chosen && record_->Equals(reader, Field::kHomeAccountId, *chosen);
+  }
+
+  static Status TooMany(const char* what) {
+    return Status(StatusCode::kCacheCorrupt, "scan", "", 0,
+                  "too full: more than " + std::to_string(kMaxRecords) + " " + what +
+                      ", which no token cache has. Move it away and sign in again.");
+  }
+
+  // Reads matched records again, in this order, into `*record_`, and calls `use` with each.
+  template <typename Use>
+  Status ReadAgain(Section section, const std::vector<const RecordMatch*>& matches, Use use) {
+    record_ = RecordOf(section);
     std::vector<RecordRange> ranges;
-    ranges.reserve(matches.size());
-    for (const Match* match : matches) ranges.push_back(match->range);
     for (size_t i = 0; i < matches.size(); ++i) {
       std::string_view text;
-      if (!fetcher_.Find(ranges[i], &text)) {
+      if (!fetcher_.Find(matches[i]->range(), &text)) {
+        if (ranges.empty()) {
+          ranges.reserve(matches.size());
+          for (const RecordMatch* match : matches) ranges.push_back(match->range());
+        }
         Status status = fetcher_.Fetch(ranges, i);
         if (!status.ok()) return status;
         fetcher_.Find(ranges[i], &text);
@@ -326,11 +337,11 @@ class Scan {
       JsonReader reader(text);
       reader.Mark();
       // The record was well formed when it was scanned: it has been overwritten since.
-      if (!record_.Read(&reader) || !record_.IsNonEmptyString(Field::kSecret)) {
+      if (!record_->Read(&reader)) {
         return Status(StatusCode::kCacheChanged, "fetch", "", 0,
                       "written to while it was read. Stop the program that keeps writing it.");
       }
-      use(matches[i], record_, reader);
+      use(*matches[i], reader);
     }
     return Status::Ok();
   }
@@ -338,13 +349,20 @@ class Scan {
   const PreparedQuery query_;
   const CaselessText bearer_{u"bearer"};
   JsonReader reader_;
-  CacheRecord record_;
+  // One for each section, because each remembers the order of its section's field names; and the
+  // current one.
+  std::array<CacheRecord, static_cast<size_t>(Section::kOther)> records_;
+  CacheRecord* record_ = nullptr;
   RecordFetcher fetcher_;
-  Matches<AccountEntry> accounts_;
-  Matches<MatchedRefreshToken> refresh_tokens_;
-  Matches<MatchedAccessToken> access_tokens_;
-  Matches<AppMetadataEntry> app_metadata_;
+  RecordMatches accounts_;
+  RecordMatches refresh_tokens_;
+  RecordMatches access_tokens_;
+  RecordMatches app_metadata_;
   AccountSelection selection_;
+  // The account of selection_.chosen(), unless the query names it.
+  std::optional<CaselessText> chosen_account_;
+  // Why the cache is refused although it is well formed.
+  Status refusal_;
 };
 
 }  // namespace

@@ -24,6 +24,8 @@ struct CacheQuery {
   std::optional<std::u16string> home_account_id;
   std::optional<std::u16string> username;
   std::optional<std::u16string> home_tenant_id;
+  bool refresh_token_secrets = false;
+  bool all_accounts = false;
 };
 
 struct AccountEntry {
@@ -69,15 +71,18 @@ struct CacheSlice {
   std::string stamp;
   double modified_ms = 0;
   double size_bytes = 0;
+  std::optional<JsonText> chosen_account;
+  double accounts_left_out = 0;
   std::vector<AccountEntry> accounts;
   std::vector<RefreshTokenEntry> refresh_tokens;
   std::vector<AccessTokenEntry> access_tokens;
   std::vector<AppMetadataEntry> app_metadata;
 };
 
-// If more accounts than this match the hints, no secrets are returned. Same as in
-// src/backend/backend.ts.
-inline constexpr size_t kMaxAccountsWithSecrets = 8;
+// The same as in src/backend/backend.ts.
+inline constexpr size_t kMaxListedAccounts = 200;
+inline constexpr size_t kMaxRecords = 10000;
+inline constexpr double kMaxLifetimeSec = 10 * 365 * 24 * 3600.0;
 
 // Reads `source` to its end, then fetches matched records again, and does not call Verify. Returns
 // kCacheCorrupt, kCacheFormat, or the error of the source. Sets `slice` only on success. Has no

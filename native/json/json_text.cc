@@ -89,8 +89,7 @@ void JsonText::Narrow() {
   for (const char16_t unit : wide_) {
     if (unit >= 0x80) return;
   }
-  ascii_.reserve(wide_.size());
-  for (const char16_t unit : wide_) ascii_.push_back(static_cast<char>(unit));
+  ascii_.assign(wide_.begin(), wide_.end());
   Wipe(wide_.data(), wide_.size() * sizeof(char16_t));
   wide_.clear();
 }

@@ -7,10 +7,13 @@ import type {
 import type {entryMakers} from './entry-makers.js';
 
 /** The version of {@link NativeAddon}. A binary of another version is not used. */
-export const apiVersion = 2;
+export const apiVersion = 3;
 
 /** A failure as the addon reports it. */
 export type NativeFailure = {code: ErrorCode; message: string; op: string; osDomain?: string; osCode?: number};
+
+/** A slice whose entries come in parts, because making all of them at once would block the event loop: call `takeRest` until there is no rest. */
+export type NativeSlice = CacheSlice & {rest?: object};
 
 export type NativeAddon = {
 	readonly apiVersion: number;
@@ -18,9 +21,11 @@ export type NativeAddon = {
 	/** Must be called once, before the other functions. The addon builds entries with these functions. */
 	setEntryMakers(...makers: typeof entryMakers): void;
 	probe(store: string): NativeFailure | undefined;
-	query(store: string, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null>;
+	query(store: string, at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<NativeSlice | null>;
 	stamp(store: string, at: StoreLocation, timeoutMs: number): Promise<string | null>;
-	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice | NativeFailure;
+	scan(bytes: Uint8Array, query: CacheQuery): NativeSlice | NativeFailure;
+	/** Appends further entries to a slice with a `rest`. Returns whether it is complete now. */
+	takeRest(slice: NativeSlice): boolean;
 	read(store: string, at: StoreLocation, timeoutMs: number): Promise<CacheText | null>;
 	/** @param isOwn Nobody but this package creates files of these names: anything else is removed. */
 	tryLock(paths: readonly string[], isOwn: boolean): Promise<NativeLock | null>;

@@ -36,9 +36,9 @@ export type StoreLocation = {
  * A record is matched on its fields, never on its key, because every library builds keys differently. A malformed record is
  * skipped; a cache that is not well-formed JSON is refused as a whole.
  *
- * Secrets are handed out only for accounts that can still be chosen. If `homeAccountId` is given, that is the one account.
- * Otherwise it is every account record that passes the `username` and `homeTenantId` hints, unless more than
- * {@link maxAccountsWithSecrets} accounts pass: then nobody's. Hints narrow; they do not select. `accounts.ts` selects.
+ * Secrets are handed out for one account only: the chosen one. That is `homeAccountId`, if it is given. Otherwise it is the one account that
+ * passes the `username` and `homeTenantId` hints and has a refresh token that the client may redeem; if there are several, nobody's secrets
+ * are. Hints narrow; they do not select. `lookup/select-account.ts` selects.
  */
 export type CacheQuery = {
 	/** Hosts whose records count, lower case (an authority's aliases). Compared ignoring ASCII case. Empty: records of every host count. */
@@ -49,14 +49,30 @@ export type CacheQuery = {
 	nowSec: number;
 	/** The one account wanted. Compared ignoring ASCII case. */
 	homeAccountId?: string;
-	/** Hint: compared ignoring ASCII case; an account whose name, or a hint that, is not pure ASCII passes. */
+	/** Hint: the name of any of the account's records. Compared ignoring ASCII case. */
 	username?: string;
 	/** Hint: the second of the exactly two dot-separated parts of a home account id. Compared ignoring ASCII case. */
 	homeTenantId?: string;
+	/** Whether the secrets of the chosen account's refresh tokens are wanted, too: when a grant is due. Default false. */
+	refreshTokenSecrets?: boolean;
+	/** Whether all accounts are wanted, however many. Default false: at most {@link maxListedAccounts}. */
+	allAccounts?: boolean;
 };
 
-/** With more accounts than this passing a query's hints, the slice carries no secrets: ask again for one `homeAccountId`. */
-export const maxAccountsWithSecrets = 8;
+/**
+ * Most accounts whose records a slice has: first those that pass the hints and have a refresh token for the client, then those that pass
+ * the hints, then others. In `native/cache/cache_scanner.h`, too.
+ */
+export const maxListedAccounts = 200;
+
+/**
+ * Caches with more records of the section `Account`, or for which a slice would have more records of another kind, are refused
+ * (`STC_CACHE_CORRUPT`): they would take much memory, and time of the event loop.
+ */
+export const maxRecords = 10_000;
+
+/** An access token that expires later than this is left out: its writer counted in another unit. Seconds. */
+export const maxLifetimeSec = 10 * 365 * 24 * 3600;
 
 /**
  * Larger caches are refused (`STC_CACHE_CORRUPT`). The JS backend's limit is the longest string of V8, about half of this. MSAL becomes
@@ -82,7 +98,7 @@ export type RefreshTokenEntry = {
 	target?: string;
 	/** Unix seconds. */
 	lastModificationTime?: number;
-	/** Absent if the query excludes this account. */
+	/** Absent unless the account is the chosen one and the query wants the secrets of refresh tokens. */
 	secret?: string;
 };
 
@@ -115,8 +131,8 @@ export type AppMetadataEntry = {
 };
 
 /**
- * The part of a cache that a query matched, in the order of the file. Of two records with one key, the later one counts, as in
- * `JSON.parse`.
+ * The part of a cache that a query matched, in the order of the file. Of two records with one key, the later one counts, in the place of
+ * the first.
  */
 export type CacheSlice = {
 	/** Changes whenever the store's bytes may have changed; the same as {@link CacheStore.stamp} returns. */
@@ -125,8 +141,14 @@ export type CacheSlice = {
 	modifiedMs: number;
 	/** Size of the plaintext in bytes. 0: the cache exists and is empty (a signal file). */
 	sizeBytes: number;
+	/** The home account ID of the account whose secrets the slice has. See {@link CacheQuery}. */
+	chosenAccount?: string;
 	accounts: AccountEntry[];
+	/** How many accounts are not in `accounts`, because there are more than {@link maxListedAccounts}. */
+	accountsLeftOut: number;
+	/** Those of the listed accounts, and those without an account. */
 	refreshTokens: RefreshTokenEntry[];
+	/** Those of the chosen account. */
 	accessTokens: AccessTokenEntry[];
 	appMetadata: AppMetadataEntry[];
 };
@@ -138,7 +160,9 @@ export type CacheSlice = {
  */
 export type MatchField =
 	| 'home_account_id' | 'environment' | 'client_id' | 'realm' | 'target' | 'family_id' | 'secret'
-	| 'token_type' | 'key_id' | 'ext_cache_key' | 'requestedClaimsHash' | 'userAssertionHash' | 'requested_scopes';
+	| 'credential_type' | 'token_type' | 'requested_scopes'
+	// Fields that bind a token to something, in every spelling that libraries use.
+	| 'key_id' | 'kid' | 'keyid' | 'ext_cache_key' | 'ext' | 'requestedClaims' | 'requestedClaimsHash' | 'userAssertionHash' | 'user_assertion_hash';
 
 /** Fields with a time in Unix seconds. */
 export type TimeField = 'cached_at' | 'expires_on' | 'last_modification_time';

@@ -2,7 +2,9 @@
 
 import {StoreError} from '../errors.js';
 import {requireLazily} from '../runtime/lazy.js';
-import type {NativeAddon, NativeFailure, NativeLock} from './addon-interface.js';
+import type {
+	NativeAddon, NativeFailure, NativeLock, NativeSlice,
+} from './addon-interface.js';
 import {loadAddon} from './addon-loader.js';
 import type {
 	CacheBackend,
@@ -53,7 +55,12 @@ export class NativeBackend implements CacheBackend {
 	}
 
 	scan(bytes: Uint8Array, query: CacheQuery): CacheSlice {
-		return orThrow(this.#addon.scan(bytes, query));
+		const slice = orThrow(this.#addon.scan(bytes, query));
+		while (slice.rest) {
+			this.#addon.takeRest(slice);
+		}
+
+		return slice;
 	}
 
 	edit(bytes: Uint8Array, change: CacheChange): EditResult {
@@ -79,7 +86,7 @@ abstract class NativeStore implements CacheStore {
 	}
 
 	query(at: StoreLocation, query: CacheQuery, timeoutMs: number): Promise<CacheSlice | null> {
-		return this.call(at, timeoutMs, leftMs => this.addon.query(this.name, at, query, leftMs));
+		return this.call(at, timeoutMs, leftMs => this.addon.query(this.name, at, query, leftMs), slice => slice?.rest && this.#takeRest(slice));
 	}
 
 	stamp(at: StoreLocation, timeoutMs: number): Promise<string | null> {
@@ -103,17 +110,30 @@ abstract class NativeStore implements CacheStore {
 		return new FileLease(path, name, paths => tryLock(this.addon, paths, true));
 	}
 
-	/** @param ask Calls the addon with the time that is left for the call, milliseconds. */
-	protected abstract call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result>;
+	/**
+	 * @param ask Calls the addon with the time that is left for the call, milliseconds.
+	 * @param complete Completes the result, if that takes a promise.
+	 */
+	protected abstract call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>, complete?: Complete<Result>): Promise<Result>;
+
+	async #takeRest(slice: NativeSlice): Promise<void> {
+		do {
+			await new Promise(resolve => {
+				setImmediate(resolve);
+			});
+		} while (!this.addon.takeRest(slice));
+	}
 }
+
+type Complete<Result> = (result: Result) => Promise<void> | undefined;
 
 class NativeFileStore extends NativeStore {
 	tryLock(paths: readonly string[]): Promise<HeldLock | null> {
 		return tryLock(this.addon, paths);
 	}
 
-	protected call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result> {
-		return orStoreError(() => ask(timeoutMs), this.name, at);
+	protected call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>, complete?: Complete<Result>): Promise<Result> {
+		return orStoreError(() => ask(timeoutMs), this.name, at, complete);
 	}
 }
 
@@ -121,8 +141,8 @@ class NativeKeyringStore extends NativeStore {
 	/** Resolves when all calls so far have ended. */
 	#calls: Promise<unknown> = Promise.resolve();
 
-	protected call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>): Promise<Result> {
-		return orStoreError(() => this.#inTurn(timeoutMs, ask), this.name, at);
+	protected call<Result>(at: StoreLocation, timeoutMs: number, ask: (leftMs: number) => Promise<Result>, complete?: Complete<Result>): Promise<Result> {
+		return orStoreError(() => this.#inTurn(timeoutMs, ask), this.name, at, complete);
 	}
 
 	/**
@@ -196,11 +216,17 @@ class AddonLock implements HeldLock {
 type CallSite = {readonly stack?: string};
 
 /** A failure of the addon becomes a `StoreError` with the stack of this function's caller: when the addon answers, that stack is gone. */
-async function orStoreError<Result>(call: () => Promise<Result>, store: string, at: StoreLocation = {}): Promise<Result> {
+async function orStoreError<Result>(call: () => Promise<Result>, store: string, at: StoreLocation = {}, complete?: Complete<Result>): Promise<Result> {
 	const site: CallSite = {};
 	Error.captureStackTrace(site, orStoreError);
 	try {
-		return await call();
+		const result = await call();
+		const completed = complete?.(result);
+		if (completed) {
+			await completed;
+		}
+
+		return result;
 	} catch (error) {
 		throw toStoreError(error, store, at, site);
 	}

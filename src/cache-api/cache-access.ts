@@ -34,7 +34,7 @@ export class CacheAccess {
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		return keepAlive(async () => {
 			const {settings, extra} = this.#choice;
-			const readings = await readSources(this.#cache, [...this.#ownSources(), ...extra], overviewQuery(settings.clientId));
+			const readings = await readSources(this.#cache, [...this.#ownSources(), ...extra], overviewQuery(settings.clientId, true));
 			return listAccounts(readings, settings);
 		});
 	}

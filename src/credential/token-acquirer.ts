@@ -144,7 +144,12 @@ export class TokenAcquirer {
 					return toAcquired(cached, generation);
 				}
 
-				const granted = await grant.redeem(latest, request, {
+				const redeemable = await this.#resolver.forGrant(latest);
+				if (redeemable instanceof Error) {
+					throw redeemable;
+				}
+
+				const granted = await grant.redeem(redeemable, request, {
 					...plan, turn, signOuts, read: async isNews => this.#resolver.reread(kind, request.tenantId, isNews),
 				});
 				turn.answered();

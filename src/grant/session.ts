@@ -31,7 +31,7 @@ export async function stateOfSession(cache: SharedCache, session: Session): Prom
 /** Reads what a cache has of the session's account. */
 export async function readAccount(cache: SharedCache, {account: {homeAccountId}, environments, clientId}: Session, source: CacheSource) {
 	return cache.read(source, {
-		environments, clientId, homeAccountId, nowSec: Math.floor(Date.now() / 1000),
+		environments, clientId, homeAccountId, nowSec: Math.floor(Date.now() / 1000), refreshTokenSecrets: true,
 	});
 }
 

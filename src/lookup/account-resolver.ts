@@ -3,14 +3,14 @@
  * token memory.
  */
 
-import type {AccessTokenEntry, CacheQuery} from '../backend/backend.js';
+import type {AccessTokenEntry, CacheQuery, CacheSlice} from '../backend/backend.js';
 import {storeKind} from '../backend/stores.js';
 import type {CacheKind, CacheSource} from '../cache/cache-source.js';
 import {sourcesOf} from '../cache/locations/index.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading, SourceStamp} from '../cache/source-reading.js';
 import {CredentialUnavailableError, type ErrorCode} from '../errors.js';
-import {foldAscii} from '../runtime/fold-case.js';
+import {foldAscii, isSame} from '../runtime/fold-case.js';
 import {log} from '../runtime/log.js';
 import {requireLazily} from '../runtime/lazy.js';
 import type {Settings} from '../settings/settings.js';
@@ -118,7 +118,8 @@ export class AccountResolver {
 	}
 
 	/**
-	 * What the caches hold now, read again although their stamps may be the same: a stamp cannot show two writes within its resolution.
+	 * What the caches hold now, read again although their stamps may be the same: a stamp cannot show two writes within its resolution. With
+	 * the secrets of refresh tokens, as in {@link forGrant}.
 	 *
 	 * @param tenantId See {@link known}.
 	 * @param isNews Whether what is found for the account counts as a change, if the stamps are the same.
@@ -129,10 +130,24 @@ export class AccountResolver {
 			return latest;
 		}
 
-		const {source, candidate: {account: {homeAccountId}}} = latest;
-		const {slice} = await this.#cache.read(source, this.#query(homeAccountId));
-		const found = slice && findCandidates(slice, this.#settings.clientId).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
-		return found && isNews(found) ? this.refresh(kind, tenantId) : latest;
+		const {source, candidate} = latest;
+		const {account} = await this.#readAccount(source, candidate.account.homeAccountId, true);
+		if (account && isNews(account.candidate)) {
+			await this.refresh(kind, tenantId);
+		}
+
+		return account ?? latest;
+	}
+
+	/** The same account with the secrets of its refresh tokens. They are read when a grant is due, and not kept. */
+	async forGrant(known: ResolvedAccount): Promise<Resolution> {
+		const {candidate, source} = known;
+		if (candidate.refreshTokens.some(({secret}) => secret !== undefined)) {
+			return known;
+		}
+
+		const {account, ...reading} = await this.#readAccount(source, candidate.account.homeAccountId, true);
+		return account ?? this.#explainFailure({kind: 'empty'}, [reading]);
 	}
 
 	/** Reads the caches again, or joins a reading that is under way. `tenantId`: see {@link known}. */
@@ -192,7 +207,7 @@ export class AccountResolver {
 	/** Readings of all sources of both kinds: the accounts of every authority, without secrets. */
 	async readAll(): Promise<SourceReading[]> {
 		const sources = (['nocae', 'cae'] as const).map(kind => this.#sources(kind)).flatMap(({primary, extra}) => [...primary, ...extra]);
-		return readSources(this.#cache, distinctSources(sources), overviewQuery(this.#settings.clientId));
+		return readSources(this.#cache, distinctSources(sources), overviewQuery(this.#settings.clientId, true));
 	}
 
 	#sources(kind: CacheKind) {
@@ -303,7 +318,7 @@ export class AccountResolver {
 		let chosen = view.chosen.get(home);
 		if (!chosen) {
 			const {candidates, reading} = view.several;
-			const [candidate, other] = ofHomeTenant(candidates, home);
+			const [candidate, other] = ofHomeTenant(await this.#ofTenant(reading, home) ?? candidates, home);
 			// A copy: the reading belongs to the stamps that are watched.
 			chosen = (candidate && !other ? await this.#complete(candidate, {...reading}) : undefined) ?? view.resolution;
 			view.chosen.set(home, chosen);
@@ -339,7 +354,9 @@ export class AccountResolver {
 				return undefined;
 			}
 
-			const selection = selectAccount(findCandidates(reading.slice, this.#settings.clientId, this.#settings.record), this.#criteria);
+			const {tenantId, tenantOnlyDisambiguates} = this.#criteria;
+			const candidates = await this.#ofTenant(reading, tenantOnlyDisambiguates ? tenantId : undefined) ?? this.#candidatesIn(reading.slice);
+			const selection = selectAccount(candidates, this.#criteria);
 			switch (selection.kind) {
 				case 'one': {
 					log.info(() => `The account ${explain().describeAccount(selection.candidate.account, this.#settings.allowLoggingAccountIdentifiers)} was found in ${reading.source.label}.`);
@@ -360,7 +377,7 @@ export class AccountResolver {
 		};
 
 		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
-		for (const reading of await Promise.all(primary.map(async source => this.#cache.read(source, query)))) {
+		for (const reading of await Promise.all(primary.map(async source => this.#read(source, query)))) {
 			const resolution = await consider(reading);
 			if (resolution) {
 				return resolution;
@@ -373,7 +390,7 @@ export class AccountResolver {
 		}
 
 		for (const source of sources.extra) {
-			const resolution = isStoreDown(source.store, readings) ? undefined : await consider(await this.#cache.read(source, query));
+			const resolution = isStoreDown(source.store, readings) ? undefined : await consider(await this.#read(source, query));
 			if (resolution) {
 				return resolution;
 			}
@@ -395,19 +412,43 @@ export class AccountResolver {
 		return username !== undefined || homeAccountId !== undefined || (tenantId !== undefined && !tenantOnlyDisambiguates);
 	}
 
-	/** A slice with many accounts has no secrets: reads again for the chosen account. */
+	/** A slice has the secrets of one account at most: reads again, if the chosen account is another one. */
 	async #complete(candidate: Candidate, reading: SourceReading): Promise<ResolvedAccount | undefined> {
 		const {source, slice} = reading;
-		if (candidate.refreshTokens.some(token => token.secret !== undefined)) {
-			return {candidate, source, accessTokens: slice?.accessTokens ?? []};
+		const {homeAccountId} = candidate.account;
+		if (slice?.chosenAccount !== undefined && isSame(slice.chosenAccount, homeAccountId)) {
+			return {candidate, source, accessTokens: slice.accessTokens};
 		}
 
-		const {homeAccountId} = candidate.account;
-		const full = await this.#cache.read(source, this.#query(homeAccountId));
-		const found = full.slice && findCandidates(full.slice, this.#settings.clientId, this.#settings.record).find(({account}) => account.homeAccountId.toLowerCase() === homeAccountId.toLowerCase());
-		reading.stamp = full.stamp;
-		reading.error = full.error;
-		return found ? {candidate: found, source, accessTokens: full.slice?.accessTokens ?? []} : undefined;
+		const {account, stamp, error} = await this.#readAccount(source, homeAccountId, asksTheUser(source));
+		reading.stamp = stamp;
+		reading.error = error;
+		return account;
+	}
+
+	#candidatesIn(slice: CacheSlice): Candidate[] {
+		return findCandidates(slice, this.#settings.clientId, this.#settings.record);
+	}
+
+	/** The candidates of a home tenant, if the reading left accounts out: there may be others of this tenant. */
+	async #ofTenant({source, slice}: SourceReading, tenantId: string | undefined): Promise<Candidate[] | undefined> {
+		if (!slice?.accountsLeftOut || tenantId === undefined) {
+			return undefined;
+		}
+
+		const again = await this.#read(source, {...this.#query(), homeTenantId: tenantId});
+		const {username} = this.#criteria;
+		return again.slice === null ? undefined : this.#candidatesIn(again.slice).filter(({usernames}) => username === undefined || usernames.some(each => isSame(each, username)));
+	}
+
+	async #read(source: CacheSource, query: CacheQuery): Promise<SourceReading> {
+		return this.#cache.read(source, asksTheUser(source) ? {...query, refreshTokenSecrets: true} : query);
+	}
+
+	async #readAccount(source: CacheSource, homeAccountId: string, refreshTokenSecrets: boolean): Promise<SourceReading & {account: ResolvedAccount | undefined}> {
+		const reading = await this.#cache.read(source, {...this.#query(homeAccountId), refreshTokenSecrets});
+		const candidate = reading.slice && this.#candidatesIn(reading.slice).find(({account}) => isSame(account.homeAccountId, homeAccountId));
+		return {...reading, account: candidate ? {candidate, source, accessTokens: reading.slice!.accessTokens} : undefined};
 	}
 
 	#search(): AccountSearch {
@@ -436,13 +477,18 @@ async function danglingLinks(readings: readonly SourceReading[]): Promise<Readon
 	return new Set(labels.filter(label => label !== undefined));
 }
 
+/** Each reading of a Keychain item may ask the user, so one reading takes what a later grant needs. */
+function asksTheUser({store}: CacheSource): boolean {
+	return store === 'keychain';
+}
+
 /** Loaded when there is something to explain. */
 function explain() {
 	return requireLazily(() => require('./account-errors.js') as typeof import('./account-errors.js'));
 }
 
 function isSameAccount(resolution: Resolution, {candidate}: ResolvedAccount): boolean {
-	return !(resolution instanceof Error) && resolution.candidate.account.homeAccountId.toLowerCase() === candidate.account.homeAccountId.toLowerCase();
+	return !(resolution instanceof Error) && isSame(resolution.candidate.account.homeAccountId, candidate.account.homeAccountId);
 }
 
 /** Whether the source could not be read. A source that was read, or does not exist, no longer has the account. */

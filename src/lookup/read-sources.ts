@@ -35,9 +35,9 @@ export async function readSources(cache: SharedCache, sources: readonly CacheSou
 export const leastContentBytes = 2;
 
 /** Asks for the accounts and refresh tokens of every authority, without secrets: no account has this ID. */
-export function overviewQuery(clientId: string): CacheQuery {
+export function overviewQuery(clientId: string, allAccounts = false): CacheQuery {
 	return {
-		environments: [], clientId, nowSec: 0, homeAccountId: '-',
+		environments: [], clientId, nowSec: 0, homeAccountId: '', allAccounts,
 	};
 }
 

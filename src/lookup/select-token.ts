@@ -52,12 +52,18 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 			&& realms.has(foldAscii(entry.realm ?? ''))
 			&& isGrantedFor(scopes, entry, isGraphDefault)
 			&& (!best || entry.expiresOn - clockSkewSec(entry, nowSec) > best.expiresOn - clockSkewSec(best, nowSec))
+			&& isVisibleAscii(entry.secret)
 		) {
 			best = entry;
 		}
 	}
 
 	return best;
+}
+
+/** Anything else would break, or forge, the header of a request. */
+function isVisibleAscii(secret: string): boolean {
+	return /^[\u0021-\u007E]*$/.test(secret);
 }
 
 /** How far the clock that wrote a token's times is ahead of ours, seconds. */

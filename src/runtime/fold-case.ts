@@ -1,6 +1,6 @@
 /** Compares IDs and names as the directory does: ignoring the case of A to Z alone. */
 
-export function isPureAscii(text: string): boolean {
+function isPureAscii(text: string): boolean {
 	return /^[\u0000-\u007F]*$/.test(text);
 }
 

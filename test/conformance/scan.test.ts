@@ -1,12 +1,18 @@
 /** The rules for reading a cache, as test vectors: every backend gives the result that stands beside the input. */
 
 import test, {type ExecutionContext} from 'ava';
-import {type CacheQuery, type CacheSlice, maxAccountsWithSecrets} from '../../dist/backend/backend.js';
+import {
+	type CacheQuery, type CacheSlice, maxListedAccounts, maxRecords,
+} from '../../dist/backend/backend.js';
 import {backends, scan} from '../helpers/caches/backends.js';
 import {askOracle, differenceOf} from '../helpers/caches/oracle.js';
 
 const environment = 'login.microsoftonline.com';
-const query: CacheQuery = {environments: [environment, 'login.windows.net'], clientId: 'client-1', nowSec: 1000};
+const query: CacheQuery = {
+	environments: [environment, 'login.windows.net'], clientId: 'client-1', nowSec: 1000, homeAccountId: 'uid.home', refreshTokenSecrets: true,
+};
+/** The same without an account. */
+const {homeAccountId: _homeAccountId, ...anyAccount} = query;
 type Fields = Record<string, unknown>;
 
 const account = (rest: Fields = {}): Fields => ({
@@ -68,6 +74,8 @@ for (const backend of backends) {
 			refreshTokens: [{
 				homeAccountId: 'uid.home', environment, clientId: 'client-1', familyId: '1', target: 't', lastModificationTime: 7, secret: 'FAKE-rt',
 			}],
+			chosenAccount: 'uid.home',
+			accountsLeftOut: 0,
 			accessTokens: [{
 				homeAccountId: 'uid.home', environment, clientId: 'client-1', realm: 'r', target: 'a b', secret: 'FAKE-at', cachedAt: 5, expiresOn: 2000, refreshOn: 1500,
 			}],
@@ -161,49 +169,93 @@ for (const backend of backends) {
 		t.false(kept({expires_on: '1000'}));
 		t.true(kept({token_type: 'bearer'}) && kept({token_type: null}) && kept({token_type: 5}));
 		t.false(kept({token_type: 'pop'}) || kept({token_type: ''}));
-		for (const bond of ['userAssertionHash', 'key_id', 'ext_cache_key', 'requestedClaims', 'requestedClaimsHash']) {
-			t.false(kept({[bond]: 'x'}), bond);
-			t.true(kept({[bond]: ''}) && kept({[bond]: null}), bond);
+	});
+
+	test(`${backend.kind}: G6: leaves out access tokens that are bound, in every spelling`, t => {
+		const kept = (rest: Fields) => of({accessTokens: [accessToken(rest)]}).accessTokens.length === 1;
+		for (const bond of ['userAssertionHash', 'user_assertion_hash', 'key_id', 'kid', 'keyid', 'ext_cache_key', 'ext', 'requestedClaims', 'requestedClaimsHash']) {
+			for (const value of ['x', 5, 0, true, {}, {a: 1}, ['x']]) {
+				t.false(kept({[bond]: value}), `${bond} ${JSON.stringify(value)}`);
+			}
+
+			for (const value of ['', null, false, undefined]) {
+				t.true(kept({[bond]: value}), `${bond} ${JSON.stringify(value)}`);
+			}
+		}
+
+		t.false(kept({credential_type: 'AccessToken_With_AuthScheme'}) || kept({credential_type: 'RefreshToken'}));
+		t.true(kept({credential_type: 'AccessToken'}) && kept({credential_type: 'accesstoken'}) && kept({credential_type: ''}) && kept({credential_type: null}));
+	});
+
+	test(`${backend.kind}: C3: leaves out access tokens that expire in more than ten years: their writer counted in milliseconds`, t => {
+		const tenYears = 1000 + (10 * 365 * 24 * 3600);
+		const tokens = (...expiries: unknown[]) => of({accessTokens: expiries.map(expiry => accessToken({expires_on: expiry}))}).accessTokens.map(({expiresOn}) => expiresOn);
+		t.deepEqual(tokens('2000', '1700000000000', tenYears + 1, String(tenYears), 1e15, tenYears), [2000, tenYears, tenYears]);
+	});
+
+	test(`${backend.kind}: E3: returns secrets for the chosen account only, and those of refresh tokens when they are wanted`, t => {
+		const ids = ['a.home1', 'b.home2', 'c.home2'];
+		const sections: Sections = {
+			accounts: [
+				...ids.map((id, index) => account({home_account_id: id, username: `USER${index}@contoso.com`})),
+				account({home_account_id: 'A.home1', username: 'guest@fabrikam.com'}),
+				account({home_account_id: 'd.home3', username: 'no-token@contoso.com'}),
+				account({home_account_id: 'e.home3', username: 'other-client@contoso.com'}),
+			],
+			refreshTokens: [
+				...ids.map((id, index) => refreshToken({home_account_id: id, secret: `FAKE-rt-${id}`, ...(index > 0 && {client_id: 'other', family_id: '1'})})),
+				refreshToken({home_account_id: 'e.home3', client_id: 'other'}),
+			],
+			accessTokens: [...ids, 'd.home3', 'e.home3'].map(id => accessToken({home_account_id: id})),
+		};
+		const whose = (rest: Partial<CacheQuery>) => {
+			for (const refreshTokenSecrets of [true, false]) {
+				const request = {...anyAccount, ...rest, refreshTokenSecrets};
+				const result = backend.scan(Buffer.from(textOf(sections)), request);
+				const secrets = result.refreshTokens.filter(({secret}) => secret !== undefined).map(({homeAccountId}) => homeAccountId.toLowerCase());
+				const chosen = result.chosenAccount?.toLowerCase();
+				t.is(result.accounts.length, 6);
+				t.is(result.refreshTokens.length, 4);
+				t.deepEqual(result.accessTokens.map(({homeAccountId}) => homeAccountId), chosen === undefined || chosen === 'x' || rest.clientId !== undefined ? [] : [chosen]);
+				t.deepEqual(secrets, refreshTokenSecrets && chosen !== undefined && !['x', 'd.home3'].includes(chosen) ? [chosen] : []);
+				t.is(differenceOf(scan(backend, Buffer.from(textOf(sections)), request), askOracle(Buffer.from(textOf(sections)), request)), undefined);
+			}
+
+			return backend.scan(Buffer.from(textOf(sections)), {...anyAccount, ...rest}).chosenAccount;
+		};
+
+		t.is(whose({}), undefined, 'three accounts can still be chosen');
+		t.is(whose({homeAccountId: 'B.HOME2'}), 'B.HOME2');
+		t.is(whose({homeAccountId: 'd.home3'}), 'd.home3');
+		t.is(whose({homeAccountId: 'x'}), 'x');
+		t.is(whose({username: 'user0@CONTOSO.com'}), 'a.home1');
+		t.is(whose({username: 'GUEST@fabrikam.com'}), 'a.home1', 'C2: the name of any record');
+		t.is(whose({username: 'guest@fabrikam.com', homeTenantId: 'home1'}), 'a.home1');
+		t.is(whose({username: 'guest@fabrikam.com', homeTenantId: 'home2'}), undefined);
+		t.is(whose({homeTenantId: 'HOME2'}), undefined);
+		t.is(whose({homeTenantId: 'home2', username: 'user2@contoso.com'}), 'c.home2');
+		t.is(whose({homeTenantId: 'home1'}), 'a.home1');
+		t.is(whose({homeTenantId: 'home3'}), undefined, 'neither has a refresh token that this client may redeem');
+		t.is(whose({homeTenantId: 'home3', clientId: 'other'}), 'e.home3');
+		for (const username of ['nobody', 'usér', 'no-token@contoso.com', '']) {
+			t.is(whose({username}), undefined, username);
 		}
 	});
 
-	test(`${backend.kind}: returns secrets only for accounts that can still be selected`, t => {
-		const ids = ['a.home1', 'b.home2', 'c.home2'];
-		const sections: Sections = {
-			accounts: ids.map((id, index) => account({home_account_id: id, username: `USER${index}@contoso.com`})),
-			refreshTokens: ids.map(id => refreshToken({home_account_id: id, secret: `FAKE-${id}`})),
-			accessTokens: ids.map(id => accessToken({home_account_id: id})),
-		};
-		const whose = (rest: Partial<CacheQuery>) => {
-			const {refreshTokens, accessTokens} = of(sections, rest);
-			t.is(refreshTokens.length, 3);
-			const withSecret = refreshTokens.filter(({secret}) => secret !== undefined).map(({homeAccountId}) => homeAccountId);
-			t.deepEqual(accessTokens.map(({homeAccountId}) => homeAccountId), withSecret);
-			return withSecret.join(' ');
-		};
-
-		t.is(whose({}), 'a.home1 b.home2 c.home2');
-		t.is(whose({homeAccountId: 'B.HOME2'}), 'b.home2');
-		t.is(whose({homeAccountId: 'x'}), '');
-		t.is(whose({username: 'user0@CONTOSO.com'}), 'a.home1');
-		t.is(whose({homeTenantId: 'HOME2'}), 'b.home2 c.home2');
-		t.is(whose({homeTenantId: 'home2', username: 'user2@contoso.com'}), 'c.home2');
-		t.is(whose({username: 'nobody'}), '');
-		t.is(whose({username: 'usér'}), 'a.home1 b.home2 c.home2', 'only ASCII letters compare ignoring case');
-	});
-
 	test(`${backend.kind}: compares home account IDs of accounts and tokens ignoring ASCII case only`, t => {
-		const secretsOf = (accountId: string, tokenId: string, rest?: Partial<CacheQuery>) => {
-			const sections = {
-				accounts: [account({home_account_id: accountId})], refreshTokens: [refreshToken({home_account_id: tokenId})], accessTokens: [accessToken({home_account_id: tokenId})],
-			};
-			agrees(t, textOf(sections), rest);
-			const {refreshTokens, accessTokens} = of(sections, rest);
-			t.is(refreshTokens.length, 1);
-			return [refreshTokens[0]?.secret, accessTokens[0]?.secret];
+		const secretsOf = (accountId: string, tokenId: string, rest: Partial<CacheQuery>) => {
+			const text = textOf({
+				accounts: [account({home_account_id: accountId})],
+				refreshTokens: [refreshToken({home_account_id: accountId}), refreshToken({home_account_id: tokenId, secret: 'FAKE-rt2'})],
+				accessTokens: [accessToken({home_account_id: tokenId})],
+			});
+			agrees(t, text, {...anyAccount, homeAccountId: undefined as unknown as string, ...rest});
+			const {refreshTokens, accessTokens} = backend.scan(Buffer.from(text), {...anyAccount, ...rest});
+			t.is(refreshTokens.length, 2);
+			return [refreshTokens[1]?.secret, accessTokens[0]?.secret];
 		};
 
-		const both = ['FAKE-rt', 'FAKE-at'];
+		const both = ['FAKE-rt2', 'FAKE-at'];
 		const long = 'Long-'.repeat(100);
 		for (const rest of [{}, {homeTenantId: 'HOME'}, {username: 'ANN@contoso.com'}]) {
 			t.deepEqual(secretsOf('UID.Home', 'uid.HOME', rest), both);
@@ -219,53 +271,87 @@ for (const backend of backends) {
 		t.deepEqual(secretsOf('other', 'uid.home', {homeAccountId: 'UID.home'}), both);
 	});
 
-	test(`${backend.kind}: a home tenant needs an ID with two parts; a user name hint needs a user name`, t => {
-		const secretsOf = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) => {
-			const {refreshTokens} = of({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]}, rest);
-			return refreshTokens[0]?.secret;
-		};
-
-		t.is(secretsOf('a.b.home', {homeTenantId: 'home'}), undefined);
-		t.is(secretsOf('home', {homeTenantId: 'home'}), undefined);
-		t.is(secretsOf('.home', {homeTenantId: 'home'}), 'FAKE-rt');
-		t.is(secretsOf('a.b', {username: 'ann@contoso.com'}, {username: undefined}), undefined);
-		t.is(secretsOf('a.b', {username: 'ann@contoso.com'}, {username: 'änn'}), 'FAKE-rt');
+	test(`${backend.kind}: G13: a home tenant needs an ID with two parts; a user name hint needs the same name, ignoring the case of A to Z alone`, t => {
+		const isChosen = (id: string, rest: Partial<CacheQuery>, name: Fields = {}) =>
+			backend.scan(
+				Buffer.from(textOf({accounts: [account({home_account_id: id, ...name})], refreshTokens: [refreshToken({home_account_id: id})]})),
+				{...anyAccount, ...rest},
+			).chosenAccount === id;
+		t.false(isChosen('a.b.home', {homeTenantId: 'home'}));
+		t.false(isChosen('home', {homeTenantId: 'home'}));
+		t.true(isChosen('.home', {homeTenantId: 'home'}));
+		t.false(isChosen('a.\u212A', {homeTenantId: 'k'}));
+		t.false(isChosen('a.b', {username: 'ann@contoso.com'}, {username: undefined}));
+		t.false(isChosen('a.b', {username: 'ann@contoso.com'}, {username: 'änn@contoso.com'}));
+		t.true(isChosen('a.b', {username: 'äNN@CONTOSO.com'}, {username: 'änn@contoso.com'}));
+		for (const [one, other] of [['\u212A', 'k'], ['\u0130', 'i\u0307'], ['\u0130', 'i'], ['\u017F', 's'], ['Ä', 'ä'], ['\u0131', 'I']] as const) {
+			t.false(isChosen('a.b', {username: one}, {username: other}), one);
+			t.false(isChosen('a.b', {username: other}, {username: one}), other);
+		}
 	});
 
-	test(`${backend.kind}: D1: without hosts in the query, records of every host count, and nobody's secrets are returned for an account that is not there`, t => {
-		const sections = {
-			accounts: [account(), account({home_account_id: 'us.home', environment: 'login.microsoftonline.us'}), account({environment: ''}), account({environment: undefined})],
-			refreshTokens: [refreshToken(), refreshToken({home_account_id: 'us.home', environment: 'FS.example'}), refreshToken({environment: 5})],
-			accessTokens: [accessToken(), accessToken({environment: 'FS.example'})],
-			appMetadata: [{client_id: 'client-1', environment: 'FS.example', family_id: '1'}],
+	test(`${backend.kind}: E2: over ${maxListedAccounts} accounts, lists those first that may be chosen, and says how many are left out`, t => {
+		const ids = Array.from({length: 450}, (_, index) => `u${index}.home${index % 3}`);
+		const sections: Sections = {
+			accounts: ids.flatMap(id => [account({home_account_id: id}), account({home_account_id: id.toUpperCase(), username: `${id}@contoso.com`})]),
+			refreshTokens: [...ids.filter((_, index) => index !== 3), 'orphan.x'].map(id => refreshToken({home_account_id: id})),
 		};
-		const all = of(sections, {environments: []});
-		t.deepEqual(all.accounts.map(entry => entry.environment), [environment, 'login.microsoftonline.us']);
-		t.deepEqual(all.refreshTokens.map(entry => [entry.environment, entry.secret]), [[environment, 'FAKE-rt'], ['FS.example', 'FAKE-rt']]);
-		t.is(all.accessTokens.length, 2);
-		t.is(all.appMetadata.length, 1);
-		const overview = of(sections, {environments: [], homeAccountId: '-'});
-		t.is(overview.accounts.length, 2);
-		t.deepEqual(overview.refreshTokens.map(({secret}) => secret), [undefined, undefined]);
-		t.deepEqual(overview.accessTokens, []);
-		agrees(t, textOf(sections), {environments: []});
-		agrees(t, textOf(sections), {environments: [], homeAccountId: '-'});
+		const result = (rest: Partial<CacheQuery>) => {
+			const slice_ = backend.scan(Buffer.from(textOf(sections)), {...anyAccount, ...rest});
+			agrees(t, textOf(sections), {homeAccountId: undefined as unknown as string, ...rest});
+			const listed = new Set(slice_.accounts.map(({homeAccountId}) => homeAccountId.toLowerCase()));
+			t.is(slice_.accounts.length, listed.size * 2);
+			t.is(slice_.accountsLeftOut, ids.length - listed.size);
+			t.deepEqual(slice_.refreshTokens.filter(({homeAccountId}) => !listed.has(homeAccountId)).map(({homeAccountId}) => homeAccountId), ['orphan.x']);
+			return [...listed];
+		};
+
+		const usable = ids.filter((_, index) => index !== 3);
+		t.deepEqual(result({}), usable.slice(0, maxListedAccounts));
+		t.deepEqual(result({allAccounts: true}), ids);
+		const others = new Set(ids.filter(id => !id.endsWith('.home2')).slice(0, 50));
+		t.deepEqual(result({homeTenantId: 'HOME2'}), ids.filter(id => id.endsWith('.home2') || others.has(id)));
+		t.true(result({username: 'u449.home2@contoso.com'}).includes('u449.home2'));
+		t.true(result({homeAccountId: 'U449.home2'}).includes('u449.home2'));
+		t.is(backend.scan(Buffer.from(textOf(sections)), {...anyAccount, username: 'u449.home2@contoso.com'}).chosenAccount, 'u449.home2');
 	});
 
-	test(`${backend.kind}: returns no secrets if more than ${maxAccountsWithSecrets} accounts match`, t => {
-		const count = (accounts: number) => {
-			const ids = Array.from({length: accounts}, (_, index) => `u${index}.home`);
-			return of({accounts: ids.flatMap(id => [account({home_account_id: id}), account({home_account_id: id})]), refreshTokens: ids.map(id => refreshToken({home_account_id: id}))})
-				.refreshTokens.filter(({secret}) => secret !== undefined).length;
+	test(`${backend.kind}: E2: refuses more than ${maxRecords} records by name`, t => {
+		const many = (count: number, record: (index: number) => Fields) => Array.from({length: count}, (_, index) => record(index));
+		const cases: Array<[string, (count: number) => Sections]> = [
+			['accounts', count => ({accounts: many(count, index => account({home_account_id: `u${index}`}))})],
+			['refresh tokens', count => ({refreshTokens: many(count, () => refreshToken())})],
+			['access tokens of one account', count => ({accessTokens: many(count, () => accessToken())})],
+			['records of one client', count => ({appMetadata: many(count, () => ({client_id: 'client-1', environment}))})],
+		];
+		for (const [what, sections] of cases) {
+			t.notThrows(() => of(sections(maxRecords)), what);
+			const error = t.throws<Error & {code: string}>(() => of(sections(maxRecords + 1)), {name: 'StoreError'}, what);
+			t.is(error.code, 'STC_CACHE_CORRUPT');
+			t.is(error.message, `The cache is too full: more than ${maxRecords} ${what}, which no token cache has. Move it away and sign in again.`);
+		}
+
+		t.notThrows(() => of({accounts: [account()], refreshTokens: many(maxRecords + 1, () => refreshToken({environment: 'elsewhere'})), accessTokens: many(maxRecords + 1, () => accessToken({home_account_id: 'other'}))}), 'of others');
+		const doubled = `{"Account":{${Array.from({length: maxRecords + 1}, () => `"k":${JSON.stringify(account())}`).join(',')}}}`;
+		t.is(slice(doubled).accounts.length, 1, 'one key');
+	});
+
+	test(`${backend.kind}: G13: records come in the order of the file, whatever their keys; the last of equal keys in the place of the first`, t => {
+		const names = (...records: Array<[key: string, record: unknown]>) => {
+			const text = (section: string) => `"${section}":{${records.map(([key, record]) => `${JSON.stringify(key)}:${JSON.stringify(record)}`).join(',')}}`;
+			const {accounts, refreshTokens} = slice(`{${text('RefreshToken')},"Account":{"a":{}},${text('Account')}}`);
+			t.deepEqual(refreshTokens.map(({target}) => target), accounts.map(({username}) => username));
+			return accounts.map(({username}) => username);
 		};
 
-		t.is(count(maxAccountsWithSecrets), maxAccountsWithSecrets);
-		t.is(count(maxAccountsWithSecrets + 1), 0);
-		// One account with many spellings of its ID.
-		const spellings = Array.from({length: maxAccountsWithSecrets + 1}, (_, index) => ({home_account_id: `${'U'.repeat(index)}${'u'.repeat(20 - index)}.home`}));
-		const one = {accounts: spellings.map(spelling => account(spelling)), refreshTokens: [refreshToken({home_account_id: `${'u'.repeat(20)}.home`})]};
-		agrees(t, textOf(one));
-		t.is(of(one).refreshTokens[0]?.secret, 'FAKE-rt');
+		const of_ = (name: string) => ({
+			home_account_id: 'uid.home', environment, username: name, target: name, secret: 'FAKE',
+		});
+		t.deepEqual(names(['b', of_('b')], ['2', of_('2')], ['1', of_('1')], ['a', of_('a')], ['01', of_('01')], ['4294967295', of_('4294967295')], ['0', of_('0')]), ['b', '2', '1', 'a', '01', '4294967295', '0']);
+		t.deepEqual(names(['x', of_('x')], ['y', of_('y')], ['x', of_('z')]), ['z', 'y']);
+		t.deepEqual(names(['7', of_('x')], ['y', of_('y')], ['3', of_('3')], ['7', of_('z')], ['3', 5]), ['z', 'y']);
+		t.deepEqual(names(['x', null], ['y', of_('y')], ['x', of_('x')]), ['x', 'y'], 'the first one need not be a record');
+		t.deepEqual(names(['x', of_('w')], ['y', of_('y')], ['x', 5], ['z', of_('z')], ['x', of_('x')]), ['x', 'y', 'z']);
 	});
 
 	test(`${backend.kind}: the last of duplicate keys counts: fields, records, sections`, t => {

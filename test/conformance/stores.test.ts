@@ -18,7 +18,9 @@ import {
 } from '../helpers/caches/store-fixtures.js';
 
 const environment = 'login.microsoftonline.com';
-const query: CacheQuery = {environments: [environment], clientId: 'client', nowSec: 0};
+const query: CacheQuery = {
+	environments: [environment], clientId: 'client', nowSec: 0, refreshTokenSecrets: true,
+};
 const timeoutMs = 300_000;
 
 const accountOf = (name: string): CacheChange => ({

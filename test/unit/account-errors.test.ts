@@ -13,7 +13,7 @@ const asked: Parameters<typeof explainFailure>[2] = {
 };
 const stamp = {value: '', readable: true};
 const slice: CacheSlice = {
-	stamp: '', modifiedMs: 0, sizeBytes: 100, accounts: [], refreshTokens: [], accessTokens: [], appMetadata: [],
+	stamp: '', modifiedMs: 0, sizeBytes: 100, accounts: [], accountsLeftOut: 0, refreshTokens: [], accessTokens: [], appMetadata: [],
 };
 
 const at = (path: string) => ({...plaintextFile(path), label: path});

@@ -74,7 +74,7 @@ test('keyring calls are made one at a time, in order; each waiting call has its 
 	writeFileSync(path, `
 		const running = {libsecret: 0, plaintext: 0};
 		module.exports = {
-			apiVersion: 2,
+			apiVersion: 3,
 			stores: ['libsecret', 'plaintext'],
 			setEntryMakers() {},
 			async stamp(store, at, timeoutMs) {

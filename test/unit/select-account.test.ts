@@ -12,7 +12,7 @@ const environment = 'login.microsoftonline.com';
 
 function slice(parts: {accounts?: AccountEntry[]; refreshTokens?: RefreshTokenEntry[]; appMetadata?: AppMetadataEntry[]}): CacheSlice {
 	return {
-		stamp: '', modifiedMs: 0, sizeBytes: 1, accounts: [], refreshTokens: [], accessTokens: [], appMetadata: [], ...parts,
+		stamp: '', modifiedMs: 0, sizeBytes: 1, accounts: [], accountsLeftOut: 0, refreshTokens: [], accessTokens: [], appMetadata: [], ...parts,
 	};
 }
 

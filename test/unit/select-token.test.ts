@@ -101,6 +101,18 @@ test('B3: a scope of Microsoft Graph is the same with and without its resource',
 	t.false(fits({target: 'User.Read'}, {isAdfs: true, scopes: [`${graph}User.Read`]}), 'AD FS knows no Graph');
 });
 
+test('G7: a token with anything but visible ASCII characters is not selected', t => {
+	for (const bad of [' ', '\r\n', '\n', '\r', '\t', '\0', '\u007F', '\u001F', '\u0080', 'ü', '\u00A0', '\u2028', '\u{1F600}', '\uD83D']) {
+		for (const secret of [bad, `FAKE${bad}`, `${bad}FAKE`, `FA${bad}KE`]) {
+			t.false(fits({secret}), JSON.stringify(secret));
+		}
+
+		t.is(findAccessToken([entry({secret: `FAKE${bad}`, expiresOn: nowSec + 7200}), entry({secret: 'good'})], criteria)?.secret, 'good', 'another one is');
+	}
+
+	t.true(fits({secret: Array.from({length: 0x7E - 0x20}, (_, index) => String.fromCharCode(0x21 + index)).join('')}));
+});
+
 test('G13: only A to Z are compared without their case', t => {
 	t.false(fits({target: '\u212A'}, {scopes: ['k']}), 'the Kelvin sign lower-cases to k');
 	t.false(fits({target: 'k'}, {scopes: ['\u212A']}));

@@ -15,15 +15,19 @@ import {
 	type CacheText,
 	type CommitRequest,
 	type EditResult,
-	maxAccountsWithSecrets,
+	maxLifetimeSec,
+	maxListedAccounts,
+	maxRecords,
 	type RefreshTokenEntry,
 	type StoreLocation,
 } from '../backend.js';
-import {foldAscii, isPureAscii, isSame} from '../../runtime/fold-case.js';
+import {foldAscii, isSame} from '../../runtime/fold-case.js';
+import {StoreError} from '../../errors.js';
 import {isObject} from '../../runtime/json.js';
 import {requireLazily} from '../../runtime/lazy.js';
 import {commitFile} from './commit.js';
 import {editCache} from './edit.js';
+import {membersOf, skipSpace} from './json-offsets.js';
 import {
 	type Json, parseCache, readCacheFile, statCacheFile,
 } from './cache-file.js';
@@ -81,28 +85,66 @@ export const jsBackend: CacheBackend = {
 
 /** @param subject The beginning of an error text. */
 function toSlice(bytes: Uint8Array, query: CacheQuery, subject: string): CacheSlice {
-	const {root} = parseCache(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), subject);
+	const json = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+	const {root} = parseCache(json, subject);
 	const environments = new Set(query.environments.map(environment => foldAscii(environment)));
-	const accounts = records(root, 'Account', environments, readAccount);
-	const isNarrowed = narrow(accounts, query);
-	const refreshTokens = records(root, 'RefreshToken', environments, record => readRefreshToken(record, isNarrowed));
-	const accessTokens = records(root, 'AccessToken', environments, record => readAccessToken(record, query, isNarrowed));
-	const appMetadata = records(root, 'AppMetadata', environments, record => readAppMetadata(record, query));
+	const of = <Entry>(section: string, read: (record: Json) => Entry | undefined) => entriesOf(recordsOf(json, root, section), environments, read);
+	const limited = <Entry>(entries: Entry[], what: string): Entry[] => {
+		if (entries.length > maxRecords) {
+			throw new StoreError('STC_CACHE_CORRUPT', `${subject} too full: more than ${maxRecords} ${what}, which no token cache has. Move it away and sign in again.`, {op: 'scan', store: 'plaintext'});
+		}
+
+		return entries;
+	};
+
+	const accounts = limited(of('Account', readAccount), 'accounts');
+	const secrets = new Map<RefreshTokenEntry, string>();
+	const refreshTokens = of('RefreshToken', record => readRefreshToken(record, secrets));
+	const {chosen, listed, leftOut} = select(accounts, refreshTokens, query);
+	const isChosen = ({homeAccountId}: {homeAccountId: string}) => chosen !== undefined && isSame(homeAccountId, chosen);
+	const listedTokens = refreshTokens.filter(({homeAccountId}) => listed.get(foldAscii(homeAccountId)) ?? true);
+	if (query.refreshTokenSecrets) {
+		for (const token of listedTokens.filter(each => isChosen(each))) {
+			token.secret = secrets.get(token)!;
+		}
+	}
+
 	return {
-		stamp: '', modifiedMs: 0, sizeBytes: bytes.length, accounts, refreshTokens, accessTokens, appMetadata,
+		stamp: '',
+		modifiedMs: 0,
+		sizeBytes: bytes.length,
+		...(chosen !== undefined && {chosenAccount: chosen}),
+		accounts: accounts.filter(({homeAccountId}) => listed.get(foldAscii(homeAccountId))),
+		accountsLeftOut: leftOut,
+		refreshTokens: limited(listedTokens, 'refresh tokens'),
+		accessTokens: limited(chosen === undefined ? [] : of('AccessToken', record => readAccessToken(record, query, chosen)), 'access tokens of one account'),
+		appMetadata: limited(of('AppMetadata', record => readAppMetadata(record, query)), 'records of one client'),
 	};
 }
 
-function records<Entry>(root: Json, section: string, environments: ReadonlySet<string>, read: (record: Json) => Entry | undefined): Entry[] {
-	const entries: Entry[] = [];
+/** The records of a section in the order of the file. JavaScript moves names like `1` to the front. */
+function recordsOf(json: Buffer, root: Json, section: string): unknown[] {
 	const found = own(root, section);
-	if (isObject(found)) {
-		for (const record of Object.values(found)) {
-			if (isObject(record) && isIn(environments, requiredString(record, 'environment'))) {
-				const entry = read(record);
-				if (entry !== undefined) {
-					entries.push(entry);
-				}
+	if (!isObject(found)) {
+		return [];
+	}
+
+	const [first] = Object.keys(found);
+	if (first === undefined || !/^\d+$/.test(first)) {
+		return Object.values(found);
+	}
+
+	const member = membersOf(json, skipSpace(json, 0)).findLast(({name}) => name === section)!;
+	return [...new Set(membersOf(json, member.value).map(({name}) => name))].map(name => own(found, name));
+}
+
+function entriesOf<Entry>(records: readonly unknown[], environments: ReadonlySet<string>, read: (record: Json) => Entry | undefined): Entry[] {
+	const entries: Entry[] = [];
+	for (const record of records) {
+		if (isObject(record) && isIn(environments, requiredString(record, 'environment'))) {
+			const entry = read(record);
+			if (entry !== undefined) {
+				entries.push(entry);
 			}
 		}
 	}
@@ -128,28 +170,43 @@ function readAccount(record: Json): AccountEntry | undefined {
 		});
 }
 
-function readRefreshToken(record: Json, isNarrowed: (homeAccountId: string) => boolean): RefreshTokenEntry | undefined {
+/** @param secrets Keeps the secret of each entry, until the account is chosen. */
+function readRefreshToken(record: Json, secrets: Map<RefreshTokenEntry, string>): RefreshTokenEntry | undefined {
 	const homeAccountId = requiredString(record, 'home_account_id');
 	const secret = requiredString(record, 'secret');
-	return homeAccountId === undefined || secret === undefined
-		? undefined
-		: defined<RefreshTokenEntry>({
-			homeAccountId,
-			environment: own(record, 'environment') as string,
-			clientId: anyString(record, 'client_id'),
-			familyId: familyId(record),
-			target: anyString(record, 'target'),
-			lastModificationTime: time(record, 'last_modification_time'),
-			secret: isNarrowed(homeAccountId) ? secret : undefined,
-		});
+	if (homeAccountId === undefined || secret === undefined) {
+		return undefined;
+	}
+
+	const entry = defined<RefreshTokenEntry>({
+		homeAccountId,
+		environment: own(record, 'environment') as string,
+		clientId: anyString(record, 'client_id'),
+		familyId: familyId(record),
+		target: anyString(record, 'target'),
+		lastModificationTime: time(record, 'last_modification_time'),
+		secret: undefined,
+	});
+	secrets.set(entry, secret);
+	return entry;
 }
 
-/** Fields that bind a token to something that the caller does not have: an assertion, a key, further parameters, claims. */
-const bonds = ['userAssertionHash', 'key_id', 'ext_cache_key', 'requestedClaims', 'requestedClaimsHash'];
+/**
+ * Fields that bind a token to something that the caller does not have: an assertion, a key, further parameters, claims. In the spellings of
+ * all libraries.
+ */
+const bonds = ['userAssertionHash', 'user_assertion_hash', 'key_id', 'kid', 'keyid', 'ext_cache_key', 'ext', 'requestedClaims', 'requestedClaimsHash'];
 
-function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccountId: string) => boolean): AccessTokenEntry | undefined {
+function isBound(record: Json): boolean {
+	return bonds.some(bond => {
+		const value = own(record, bond);
+		return value !== undefined && value !== null && value !== false && value !== '';
+	});
+}
+
+function readAccessToken(record: Json, query: CacheQuery, chosen: string): AccessTokenEntry | undefined {
 	const homeAccountId = requiredString(record, 'home_account_id');
-	if (homeAccountId === undefined || !isNarrowed(homeAccountId)) {
+	if (homeAccountId === undefined || !isSame(homeAccountId, chosen)) {
 		// First, because most tokens belong to other accounts.
 		return undefined;
 	}
@@ -159,12 +216,15 @@ function readAccessToken(record: Json, query: CacheQuery, isNarrowed: (homeAccou
 	const target = anyString(record, 'target');
 	const expiresOn = time(record, 'expires_on');
 	const tokenType = anyString(record, 'token_type');
+	const credentialType = requiredString(record, 'credential_type');
 	if (
 		clientId === undefined || secret === undefined || target === undefined || expiresOn === undefined
 		|| expiresOn <= query.nowSec
+		|| expiresOn > query.nowSec + maxLifetimeSec
 		|| !isSame(clientId, query.clientId)
 		|| (tokenType !== undefined && !isSame(tokenType, 'bearer'))
-		|| bonds.some(bond => requiredString(record, bond) !== undefined)
+		|| (credentialType !== undefined && !isSame(credentialType, 'AccessToken'))
+		|| isBound(record)
 	) {
 		return undefined;
 	}
@@ -194,31 +254,45 @@ function readAppMetadata(record: Json, query: CacheQuery): AppMetadataEntry | un
 		});
 }
 
-/** The accounts whose secrets the slice carries. See {@link CacheQuery}. */
-function narrow(accounts: readonly AccountEntry[], query: CacheQuery): (homeAccountId: string) => boolean {
-	const {homeAccountId: wanted, username, homeTenantId} = query;
-	if (wanted !== undefined) {
-		return homeAccountId => isSame(homeAccountId, wanted);
+/** The account whose secrets the slice has, and whether each account is listed, by its ID in lower case. See {@link CacheQuery}. */
+function select(accounts: readonly AccountEntry[], refreshTokens: readonly RefreshTokenEntry[], query: CacheQuery): {chosen: string | undefined; listed: Map<string, boolean>; leftOut: number} {
+	const redeemable = new Set(refreshTokens.filter(({familyId: family, clientId}) => family !== undefined || isSame(clientId ?? '', query.clientId)).map(({homeAccountId}) => foldAscii(homeAccountId)));
+	const passing = new Set<string>();
+	const firstIds = new Map<string, string>();
+	for (const account of accounts) {
+		const id = foldAscii(account.homeAccountId);
+		if (!firstIds.has(id)) {
+			firstIds.set(id, account.homeAccountId);
+		}
+
+		if (passes(account, query)) {
+			passing.add(id);
+		}
 	}
 
-	const passing = new Set(accounts.filter(account =>
-		(username === undefined || passesUserName(account.username, username))
-		&& (homeTenantId === undefined || passesHomeTenant(account.homeAccountId, homeTenantId))).map(account => foldAscii(account.homeAccountId)));
-	return homeAccountId => passing.size <= maxAccountsWithSecrets && passing.has(foldAscii(homeAccountId));
-}
-
-function passesUserName(username: string | undefined, hint: string): boolean {
-	if (username === undefined) {
-		return false;
+	const ids = [...firstIds.keys()];
+	const candidates = ids.filter(id => passing.has(id) && redeemable.has(id));
+	const excerpt = query.allAccounts ? ids : [...new Set([...candidates, ...ids.filter(id => passing.has(id)), ...ids])].slice(0, maxListedAccounts);
+	const listed = new Map(ids.map(id => [id, false]));
+	for (const id of excerpt) {
+		listed.set(id, true);
 	}
 
-	const areAscii = isPureAscii(username) && isPureAscii(hint);
-	return !areAscii || isSame(username, hint);
+	return {
+		chosen: query.homeAccountId ?? (candidates.length === 1 ? firstIds.get(candidates[0]!) : undefined),
+		listed,
+		leftOut: ids.length - excerpt.length,
+	};
 }
 
-function passesHomeTenant(homeAccountId: string, hint: string): boolean {
+function passes({homeAccountId, username}: AccountEntry, query: CacheQuery): boolean {
+	if (query.homeAccountId !== undefined) {
+		return isSame(homeAccountId, query.homeAccountId);
+	}
+
 	const parts = homeAccountId.split('.');
-	return parts.length === 2 && isSame(parts[1] ?? '', hint);
+	return (query.username === undefined || (username !== undefined && isSame(username, query.username)))
+		&& (query.homeTenantId === undefined || (parts.length === 2 && isSame(parts[1] ?? '', query.homeTenantId)));
 }
 
 /** Leaves out absent fields, as the addon does. */

@@ -14,9 +14,9 @@ if (!nativeBackend) {
 export const native: CacheBackend = nativeBackend;
 export const backends: readonly CacheBackend[] = [native, jsBackend];
 
-export function toAnswer({sizeBytes, accounts, refreshTokens, accessTokens, appMetadata}: CacheSlice): OracleAnswer {
+export function toAnswer({sizeBytes, chosenAccount, accountsLeftOut, accounts, refreshTokens, accessTokens, appMetadata}: CacheSlice): OracleAnswer {
 	return {
-		sizeBytes, accounts: sorted(accounts), refreshTokens: sorted(refreshTokens), accessTokens: sorted(accessTokens), appMetadata: sorted(appMetadata),
+		sizeBytes, chosenAccount, accountsLeftOut, accounts: sorted(accounts), refreshTokens: sorted(refreshTokens), accessTokens: sorted(accessTokens), appMetadata: sorted(appMetadata),
 	};
 }
 

@@ -15,7 +15,7 @@ export function writeMinimalCache(home: string, accessToken: string): void {
 		},
 		AccessToken: {
 			t: {
-				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: accessToken, expires_on: '9999999999',
+				home_account_id: 'a.home', environment, client_id: '04b07795-8ddb-461a-bbee-02f9e1bf7b46', realm: 'home', target: 'scope/.default', secret: accessToken, expires_on: String(Math.floor(Date.now() / 1000) + (365 * 24 * 3600)),
 			},
 		},
 	}));

@@ -5,8 +5,10 @@
 
 import type {CacheQuery} from '../../../dist/backend/backend.js';
 
-/** A slice without its stamp, or the error code. Entries are sorted because their order is not specified. */
-export type OracleAnswer = {code: string} | {sizeBytes: number; accounts: unknown[]; refreshTokens: unknown[]; accessTokens: unknown[]; appMetadata: unknown[]};
+/** A slice without its stamp, or the error code. Entries are sorted, because `JSON.parse` changes the order of names like `1`. */
+export type OracleAnswer = {code: string} | {
+	sizeBytes: number; chosenAccount: string | undefined; accountsLeftOut: number; accounts: unknown[]; refreshTokens: unknown[]; accessTokens: unknown[]; appMetadata: unknown[];
+};
 
 type Fields = Record<string, unknown>;
 
@@ -33,14 +35,40 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 
 	const inEnvironment = (section: string) => objectsIn(root as Fields, section).filter(record =>
 		nonEmpty(record['environment']) && (query.environments.length === 0 || query.environments.some(environment => same(record['environment'], environment))));
+	const idOf = (record: Fields) => lower(record['home_account_id'] as string);
 	const accounts = inEnvironment('Account').filter(record => nonEmpty(record['home_account_id']));
-	const wanted = wantedAccounts(accounts, query);
-	const isWanted = (record: Fields) => query.homeAccountId === undefined
-		? wanted.has(lower(record['home_account_id'] as string))
-		: same(record['home_account_id'], query.homeAccountId);
+	const refreshTokens = inEnvironment('RefreshToken').filter(record => nonEmpty(record['home_account_id']) && nonEmpty(record['secret']));
+	const canRedeem = (id: string) => refreshTokens.some(token => idOf(token) === id && (family(token['family_id']) !== undefined || same(token['client_id'], query.clientId)));
+	const ids = [...new Set(accounts.map(account => idOf(account)))];
+	const passing = ids.filter(id => accounts.some(account => idOf(account) === id && passes(account, query)));
+	const candidates = passing.filter(id => canRedeem(id));
+	const chosen = query.homeAccountId ?? (candidates.length === 1 ? accounts.find(account => idOf(account) === candidates[0])!['home_account_id'] as string : undefined);
+	const isChosen = (record: Fields) => chosen !== undefined && same(record['home_account_id'], chosen);
+	const listed = new Set(query.allAccounts ? ids : [...new Set([...candidates, ...passing, ...ids])].slice(0, 200));
+	const tokensOfListed = refreshTokens.filter(token => listed.has(idOf(token)) || !ids.includes(idOf(token)));
+	const accessTokens = inEnvironment('AccessToken').filter(record =>
+		nonEmpty(record['home_account_id'])
+		&& nonEmpty(record['client_id'])
+		&& nonEmpty(record['secret'])
+		&& typeof record['target'] === 'string'
+		&& same(record['client_id'], query.clientId)
+		&& (seconds(record['expires_on']) ?? 0) > query.nowSec
+		&& seconds(record['expires_on'])! <= query.nowSec + (10 * 365 * 24 * 3600)
+		&& (typeof record['token_type'] !== 'string' || same(record['token_type'], 'bearer'))
+		&& (!nonEmpty(record['credential_type']) || same(record['credential_type'], 'accesstoken'))
+		&& ['userAssertionHash', 'user_assertion_hash', 'key_id', 'kid', 'keyid', 'ext_cache_key', 'ext', 'requestedClaims', 'requestedClaimsHash']
+			.every(bond => [undefined, null, false, ''].includes(record[bond] as undefined))
+			&& isChosen(record));
+	const appMetadata = inEnvironment('AppMetadata').filter(record => nonEmpty(record['client_id']) && same(record['client_id'], query.clientId));
+	if ([accounts, tokensOfListed, accessTokens, appMetadata].some(({length}) => length > 10_000)) {
+		return {code: 'STC_CACHE_CORRUPT'};
+	}
+
 	return {
 		sizeBytes: bytes.length,
-		accounts: sorted(accounts.map(record => without({
+		chosenAccount: chosen,
+		accountsLeftOut: ids.length - listed.size,
+		accounts: sorted(accounts.filter(record => listed.has(idOf(record))).map(record => without({
 			homeAccountId: record['home_account_id'],
 			environment: record['environment'],
 			realm: text(record['realm']),
@@ -48,30 +76,16 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 			username: text(record['username']),
 			authorityType: text(record['authority_type']),
 		}))),
-		refreshTokens: sorted(inEnvironment('RefreshToken').filter(record => nonEmpty(record['home_account_id']) && nonEmpty(record['secret'])).map(record => without({
+		refreshTokens: sorted(tokensOfListed.map(record => without({
 			homeAccountId: record['home_account_id'],
 			environment: record['environment'],
 			clientId: text(record['client_id']),
 			familyId: family(record['family_id']),
 			target: text(record['target']),
 			lastModificationTime: seconds(record['last_modification_time']),
-			secret: isWanted(record) ? record['secret'] : undefined,
+			secret: query.refreshTokenSecrets && isChosen(record) ? record['secret'] : undefined,
 		}))),
-		accessTokens: sorted(inEnvironment('AccessToken').filter(record =>
-			nonEmpty(record['home_account_id'])
-			&& nonEmpty(record['client_id'])
-			&& nonEmpty(record['secret'])
-			&& typeof record['target'] === 'string'
-			&& same(record['client_id'], query.clientId)
-			&& seconds(record['expires_on']) !== undefined
-			&& seconds(record['expires_on'])! > query.nowSec
-			&& (typeof record['token_type'] !== 'string' || same(record['token_type'], 'bearer'))
-			&& !nonEmpty(record['userAssertionHash'])
-			&& !nonEmpty(record['key_id'])
-			&& !nonEmpty(record['ext_cache_key'])
-			&& !nonEmpty(record['requestedClaims'])
-			&& !nonEmpty(record['requestedClaimsHash'])
-			&& isWanted(record)).map(record => without({
+		accessTokens: sorted(accessTokens.map(record => without({
 			homeAccountId: record['home_account_id'],
 			environment: record['environment'],
 			clientId: record['client_id'],
@@ -83,7 +97,7 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 			refreshOn: seconds(record['refresh_on']),
 			requestedScopes: text(record['requested_scopes']) || undefined,
 		}))),
-		appMetadata: sorted(inEnvironment('AppMetadata').filter(record => nonEmpty(record['client_id']) && same(record['client_id'], query.clientId)).map(record => without({
+		appMetadata: sorted(appMetadata.map(record => without({
 			environment: record['environment'],
 			clientId: record['client_id'],
 			familyId: family(record['family_id']),
@@ -91,20 +105,11 @@ export function askOracle(bytes: Uint8Array, query: CacheQuery): OracleAnswer {
 	};
 }
 
-function wantedAccounts(accounts: Fields[], {username, homeTenantId}: CacheQuery): Set<string> {
-	const ids = new Set<string>();
-	for (const account of accounts) {
-		const name = account['username'];
-		const id = account['home_account_id'] as string;
-		const passesName = username === undefined || (typeof name === 'string' && (same(name, username) || !ascii(name) || !ascii(username)));
-		const parts = id.split('.');
-		const passesTenant = homeTenantId === undefined || (parts.length === 2 && same(parts[1], homeTenantId));
-		if (passesName && passesTenant) {
-			ids.add(lower(id));
-		}
-	}
-
-	return ids.size > 8 ? new Set() : ids;
+function passes({username, home_account_id: id}: Fields, query: CacheQuery): boolean {
+	const parts = (id as string).split('.');
+	return query.homeAccountId === undefined
+		? (query.username === undefined || same(username, query.username)) && (query.homeTenantId === undefined || (parts.length === 2 && same(parts[1], query.homeTenantId)))
+		: same(id, query.homeAccountId);
 }
 
 function objectsIn(root: Fields, section: string): Fields[] {
@@ -119,7 +124,7 @@ function objectsIn(root: Fields, section: string): Fields[] {
 		.map(record => Object.assign(Object.create(null) as Fields, record));
 }
 
-/** Sorts entries whose order is not specified. Also used for the readers' results. */
+/** Sorts entries, to compare them without their order. Also used for the readers' results. */
 export function sorted(entries: readonly unknown[]): unknown[] {
 	const text = (entry: unknown) => JSON.stringify(Object.entries(entry as object).toSorted(([a], [b]) => a < b ? -1 : 1));
 	return entries.toSorted((a, b) => text(a) < text(b) ? -1 : 1);
@@ -137,8 +142,14 @@ export function differenceOf(answer: OracleAnswer, expected: OracleAnswer): stri
 		return kind(answer) === kind(expected) ? undefined : `${kind(answer)} instead of ${kind(expected)}`;
 	}
 
-	if (answer.sizeBytes !== expected.sizeBytes) {
-		return `sizeBytes is ${answer.sizeBytes} instead of ${expected.sizeBytes}`;
+	for (const field of ['sizeBytes', 'accountsLeftOut'] as const) {
+		if (answer[field] !== expected[field]) {
+			return `${field} is ${answer[field]} instead of ${expected[field]}`;
+		}
+	}
+
+	if (answer.chosenAccount !== expected.chosenAccount) {
+		return 'chosenAccount differs';
 	}
 
 	for (const section of ['accounts', 'refreshTokens', 'accessTokens', 'appMetadata'] as const) {
@@ -162,7 +173,6 @@ export function differenceOf(answer: OracleAnswer, expected: OracleAnswer): stri
 
 const nonEmpty = (value: unknown) => typeof value === 'string' && value !== '';
 const text = (value: unknown) => typeof value === 'string' ? value : undefined;
-const ascii = (value: string) => [...value].every(character => character.codePointAt(0)! < 128);
 
 function lower(value: string): string {
 	let lowered = '';

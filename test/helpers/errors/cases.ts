@@ -215,6 +215,9 @@ export const errorCases: ErrorCase[] = [
 	{code: 'STC_AMBIGUOUS_ACCOUNT', when: 'one name is signed in to two tenants', provoke: ask(signedIn([ann, {...bob, username: ann.username}]), {username: ann.username})},
 	{code: 'STC_TENANT_NOT_ALLOWED', when: 'a request names a tenant that the list does not have', provoke: ask(signedIn(), {tenantId: ann.utid, additionallyAllowedTenants: [bob.utid]}, {}, {tenantId: otherTenant})},
 	{code: 'STC_CACHE_CORRUPT', when: 'the cache is no JSON', provoke: ask('{"Account": ')},
+	{
+		code: 'STC_CACHE_CORRUPT', when: 'the cache has more than 10,000 accounts', provoke: ask(JSON.stringify({Account: Object.fromEntries(Array.from({length: 10_001}, (_, index) => [`k${index}`, {home_account_id: `u${index}.t`, environment: 'login.microsoftonline.com'}]))})),
+	},
 	{code: 'STC_CACHE_FORMAT', when: 'the cache is one of Windows', provoke: ask(Buffer.from('01000000d08c9ddf0115d1118c7a00c04fc297eb', 'hex'))},
 	{code: 'STC_CACHE_FORMAT', when: 'the cache is encrypted as Go does', provoke: ask('eyJhbGciOiJkaXIi.a.b.c.d')},
 	{
