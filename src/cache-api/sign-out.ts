@@ -98,7 +98,7 @@ class SignOut {
 		}
 
 		await this.#attempt(source, async () => {
-			const {outcome} = await cache.commit(source, editsOfSignOut(homeAccountId, environments));
+			const {outcome} = await cache.commit(source, editsOfSignOut(homeAccountId, environments), {durable: true});
 			if (outcome === 'written') {
 				this.#removedFrom.add(source.label);
 			}

@@ -291,7 +291,7 @@ export class WriteBack {
 			return closedError();
 		}
 
-		const running = this.#cache.commit(source, change, {...options, ref: false, ...(!endsSession && {signal: this.#abort.signal})});
+		const running = this.#cache.commit(source, change, {...options, ref: false, ...(endsSession ? {durable: true} : {signal: this.#abort.signal})});
 		this.#running.set(running, endsSession);
 		try {
 			const outcome = await running;

@@ -52,8 +52,10 @@ function canMount(): boolean {
 
 type Answer = {outcome?: string; lockLost?: boolean; name?: string; code?: string; op?: string; osDomain?: string; osCode?: number; message?: string};
 
-async function commit(variant: string, path: string, {uid, environment = {}}: {uid?: number; environment?: Record<string, string>} = {}): Promise<Answer> {
-	const {stdout} = await runFile(process.execPath, [loadableBy(uid, program), JSON.stringify({variant, path, uid})], {env: {...process.env, ...environment}});
+async function commit(variant: string, path: string, {uid, environment = {}, durable}: {uid?: number; environment?: Record<string, string>; durable?: boolean} = {}): Promise<Answer> {
+	const {stdout} = await runFile(process.execPath, [loadableBy(uid, program), JSON.stringify({
+		variant, path, uid, durable,
+	})], {env: {...process.env, ...environment}});
 	return JSON.parse(stdout) as Answer;
 }
 
@@ -114,6 +116,16 @@ for (const variant of ['native', 'pure']) {
 			rmSync(path);
 			t.is((await commit(variant, path, {environment: {LD_PRELOAD: shim!, STC_FAULT: `fdatasync ${error}`}})).outcome, 'written');
 		}
+	});
+
+	testWhere(test, [lackOfLinux], `${variant}: A1: a change that has to survive a power loss at once is in doubt if the directory cannot be flushed`, async t => {
+		const path = cacheIn(t);
+		const environment = {LD_PRELOAD: shim!, STC_FAULT: `fsync ${errno.EIO}`};
+		t.like(await commit(variant, path, {environment}), {outcome: 'written', lockLost: false}, 'nothing but the content is flushed');
+		rmSync(path);
+		t.like(await commit(variant, path, {environment, durable: true}), {outcome: 'written', lockLost: true});
+		rmSync(path);
+		t.like(await commit(variant, path, {durable: true}), {outcome: 'written', lockLost: false});
 	});
 
 	testWhere(test, [lackOfLinux], `${variant}: E1: a lock file that cannot be read is not judged`, async t => {

@@ -13,10 +13,10 @@ import {
 	type CommitRequest, type CommitResult, type EditResult, type HeldLock, settledAfterMs,
 } from '../backend.js';
 import {StoreError} from '../../errors.js';
-import {flush, flushNames} from '../durable-file.js';
 import {guardStamp} from '../guard-stamp.js';
 import {sleep} from '../../runtime/sleep.js';
 import {editCache} from './edit.js';
+import {flush, flushNames} from './flush.js';
 import {
 	type FileState, orStoreError, readCacheFile, stampOf, statCacheFile, toStoreError,
 } from './cache-file.js';

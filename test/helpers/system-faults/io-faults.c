@@ -3,9 +3,9 @@
  * fails with that error for files whose name ends in ".tmp" (the new cache); "read" fails for
  * ".nocae" (the old cache), and "link" for every file. A write fails after half of its bytes, as on
  * a full disk. "fstat-placed" and "futimens-placed" fail for the new cache once it has its name,
- * "read-lock" for lock files, and "fstat-lock" for those that have no name yet.
- * "flock-in-place" means that no file can have two names, and that another program is locking each
- * lock file.
+ * "fsync" for every file and folder, "read-lock" for lock files, and "fstat-lock" for those that
+ * have no name yet. "flock-in-place" means that no file can have two names, and that another
+ * program is locking each lock file.
  *
  * STC_INTERRUPTED is the beginning of a path: on files there, every other call is interrupted by a
  * signal.
@@ -156,6 +156,7 @@ int fdatasync(int fd) {
 
 int fsync(int fd) {
   if (is_fd_interrupted(fd)) return -1;
+  FAIL_IF("fsync", 1);
   return REAL(fsync)(fd);
 }
 
