@@ -14,7 +14,7 @@ async function run(t: ExecutionContext, hasKeyring: boolean): Promise<void> {
 	const keyring = hasKeyring ? await startKeyring() : undefined;
 	try {
 		const report = await tortureSignOut({
-			home, keyring, backend: native, forMs: 8000, watchMs: 1000, peers: {node: true, python: true},
+			home, keyring, backend: native, forMs: 0, leastSignOuts: 6, watchMs: 1000, peers: {node: true, python: true},
 		});
 		t.log(JSON.stringify(report));
 		t.deepEqual(report.accountsBack, []);
