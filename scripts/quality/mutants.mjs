@@ -113,7 +113,7 @@ export const mutants = [
 		...tokens, what: 'the shortest-lived token is served', from: 'clockSkewSec(entry, nowSec) > best.expiresOn', to: 'clockSkewSec(entry, nowSec) < best.expiresOn',
 	},
 	{
-		...tokens, what: 'tokens bound to claims are served (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '|| bonds.some(bond => requiredString(record, bond) !== undefined)', to: '',
+		...tokens, what: 'tokens bound to claims are served (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '|| isBound(record)', to: '',
 	},
 	{
 		...scopes, what: 'one scope of several is enough', from: '[...scopes].every(scope => others.has(scope))', to: '[...scopes].some(scope => others.has(scope))',
