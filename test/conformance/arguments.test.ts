@@ -15,6 +15,7 @@ import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, bob, cacheOf, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {openCopy} from '../helpers/processes/open-copy.js';
 import {until} from '../helpers/until.js';
 
 const run = promisify(execFile);
@@ -159,7 +160,6 @@ for (const [name, home, uid, problem] of machines) {
 		chmodSync(folder, 0o755);
 		const cachePath = join(folder, 'cache.json');
 		writeFileSync(cachePath, JSON.stringify(cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh')]})), {mode: 0o644});
-		// Loaded before the user changes: another user may not be able to read this folder.
 		const program = `
 			const {createCachePlugin, SharedTokenCache, SharedTokenCacheCredential} = require('./dist/index.js');
 			new SharedTokenCacheCredential().getToken('a/.default').catch(() => {}).then(async () => {
@@ -183,7 +183,7 @@ for (const [name, home, uid, problem] of machines) {
 				}));
 			});
 		`;
-		const {stdout} = await run(process.execPath, ['--eval', program, cachePath], {cwd: root, env: {...process.env, HOME: folder}});
+		const {stdout} = await run(process.execPath, ['--eval', program, cachePath], {cwd: uid === undefined ? root : openCopy(), env: {...process.env, HOME: folder}});
 		const {named, closed, ...others} = JSON.parse(stdout) as Record<string, {name?: string; code?: string; message?: string; value?: unknown[]}>;
 		t.deepEqual(closed, {});
 		t.is(named?.value?.length, 1, 'cachePath needs no home directory');
