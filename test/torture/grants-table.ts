@@ -98,19 +98,6 @@ const cases: Case[] = [
 	{title: 'B5 the authority answers 503', authority: {reuse: 'keep', status: 503}},
 ];
 
-if (values.help || !(many > 0)) {
-	console.log(usage);
-	process.exitCode = values.help ? 0 : 2;
-} else {
-	console.log('| case | processes | requests | errors | session | last after | a single process |');
-	console.log('| --- | --- | --- | --- | --- | --- | --- |');
-	for (const each of cases) {
-		const single = each.processes === 1 || each.meanwhile ? undefined : await run(each, 1);
-		const {requests, errors, lastMs, session} = await run(each, each.processes ?? many);
-		console.log(`| ${each.title} | ${each.processes ?? many} | ${requests} | ${errors || '0'} | ${session} | ${seconds(lastMs)} | ${single ? seconds(single.lastMs) : '-'} |`);
-	}
-}
-
 type Outcome = {requests: number; errors: string; session: string; lastMs: number};
 
 async function run({scopeOf = () => 'api://resource/.default', authority: rest, before, meanwhile, close = false}: Case, count: number): Promise<Outcome> {
@@ -236,4 +223,17 @@ function blockLockFile(path: string): () => void {
 
 function seconds(ms: number): string {
 	return `${(ms / 1000).toFixed(1)} s`;
+}
+
+if (values.help || !(many > 0)) {
+	console.log(usage);
+	process.exitCode = values.help ? 0 : 2;
+} else {
+	console.log('| case | processes | requests | errors | session | last after | a single process |');
+	console.log('| --- | --- | --- | --- | --- | --- | --- |');
+	for (const each of cases) {
+		const single = each.processes === 1 || each.meanwhile ? undefined : await run(each, 1);
+		const {requests, errors, lastMs, session} = await run(each, each.processes ?? many);
+		console.log(`| ${each.title} | ${each.processes ?? many} | ${requests} | ${errors || '0'} | ${session} | ${seconds(lastMs)} | ${single ? seconds(single.lastMs) : '-'} |`);
+	}
 }

@@ -45,6 +45,8 @@ export type SessionState = {
 	/** Whether the answer with it has left. */
 	isAnswered: boolean;
 	hasEnded: boolean;
+	/** All refresh tokens of the session. Those of earlier sessions are nobody's. */
+	known: Set<string>;
 };
 
 export class SingleUseAuthority {
@@ -62,7 +64,6 @@ export class SingleUseAuthority {
 	session: SessionState;
 	readonly #options: AuthorityOptions;
 	readonly #server: Server;
-	readonly #known = new Set<string>();
 	#issued = 0;
 
 	private constructor(options: AuthorityOptions) {
@@ -93,15 +94,10 @@ export class SingleUseAuthority {
 	}
 
 	#newSession(): SessionState {
+		const current = newRefreshToken();
 		return {
-			current: this.#newRefreshToken(), pid: 0, isAnswered: true, hasEnded: false,
+			current, pid: 0, isAnswered: true, hasEnded: false, known: new Set([current]),
 		};
-	}
-
-	#newRefreshToken(): string {
-		const token = `FAKE-refresh-${randomBytes(12).toString('hex')}`;
-		this.#known.add(token);
-		return token;
 	}
 
 	async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -131,18 +127,19 @@ export class SingleUseAuthority {
 		const {session} = this;
 		if (request.refreshToken !== session.current || session.hasEnded) {
 			this.#options.onReuse?.(request);
-			if (this.#options.reuse === 'end' && this.#known.has(request.refreshToken)) {
+			if (this.#options.reuse === 'end' && session.known.has(request.refreshToken)) {
 				session.hasEnded = true;
 			}
 
-			if (this.#options.reuse !== 'keep' || !this.#known.has(request.refreshToken)) {
+			if (this.#options.reuse !== 'keep' || !session.known.has(request.refreshToken)) {
 				await sleep(this.#options.delayMs());
 				this.#send(response, 400, {error: 'invalid_grant', error_description: 'The refresh token was used before.'});
 				return;
 			}
 		}
 
-		const refreshToken = this.#newRefreshToken();
+		const refreshToken = newRefreshToken();
+		session.known.add(refreshToken);
 		Object.assign(session, {current: refreshToken, pid: request.pid, isAnswered: false});
 		const answer = this.#answer(form, scopes, refreshToken);
 		await sleep(this.#options.delayMs());
@@ -180,4 +177,8 @@ export class SingleUseAuthority {
 		response.writeHead(status, {'content-type': 'application/json', 'content-length': Buffer.byteLength(body)});
 		response.end(body);
 	}
+}
+
+function newRefreshToken(): string {
+	return `FAKE-refresh-${randomBytes(12).toString('hex')}`;
 }

@@ -287,6 +287,7 @@ class Run {
 
 		if (!wasKilled || isCached) {
 			this.#report.sessionsLost++;
+			console.error(JSON.stringify({lost: {...session, known: session.known.size}, wasKilled, isCached, stopped: [...this.#stopped].map(({pid}) => pid)}));
 		} else if (session.isAnswered) {
 			this.#report.killedBeforeWrite++;
 		} else {
