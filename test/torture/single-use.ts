@@ -287,7 +287,9 @@ class Run {
 
 		if (!wasKilled || isCached) {
 			this.#report.sessionsLost++;
-			console.error(JSON.stringify({lost: {...session, known: session.known.size}, wasKilled, isCached, stopped: [...this.#stopped].map(({pid}) => pid)}));
+			console.error(JSON.stringify({
+				lost: {...session, known: session.known.size}, wasKilled, isCached, stopped: [...this.#stopped].map(({pid}) => pid),
+			}));
 		} else if (session.isAnswered) {
 			this.#report.killedBeforeWrite++;
 		} else {
