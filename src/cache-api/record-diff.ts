@@ -5,6 +5,7 @@
 
 import type {CacheChange, MatchField, RecordEdit} from '../backend/backend.js';
 import {editsOfSignOut} from '../cache/sign-out-edits.js';
+import {StoreError} from '../errors.js';
 import {isObject, type JsonObject} from '../runtime/json.js';
 
 type Account = {homeAccountId: string; environment: string};
@@ -52,6 +53,10 @@ const fieldsOfIdentity: readonly MatchField[] = ['home_account_id', 'environment
  * @param before Well-formed JSON, as is `after`.
  */
 export function diffRecords(before: string, after: string): RecordChange[] {
+	return typed(() => differencesOf(before, after));
+}
+
+function differencesOf(before: string, after: string): RecordChange[] {
 	if (before === after) {
 		return [];
 	}
@@ -140,6 +145,10 @@ export function joinChanges(earlier: RecordChange | undefined, later: RecordChan
  * and one for the rest.
  */
 export function cacheChangesOf(changes: readonly RecordChange[]): Array<CacheChange & {changes: readonly RecordChange[]}> {
+	return typed(() => groupedEditsOf(changes));
+}
+
+function groupedEditsOf(changes: readonly RecordChange[]): Array<CacheChange & {changes: readonly RecordChange[]}> {
 	const byAccount = new Map<string | undefined, {account: KnownAccount | undefined; own: RecordChange[]}>();
 	for (const change of changes) {
 		const account = change.kind === 'put' ? change.account : undefined;
@@ -162,6 +171,10 @@ export function cacheChangesOf(changes: readonly RecordChange[]): Array<CacheCha
  * @param text Well-formed JSON, or empty.
  */
 export function applyChanges(text: string, changes: Iterable<RecordChange>): string {
+	return typed(() => appliedTo(text, changes));
+}
+
+function appliedTo(text: string, changes: Iterable<RecordChange>): string {
 	const root = parseObject(text);
 	const accounts = accountsIn(root);
 	const all = [...changes];
@@ -209,6 +222,10 @@ export function applyChanges(text: string, changes: Iterable<RecordChange>): str
  * @param text Well-formed JSON, or empty.
  */
 export function undoneChanges(text: string, changes: readonly RecordChange[]): RecordChange[] {
+	return typed(() => undoneIn(text, changes));
+}
+
+function undoneIn(text: string, changes: readonly RecordChange[]): RecordChange[] {
 	const root = parseObject(text);
 	const accounts = accountsIn(root);
 	return changes.filter(change => {
@@ -231,6 +248,19 @@ export function undoneChanges(text: string, changes: readonly RecordChange[]): R
 
 		return isObject(record) && changedFields(before, after).every(field => isSame(memberOf(record, field), memberOf(before, field)));
 	});
+}
+
+/** Values are compared and written by recursion. No token cache is nested so deeply that the stack ends. */
+function typed<Result>(work: () => Result): Result {
+	try {
+		return work();
+	} catch (error) {
+		if (error instanceof RangeError) {
+			throw new StoreError('STC_CACHE_CORRUPT', 'The cache is nested too deeply, as no token cache is. Move it away and sign in again.', {op: 'parse', store: 'plaintext'});
+		}
+
+		throw error;
+	}
 }
 
 function editsOf(change: RecordChange): readonly RecordEdit[] {

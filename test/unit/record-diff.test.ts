@@ -216,3 +216,11 @@ test('random caches: concurrent changes of two programs are all kept', t => {
 		);
 	}
 });
+
+test('G13: 200,000 levels of JSON are a typed error', t => {
+	const cache = (inner: string) => `{"AccessToken":{"k":{"home_account_id":"u.t","x":${'['.repeat(200_000)}${inner}${']'.repeat(200_000)}}}}`;
+	for (const work of [() => diffRecords(cache(''), cache('1')), () => cacheChangesOf(diffRecords('', cache(''))), () => applyChanges(cache(''), [])]) {
+		const error = t.throws<Error & {code: string}>(work, {name: 'StoreError'});
+		t.is(error.code, 'STC_CACHE_CORRUPT');
+	}
+});
