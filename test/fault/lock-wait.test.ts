@@ -158,6 +158,7 @@ for (const variant of variants) {
 		`);
 		// The lock is free only after the turns.
 		await Promise.race([signalOf(stage), committing]);
+		t.true(existsSync(signalPath(stage)), 'the event loop turned');
 		t.is(await holder.ask('unlock'), 'unlocked');
 		t.is((await committing).stdout, 'written');
 		t.true(readFileSync(cachePath, 'utf8').includes('"Mine"'));
