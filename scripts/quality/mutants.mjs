@@ -203,9 +203,9 @@ export const mutants = [
 		...refusals, what: 'a client that is not accepted ends the chain', file: 'src/grant/token-response.ts', from: 'new Set([\'unauthorized_client\', \'invalid_client\'])', to: 'new Set([\'unauthorized_client\'])',
 	},
 	{
-		...refusals, what: 'a cached token is served although the authority refused', file: 'src/credential/token-acquirer.ts', from: 'error.statusCode >= 500', to: 'error.statusCode >= 400',
+		...refusals, what: 'a cached token is served although the authority refused', file: 'src/credential/token-granter.ts', from: 'error.statusCode >= 500', to: 'error.statusCode >= 400',
 	},
 	{
-		...refusals, what: 'no cached token is served while the authority is down', file: 'src/credential/token-acquirer.ts', from: 'error.code === \'STC_NETWORK\' || error.code === \'STC_TIMEOUT\' || ', to: '',
+		...refusals, what: 'no cached token is served while the authority is down', file: 'src/credential/token-granter.ts', from: 'error.code === \'STC_NETWORK\' || error.code === \'STC_TIMEOUT\' || ', to: '',
 	},
 ];

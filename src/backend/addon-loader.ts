@@ -133,7 +133,7 @@ function targetName(): string {
  * A file that the package has below `dist/` and no bundle has, because bundlers put the package's files into one. Only what is inside
  * `__dirname` can tell whether this is the package: in a bundle, the folder above may belong to anybody, and hold anything.
  */
-const packageMark = join('lazy', 'grant', 'refresh-grant.js');
+const packageMark = join('lazy', 'credential', 'token-granter.js');
 
 /** A file that `dist/` has in a clone, and that is not published. */
 const cloneMark = join('backend', 'addon-loader.js');

@@ -12,7 +12,7 @@ import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
 import type {AccessToken, HttpDispatcher} from '../types.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
-import {isRefusal, TokenAcquirer} from './token-acquirer.js';
+import {TokenAcquirer} from './token-acquirer.js';
 import {issueAccessToken} from './access-token.js';
 
 /** A token in memory, ready to be served. */
@@ -229,7 +229,7 @@ export class TokenMemory {
 			this.#keep(hotKey, next);
 		} catch (error) {
 			token.refreshFromMs = Date.now() + backoffMs(token.failures++);
-			if (isRefusal(error)) {
+			if (this.acquirer.isRefusal(error)) {
 				// A token in its last minutes is no answer to a refusal: the next caller gets that.
 				token.serveUntilMs = Math.min(token.serveUntilMs, (expiresOnSec - minimumLifetimeSec) * 1000);
 			}
