@@ -182,8 +182,10 @@ function detailOf({source, slice, error}: SourceReading, danglingLinks?: Readonl
 		return {place: source.label, text: danglingLinks?.has(source.label) ? 'a symbolic link whose target is missing' : absence};
 	}
 
-	const count = recordsByAccount(slice.accounts).size;
-	return {place: source.label, text: slice.sizeBytes <= leastContentBytes ? 'empty' : `${count} ${count === 1 ? 'account' : 'accounts'} of this authority`};
+	const unlisted = slice.accountsLeftOut;
+	const count = recordsByAccount(slice.accounts).size + unlisted;
+	const text = `${count} ${count === 1 ? 'account' : 'accounts'} of this authority${unlisted > 0 ? `, ${unlisted} of them not listed` : ''}`;
+	return {place: source.label, text: slice.sizeBytes <= leastContentBytes ? 'empty' : text};
 }
 
 /** A cache with content and without an account that anybody could use. */

@@ -67,6 +67,14 @@ test('D11: an empty cache is named as empty, with and without a keyring', t => {
 	t.regex(explain([read('/one'), missing]).message, /No accounts were found in the cache\. \/one has access tokens at most, no account and no refresh token\./);
 });
 
+test('E2: a place with more accounts than are handed over is described with the number of the others', t => {
+	const accounts = [account('u1.t', 'ann@contoso.com'), account('u2.t', 'bob@contoso.com')];
+	const details = (accountsLeftOut: number) => explain([read('/one', 100, {accounts, accountsLeftOut}), broken('/two', 'STC_CACHE_CORRUPT', '/two is not JSON.')]).details;
+	t.is(details(0)?.[0]?.text, '2 accounts of this authority');
+	t.is(details(1)?.[0]?.text, '3 accounts of this authority, 1 of them not listed');
+	t.is(details(9998)?.[0]?.text, '10000 accounts of this authority, 9998 of them not listed');
+});
+
 test('D8: of several unreadable caches, the error reports the most specific problem, and the details all of them', t => {
 	const missing = broken('keyring', 'STC_STORE_UNAVAILABLE', 'there is no bus.');
 	const locked = broken('other keyring', 'STC_STORE_LOCKED', 'it is locked.');
