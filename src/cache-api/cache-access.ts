@@ -14,7 +14,7 @@ import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
 import {
-	accountsOfText, cacheChangesOf, diffRecords, homeAccountIdOf, signedOutBy,
+	accountsOfText, cacheChangesOf, diffRecords, homeAccountIdOf, signedOutBy, typed,
 } from './record-diff.js';
 import {commitOptions, markSignOuts, RecordRepair} from './record-repair.js';
 import {type CacheChoice, chooseCache} from './cache-options.js';
@@ -73,7 +73,7 @@ export class CacheAccess {
 				const accounts = accountsOfText(text);
 				const isSignedOut = (homeAccountId: string) => (seen.has(homeAccountId) && !accounts.has(homeAccountId)) || wasSignedOut(homeAccountId, since, signOuts);
 				const result = await merge(cache);
-				const changes = diffRecords(text, JSON.stringify(cache)).filter(change => change.kind !== 'put' || !isSignedOut(homeAccountIdOf(change.after)));
+				const changes = diffRecords(text, textOf(cache, text)).filter(change => change.kind !== 'put' || !isSignedOut(homeAccountIdOf(change.after)));
 				for (const account of accounts) {
 					seen.add(account);
 				}
@@ -117,5 +117,19 @@ export class CacheAccess {
 	#query(): CacheQuery {
 		const {authority, clientId} = this.#choice.settings;
 		return {environments: authority.environments, clientId, nowSec: Math.floor(Date.now() / 1000)};
+	}
+}
+
+/** @param before The text that the program's function got. */
+function textOf(cache: MsalCache, before: string): string {
+	try {
+		return JSON.stringify(cache);
+	} catch (error) {
+		if (!(error instanceof RangeError)) {
+			throw error;
+		}
+
+		typed(() => JSON.stringify(JSON.parse(before)));
+		throw invalidArgument('withCache cannot write what its function made of the cache: it is nested too deeply.');
 	}
 }

@@ -14,7 +14,7 @@ import type {CacheSource} from '../cache/cache-source.js';
 import {log} from '../runtime/log.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 import {
-	addChanges, applyChanges, cacheChangesOf, diffRecords, type RecordChange, signedOutBy, subjectOf,
+	addChanges, applyChanges, cacheChangesOf, diffRecords, type RecordChange, signedOutBy, subjectOf, typed,
 } from './record-diff.js';
 import {
 	commitOptions, type DatedChange, markSignOuts, RecordRepair, withoutSignedOut,
@@ -147,7 +147,7 @@ class SharedCachePlugin {
 		// No await from here on: other code must not run before msal-node's own.
 		if (context.cacheHasChanged) {
 			this.#accesses.set(context, {
-				before: context.tokenCache.serialize(), begun: replica.begun, readError, since,
+				before: typed(() => context.tokenCache.serialize()), begun: replica.begun, readError, since,
 			});
 		}
 	}
@@ -380,7 +380,7 @@ function boundUnsaved({unsaved}: Replica): void {
 }
 
 function changesOf(replica: Replica, {before, begun}: Access): RecordChange[] {
-	const changes = diffRecords(before, replica.tokenCache.serialize());
+	const changes = diffRecords(before, typed(() => replica.tokenCache.serialize()));
 	// Another access began during this one. msal-node empties the token cache for some accesses, so missing records may still exist.
 	return begun === replica.begun ? changes : changes.filter(({kind}) => kind === 'put');
 }

@@ -251,7 +251,7 @@ function undoneIn(text: string, changes: readonly RecordChange[]): RecordChange[
 }
 
 /** Values are compared and written by recursion. No token cache is nested so deeply that the stack ends. */
-function typed<Result>(work: () => Result): Result {
+export function typed<Result>(work: () => Result): Result {
 	try {
 		return work();
 	} catch (error) {

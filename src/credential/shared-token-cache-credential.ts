@@ -8,7 +8,7 @@ import {
 import {toAbortError} from '../runtime/abort.js';
 import {SingleFlight} from '../runtime/single-flight.js';
 import {keepAlive} from '../runtime/keep-alive.js';
-import {parseJsonObject} from '../runtime/json.js';
+import {maxClaimsDepth, parseClaims} from '../runtime/json.js';
 import {log} from '../runtime/log.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import {requireLazily} from '../runtime/lazy.js';
@@ -326,8 +326,8 @@ function readScopes(scopes: unknown): string[] {
 }
 
 function readClaims(claims: unknown): string {
-	if (typeof claims !== 'string' || !parseJsonObject(claims)) {
-		throw invalidArgument('claims of getToken must be a JSON object as text: decode the claims of a WWW-Authenticate header from base64 first.');
+	if (typeof claims !== 'string' || !parseClaims(claims)) {
+		throw invalidArgument(`claims of getToken must be a JSON object as text, of at most ${maxClaimsDepth} levels: decode the claims of a WWW-Authenticate header from base64 first.`);
 	}
 
 	return claims;

@@ -1,7 +1,7 @@
 /** Reads the responses of a token endpoint. No I/O, no clock. */
 
 import {type ErrorResponse, oneLine} from '../errors.js';
-import {type JsonObject, parseJsonObject} from '../runtime/json.js';
+import {type JsonObject, parseClaims, parseJsonObject} from '../runtime/json.js';
 import {homeTenantOf, isTenantGuid, namedTenant} from '../settings/tenants.js';
 import type {RefusalReason} from './grant-refusal.js';
 import {hidden, hideSecret} from './hide-secret.js';
@@ -221,7 +221,7 @@ export function readErrorResponse(json: JsonObject, refreshToken: string | undef
 
 /** The claims that a new sign-in has to satisfy, to be handed on unchanged. */
 function readClaims(claims: unknown, refreshToken = ''): string | undefined {
-	return typeof claims === 'string' && claims.length <= maxClaimsLength && parseJsonObject(claims) && hideSecret(claims, refreshToken) === claims
+	return typeof claims === 'string' && claims.length <= maxClaimsLength && parseClaims(claims) && hideSecret(claims, refreshToken) === claims
 		? claims
 		: undefined;
 }

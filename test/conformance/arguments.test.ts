@@ -112,6 +112,36 @@ test('G13: scopes and options that change are read once, so that a token is file
 	t.is((await credential.getToken('a/.default')).token, token);
 });
 
+for (const useNativeAddon of [true, false]) {
+	const name = useNativeAddon ? 'native' : 'pure';
+
+	test(`${name}: G13: claims that are nested too deeply are refused by name, in every kind of request`, async t => {
+		const entra = await startEntraServer({refreshTokens: {'FAKE-refresh': ann}});
+		t.teardown(async () => entra.close());
+		const home = new TestHome(t);
+		home.writeAccount(ann, 'FAKE-refresh');
+		const credential = home.credential({useNativeAddon}, entra);
+		const nested = (levels: number) => [
+			`{"access_token":${'['.repeat(levels)}${']'.repeat(levels)}}`,
+			`{"access_token":${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}}`,
+			`{"x":1,"access_token":{"a":[1,${'[{"a":'.repeat(levels / 2)}{}${'}]'.repeat(levels / 2)}]}}`,
+		];
+		for (const claims of [...nested(200_000), ...nested(2000)]) {
+			for (const enableCae of [false, true]) {
+				const error = await t.throwsAsync(credential.getToken(scope, {claims, enableCae}), {instanceOf: TypeError, message: /^claims of getToken must be a JSON object as text, of at most 100 levels/});
+				t.is((error as {code?: unknown}).code, 'STC_INVALID_ARGUMENT');
+			}
+		}
+
+		t.is(entra.grants.length, 0);
+		// Many values on few levels are no reason to refuse.
+		for (const claims of [...nested(90), `{"access_token":{"a":${JSON.stringify(Array.from({length: 1000}, () => ({})))}}}`]) {
+			await credential.getToken(scope, {claims});
+			t.is(entra.grants.at(-1)!.request.form.get('claims'), claims);
+		}
+	});
+}
+
 test('G13: settings and requests have keys of their own although the program gave all objects a toJSON', async t => {
 	const homes = [new TestHome(t), new TestHome(t)] as const;
 	for (const [home, user] of [[homes[0], ann], [homes[1], bob]] as const) {

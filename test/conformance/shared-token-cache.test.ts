@@ -54,6 +54,47 @@ for (const useNativeAddon of [true, false]) {
 		t.notRegex(JSON.stringify(accounts), /FAKE/);
 	});
 
+	test(`${name}: G13: with 200,000 levels of JSON, withCache reports a code and writes nothing; the rest works`, async t => {
+		const levels = 200_000;
+		const json = JSON.stringify(both);
+		for (const deep of [`${'['.repeat(levels)}${']'.repeat(levels)}`, `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`]) {
+			for (const text of [`{"other":${deep},${json.slice(1)}`, json.replace('"secret":"FAKE-ann"', `"secret":"FAKE-ann","other":${deep}`)]) {
+				const home = new TestHome(t);
+				const path = home.write(both);
+				writeFileSync(path, text);
+				const cache = cacheIn(home, {useNativeAddon, tokenCachePersistenceOptions: allowed});
+				for (const merge of [
+					() => undefined,
+					(view: MsalCache) => {
+						view.AppMetadata = {};
+					},
+					(view: MsalCache) => {
+						delete view.Account;
+					},
+				]) {
+					t.is((await rejection(t, cache.withCache(merge)))?.code, 'STC_CACHE_CORRUPT');
+				}
+
+				t.is(readFileSync(path, 'utf8'), text);
+				t.is((await cache.listAccounts()).length, 2);
+				t.deepEqual((await cache.removeAccount({homeAccountId: homeAccountId(bob)})).removedFrom, [path]);
+				t.true(readFileSync(path, 'utf8').includes(deep));
+			}
+		}
+
+		const home = new TestHome(t);
+		const path = home.write(both);
+		await t.throwsAsync(cacheIn(home, {useNativeAddon, tokenCachePersistenceOptions: allowed}).withCache(view => {
+			let value: unknown = 1;
+			for (let level = 0; level < levels; level++) {
+				value = [value];
+			}
+
+			view.Account!['deep'] = {value};
+		}), {instanceOf: TypeError, code: 'STC_INVALID_ARGUMENT', message: /^withCache .* nested too deeply/});
+		t.deepEqual(read(path), both);
+	});
+
 	test(`${name}: signing out removes the account and its tokens from both kinds, and nothing else; read-only caches are named`, async t => {
 		const home = new TestHome(t);
 		const paths = ['nocae', 'cae'].map(kind => home.write(both, `.IdentityService/msal.cache.${kind}`));

@@ -285,7 +285,7 @@ test('G13: a text that is cut shows no part of the refresh token at its end', t 
 test('D7: the claims of an error response are kept as they are, if they are a JSON object', t => {
 	const claims = '{"access_token":{"capolids":{"essential":true,"values":["c03897a3-0000-4000-8000-00000000000a"]}}}';
 	t.is(readErrorResponse({error: 'interaction_required', claims}, 'FAKE')?.claims, claims);
-	for (const odd of [5, null, '', 'text', '[]', '{"a":', `{"a":"${'x'.repeat(100_000)}"}`, '{"a":"FAKE-refresh-token"}']) {
+	for (const odd of [5, null, '', 'text', '[]', '{"a":', `{"a":${'['.repeat(5000)}${']'.repeat(5000)}}`, `{"a":"${'x'.repeat(100_000)}"}`, '{"a":"FAKE-refresh-token"}']) {
 		t.is(readErrorResponse({error: 'interaction_required', claims: odd}, 'FAKE-refresh-token')?.claims, undefined, JSON.stringify(odd).slice(0, 100));
 	}
 });
