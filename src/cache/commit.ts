@@ -123,7 +123,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 			return {outcome: 'changed'};
 		}
 
-		const result = await tryCommit(source, means, async () => commitToStore(source.at, attempt, means.deadlineMs(store)));
+		const result = await tryCommit(source, {means, create}, async () => commitToStore(source.at, attempt, means.deadlineMs(store)));
 		switch (result.outcome) {
 			case 'locked': {
 				return undefined;
@@ -150,8 +150,11 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 	});
 }
 
-/** Repeats a commit that failed because another program was writing the file without a lock. */
-async function tryCommit(source: CacheSource, means: WritingMeans, write: () => Promise<CommitResult>): Promise<CommitResult> {
+/** How often a directory is made again that somebody deletes while a cache is made in it. */
+const maxDirectories = 3;
+
+/** Repeats a commit that failed because another program was writing the file without a lock, or deleted its directory. */
+async function tryCommit(source: CacheSource, {means, create}: {means: WritingMeans; create: boolean}, write: () => Promise<CommitResult>): Promise<CommitResult> {
 	for (let attempt = 0; ; attempt++) {
 		try {
 			return await write();
@@ -160,9 +163,15 @@ async function tryCommit(source: CacheSource, means: WritingMeans, write: () => 
 			if (isMissingDirectory(error)) {
 				// A keyring item may exist without the directory: its writer keeps its lock files elsewhere.
 				const [lockPath] = source.lockPaths;
-				if (attempt === 0 && lockPath !== undefined && storeKind(source.store) !== 'file' && await isThere(source, means)) {
+				const isNeeded = create ? attempt < maxDirectories : attempt === 0 && storeKind(source.store) !== 'file' && await isThere(source, means);
+				if (isNeeded && lockPath !== undefined) {
 					await makeDirectory(dirname(lockPath));
 					continue;
+				}
+
+				if (create) {
+					// Not `absent`: the change would be lost without a word.
+					throw error;
 				}
 
 				return {outcome: 'absent'};

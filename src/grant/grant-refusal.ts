@@ -4,9 +4,10 @@ import type {ErrorResponse} from '../errors.js';
 
 /**
  * Who has to do what. `sign-in`: the user, again. `consent`: the user or an administrator, for these scopes. `policy`: the user, with more
- * proof, or from another device. `tenant`: nobody; the account is unknown there. `client`: the developer; this client may not redeem it.
+ * proof, or from another device. `access`: an administrator, who assigns users to the application. `tenant`: nobody; the account is unknown
+ * there. `client`: the developer; this client may not redeem it.
  */
-export type RefusalReason = 'sign-in' | 'consent' | 'policy' | 'tenant' | 'client';
+export type RefusalReason = 'sign-in' | 'consent' | 'policy' | 'access' | 'tenant' | 'client';
 
 /** Repeating the request does not help. Another refresh token may still be accepted. */
 export class GrantRefusal extends Error {

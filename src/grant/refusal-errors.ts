@@ -105,6 +105,10 @@ function texts(refused: Refused): Record<RefusalReason, {what: string; todo: str
 			what: `A policy requires more of ${name} than the cached sign-in.`,
 			todo: 'Sign in interactively, with getTokenOptions of this error.',
 		},
+		access: {
+			what: `${name} is not assigned to the application that the token is for.`,
+			todo: 'Ask an administrator of the tenant for access, or set username to another account.',
+		},
 		tenant: {
 			what: `The tenant ${cut(tenant, 40)} does not know ${name}, or not what was asked for.`,
 			todo: 'Set tenantId to a tenant that does, or username to another account.',

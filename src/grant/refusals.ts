@@ -68,8 +68,20 @@ export class Refusals {
 	}
 }
 
+/**
+ * AADSTS number that says no more than that the grant failed, also where another process has used the refresh token. Source: Microsoft
+ * identity platform, "Microsoft Entra authentication and authorization error codes".
+ */
+const invalidGrantCode = 70_000;
+
+/** Whether the next refresh token may be accepted. An AADSTS number that is not known here concerns the request (`isRefreshTokenDead`). */
 function concernsSignIn(answer: DefiniteAnswer): boolean {
-	return answer instanceof GrantRefusal && answer.reason === 'sign-in';
+	if (!(answer instanceof GrantRefusal) || answer.reason !== 'sign-in') {
+		return false;
+	}
+
+	const {errorCodes = []} = answer.errorResponse;
+	return answer.isTokenDead || errorCodes.every(code => code === invalidGrantCode);
 }
 
 function lifeMs(answer: DefiniteAnswer): number {

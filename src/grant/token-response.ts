@@ -247,6 +247,9 @@ const policyCodes: ReadonlySet<number> = new Set([
 	50_005, 50_072, 50_074, 50_076, 50_078, 50_079, 50_097, 50_129, 50_131, 50_142, 50_158, 70_043, 53_000, 53_001, 53_002, 53_003, 53_004, 53_009, 53_010, 53_011, 530_002, 530_003, 530_034,
 ]);
 
+/** AADSTS numbers for a user who is not assigned to the application. Source: as above. */
+const accessCodes: ReadonlySet<number> = new Set([50_105, 50_177]);
+
 /** AADSTS numbers for an account that the tenant does not know. Source: as above. */
 const tenantCodes: ReadonlySet<number> = new Set([50_020, 50_034, 51_004, 90_072, 500_011, 500_341]);
 
@@ -266,6 +269,10 @@ export function refusalReason({error, suberror = '', errorCodes = [], claims}: E
 
 	if (error === 'interaction_required' || claims !== undefined || policySuberrors.has(suberror) || errorCodes.some(code => policyCodes.has(code))) {
 		return 'policy';
+	}
+
+	if (errorCodes.some(code => accessCodes.has(code))) {
+		return 'access';
 	}
 
 	return errorCodes.some(code => tenantCodes.has(code)) ? 'tenant' : 'sign-in';

@@ -9,7 +9,9 @@ import {
 import {askOracle, differenceOf, type OracleAnswer} from '../helpers/caches/oracle.js';
 
 const nowSec = 1_800_000_000;
-const query: CacheQuery = {environments: [builtEnvironment], clientId: builtClientId, nowSec, refreshTokenSecrets: true};
+const query: CacheQuery = {
+	environments: [builtEnvironment], clientId: builtClientId, nowSec, refreshTokenSecrets: true,
+};
 const tally = () => ({accepted: 0, rejected: 0, changed: 0});
 
 /** Compares all backends on one input. Fails the test at the first difference. */

@@ -313,6 +313,39 @@ for (const variant of ['native', 'pure']) {
 	});
 }
 
+test.serial('a change is not lost if its directory is deleted while a cache is made there', async t => {
+	const store = storeOf(jsBackend, 'plaintext');
+	const commitToStore = store.commit!;
+	t.teardown(() => {
+		store.commit = commitToStore;
+	});
+	const path = join(dirname(cacheIn(t)), 'deleted', 'msal.cache');
+	const cache = new SharedTokenCache({cachePath: path, tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}, useNativeAddon: false});
+	let deletions = 0;
+	const add = async () => cache.withCache(content => {
+		content['Mine'] = {k: {a: 1}};
+	});
+	const deleteTimes = (times: number) => {
+		deletions = 0;
+		store.commit = async (...request) => {
+			if (deletions < times) {
+				deletions++;
+				rmSync(dirname(path), {recursive: true, force: true});
+			}
+
+			return commitToStore.apply(store, request);
+		};
+	};
+
+	deleteTimes(1);
+	await add();
+	t.deepEqual(JSON.parse(readFileSync(path, 'utf8')), {Mine: {k: {a: 1}}});
+	deleteTimes(Number.POSITIVE_INFINITY);
+	rmSync(path);
+	await t.throwsAsync(add(), {code: 'STC_IO'});
+	t.true(deletions > 1);
+});
+
 testWhere(test, [lackOfRoot], 'G11: a folder of root stays root\'s', async t => {
 	const directory = dirname(cacheIn(t));
 	await makeFolder(join(directory, 'a', 'b'));

@@ -238,7 +238,7 @@ async function askInProject(project: string, start: readonly string[]): Promise<
 	return outputs;
 }
 
-test.before(async t => {
+test.before(async () => {
 	if (lacks.some(Boolean) || lackOfPackageManager('npm-11')) {
 		return;
 	}

@@ -65,7 +65,7 @@ let packed: Packed;
 let undici: Packed;
 let project: string;
 
-test.before(async t => {
+test.before(async () => {
 	packed = await pack(root);
 	undici = await pack(path.join(root, 'node_modules', 'undici'));
 	project = await installInto('silent', ['--ignore-scripts']);

@@ -269,5 +269,5 @@ test('a library without a lock overwrites our tokens repeatedly: they are restor
 	});
 	home.write(before);
 	await until(() => readFileSync(cachePath, 'utf8').includes(given));
-	t.pass();
+	t.true(readFileSync(cachePath, 'utf8').includes(given));
 });
