@@ -88,6 +88,8 @@ export async function unlessAborted<Result>(work: Promise<Result>, signal: Abort
 
 		const stop = whenAborted(signal, onAbort);
 		if (signal.aborted) {
+			// It does not fire again, so nothing else would end the wait if the work never does.
+			stop();
 			onAbort();
 		}
 
