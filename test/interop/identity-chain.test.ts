@@ -116,7 +116,7 @@ withIdentity('no account with the given user name: the chain continues', async t
 });
 
 withIdentity('a tenant that the options do not allow: the chain continues', async t => {
-	const setting = await chain(t, {tenantId: ann.utid});
+	const setting = await chain(t, {tenantId: ann.utid, additionallyAllowedTenants: ['eeeeeeee-0000-4000-8000-0000000000ee']});
 	setting.home.writeAccount(ann, refreshToken);
 	await goesOn(t, setting, {tenantId: bob.utid});
 	t.is(setting.entra.requests.length, 0);
@@ -146,14 +146,22 @@ withIdentity('an authority that fails: the chain stops', async t => {
 	t.is(statusCode, 503);
 });
 
-withIdentity('an authority that refuses the client: the chain stops', async t => {
+withIdentity('an authority that refuses the client: the chain continues', async t => {
 	const setting = await chain(t);
 	setting.home.writeAccount(ann, refreshToken);
 	setting.entra.scriptAll(faults.oauthError({error: 'unauthorized_client', code: 700_016, text: 'Application was not found in the directory.'}));
+	await goesOn(t, setting);
+	t.is(setting.entra.tokenRequests.length, 1);
+});
+
+withIdentity('an authority that refuses the scope: the chain stops', async t => {
+	const setting = await chain(t);
+	setting.home.writeAccount(ann, refreshToken);
+	setting.entra.scriptAll(faults.oauthError({error: 'invalid_scope', code: 70_011, text: 'The provided value for the input parameter \'scope\' is not valid.'}));
 	const {code, errorResponse} = await stops(t, setting);
 	t.is(code, 'STC_TOKEN_REQUEST_FAILED');
-	t.is(errorResponse?.error, 'unauthorized_client');
-	t.deepEqual(errorResponse?.errorCodes, [700_016]);
+	t.is(errorResponse?.error, 'invalid_scope');
+	t.deepEqual(errorResponse?.errorCodes, [70_011]);
 });
 
 withIdentity('a broken connection: the chain stops', async t => {
