@@ -43,7 +43,7 @@ const outcomes: Readonly<Record<string, Outcome>> = {
 	'docs/identity-and-msal.md 2': {prints: /^Nobody has to enter this code: .*\nSigned in as someone@contoso\.com\.\n$/, fills: 'msal.cache.cae'},
 	'docs/identity-and-msal.md 3': {prints: /^$/},
 	'docs/identity-and-msal.md 4': {prints: new RegExp(`^${homeAccountId(user)}\n$`)},
-	'docs/cache-api.md 1': {prints: /^\[\s+'\S+nocae',\s+'\S+\.cae'\s+\] \[\]\n$/},
+	'docs/cache-api.md 1': {prints: /^\{\s+removedFrom: \[\s+'\S+nocae',\s+'\S+\.cae'\s+\],\s+remainsIn: \[\],\s+notRead: \[(?:\s+\{\s*source: 'keyring item[^']+',\s+code: 'STC_STORE_UNAVAILABLE'\s*\},?){2,}\s+\]\s+\}\n$/},
 	'docs/cache-api.md 2': {prints: /^0\n$/},
 };
 

@@ -181,10 +181,10 @@ test.serial('accounts are listed and signed out', async t => {
 	const path = cachePathIn(localData(t));
 	const cache = new SharedTokenCache();
 	t.deepEqual(await cache.listAccounts(), []);
-	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [], remainsIn: []}, 'no directory and no cache are created');
+	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [], remainsIn: [], notRead: []}, 'no directory and no cache are created');
 	await saveWithPeer(path, cached('FAKE-access'));
 	t.deepEqual((await cache.listAccounts()).map(({username}) => username), [ann.username]);
-	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [path], remainsIn: []});
+	t.deepEqual(await cache.removeAccount({homeAccountId: homeAccountId(ann)}), {removedFrom: [path], remainsIn: [], notRead: []});
 	const persistence = await persistenceOf(path);
 	t.notRegex(await persistence.load() ?? '', /FAKE/);
 	t.deepEqual(await cache.listAccounts(), []);
