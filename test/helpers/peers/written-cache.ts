@@ -43,7 +43,7 @@ export const customsOf: readonly Customs[] = [
 export const storage = 'https://storage.azure.com/.default';
 export const vault = 'https://vault.azure.net/.default';
 const graph = 'https://graph.microsoft.com/.default';
-export const query: ReaderJob['query'] = {environments: ['login.microsoftonline.com', 'login.windows.net', 'login.microsoft.com', 'sts.windows.net'], clientId};
+export const query: ReaderJob['query'] = {environments: ['login.microsoftonline.com', 'login.windows.net', 'login.microsoft.com', 'sts.windows.net'], clientId, refreshTokenSecrets: true};
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
