@@ -7,12 +7,11 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import test from 'ava';
 import {LineProcess} from '../helpers/processes/line-process.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
-import {
-	accountRecord, ann, cacheOf, refreshTokenRecord, TestHome,
-} from '../helpers/home.js';
+import {ann, TestHome} from '../helpers/home.js';
 import {until} from '../helpers/until.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
+const redirect = new URL('../helpers/authority/redirect-tls.mjs', import.meta.url).href;
 
 /** The time-out of one attempt, which no option changes. */
 const attemptMs = 30_000;
@@ -36,18 +35,18 @@ test('A6: a process that is stopped for longer than all its time-outs takes the 
 		});
 	});
 	const home = new TestHome(t);
-	const host = {environment: `localhost:${entra.port}`};
-	home.write(cacheOf({accounts: [accountRecord(ann, host)], refreshTokens: [refreshTokenRecord(ann, 'FAKE-refresh', host)]}));
+	home.writeAccount(ann, 'FAKE-refresh');
 	const authorityPath = join(home.path, 'authority.pem');
 	writeFileSync(authorityPath, entra.ca);
-	const child = new LineProcess('The stopped program', [process.execPath, '--eval', `
+	// At Microsoft's authority, for both requests to be under way at once: at others, those of one account take turns.
+	const child = new LineProcess('The stopped program', [process.execPath, '--import', redirect, '--eval', `
 		const {SharedTokenCacheCredential} = require(${JSON.stringify(join(root, 'dist', 'index.js'))});
-		const credential = new SharedTokenCacheCredential({authorityHost: '${entra.origin}', retryOptions: {maxRetries: 0}});
+		const credential = new SharedTokenCacheCredential({retryOptions: {maxRetries: 0}});
 		Promise.all([
 			credential.getToken('patient/.default'),
 			credential.getToken('limited/.default', {requestOptions: {timeout: ${callerMs}}}),
 		]).then(tokens => console.log(tokens.every(({token}) => token) ? 'tokens' : 'none'), error => console.log(error.message));
-	`], {PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath});
+	`], {PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, STC_LOOPBACK_PORT: String(entra.port)});
 	t.teardown(async () => child.kill());
 	await until(() => entra.tokenRequests.length === 2);
 	child.signal('SIGSTOP');
