@@ -42,7 +42,7 @@ test('every group of Debian packages and every preparation is needed by a test f
 
 test('every kind of lack that a test names is in the table', t => {
 	// These need what every run prepares, what the platform has, or a compiler.
-	const others = new Set(['Addon', 'Avx2', 'Compiler', 'KernelKeys', 'OnTheSpot', 'Package', 'Prebuild']);
+	const others = new Set(['Addon', 'Avx2', 'Compiler', 'Disk', 'KernelKeys', 'Namespaces', 'OnTheSpot', 'Package', 'Prebuild']);
 	const patterns = Object.values(needs).map(pattern => pattern.source).join('\n');
 	const names = testFilesAt(path.join(root, 'test'))
 		.filter(file => !/[/\\](?:windows|platforms)[/\\]/.test(file))
