@@ -6,7 +6,6 @@ import {type SingleUsePlan, tortureSingleUse} from '../torture/single-use.js';
 
 for (const reuse of ['refuse', 'end'] as const) {
 	testWhere(test.serial, [lackOfAddon()], `A5: 8 processes with 5 scopes, killed and stopped at random: no session is lost (an old refresh token: ${reuse})`, async t => {
-		t.timeout(600_000);
 		const plan: SingleUsePlan = {
 			seconds: 10, reuse, processes: 8, scopes: 5, killEveryMs: 700, stopEveryMs: 2500, stopMs: [1500, 4000],
 			// A stopped process is given up after two seconds instead of a minute.
