@@ -24,7 +24,9 @@
           "-ffunction-sections", "-fdata-sections",
           "-fstack-protector-strong"
         ],
-        "linux_compiler_flags": ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
+        "linux_compiler_flags": ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-fstack-clash-protection"],
+        # Not for macOS: it turns the keys off for programs that are not arm64e, and no Node is.
+        "linux_arm64_compiler_flags": ["-mbranch-protection=standard"]
       },
       "conditions": [
         ["OS=='linux'", {
@@ -42,6 +44,7 @@
           ],
           "libraries": ["-ldl"]
         }],
+        ["OS=='linux' and target_arch=='arm64'", {"cflags_cc": ["<@(linux_arm64_compiler_flags)"]}],
         ["OS!='linux'", {"include_dirs": ["<(napi_headers)"]}],
         ["OS=='mac'", {
           "xcode_settings": {

@@ -21,15 +21,19 @@ const rows = targets.map(target => {
 		target,
 		size: bytes?.length ?? 0,
 		sum: bytes ? createHash('sha256').update(bytes).digest('hex') : '',
-		...(bytes ? examine(target, bytes, context) : {findings: ['it is missing'], asksFor: ''}),
+		...(bytes ? examine(target, bytes, context) : {findings: ['it is missing'], notes: [], asksFor: ''}),
 	};
 });
 const strays = strayFiles();
 
-for (const {target, size, sum, asksFor, findings} of rows) {
+for (const {target, size, sum, asksFor, findings, notes} of rows) {
 	console.log(`${target.name.padEnd(18)} ${String(size).padStart(7)} bytes  ${asksFor.padEnd(10)}  ${sum}`);
+	for (const note of notes) {
+		console.log(`    ${note}`);
+	}
+
 	for (const finding of findings) {
-		console.log(`    ${finding}`);
+		console.log(`    refused: ${finding}`);
 	}
 }
 

@@ -1,6 +1,7 @@
 /** Reads what the loader reads of a shared library for Linux, with llvm-readobj. */
 
 import {readWith, UnreadableBinary} from './llvm.mjs';
+import {branchProtectionOf, largeFramesOf} from './machine-code.mjs';
 import {readobj} from './toolchain.mjs';
 
 /** @typedef {{name: string, library: string | undefined, version: string | undefined}} ElfImport */
@@ -20,6 +21,10 @@ import {readobj} from './toolchain.mjs';
  * @property {boolean} hasReadOnlyRelocations
  * @property {boolean} hasExecutableStack
  * @property {boolean} isStripped
+ * @property {{probed: number, unprobed: number}} largeFrames
+ * @property {{hasLandingPads: boolean, signsReturns: boolean}} branchProtection Of arm64.
+ * @property {boolean} hasPropertyNote The loader protects indirect jumps of a library with this note alone. The linker writes it if every
+ * object has it.
  */
 
 const archs = {EM_X86_64: 'x64', EM_AARCH64: 'arm64'};
@@ -37,10 +42,13 @@ export function readElf(bytes) {
 	const libraryOf = version => dependencies.find(({Entries: entries}) => entries.some(({Entry: entry}) => entry.Name === version))?.FileName;
 	const flags = new Set(dynamic.flatMap(({Flags: names}) => names ?? []));
 	const stack = segments.find(({Type: type}) => type.Name === 'PT_GNU_STACK');
+	const code = segments.find(({Type: type, Flags: {Flags: names}}) => type.Name === 'PT_LOAD' && names.some(flag => flag.Name === 'PF_X'));
+	const codeBytes = code ? bytes.subarray(code.Offset, code.Offset + code.FileSize) : Buffer.alloc(0);
+	const arch = archs[header.Machine.Name] ?? header.Machine.Name;
 	const isUndefined = symbol => symbol.Section.Name === 'Undefined';
 	return {
 		complaint,
-		arch: archs[header.Machine.Name] ?? header.Machine.Name,
+		arch,
 		isLibrary: header.Type.startsWith('SharedObject'),
 		needed: dynamic.filter(({Type: type}) => type === 'NEEDED').map(({Library: library}) => library),
 		imports: symbols.filter(symbol => isUndefined(symbol)).map(symbol => {
@@ -55,6 +63,9 @@ export function readElf(bytes) {
 		hasReadOnlyRelocations: segments.some(({Type: type}) => type.Name === 'PT_GNU_RELRO'),
 		hasExecutableStack: stack === undefined || stack.Flags.Flags.some(flag => flag.Name === 'PF_X'),
 		isStripped: !file.Sections.some(({Section: section}) => section.Type.Name === 'SHT_SYMTAB'),
+		largeFrames: largeFramesOf(arch, codeBytes),
+		branchProtection: branchProtectionOf(codeBytes, symbols.filter(symbol => !isUndefined(symbol)).map(symbol => symbol.Value - (code?.VirtualAddress ?? 0))),
+		hasPropertyNote: segments.some(({Type: type}) => type.Name === 'PT_GNU_PROPERTY'),
 	};
 }
 

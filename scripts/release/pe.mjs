@@ -14,6 +14,7 @@ import {readobj} from './toolchain.mjs';
  * @property {boolean} hasExecutableData
  * @property {boolean} holdsTime It holds the time when it was linked, and not a hash in its place.
  * @property {boolean} isStripped
+ * @property {boolean} hasControlFlowGuard Windows checks indirect calls: it is compiled so, and has the table of functions that may be called.
  * @property {number} sizeInFile Where its last section ends.
  */
 
@@ -28,7 +29,7 @@ const harmlessDebugTypes = new Set(Object.values(debugType));
 
 /** @param {Buffer} bytes @returns {Pe} @throws {UnreadableBinary} */
 export function readPe(bytes) {
-	const {text, complaint} = readWith(readobj, ['--file-headers', '--sections', '--coff-imports', '--coff-exports', '--coff-debug-directory'], bytes);
+	const {text, complaint} = readWith(readobj, ['--file-headers', '--sections', '--coff-imports', '--coff-exports', '--coff-debug-directory', '--coff-load-config'], bytes);
 	// A machine that the reader does not know is printed without a name.
 	const machine = /^ {2}Machine: (?:.*\()?(?<number>0x[\dA-F]+)\)?$/m.exec(text)?.groups.number;
 	if (!machine || !text.includes('IMAGE_FILE_DLL (0x2000)') || !/^ {2}Magic: 0x20B$/m.test(text)) {
@@ -53,6 +54,7 @@ export function readPe(bytes) {
 		hasExecutableData: !text.includes('_NX_COMPAT ('),
 		holdsTime: !/\(0x0\)/.test(time) && !debugTypes.includes(debugType.reproducible),
 		isStripped: symbols === '0x0' && debugTypes.every(type => harmlessDebugTypes.has(type)),
+		hasControlFlowGuard: ['_GUARD_CF (', ' CF_INSTRUMENTED (', ' CF_FUNCTION_TABLE_PRESENT ('].every(flag => text.includes(flag)) && /^ {2}GuardCFFunctionCount: [1-9]/m.test(text),
 		sizeInFile: Math.max(0, ...starts.map((start, index) => start + sizes[index])),
 	};
 }

@@ -39,11 +39,13 @@ const optionalImports = new Set(['__gmon_start__', '_ITM_deregisterTMCloneTable'
  * @param {Buffer} bytes
  * @param {{nodeApi: Set<string>, privatePaths?: string[]}} context `nodeApi`: the functions that every supported Node exports.
  * `privatePaths`: texts that the binary must not hold.
- * @returns {{findings: string[], asksFor: string}} `asksFor`: the newest system version that the binary needs.
+ * @returns {{findings: string[], notes: string[], asksFor: string}} `notes`: which protections the binary has or cannot have.
+ * `asksFor`: the newest system version that the binary needs.
  * @throws {Error} if LLVM's tools are not installed.
  */
 export function examine(target, bytes, {nodeApi, privatePaths = []}) {
 	const findings = [];
+	const notes = [];
 	const refuse = (isWrong, finding) => {
 		if (isWrong) {
 			findings.push(finding);
@@ -52,7 +54,7 @@ export function examine(target, bytes, {nodeApi, privatePaths = []}) {
 
 	let asksFor = '';
 	try {
-		asksFor = rules[target.system](target, bytes, {refuse, nodeApi});
+		asksFor = rules[target.system](target, bytes, {refuse, nodeApi, note: text => notes.push(text)});
 	} catch (error) {
 		if (!(error instanceof UnreadableBinary)) {
 			throw error;
@@ -66,11 +68,11 @@ export function examine(target, bytes, {nodeApi, privatePaths = []}) {
 		refuse(bytes.includes(path), `it holds a path of the machine that built it: ${path}`);
 	}
 
-	return {findings, asksFor};
+	return {findings, notes, asksFor};
 }
 
 const rules = {
-	linux(target, bytes, {refuse, nodeApi}) {
+	linux(target, bytes, {refuse, nodeApi, note}) {
 		const elf = readElf(bytes);
 		checkReading(elf, refuse);
 		checkArch(target, elf.arch, refuse);
@@ -81,11 +83,16 @@ const rules = {
 		refuse(elf.hasSearchPath, 'it has a search path for libraries');
 		refuse(elf.hasExecutableStack, 'it asks for an executable stack');
 		refuse(!elf.isStripped, 'it is not stripped');
+		checkStack(elf.largeFrames, {refuse, note});
+		if (target.arch === 'arm64') {
+			checkBranches(elf, {refuse, note});
+		}
+
 		checkNodeApi(elf.imports.map(({name}) => name), nodeApi, refuse);
 		return target.libc === 'musl' ? checkMusl(elf, refuse) : checkGlibc(elf, refuse);
 	},
 
-	mac(target, bytes, {refuse, nodeApi}) {
+	mac(target, bytes, {refuse, nodeApi, note}) {
 		const macho = readMacho(bytes);
 		checkReading(macho, refuse);
 		checkArch(target, macho.arch, refuse);
@@ -107,11 +114,15 @@ const rules = {
 			refuse(!isAllowed, `${name} is looked for in ${library}`);
 		}
 
+		if (target.arch === 'arm64') {
+			note('no branch protection: macOS turns its keys off in every program that is not arm64e, and no Node is');
+		}
+
 		checkNodeApi(macho.binds.map(({name}) => name.replace(/^_/, '')), nodeApi, refuse);
 		return `macOS ${macho.oldestMacos}`;
 	},
 
-	win(target, bytes, {refuse}) {
+	win(target, bytes, {refuse, note}) {
 		const pe = readPe(bytes);
 		checkReading(pe, refuse);
 		checkArch(target, pe.arch, refuse);
@@ -130,9 +141,42 @@ const rules = {
 			refuse(library !== 'node.exe' && !windowsLibraries.test(library), `it needs ${library}`);
 		}
 
+		checkControlFlowGuard(pe, {refuse, note});
 		return 'Windows 10';
 	},
 };
+
+/** @param {import('./elf.mjs').Elf['largeFrames']} frames */
+function checkStack({probed, unprobed}, {refuse, note}) {
+	refuse(unprobed > 0, `${unprobed} times, code makes room for more than a page without touching each: -fstack-clash-protection is missing`);
+	note(probed + unprobed > 0
+		? `stack clash protection: ${probed} of ${probed + unprobed} large frames touch each page`
+		: 'stack clash protection: no function has a frame of more than a page, so the flag leaves no trace');
+}
+
+/** @param {import('./elf.mjs').Elf} elf */
+function checkBranches({branchProtection: {hasLandingPads, signsReturns}, hasPropertyNote}, {refuse, note}) {
+	refuse(!signsReturns, 'its functions do not sign their return addresses: -mbranch-protection is missing');
+	refuse(!hasLandingPads, 'its exports do not begin with a landing pad: -mbranch-protection is missing');
+	note(hasPropertyNote
+		? 'branch protection: return addresses are signed, and the loader protects indirect jumps'
+		: 'branch protection: return addresses are signed. The loader does not protect indirect jumps, because the C++ library that zig links has no landing pads');
+}
+
+/**
+ * Microsoft's linker delays the imports from node.exe. Without them, the binary was built on another system, to be examined and tested.
+ *
+ * @param {Pick<import('./pe.mjs').Pe, 'delayedLibraries' | 'hasControlFlowGuard'>} pe
+ */
+export function checkControlFlowGuard({delayedLibraries, hasControlFlowGuard}, {refuse, note}) {
+	const isOfMicrosoft = delayedLibraries.includes('node.exe');
+	refuse(isOfMicrosoft && !hasControlFlowGuard, 'it has no control flow guard: /guard:cf is missing');
+	if (hasControlFlowGuard) {
+		note('control flow guard');
+	} else if (!isOfMicrosoft) {
+		note('no control flow guard: zig\'s linker has no /guard:cf. The release is built with Microsoft\'s, whose binaries must have it');
+	}
+}
 
 function checkReading({complaint}, refuse) {
 	refuse(complaint !== undefined, `cannot be read: ${complaint}`);

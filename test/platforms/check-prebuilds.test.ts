@@ -14,9 +14,10 @@ import {promisify} from 'node:util';
 import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import {compilerFlags} from '../../scripts/release/offline/flags.mjs';
-import {examine} from '../../scripts/release/prebuild-rules.mjs';
+import {readPe} from '../../scripts/release/pe.mjs';
+import {checkControlFlowGuard, examine} from '../../scripts/release/prebuild-rules.mjs';
 import {prebuildOf, targets} from '../../scripts/release/targets.mjs';
-import {readobj} from '../../scripts/release/toolchain.mjs';
+import {readobj, zig} from '../../scripts/release/toolchain.mjs';
 import {type Lack, testWhere} from '../helpers/peers/peers.js';
 
 const run = promisify(execFile);
@@ -140,6 +141,10 @@ const damages: ReadonlyArray<[title: string, target: string, damage: (bytes: Buf
 	['an export too many', 'darwin-arm64', bytes => withText(bytes, 'api_register_module_v1', 'api_register_module_v2', {each: true}), /exports napi_register_module_v2/],
 	['an import from node.exe', 'win32-x64', bytes => withText(bytes, 'KERNEL32.dll', 'node.exe\0\0\0\0'), /it needs node\.exe/],
 	['a C++ library that is not there', 'win32-x64', bytes => withText(bytes, 'KERNEL32.dll', 'libgcc_s.dll'), /it needs libgcc_s\.dll/],
+	['frames that skip the guard page', 'linux-x64-glibc', bytes => withBytes(bytes, 'c7042400000000', '90909090909090'), /code makes room for more than a page without touching each/],
+	['frames that skip the guard page', 'linux-arm64-glibc', bytes => withBytes(bytes, 'ff0740d1ff0300f9', 'ff0740d11f2003d5'), /code makes room for more than a page without touching each/],
+	['returns that are not signed', 'linux-arm64-glibc', bytes => withBytes(bytes, '3f2303d5', '1f2003d5'), /do not sign their return addresses[^]*do not begin with a landing pad/],
+	['exports without a landing pad', 'linux-arm64-glibc', bytes => withBytes(bytes, '5f2403d5', '1f2003d5'), /do not begin with a landing pad/],
 	['the time of the build', 'win32-x64', bytes => withByte(bytes, secondStampAt(bytes) + 8, 2), /it holds the time[^]*it is not stripped/],
 	['another CPU', 'win32-arm64', bytes => withByte(bytes, bytes.readUInt32LE(60) + 4, 0x4C), /it is for machine/],
 ];
@@ -150,6 +155,84 @@ for (const [title, name, damage, finding] of damages) {
 		t.regex(findingsOf(target, damage(read(target))).join('\n'), finding);
 	});
 }
+
+/** A copy with other bytes in place of each occurrence, in hexadecimal. */
+function withBytes(bytes: Buffer, before: string, after: string): Buffer {
+	const [from, to] = [before, after].map(text => Buffer.from(text, 'hex').toString('latin1'));
+	return withText(bytes, from!, to!, {each: true});
+}
+
+for (const target of targets.filter(({system}) => system === 'linux')) {
+	testWhere(test, [lackOfPrebuild(target)], `E6: ${target.name}: the check says which protections the binary has`, t => {
+		const {notes} = examine(target, read(target), {nodeApi: nodeApi()});
+		t.regex(notes[0] ?? '', /^stack clash protection: /);
+		t.is(notes.length, target.arch === 'arm64' ? 2 : 1);
+		t.true(target.arch === 'x64' || notes[1]?.startsWith('branch protection: return addresses are signed'), notes[1]);
+	});
+}
+
+test('E6: a binary of Microsoft\'s linker needs control flow guard; the check says that another has none', t => {
+	const check = (delayedLibraries: string[], hasControlFlowGuard: boolean) => {
+		const [findings, notes]: [string[], string[]] = [[], []];
+		checkControlFlowGuard({delayedLibraries, hasControlFlowGuard}, {
+			refuse(isWrong: boolean, finding: string) {
+				if (isWrong) {
+					findings.push(finding);
+				}
+			},
+			note: (text: string) => notes.push(text),
+		});
+		return [findings, notes];
+	};
+
+	t.deepEqual(check(['node.exe'], true), [[], ['control flow guard']]);
+	t.deepEqual(check(['node.exe'], false), [['it has no control flow guard: /guard:cf is missing'], []]);
+	t.regex(String(check([], false)[1]), /^no control flow guard: zig's linker has no/);
+	t.deepEqual(check([], false)[0], []);
+});
+
+const coffLinker = readobj.replace('llvm-readobj', 'lld-link');
+const lackOfLinker = [readobj, coffLinker].find(tool => spawnSync(tool, ['--version']).error) ?? (existsSync(zig) ? undefined : 'zig');
+testWhere(test, [lackOfLinker && `there is no ${lackOfLinker}`], 'E6: control flow guard is read of a DLL that is linked with and without it', t => {
+	const directory = mkdtempSync(join(tmpdir(), 'stc-guard-'));
+	t.teardown(() => {
+		rmSync(directory, {recursive: true, force: true});
+	});
+	const make = (tool: string, ...args: string[]) => {
+		const {status, stderr} = spawnSync(tool, args, {cwd: directory, encoding: 'utf8'});
+		t.is(status, 0, stderr);
+	};
+
+	// What Microsoft's C library has in every DLL, where the linker notes the table of functions. 320 bytes; see "Load Configuration Layout" in
+	// Microsoft's "PE Format".
+	writeFileSync(join(directory, 'config.s'), `
+		.section .rdata,"dr"
+		.balign 8
+		.globl _load_config_used
+		_load_config_used:
+		.long 320
+		.zero 84
+		.quad __security_cookie
+		.zero 16
+		.quad __guard_check_icall_fptr, __guard_dispatch_icall_fptr, __guard_fids_table, __guard_fids_count
+		.long __guard_flags
+		.zero 172
+	`);
+	writeFileSync(join(directory, 'library.c'), `
+		static void check(void) {}
+		void* __guard_check_icall_fptr = (void*)&check;
+		void* __guard_dispatch_icall_fptr = (void*)&check;
+		unsigned long long __security_cookie = 1;
+		__declspec(dllexport) void call(void (**function)(void)) { (*function)(); }
+	`);
+	const target = ['-target', 'x86_64-windows-msvc'];
+	make(zig, 'cc', ...target, '-O1', '-Xclang', '-cfguard', '-fno-stack-protector', '-c', 'library.c', '-o', 'library.o');
+	make(zig, 'cc', ...target, '-c', 'config.s', '-o', 'config.o');
+	for (const flags of [['/guard:cf'], []]) {
+		make(coffLinker, '/dll', '/noentry', ...flags, '/out:made.dll', 'library.o', 'config.o');
+		t.is(readPe(readFileSync(join(directory, 'made.dll'))).hasControlFlowGuard, flags.length > 0);
+	}
+});
 
 /** ELF: another value for a tag of the dynamic segment. */
 function withDynamicEntry(bytes: Buffer, tag: number, value: number): Buffer {
@@ -239,7 +322,7 @@ testWhere(test, [lackOfPrebuild(onLinux)], 'the command refuses missing files an
 
 type Gyp = {targets: [{defines: string[]; variables: Record<string, string[]>; conditions: Array<[string, Record<string, unknown>]>}]};
 
-test('a build from source and a release have the same compiler flags', t => {
+test('E6: a build from source and a release have the same compiler flags', t => {
 	const text = readFileSync(join(root, 'binding.gyp'), 'utf8').replaceAll(/^\s*#.*$/gm, '');
 	const [addon] = (JSON.parse(text) as Gyp).targets;
 	const common = addon.variables['compiler_flags'] ?? [];
@@ -254,6 +337,12 @@ test('a build from source and a release have the same compiler flags', t => {
 	}
 
 	const settingsOf = (system: string) => addon.conditions.find(([condition]) => condition === `OS=='${system}'`)?.[1] ?? {};
+	// Not on macOS and Windows, whose compilers touch each page without being asked, and refuse the flag.
+	t.true(addon.variables['linux_compiler_flags']?.includes('-fstack-clash-protection'));
+	t.deepEqual(addon.variables['linux_arm64_compiler_flags'], ['-mbranch-protection=standard']);
+	t.like(addon.conditions.find(([condition]) => condition === 'OS==\'linux\' and target_arch==\'arm64\'')?.[1], {cflags_cc: ['<@(linux_arm64_compiler_flags)']});
+	const {VCCLCompilerTool: compiler, VCLinkerTool: linker} = settingsOf('win')['msvs_settings'] as Record<string, {AdditionalOptions: string[]}>;
+	t.true(compiler?.AdditionalOptions.includes('/guard:cf') && linker?.AdditionalOptions.includes('/guard:cf'));
 	t.like(settingsOf('linux'), {cflags_cc: ['<@(compiler_flags)', '<@(linux_compiler_flags)', '-isystem', '<(module_root_dir)/<(napi_headers)']});
 	t.like(settingsOf('mac'), {xcode_settings: {OTHER_CPLUSPLUSFLAGS: ['<@(compiler_flags)'], MACOSX_DEPLOYMENT_TARGET: '11.0'}});
 	t.like(settingsOf('win'), {defines: ['_HAS_EXCEPTIONS=1'], 'defines!': ['_HAS_EXCEPTIONS=0']});
