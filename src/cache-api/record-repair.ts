@@ -8,7 +8,7 @@ import type {SharedCache} from '../cache/shared-cache.js';
 import {
 	leaveMark, markPathOf, signOutsSoFar, type SignOuts, wasSignedOut,
 } from '../cache/sign-out-mark.js';
-import {type Restored, watchedForMs, WriteWatch} from '../cache/write-watch.js';
+import {type Restored, WriteWatch} from '../cache/write-watch.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {logTextOf} from '../errors.js';
 import {log} from '../runtime/log.js';
@@ -42,7 +42,7 @@ export class RecordRepair {
 
 	/** Call this after changes were written. */
 	written(source: CacheSource, changes: readonly DatedChange[], outcome: Extract<CommitOutcome, {outcome: 'written'}>): void {
-		const untilMs = performance.now() + watchedForMs;
+		const untilMs = performance.now() + WriteWatch.watchedForMs;
 		const known = this.#recent.get(source.label) ?? {source, changes: new Map<string, Recent>()};
 		this.#recent.set(source.label, known);
 		this.forget(source, changes.map(({change}) => change));
@@ -124,7 +124,7 @@ export class RecordRepair {
 
 		if (stamp !== value) {
 			log.info(() => `Another program overwrote records of this process in the shared token cache (${source.label}); they have been written again.`);
-			const untilMs = performance.now() + watchedForMs;
+			const untilMs = performance.now() + WriteWatch.watchedForMs;
 			for (const recent of this.#recent.get(source.label)?.changes.values() ?? []) {
 				recent.untilMs = untilMs;
 			}

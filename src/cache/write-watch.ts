@@ -19,14 +19,6 @@ const lookAfterLostLockMs = 20;
 const longestPauseMs = 30_000;
 
 /**
- * How long a write is watched, milliseconds. Another program that read the cache before the write has written by then.
- *
- * Source: MSAL extensions for Node 5.6, `Constants.ts`: they try 500 times, every 100 ms, to get the lock, and do not read the cache again
- * afterwards.
- */
-export const watchedForMs = 60_000;
-
-/**
  * What became of the writes to a changed cache. A stamp: the cache with this stamp holds them all, or nothing is left to watch. `isRepaired`:
  * some had to be written again. `again`: look once more, even if the cache does not change. `failed`: the same, after a growing pause.
  */
@@ -45,6 +37,15 @@ type Watched = {
 };
 
 export class WriteWatch {
+	/**
+	 * How long a write is watched, milliseconds. Another program that read the cache before the write has written by then. On a very busy
+	 * machine it may take longer, so the torture tests set a longer time.
+	 *
+	 * Source: MSAL extensions for Node 5.6, `Constants.ts`: they try 500 times, every 100 ms, to get the lock, and do not read the cache
+	 * again afterwards.
+	 */
+	static watchedForMs = 60_000;
+
 	readonly #stampOf: (source: CacheSource) => Promise<SourceStamp>;
 	readonly #restore: (source: CacheSource) => Promise<Restored>;
 	readonly #watched = new Map<string, Watched>();
@@ -95,7 +96,7 @@ export class WriteWatch {
 		this.#watched.set(source.label, {
 			source,
 			stamp,
-			untilMs: performance.now() + watchedForMs,
+			untilMs: performance.now() + WriteWatch.watchedForMs,
 			nextMs: Math.min(nextMs, known?.nextMs ?? nextMs),
 			pauseMs: lookEveryMs,
 			wasLookedAt: false,
@@ -148,7 +149,7 @@ export class WriteWatch {
 		if (typeof restored === 'object') {
 			watched.stamp = restored.stamp;
 			// The other program may do so again, and a third one may have read what it left.
-			watched.untilMs = restored.isRepaired ? nowMs + watchedForMs : watched.untilMs;
+			watched.untilMs = restored.isRepaired ? nowMs + WriteWatch.watchedForMs : watched.untilMs;
 		}
 
 		// A write gets at least one look that found out something, however long it waited for the lock.

@@ -8,7 +8,7 @@ import type {AccountEntry, CacheChange} from '../backend/backend.js';
 import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {signOutGuard} from '../cache/sign-out-mark.js';
-import {watchedForMs, WriteWatch, type Restored} from '../cache/write-watch.js';
+import {type Restored, WriteWatch} from '../cache/write-watch.js';
 import {logTextOf, StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {keepAlive} from '../runtime/keep-alive.js';
@@ -82,6 +82,7 @@ export class WriteBack {
 	#pending: Write[] = [];
 	#recent: RecentWrite[] = [];
 	#retryTimer: NodeJS.Timeout | undefined;
+	#retrying: Promise<void> = Promise.resolve();
 	readonly #watch: WriteWatch;
 	/** Commits in progress, including those that wait for a lock, and whether the session may end with them. */
 	readonly #running = new Map<Promise<unknown>, boolean>();
@@ -200,7 +201,7 @@ export class WriteBack {
 		this.#recent.push({
 			source: write.source,
 			grant: write.grant,
-			untilMs: nowMs + watchedForMs,
+			untilMs: nowMs + WriteWatch.watchedForMs,
 			missingSinceMs: isWritten ? undefined : nowMs,
 			missingChecks: isWritten ? 0 : 1,
 		});
@@ -330,7 +331,14 @@ export class WriteBack {
 		}, Math.min(firstRetryMs * (2 ** (write.failures - 1)), longestRetryMs)).unref();
 	}
 
+	/** Never rejects. */
 	async #retry(): Promise<void> {
+		// Who asks for a retry waits for the one that is under way, too.
+		this.#retrying = this.#retrying.then(async () => this.#retryPending());
+		await this.#retrying;
+	}
+
+	async #retryPending(): Promise<void> {
 		clearTimeout(this.#retryTimer);
 		this.#retryTimer = undefined;
 		const pending = this.#pending;
@@ -382,7 +390,7 @@ export class WriteBack {
 				acknowledge(group);
 				// The other program may do so again, and a third one may have read what it left.
 				for (const recent of group) {
-					recent.untilMs = performance.now() + watchedForMs;
+					recent.untilMs = performance.now() + WriteWatch.watchedForMs;
 				}
 
 				return outcome.lockLost ? 'again' : {baseStamp: outcome.baseStamp, stamp: outcome.stamp, isRepaired: true};

@@ -11,6 +11,10 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 const load = createRequire(import.meta.url);
 const {SharedTokenCache, createCachePlugin} = load('../../dist/index.js');
+const {WriteWatch} = load('../../dist/cache/write-watch.js');
+
+// On a busy machine, peers need longer than usual for their turn, and overwrite a write when nobody watches any more.
+WriteWatch.watchedForMs = 3_600_000;
 
 const {path, name, way, updates, forMs, pauseMs} = JSON.parse(process.argv[2]);
 const options = {cachePath: path, lockTimeoutInMs: 60_000, tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}};
