@@ -46,7 +46,9 @@ test('A6: a process that is stopped for longer than all its time-outs takes the 
 			credential.getToken('patient/.default'),
 			credential.getToken('limited/.default', {requestOptions: {timeout: ${callerMs}}}),
 		]).then(tokens => console.log(tokens.every(({token}) => token) ? 'tokens' : 'none'), error => console.log(error.message));
-	`], {PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, STC_LOOPBACK_PORT: String(entra.port)});
+	`], {
+		PATH: process.env['PATH'] ?? '', HOME: home.path, NODE_EXTRA_CA_CERTS: authorityPath, STC_LOOPBACK_PORT: String(entra.port),
+	});
 	t.teardown(async () => child.kill());
 	await until(() => entra.tokenRequests.length === 2);
 	child.signal('SIGSTOP');

@@ -587,20 +587,19 @@ test('requestOptions.timeout with a silent authority: a token that is still vali
 
 test('a time-out that ends the last wait aborts the request', async t => {
 	const {entra, credential} = await setUp(t);
-	let arrived = 0;
-	let aborted = 0;
+	const requests = {arrived: 0, aborted: 0};
 	entra.scriptAll(({response}) => {
-		arrived++;
+		requests.arrived++;
 		response.once('close', () => {
-			aborted++;
+			requests.aborted++;
 		});
 	});
 	// A busy machine may need longer for the request alone, and a request that was aborted may arrive late.
-	for (let timeout = 500; arrived === 0; timeout *= 4) {
+	for (let timeout = 500; requests.arrived === 0; timeout *= 4) {
 		await t.throwsAsync(credential.getToken(scope, {requestOptions: {timeout}}), {message: new RegExp(`timeout of ${timeout} ms`)});
 	}
 
-	await until(() => aborted === arrived);
+	await until(() => requests.aborted === requests.arrived);
 	t.is(entra.grants.length, 0);
 	entra.scriptAll();
 	t.truthy(await credential.getToken(scope, {requestOptions: {timeout: patienceMs}}));

@@ -18,7 +18,9 @@ if (!backend) {
 }
 
 const {call, at, request, timeoutMs, times = 1, together = false, pauseMs = 0, pausePath, turnsPath} = JSON.parse(process.argv[2]);
-const query = {environments: ['login.microsoftonline.com'], clientId: 'client', nowSec: 0, refreshTokenSecrets: true};
+const query = {
+	environments: ['login.microsoftonline.com'], clientId: 'client', nowSec: 0, refreshTokenSecrets: true,
+};
 
 const calls = {
 	async probe() {
