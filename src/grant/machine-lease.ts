@@ -16,6 +16,12 @@ import {type LeaseNote, readNote, writeNote} from './lease-note.js';
 const shortestPauseMs = 5;
 const longestPauseMs = 25;
 
+/**
+ * The longest time between two looks at a lease that counts as waiting, milliseconds. A process that was stopped for longer has not seen
+ * whether the holder was alive, and the holder may have been stopped with it.
+ */
+const longestGapMs = 1000;
+
 /** Milliseconds. Torture tests shorten them. */
 export const leaseTimes = {
 	/** Time between two renewals by the holder. */
@@ -152,17 +158,18 @@ class Wait {
 	#version: string | undefined;
 	#lastNote: string | undefined;
 	#isRenewed = true;
-	#quietSinceMs = performance.now();
-	#holderSinceMs = performance.now();
+	#lookedMs = performance.now();
+	#quietSinceMs = this.#lookedMs;
+	#holderSinceMs = this.#lookedMs;
 
-	/** For how long the holder has given no sign of life. */
+	/** For how long the holder had given no sign of life at the last look. */
 	get quietMs(): number {
-		return this.#isRenewed ? 0 : performance.now() - this.#quietSinceMs;
+		return this.#isRenewed ? 0 : this.#lookedMs - this.#quietSinceMs;
 	}
 
-	/** For how long the same process has held the lease. */
+	/** For how long the same process had held the lease at the last look. */
 	get ofHolderMs(): number {
-		return performance.now() - this.#holderSinceMs;
+		return this.#lookedMs - this.#holderSinceMs;
 	}
 
 	takeNote(): string | undefined {
@@ -172,11 +179,12 @@ class Wait {
 	}
 
 	restart(): void {
-		this.#quietSinceMs = performance.now();
+		this.#quietSinceMs = this.#lookedMs;
 	}
 
 	/** @returns the version of the lease, if somebody holds it. */
 	look({held, note}: LeaseState): string | undefined {
+		this.#pass();
 		// A note that was there from the start is for those who waited before.
 		if (this.hasLooked && note !== this.#lastNote) {
 			this.#note = note;
@@ -187,15 +195,23 @@ class Wait {
 		this.#isRenewed = held?.version !== this.#version;
 		if (this.#isRenewed) {
 			this.#version = held?.version;
-			this.#quietSinceMs = performance.now();
+			this.#quietSinceMs = this.#lookedMs;
 		}
 
 		if (held?.holder !== undefined && held.holder !== this.holder) {
 			this.holder = held.holder;
-			this.#holderSinceMs = performance.now();
+			this.#holderSinceMs = this.#lookedMs;
 		}
 
 		return held?.version;
+	}
+
+	#pass(): void {
+		const nowMs = performance.now();
+		const unseenMs = Math.max(0, nowMs - this.#lookedMs - longestGapMs);
+		this.#lookedMs = nowMs;
+		this.#quietSinceMs += unseenMs;
+		this.#holderSinceMs += unseenMs;
 	}
 }
 

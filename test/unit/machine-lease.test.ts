@@ -6,7 +6,7 @@ import {
 import {dirname, join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import test, {type ExecutionContext} from 'ava';
-import type {CacheBackend, LeaseStore} from '../../dist/backend/backend.js';
+import type {CacheBackend, HeldLease, LeaseStore} from '../../dist/backend/backend.js';
 import {AuthenticationError, StoreError} from '../../dist/errors.js';
 import {FileLease} from '../../dist/backend/file-lease.js';
 import type {LeaseNote} from '../../dist/grant/lease-note.js';
@@ -295,6 +295,33 @@ test('A5: a holder that was evicted notices it, whatever it did meanwhile', asyn
 	await lease.release();
 	t.true(await heir!.renew());
 	await heir!.release();
+});
+
+// Serial: it blocks the event loop, and with it the timers of other tests.
+test.serial('A6: a waiter that was stopped does not take the holder for stuck, which may have been stopped with it', async t => {
+	const held: HeldLease = {renew: async () => true, release: async () => undefined};
+	let looks = 0;
+	const lease: LeaseStore = {
+		tryTake: async () => looks < 4 ? null : held,
+		async state() {
+			looks++;
+			if (looks === 2) {
+				// Blocks the event loop, so that no timer fires.
+				Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5000);
+			}
+
+			return looks < 4 ? {held: {holder: '1', version: looks < 3 ? 'before' : 'renewed'}, note: undefined} : {held: undefined, note: undefined};
+		},
+		evict: async () => t.fail('The holder was evicted.'),
+	};
+	for (const mayEvict of [false, true]) {
+		looks = 0;
+		const taken = await inTime(takeLease({
+			lease, signal: new AbortController().signal, onlyWait: false, mayEvict, stuckAfterMs: 3000, hopelessAfterMs: 3000,
+		}), 'the lease');
+		t.true(taken instanceof Lease);
+		await taken!.release();
+	}
 });
 
 test('A7: a waiter waits for one holder after another that dies without a note', async t => {
