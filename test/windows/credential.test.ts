@@ -9,7 +9,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import process from 'node:process';
 import test, {type ExecutionContext} from 'ava';
-import {SharedTokenCache, SharedTokenCacheCredential} from '../../dist/index.js';
+import {type CredentialUnavailableError, SharedTokenCache, SharedTokenCacheCredential} from '../../dist/index.js';
 import type {SharedTokenCacheCredentialOptions} from '../../dist/types.js';
 import {storeOf} from '../../dist/backend/stores.js';
 import {native} from '../helpers/caches/backends.js';
@@ -18,6 +18,7 @@ import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accessTokenRecord, accountRecord, ann, type CacheSections, cacheOf, clientId, homeAccountId, publicCloud, refreshTokenRecord, scope,
 } from '../helpers/home.js';
+import {until} from '../helpers/until.js';
 
 type Persistence = {save(text: string): Promise<void>; load(): Promise<string | null>};
 type Extensions = {
@@ -69,8 +70,9 @@ test('without %LOCALAPPDATA%, the known folder of the system is used', async t =
 		process.env['USERPROFILE'] = profile;
 	});
 	const error = await t.throwsAsync(new SharedTokenCacheCredential().getToken(scope), {name: 'CredentialUnavailableError'});
-	t.true(error.message.includes(join(before, '.IdentityService', 'msal.cache.nocae')), error.message);
-	t.false(error.message.includes('nobody'));
+	const places = (error as CredentialUnavailableError).details?.map(({place}) => place) ?? [];
+	t.true(places.includes(join(before, '.IdentityService', 'msal.cache.nocae')), places.join(', '));
+	t.false(`${error.message} ${places.join(' ')}`.includes('nobody'));
 });
 
 const cachePathIn = (data: string, suffix = '.nocae') => join(data, '.IdentityService', `msal.cache${suffix}`);
@@ -152,11 +154,13 @@ test.serial('a new token is written where Microsoft\'s library and MSAL find it'
 	});
 	const own = credential(t, {dispatcher});
 	const {token} = await own.getToken(scope);
+	const persistence = await persistenceOf(path);
+	// A caller waits half a second for the write, which goes on after that.
+	await until(async () => (await persistence.load() ?? '').includes(token));
 	await own.close();
 	t.is(server.grants.length, 1);
 	t.is(server.grants[0]?.accessToken, token);
 
-	const persistence = await persistenceOf(path);
 	const text = await persistence.load() ?? '';
 	const sections = JSON.parse(text) as CacheSections;
 	t.true(Object.values(sections['AccessToken'] ?? {}).some(({secret}) => secret === token));
