@@ -66,10 +66,10 @@ for (const useNativeAddon of [true, false]) {
 				for (const merge of [
 					() => undefined,
 					(view: MsalCache) => {
-						view.AppMetadata = {};
+						view['AppMetadata'] = {};
 					},
 					(view: MsalCache) => {
-						delete view.Account;
+						delete view['Account'];
 					},
 				]) {
 					t.is((await rejection(t, cache.withCache(merge)))?.code, 'STC_CACHE_CORRUPT');
@@ -90,7 +90,7 @@ for (const useNativeAddon of [true, false]) {
 				value = [value];
 			}
 
-			view.Account!['deep'] = {value};
+			view['Account']!['deep'] = {value};
 		}), {instanceOf: TypeError, code: 'STC_INVALID_ARGUMENT', message: /^withCache .* nested too deeply/});
 		t.deepEqual(read(path), both);
 	});
