@@ -502,6 +502,19 @@ for (const backend of backends) {
 			t.true(edited(text, change) === expected, `${size}`);
 		}
 	});
+
+	test(`${backend.kind}: G13: 200,000 levels of JSON are kept, closed, and refused, not closed`, t => {
+		for (const [open, inner, close] of [['[', '', ']'], ['{"a":', '1', '}'], ['[{"a":', '1', '}]']] as const) {
+			const deep = `${open.repeat(200_000)}${inner}${close.repeat(200_000)}`;
+			const change: RecordEdit = {
+				section: 'S', action: 'put', key: 'k', set: {x: '1'},
+			};
+			t.true(edited(`{"T":${deep},"S":{"k":{"y":${deep}}}}`, change) === `{"T":${deep},"S":{"k":{"y":${deep},"x":1}}}`);
+			t.true(edited(`{"S":{"k":${deep}}}`, {...change, action: 'remove'}) === '{"S":{}}');
+			t.is(edited(`{"T":${deep.slice(0, -1)},"S":{}}`, change), 'STC_CACHE_CORRUPT');
+			t.is(edited(`{"S":${deep.startsWith('[') ? deep : '[]'}}`, change), 'STC_CACHE_CORRUPT');
+		}
+	});
 }
 
 /** Compares the backends with each other and with the oracle. Fails the test at the first difference. */

@@ -419,6 +419,34 @@ testWhere(test, [lackOf('msal-node')], 'without a keyring, and without permissio
 	t.deepEqual(readdirSync(home.path), []);
 });
 
+for (const variant of variants) {
+	test(`${variant}: G13: a token cache that is nested too deeply is reported with a code, and nothing is written`, async t => {
+		const {cachePath, options} = ownCache(t, variant);
+		const plugin = createCachePlugin(options);
+		let value: unknown = 1;
+		for (let level = 0; level < 200_000; level++) {
+			value = [value];
+		}
+
+		// Deep before the access, and only after it.
+		for (const isLater of [false, true]) {
+			let isDeep = !isLater;
+			const tokenCache = {
+				serialize: () => JSON.stringify(isDeep ? {Account: {key: {home_account_id: 'a.b', value}}} : {}),
+				deserialize: () => undefined,
+			};
+			const context = {tokenCache, cacheHasChanged: true, hasChanged: true} as unknown as Parameters<CachePlugin['beforeCacheAccess']>[0];
+			await t.throwsAsync(async () => {
+				await plugin.beforeCacheAccess(context);
+				isDeep = true;
+				await plugin.afterCacheAccess(context);
+			}, {code: 'STC_CACHE_CORRUPT'}, `${isLater}`);
+		}
+
+		t.false(existsSync(cachePath));
+	});
+}
+
 test('options are checked at once', t => {
 	const plaintext = {unsafeAllowUnencryptedStorage: true};
 	for (const [options, message] of [
