@@ -1,7 +1,7 @@
 /** Finds the addon's binary for this machine and loads it. The one file that touches the `.node`. */
 
 import {
-	closeSync, existsSync, lstatSync, openSync, readSync, statSync,
+	closeSync, existsSync, openSync, readSync,
 } from 'node:fs';
 import {
 	basename, dirname, isAbsolute, join, sep,
@@ -9,6 +9,7 @@ import {
 import {
 	cureOfTooManyFiles, type ErrorDetail, isOutOfFiles, StoreError,
 } from '../errors.js';
+import {requireLazily} from '../runtime/lazy.js';
 import {apiVersion, type NativeAddon} from './addon-interface.js';
 
 /** Exactly one of the two is set. */
@@ -54,11 +55,6 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 	const unusable: ErrorDetail[] = [];
 	let isDisabled = false;
 	for (const place of paths) {
-		if (!existsSync(place)) {
-			missing.push({place, text: 'is missing'});
-			continue;
-		}
-
 		try {
 			const addon = open(place) as NativeAddon;
 			if (addon.apiVersion === apiVersion) {
@@ -67,6 +63,12 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 
 			unusable.push({place, text: 'is of another version of this package'});
 		} catch (error) {
+			// Asked only now: the file is there nearly always, and each look costs start-up time.
+			if (!existsSync(place)) {
+				missing.push({place, text: 'is missing'});
+				continue;
+			}
+
 			const {code, message} = error as NodeJS.ErrnoException;
 			isDisabled ||= code === 'ERR_DLOPEN_DISABLED';
 			unusable.push({place, text: `does not load: ${message}`});
@@ -78,17 +80,14 @@ export function load(paths: Iterable<string>, open: (path: string) => unknown = 
 		throw new StoreError('STC_IO', `The native addon could not be loaded: ${lack}. ${cureOfTooManyFiles}`, {op: 'load'});
 	}
 
-	// What is there and cannot be used says more than what is missing.
-	const details = [...unusable, ...refusals, ...missing];
-	const [worst] = details;
-	const reason = worst === undefined || missing.includes(worst) ? ' was found' : `: ${worst.place} ${worst.text}`.slice(0, maxReasonLength);
+	const isInstalled = lackOfFolder() === undefined && isInPackage();
+	const target = targetName();
 	return {
-		error: new StoreError('STC_ADDON_MISSING', `No native addon for ${targetName()}${reason}. ${isDisabled ? cureOfDisabled : advice()}`, {op: 'load', details}),
+		error: lackModule().addonMissing({
+			target, hasBinary: binaries[target] !== undefined, isBundle: !isInstalled, isClone: isInstalled && isInClone(), isDisabled, unusable, refusals, missing,
+		}),
 	};
 }
-
-/** So that the cure fits into the message, too. */
-const maxReasonLength = 180;
 
 /** The error code if the process can open no more files. The dynamic loader's message for that depends on the C library. */
 function lackOfFiles(): string | undefined {
@@ -165,7 +164,7 @@ function * candidates(refusals: ErrorDetail[]): Generator<string, void> {
 	if (binary !== undefined) {
 		const place = join('prebuilds', `${process.platform}-${process.arch}`, binary);
 		// Somebody copied `prebuilds/` beside a bundle.
-		const stranger = isPackage ? undefined : strangerIn(__dirname);
+		const stranger = isPackage ? undefined : lackModule().strangerIn(__dirname, __filename);
 		if (stranger === undefined) {
 			yield * withUnpacked(join(isPackage ? root : __dirname, place));
 		} else {
@@ -209,42 +208,9 @@ function lackOfFolder(): string | undefined {
 		: `has "${__dirname}" in place of __dirname (webpack: set node: {__dirname: false})`;
 }
 
-/**
- * Why `prebuilds` in a bundle's folder is not trusted: in a folder like `/tmp`, nobody can replace the bundle of another user, but anybody can
- * put `prebuilds` beside it.
- */
-function strangerIn(folder: string): ErrorDetail | undefined {
-	try {
-		// Source: inode(7), S_ISVTX and S_IWOTH. Windows has neither.
-		if ((statSync(folder).mode & 0o1002) !== 0o1002) {
-			return undefined;
-		}
-
-		const prebuilds = join(folder, 'prebuilds');
-		const {uid} = lstatSync(prebuilds);
-		return uid === 0 || uid === process.geteuid?.() || uid === statSync(__filename).uid
-			? undefined
-			: {place: prebuilds, text: 'belongs to another user, and anybody can write to the folder above'};
-	} catch {
-		// What is missing is reported when it is opened.
-		return undefined;
-	}
-}
-
-const cureOfDisabled = 'Start Node without --no-addons, and with --allow-addons if it has --permission.';
-
-/** The one thing to do. */
-function advice(): string {
-	const isBundle = lackOfFolder() !== undefined || !isInPackage();
-	if (!isBundle && isInClone()) {
-		return 'Run npm run build.';
-	}
-
-	if (binaries[targetName()] === undefined) {
-		return 'The package has no binary for this platform: only plaintext caches can be read.';
-	}
-
-	return isBundle ? 'Leave this package out of the bundle, or copy its folder prebuilds beside the bundle.' : 'Reinstall the package.';
+/** Loaded where no addon is, and in bundles, which hold it already. */
+function lackModule() {
+	return requireLazily(() => require('./addon-lack.js') as typeof import('./addon-lack.js'));
 }
 
 /** The dynamic loaders of musl and of glibc. Source: musl, `Makefile` and `configure`, `LDSO_PATHNAME`; the psABI supplements of x86-64 and AArch64. */

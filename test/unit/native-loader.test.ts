@@ -219,7 +219,7 @@ for (const [title, modules, place] of [
 	});
 }
 
-/** Loads the addon as `dist/index.js` does that lies in `folder` alone, as in a bundle. @param before Statements that run first. */
+/** Loads the addon as `dist/index.js` does that lies in `folder` alone, as in a bundle, which holds all modules. @param before Statements that run first. */
 async function loadInBundle(folder: string, {before = '', dirname: seen = folder}: {before?: string; dirname?: string} = {}): Promise<{message: string; places: string[]; loaded: string[]}> {
 	mkdirSync(folder, {recursive: true});
 	cpSync(join(root, 'dist', 'index.js'), join(folder, 'bundle.cjs'));
@@ -228,7 +228,8 @@ async function loadInBundle(folder: string, {before = '', dirname: seen = folder
 		const {Module} = require('node:module');
 		const file = ${JSON.stringify(join(folder, 'bundle.cjs'))};
 		const bundle = new Module(file);
-		let requireOfBundle = Module.createRequire(file);
+		const [outside, inside] = [file, ${JSON.stringify(join(root, 'dist', 'index.js'))}].map(each => Module.createRequire(each));
+		let requireOfBundle = name => name.startsWith('./lazy/') ? inside(name) : outside(name);
 		${before}
 		new Function('exports', 'require', 'module', '__filename', '__dirname', fs.readFileSync(file, 'utf8'))(bundle.exports, requireOfBundle, bundle, file, ${JSON.stringify(seen)});
 		const {loadAddon} = bundle.exports[Symbol.for('azure-shared-token-cache.internals')];
