@@ -1,8 +1,8 @@
 /** The one list of stores, and the choice between the backends that make them. */
 
-import {logTextOf, StoreError} from '../errors.js';
+import {StoreError} from '../errors.js';
 import {requireLazily} from '../runtime/lazy.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import {loadNativeBackend} from './native-backend.js';
 import type {CacheBackend, CacheStore, StoreKind} from './backend.js';
 

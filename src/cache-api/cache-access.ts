@@ -1,7 +1,7 @@
 /** The implementation of `SharedTokenCache`, loaded with the first instance. */
 
 import {listAccounts} from '../lookup/list-accounts.js';
-import {distinctSources, overviewQuery, readSources} from '../lookup/read-sources.js';
+import {distinctSources, overviewQuery, readSources} from '../lookup/overview.js';
 import {parseAuthority} from '../settings/authority.js';
 import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';

@@ -4,7 +4,7 @@ import {basename, isAbsolute} from 'node:path';
 import {invalidArgument} from '../errors.js';
 import {type CacheKind, type CacheSource, plaintextFile} from '../cache/cache-source.js';
 import {sourcesOf} from '../cache/locations/index.js';
-import {distinctSources} from '../lookup/read-sources.js';
+import {distinctSources} from '../lookup/overview.js';
 import {isObject} from '../runtime/json.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import type {SharedTokenCacheOptions} from '../types.js';

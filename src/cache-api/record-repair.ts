@@ -10,8 +10,7 @@ import {
 } from '../cache/sign-out-mark.js';
 import {type Restored, WriteWatch} from '../cache/write-watch.js';
 import type {CacheSource} from '../cache/cache-source.js';
-import {logTextOf} from '../errors.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import {
 	addChanges, cacheChangesOf, hasSecret, homeAccountIdOf, type RecordChange, subjectOf, undoneChanges,
 } from './record-diff.js';

@@ -2,14 +2,12 @@
 
 import type {TokenRequest} from '../lookup/token-request.js';
 import type {CacheKind} from '../cache/cache-source.js';
-import {
-	type ErrorCode, invalidArgument, logTextOf, toUnavailable,
-} from '../errors.js';
+import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
 import {toAbortError} from '../runtime/abort.js';
 import {SingleFlight} from '../runtime/single-flight.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import {maxClaimsDepth, parseClaims} from '../runtime/json.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {allowedRequestTenant, checkTenantId} from '../settings/tenants.js';
@@ -121,11 +119,11 @@ export class SharedTokenCacheCredential implements TokenCredential {
 	 */
 	async listAccounts(): Promise<SharedTokenCacheAccount[]> {
 		this.#checkOpen();
-		const {acquirer} = this.#memory;
+		const {reader} = this.#memory.acquirer;
 		try {
-			const {listAccounts} = requireLazily(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
+			const {listAccounts, readAll} = requireLazily(() => require('../lookup/list-accounts.js') as typeof import('../lookup/list-accounts.js'));
 			// Reading alone does not keep the event loop alive. Waiting for a SingleFlight does.
-			const reading = new SingleFlight(async () => acquirer.readAll(), () => undefined);
+			const reading = new SingleFlight(async () => readAll(reader), () => undefined);
 			return listAccounts(await reading.wait({abortSignal: undefined, timeoutMs: undefined}), this.#settings);
 		} catch (error) {
 			throw toUnavailable(error);

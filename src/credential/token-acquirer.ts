@@ -5,9 +5,9 @@
 
 import type {AccessTokenEntry} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
-import type {SourceReading} from '../cache/source-reading.js';
 import type {GrantedToken} from '../grant/granted-tokens.js';
-import {AccountResolver, type Resolution, type ResolvedAccount} from '../lookup/account-resolver.js';
+import type {AccountReader, Resolution, ResolvedAccount} from '../lookup/account-reader.js';
+import {AccountResolver} from '../lookup/account-resolver.js';
 import {findAccessToken, minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import type {LazyAbortController} from '../runtime/abort.js';
@@ -33,6 +33,11 @@ export class TokenAcquirer {
 			this.#granter?.forgetRefusals();
 			onChanged();
 		});
+	}
+
+	/** Reads the caches, and not what is remembered of them. */
+	get reader(): AccountReader {
+		return this.#resolver.reader;
 	}
 
 	/** See {@link AccountResolver.generation}. */
@@ -86,11 +91,6 @@ export class TokenAcquirer {
 				await Promise.all([this.#resolver.refresh(kind), this.#granter?.repair()]);
 			}
 		}));
-	}
-
-	/** Readings of all sources of both kinds. */
-	async readAll(): Promise<SourceReading[]> {
-		return this.#resolver.readAll();
 	}
 
 	/** Whether this is the failure of a grant, because the authority refused the token. */

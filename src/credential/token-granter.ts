@@ -6,14 +6,16 @@
 import type {AccessTokenEntry} from '../backend/backend.js';
 import {otherKind} from '../cache/cache-source.js';
 import type {SharedCache} from '../cache/shared-cache.js';
-import {AuthenticationError, CredentialUnavailableError, logTextOf} from '../errors.js';
+import {AuthenticationError, CredentialUnavailableError} from '../errors.js';
 import type {GrantedToken, GrantedTokens} from '../grant/granted-tokens.js';
 import type {LeaseNote} from '../grant/lease-note.js';
 import {type GrantPlan, RefreshGrant} from '../grant/refresh-grant.js';
-import type {AccountResolver, ResolvedAccount} from '../lookup/account-resolver.js';
+import type {ResolvedAccount} from '../lookup/account-reader.js';
+import type {AccountResolver} from '../lookup/account-resolver.js';
+import {readAgain, withSecrets} from '../lookup/grant-readings.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 import type {Settings} from '../settings/settings.js';
 import {livesLonger, toAcquired} from './acquired-token.js';
@@ -121,13 +123,13 @@ export class TokenGranter {
 					return toAcquired(cached, generation);
 				}
 
-				const redeemable = await this.#resolver.forGrant(latest);
+				const redeemable = await withSecrets(this.#resolver, latest);
 				if (redeemable instanceof Error) {
 					throw redeemable;
 				}
 
 				const granted = await grant.redeem(redeemable, request, {
-					...plan, turn, signOuts, read: async isNews => this.#resolver.reread(kind, request.tenantId, isNews),
+					...plan, turn, signOuts, read: async isNews => readAgain(this.#resolver, request, isNews),
 				});
 				turn.answered();
 				ended = granted.ended;

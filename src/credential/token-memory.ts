@@ -6,8 +6,7 @@
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {SingleFlight, type WaitOptions} from '../runtime/single-flight.js';
 import {BoundedMap} from '../runtime/bounded-map.js';
-import {logTextOf} from '../errors.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
 import type {AccessToken, HttpDispatcher} from '../types.js';

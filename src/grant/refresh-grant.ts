@@ -7,17 +7,15 @@
  */
 
 import type {CommitGuard, RefreshTokenEntry} from '../backend/backend.js';
-import type {ResolvedAccount, Resolution} from '../lookup/account-resolver.js';
+import type {ResolvedAccount, Resolution} from '../lookup/account-reader.js';
 import type {Candidate} from '../lookup/select-account.js';
 import type {TokenRequest} from '../lookup/token-request.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
-import {
-	AbortError, AuthenticationError, logTextOf, StoreError,
-} from '../errors.js';
+import {AbortError, AuthenticationError, StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {KeepAlive, keepAlive} from '../runtime/keep-alive.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 import type {Settings} from '../settings/settings.js';
 import {requireLazily} from '../runtime/lazy.js';

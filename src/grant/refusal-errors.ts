@@ -1,10 +1,9 @@
 /** The errors of requests that the authority refused, or that another process holds up. Loaded when there is something to explain. */
 
 import type {AccountEntry} from '../backend/backend.js';
-import {
-	AuthenticationRequiredError, CredentialUnavailableError, type InteractiveOptions, maskUserNamesIn,
-} from '../errors.js';
+import {AuthenticationRequiredError, CredentialUnavailableError, type InteractiveOptions} from '../errors.js';
 import {maskUserName} from '../lookup/account-errors.js';
+import {maskUserNamesIn} from '../runtime/log-text.js';
 import type {TokenRequest} from '../lookup/token-request.js';
 import {organizationsTenant} from '../settings/tenants.js';
 import type {GrantRefusal, RefusalReason} from './grant-refusal.js';

@@ -9,10 +9,10 @@ import type {CommitOptions, CommitOutcome} from '../cache/commit.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {signOutGuard} from '../cache/sign-out-mark.js';
 import {type Restored, WriteWatch} from '../cache/write-watch.js';
-import {logTextOf, StoreError} from '../errors.js';
+import {StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {keepAlive} from '../runtime/keep-alive.js';
-import {log} from '../runtime/log.js';
+import {log, logTextOf} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
 import {
 	editsOfEviction, editsOfGrant, editsOfRotation, editsOfUndoing, type Grant, isReplacedBy, type Rotation, type Session,

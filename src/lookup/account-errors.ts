@@ -9,6 +9,8 @@ import {
 } from '../errors.js';
 import {foldAscii, isSame} from '../runtime/fold-case.js';
 import {homeTenantOf} from '../settings/tenants.js';
+import type {AccountReader} from './account-reader.js';
+import {overviewQuery, readSources} from './overview.js';
 import {leastContentBytes} from './read-sources.js';
 import {
 	type AccountCriteria, type Candidate, chooseRecord, findCandidates, recordsByAccount, selectAccount, type Selection,
@@ -54,10 +56,45 @@ const unavailablePrefix = 'SharedTokenCacheCredential: Shared token cache unavai
 
 const programs = 'Azure PowerShell (Connect-AzAccount), Git Credential Manager, or an Azure SDK with a persistent cache; az login does not';
 
-/** The cache has accounts, but none can be chosen. `place`: where they are. */
-export function unavailable(code: ErrorCode, selection: Failed, search: AccountSearch, place = ''): CredentialUnavailableError {
-	const details = selection.kind === 'empty' || place === '' ? [] : describe(selection.candidates.map(({account}) => account), search, place);
-	return accountError(code, (shown, isForLog) => explainSelection(selection, search, {shown, isForLog}), search, details);
+/** Looks again at the caches that have content, for accounts of every authority: the error says which option would take one. */
+export async function explainNoAccount(reader: AccountReader, failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): Promise<CredentialUnavailableError> {
+	const withContent = readings.filter(({slice}) => slice !== null && slice.sizeBytes > leastContentBytes).map(({source}) => source);
+	const overview = await readSources(reader.cache, withContent, overviewQuery(reader.settings.clientId));
+	return explainFailure(failed, readings, {...searchOf(reader), danglingLinks: await danglingLinks(readings)}, overview);
+}
+
+/** The cache has accounts that match, but none can be chosen. `place`: where they are. */
+export function explainSeveral(reader: AccountReader, selection: Extract<Selection, {kind: 'several'}>, place: string): CredentialUnavailableError {
+	const search = searchOf(reader);
+	const details = describe(selection.candidates.map(({account}) => account), search, place);
+	return accountError('STC_AMBIGUOUS_ACCOUNT', (shown, isForLog) => explainSelection(selection, search, {shown, isForLog}), search, details);
+}
+
+export function unsupportedPlatform(): CredentialUnavailableError {
+	return new CredentialUnavailableError(
+		'STC_UNSUPPORTED_PLATFORM',
+		`SharedTokenCacheCredential: Shared token cache is not supported on this platform (${process.platform}). Use Linux, macOS or Windows, or another credential.`,
+	);
+}
+
+function searchOf({criteria, settings}: AccountReader): AccountSearch {
+	const {
+		allowLoggingAccountIdentifiers, authority, cacheName, clientId, variables,
+	} = settings;
+	return {
+		criteria, showUserNames: allowLoggingAccountIdentifiers, environments: authority.environments, cacheName, clientId, variables,
+	};
+}
+
+/** The labels of files that count as missing, because they are symbolic links without a target. */
+async function danglingLinks(readings: readonly SourceReading[]): Promise<ReadonlySet<string>> {
+	const {lstat} = require('node:fs/promises') as typeof import('node:fs/promises');
+	const labels = await Promise.all(readings.map(async ({source: {at, label, store}, slice, error}) => {
+		const path = slice === null && error === undefined && storeKind(store) === 'file' ? at.path : undefined;
+		const info = path === undefined ? undefined : await lstat(path).catch(() => undefined);
+		return info?.isSymbolicLink() ? label : undefined;
+	}));
+	return new Set(labels.filter(label => label !== undefined));
 }
 
 /**

@@ -3,36 +3,21 @@
  * token memory.
  */
 
-import type {AccessTokenEntry, CacheQuery, CacheSlice} from '../backend/backend.js';
-import {storeKind} from '../backend/stores.js';
 import type {CacheKind, CacheSource} from '../cache/cache-source.js';
 import {sourcesOf} from '../cache/locations/index.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import type {SourceReading, SourceStamp} from '../cache/source-reading.js';
-import {CredentialUnavailableError, type ErrorCode} from '../errors.js';
+import type {ErrorCode} from '../errors.js';
 import {foldAscii, isSame} from '../runtime/fold-case.js';
 import {log} from '../runtime/log.js';
 import {requireLazily} from '../runtime/lazy.js';
 import type {Settings} from '../settings/settings.js';
 import {namedTenant} from '../settings/tenants.js';
-import type {AccountSearch} from './account-errors.js';
+import {AccountReader, type Resolution, type ResolvedAccount} from './account-reader.js';
+import {isStoreDown} from './read-sources.js';
 import {
-	distinctSources, isStoreDown, leastContentBytes, overviewQuery, readSources,
-} from './read-sources.js';
-import {
-	type AccountCriteria, type Candidate, findCandidates, ofHomeTenant, selectAccount, type Selection,
+	type Candidate, ofHomeTenant, selectAccount, type Selection,
 } from './select-account.js';
-
-/** The account that was chosen, and what its cache holds for it. */
-export type ResolvedAccount = {
-	candidate: Candidate;
-	/** The cache in which the account was found. */
-	source: CacheSource;
-	accessTokens: readonly AccessTokenEntry[];
-};
-
-/** The account, or the reason why there is none. */
-export type Resolution = ResolvedAccount | CredentialUnavailableError;
 
 /** What the caches of one kind showed when they were last read. */
 type View = {
@@ -54,25 +39,16 @@ const stalledStoreCheckMs = 30_000;
 const unusableCacheCodes: ReadonlySet<ErrorCode> = new Set(['STC_CACHE_CORRUPT', 'STC_CACHE_FORMAT', 'STC_CACHE_CHANGED', 'STC_STORE_DENIED', 'STC_IO']);
 
 export class AccountResolver {
-	readonly #cache: SharedCache;
-	readonly #settings: Settings;
-	readonly #criteria: AccountCriteria;
+	readonly reader: AccountReader;
 	readonly #views = new Map<CacheKind, View>();
 	readonly #refreshing = new Map<CacheKind, Promise<View>>();
 	readonly #onChanged: () => void;
 	#generation = 0;
 
 	/** @param onChanged Called when the caches no longer hold what they held at the last reading. */
-	constructor({settings, cache}: {settings: Settings; cache: SharedCache}, onChanged: () => void) {
-		this.#settings = settings;
-		this.#cache = cache;
+	constructor(means: {settings: Settings; cache: SharedCache}, onChanged: () => void) {
+		this.reader = new AccountReader(means);
 		this.#onChanged = onChanged;
-		this.#criteria = {
-			homeAccountId: settings.record?.homeAccountId,
-			username: settings.username,
-			tenantId: settings.tenantId && namedTenant(settings.tenantId),
-			tenantOnlyDisambiguates: settings.enableGuestTenantAuthentication,
-		};
 	}
 
 	/** Grows when the caches change, and when a claims challenge makes earlier tokens worthless. */
@@ -115,39 +91,6 @@ export class AccountResolver {
 		// A reading that is under way may have missed what another process wrote just now.
 		await this.#refreshing.get(kind);
 		return this.refresh(kind, tenantId);
-	}
-
-	/**
-	 * What the caches hold now, read again although their stamps may be the same: a stamp cannot show two writes within its resolution. With
-	 * the secrets of refresh tokens, as in {@link forGrant}.
-	 *
-	 * @param tenantId See {@link known}.
-	 * @param isNews Whether what is found for the account counts as a change, if the stamps are the same.
-	 */
-	async reread(kind: CacheKind, tenantId: string | undefined, isNews: (found: Candidate) => boolean): Promise<Resolution> {
-		const latest = await this.latest(kind, tenantId);
-		if (latest instanceof Error) {
-			return latest;
-		}
-
-		const {source, candidate} = latest;
-		const {account} = await this.#readAccount(source, candidate.account.homeAccountId, true);
-		if (account && isNews(account.candidate)) {
-			await this.refresh(kind, tenantId);
-		}
-
-		return account ?? latest;
-	}
-
-	/** The same account with the secrets of its refresh tokens. They are read when a grant is due, and not kept. */
-	async forGrant(known: ResolvedAccount): Promise<Resolution> {
-		const {candidate, source} = known;
-		if (candidate.refreshTokens.some(({secret}) => secret !== undefined)) {
-			return known;
-		}
-
-		const {account, ...reading} = await this.#readAccount(source, candidate.account.homeAccountId, true);
-		return account ?? this.#explainFailure({kind: 'empty'}, [reading]);
 	}
 
 	/** Reads the caches again, or joins a reading that is under way. `tenantId`: see {@link known}. */
@@ -204,33 +147,8 @@ export class AccountResolver {
 		return isCurrent ? this.#generation : base;
 	}
 
-	/** Readings of all sources of both kinds: the accounts of every authority, without secrets. */
-	async readAll(): Promise<SourceReading[]> {
-		const sources = (['nocae', 'cae'] as const).map(kind => this.#sources(kind)).flatMap(({primary, extra}) => [...primary, ...extra]);
-		return readSources(this.#cache, distinctSources(sources), overviewQuery(this.#settings.clientId, true));
-	}
-
 	#sources(kind: CacheKind) {
-		return sourcesOf(this.#settings, kind);
-	}
-
-	#query(homeAccountId = this.#settings.record?.homeAccountId): CacheQuery {
-		const {authority, clientId} = this.#settings;
-		const {username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
-		const query: CacheQuery = {environments: authority.environments, clientId, nowSec: Math.floor(Date.now() / 1000)};
-		if (homeAccountId) {
-			query.homeAccountId = homeAccountId;
-		} else {
-			if (username) {
-				query.username = username;
-			}
-
-			if (tenantId && !tenantOnlyDisambiguates) {
-				query.homeTenantId = tenantId;
-			}
-		}
-
-		return query;
+		return sourcesOf(this.reader.settings, kind);
 	}
 
 	async #currentView(kind: CacheKind): Promise<View> {
@@ -238,7 +156,7 @@ export class AccountResolver {
 		if (view) {
 			// Negative after the clock was set back.
 			const ageMs = Date.now() - view.checkedMs;
-			if (ageMs >= 0 && ageMs < this.#settings.cacheCheckIntervalMs) {
+			if (ageMs >= 0 && ageMs < this.reader.settings.cacheCheckIntervalMs) {
 				return view;
 			}
 
@@ -259,7 +177,7 @@ export class AccountResolver {
 				return false;
 			}
 
-			const next = await this.#cache.stamp(source);
+			const next = await this.reader.cache.stamp(source);
 			return next.readable && (next.value !== stamp.value || !stamp.readable);
 		}));
 		return changes.includes(true);
@@ -340,13 +258,10 @@ export class AccountResolver {
 		const sources = this.#sources(kind);
 		const {primary} = sources;
 		if (primary.length === 0) {
-			return new CredentialUnavailableError(
-				'STC_UNSUPPORTED_PLATFORM',
-				`SharedTokenCacheCredential: Shared token cache is not supported on this platform (${process.platform}). Use Linux, macOS or Windows, or another credential.`,
-			);
+			return explain().unsupportedPlatform();
 		}
 
-		const query = this.#query();
+		const query = this.reader.query();
 		let failed: Exclude<Selection, {kind: 'one'}> = {kind: 'empty'};
 		const consider = async (reading: SourceReading): Promise<Resolution | undefined> => {
 			readings.push(reading);
@@ -354,18 +269,18 @@ export class AccountResolver {
 				return undefined;
 			}
 
-			const {tenantId, tenantOnlyDisambiguates} = this.#criteria;
-			const candidates = await this.#ofTenant(reading, tenantOnlyDisambiguates ? tenantId : undefined) ?? this.#candidatesIn(reading.slice);
-			const selection = selectAccount(candidates, this.#criteria);
+			const {tenantId, tenantOnlyDisambiguates} = this.reader.criteria;
+			const candidates = await this.#ofTenant(reading, tenantOnlyDisambiguates ? tenantId : undefined) ?? this.reader.candidatesIn(reading.slice);
+			const selection = selectAccount(candidates, this.reader.criteria);
 			switch (selection.kind) {
 				case 'one': {
-					log.info(() => `The account ${explain().describeAccount(selection.candidate.account, this.#settings.allowLoggingAccountIdentifiers)} was found in ${reading.source.label}.`);
+					log.info(() => `The account ${explain().describeAccount(selection.candidate.account, this.reader.settings.allowLoggingAccountIdentifiers)} was found in ${reading.source.label}.`);
 					return this.#complete(selection.candidate, reading);
 				}
 
 				case 'several': {
 					onSeveral(selection.candidates, reading);
-					return explain().unavailable('STC_AMBIGUOUS_ACCOUNT', selection, this.#search(), reading.source.label);
+					return explain().explainSeveral(this.reader, selection, reading.source.label);
 				}
 
 				default: {
@@ -377,7 +292,7 @@ export class AccountResolver {
 		};
 
 		// A file costs microseconds and a keyring milliseconds, so they are read at once and judged in turn.
-		for (const reading of await Promise.all(primary.map(async source => this.#read(source, query)))) {
+		for (const reading of await Promise.all(primary.map(async source => this.reader.read(source, query)))) {
 			const resolution = await consider(reading);
 			if (resolution) {
 				return resolution;
@@ -386,29 +301,22 @@ export class AccountResolver {
 
 		// No account is configured and the primary cache is damaged. Fail rather than pick an account from a lower-priority cache.
 		if (!this.#namesAccount() && readings.some(({error}) => error !== undefined && unusableCacheCodes.has(error.code))) {
-			return this.#explainFailure(failed, readings);
+			return explain().explainNoAccount(this.reader, failed, readings);
 		}
 
 		for (const source of sources.extra) {
-			const resolution = isStoreDown(source.store, readings) ? undefined : await consider(await this.#read(source, query));
+			const resolution = isStoreDown(source.store, readings) ? undefined : await consider(await this.reader.read(source, query));
 			if (resolution) {
 				return resolution;
 			}
 		}
 
-		return this.#explainFailure(failed, readings);
-	}
-
-	/** Looks again at the caches that have content, for accounts of every authority: the error says which option would take one. */
-	async #explainFailure(failed: Exclude<Selection, {kind: 'one'}>, readings: readonly SourceReading[]): Promise<CredentialUnavailableError> {
-		const withContent = readings.filter(({slice}) => slice !== null && slice.sizeBytes > leastContentBytes).map(({source}) => source);
-		const overview = await readSources(this.#cache, withContent, overviewQuery(this.#settings.clientId));
-		return explain().explainFailure(failed, readings, {...this.#search(), danglingLinks: await danglingLinks(readings)}, overview);
+		return explain().explainNoAccount(this.reader, failed, readings);
 	}
 
 	/** Whether the options name an account, so that it may be taken from any cache. */
 	#namesAccount(): boolean {
-		const {homeAccountId, username, tenantId, tenantOnlyDisambiguates} = this.#criteria;
+		const {homeAccountId, username, tenantId, tenantOnlyDisambiguates} = this.reader.criteria;
 		return username !== undefined || homeAccountId !== undefined || (tenantId !== undefined && !tenantOnlyDisambiguates);
 	}
 
@@ -420,14 +328,10 @@ export class AccountResolver {
 			return {candidate, source, accessTokens: slice.accessTokens};
 		}
 
-		const {account, stamp, error} = await this.#readAccount(source, homeAccountId, asksTheUser(source));
+		const {account, stamp, error} = await this.reader.readAccount(source, homeAccountId);
 		reading.stamp = stamp;
 		reading.error = error;
 		return account;
-	}
-
-	#candidatesIn(slice: CacheSlice): Candidate[] {
-		return findCandidates(slice, this.#settings.clientId, this.#settings.record);
 	}
 
 	/** The candidates of a home tenant, if the reading left accounts out: there may be others of this tenant. */
@@ -436,50 +340,15 @@ export class AccountResolver {
 			return undefined;
 		}
 
-		const again = await this.#read(source, {...this.#query(), homeTenantId: tenantId});
-		const {username} = this.#criteria;
-		return again.slice === null ? undefined : this.#candidatesIn(again.slice).filter(({usernames}) => username === undefined || usernames.some(each => isSame(each, username)));
-	}
-
-	async #read(source: CacheSource, query: CacheQuery): Promise<SourceReading> {
-		return this.#cache.read(source, asksTheUser(source) ? {...query, refreshTokenSecrets: true} : query);
-	}
-
-	async #readAccount(source: CacheSource, homeAccountId: string, refreshTokenSecrets: boolean): Promise<SourceReading & {account: ResolvedAccount | undefined}> {
-		const reading = await this.#cache.read(source, {...this.#query(homeAccountId), refreshTokenSecrets});
-		const candidate = reading.slice && this.#candidatesIn(reading.slice).find(({account}) => isSame(account.homeAccountId, homeAccountId));
-		return {...reading, account: candidate ? {candidate, source, accessTokens: reading.slice!.accessTokens} : undefined};
-	}
-
-	#search(): AccountSearch {
-		const {
-			allowLoggingAccountIdentifiers, authority, cacheName, clientId, variables,
-		} = this.#settings;
-		return {
-			criteria: this.#criteria, showUserNames: allowLoggingAccountIdentifiers, environments: authority.environments, cacheName, clientId, variables,
-		};
+		const again = await this.reader.read(source, {...this.reader.query(), homeTenantId: tenantId});
+		const {username} = this.reader.criteria;
+		return again.slice === null ? undefined : this.reader.candidatesIn(again.slice).filter(({usernames}) => username === undefined || usernames.some(each => isSame(each, username)));
 	}
 }
 
 /** The tenant of a request, if it may be a home tenant: not for words. */
 function homeOf(tenantId: string | undefined): string {
 	return foldAscii((tenantId && namedTenant(tenantId)) ?? '');
-}
-
-/** The labels of files that count as missing, because they are symbolic links without a target. */
-async function danglingLinks(readings: readonly SourceReading[]): Promise<ReadonlySet<string>> {
-	const {lstat} = require('node:fs/promises') as typeof import('node:fs/promises');
-	const labels = await Promise.all(readings.map(async ({source: {at, label, store}, slice, error}) => {
-		const path = slice === null && error === undefined && storeKind(store) === 'file' ? at.path : undefined;
-		const info = path === undefined ? undefined : await lstat(path).catch(() => undefined);
-		return info?.isSymbolicLink() ? label : undefined;
-	}));
-	return new Set(labels.filter(label => label !== undefined));
-}
-
-/** Each reading of a Keychain item may ask the user, so one reading takes what a later grant needs. */
-function asksTheUser({store}: CacheSource): boolean {
-	return store === 'keychain';
 }
 
 /** Loaded when there is something to explain. */

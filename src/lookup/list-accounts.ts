@@ -1,5 +1,6 @@
 /** The accounts of the caches, for the public API. */
 
+import {sourcesOf} from '../cache/locations/index.js';
 import type {SourceReading} from '../cache/source-reading.js';
 import type {CredentialUnavailableError} from '../errors.js';
 import {foldAscii} from '../runtime/fold-case.js';
@@ -10,6 +11,8 @@ import type {SharedTokenCacheAccount} from '../types.js';
 import {
 	failureOf, isSignificant, ofEnvironments, rankedErrors, reasonOf, unusableIn,
 } from './account-errors.js';
+import type {AccountReader} from './account-reader.js';
+import {distinctSources, overviewQuery, readSources} from './overview.js';
 import {chooseRecord, findCandidates, recordsByAccount} from './select-account.js';
 
 /**
@@ -60,4 +63,10 @@ export function listAccounts(readings: readonly SourceReading[], {authority, cli
 	}
 
 	return accounts;
+}
+
+/** Readings of all sources of both kinds: the accounts of every authority, without secrets. */
+export async function readAll({cache, settings}: AccountReader): Promise<SourceReading[]> {
+	const sources = (['nocae', 'cae'] as const).map(kind => sourcesOf(settings, kind)).flatMap(({primary, extra}) => [...primary, ...extra]);
+	return readSources(cache, distinctSources(sources), overviewQuery(settings.clientId, true));
 }

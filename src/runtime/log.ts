@@ -105,15 +105,21 @@ async function findAzureLogger(): Promise<AzureLogger | undefined> {
 }
 
 function emit(level: LogLevel, line: LogLine): void {
-	if (azureLogger) {
-		try {
+	try {
+		if (azureLogger) {
 			if (azureLogger[level].enabled) {
 				azureLogger[level](oneLine(line()));
 			}
-		} catch {
-			// A logger of the application that throws must not fail a token request.
+		} else if (levels.indexOf(level) <= levels.indexOf(process.env['AZURE_LOG_LEVEL']?.toLowerCase() as LogLevel)) {
+			process.stderr.write(`azure:${namespace}:${level} ${oneLine(line())}\n`);
 		}
-	} else if (levels.indexOf(level) <= levels.indexOf(process.env['AZURE_LOG_LEVEL']?.toLowerCase() as LogLevel)) {
-		process.stderr.write(`azure:${namespace}:${level} ${oneLine(line())}\n`);
+	} catch {
+		// Neither a logger of the application that throws, nor a line whose code cannot be loaded because too many files are open, must fail
+		// a token request.
 	}
+}
+
+/** The text of an error for a line: see `log-text.ts`. Call this in the function that builds the line. */
+export function logTextOf(error: unknown, showUserNames = false): string {
+	return requireLazily(() => require('./log-text.js') as typeof import('./log-text.js')).logTextOf(error, showUserNames);
 }

@@ -1,12 +1,8 @@
 /** Spans through the application's `@azure/core-tracing`, if it has that package and the caller passes a tracing context. */
 
-import {isOutOfFiles} from '../errors.js';
 import type {GetTokenOptions} from '../types.js';
-import {packageName, packageVersion} from './version.js';
-
-type TracingClient = {
-	withSpan<Result>(name: string, options: object, callback: () => Promise<Result>): Promise<Result>;
-};
+import {requireLazily} from './lazy.js';
+import type {TracingClient} from './tracing-client.js';
 
 /** `null` if the package was looked for and is not there, `undefined` if it was not looked for yet. */
 let tracingClient: TracingClient | null | undefined;
@@ -26,15 +22,9 @@ export async function withSpan<Result>(name: string, options: GetTokenOptions, c
 
 function findTracingClient(): TracingClient | null | undefined {
 	try {
-		const {isFromOwnFolder} = require('./own-folder.js') as typeof import('./own-folder.js');
-		if (!isFromOwnFolder('@azure/core-tracing')) {
-			return null;
-		}
-
-		const {createTracingClient} = require('@azure/core-tracing') as {createTracingClient(options: object): TracingClient};
-		return createTracingClient({namespace: 'Microsoft.AAD', packageName, packageVersion});
-	} catch (error) {
-		// An optional peer dependency. Out of file descriptors, it may exist: look again the next time.
-		return isOutOfFiles((error as NodeJS.ErrnoException).code) ? undefined : null;
+		return requireLazily(() => require('./tracing-client.js') as typeof import('./tracing-client.js')).loadTracingClient();
+	} catch {
+		// Too many files are open: look again the next time.
+		return undefined;
 	}
 }

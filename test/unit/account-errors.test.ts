@@ -4,7 +4,8 @@ import test from 'ava';
 import {explainFailure, maskUserNames} from '../../dist/lookup/account-errors.js';
 import type {AccountEntry, CacheSlice, RefreshTokenEntry} from '../../dist/backend/backend.js';
 import type {SourceReading} from '../../dist/cache/source-reading.js';
-import {type ErrorCode, logTextOf, StoreError} from '../../dist/errors.js';
+import {type ErrorCode, StoreError} from '../../dist/errors.js';
+import {logTextOf} from '../../dist/runtime/log-text.js';
 import {plaintextFile} from '../../dist/cache/cache-source.js';
 
 const environment = 'login.microsoftonline.com';

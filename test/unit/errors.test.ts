@@ -3,8 +3,9 @@
 import {inspect} from 'node:util';
 import test from 'ava';
 import {
-	AuthenticationError, AuthenticationRequiredError, CredentialUnavailableError, errorText, invalidArgument, logTextOf, maskUserNamesIn, maxErrorTextLength, StoreError, toUnavailable, withLogText,
+	AuthenticationError, AuthenticationRequiredError, CredentialUnavailableError, errorText, invalidArgument, maxErrorTextLength, StoreError, toUnavailable, withLogText,
 } from '../../dist/errors.js';
+import {logTextOf, maskUserNamesIn} from '../../dist/runtime/log-text.js';
 
 test('C11: an application can construct the errors as those of @azure/identity', t => {
 	t.like(new CredentialUnavailableError('no luck'), {name: 'CredentialUnavailableError', message: 'no luck', code: 'STC_NO_ACCOUNT'});
