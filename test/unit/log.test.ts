@@ -33,12 +33,19 @@ test('AZURE_LOG_LEVEL', async t => {
 	t.is(await output('commonjs', code), '');
 });
 
+/** Statements after which `@azure/logger` is not there. */
+const withoutLogger = 'const {Module} = require("node:module"); const resolve = Module._resolveFilename; Module._resolveFilename = function (name, ...rest) { if (name === "@azure/logger") { throw new Error("absent"); } return resolve.call(this, name, ...rest); };';
+
 test('AZURE_LOG_LEVEL works in an application without @azure/logger', async t => {
-	const withoutLogger = 'const {Module} = require("node:module"); const resolve = Module._resolveFilename; Module._resolveFilename = function (name, ...rest) { if (name === "@azure/logger") { throw new Error("absent"); } return resolve.call(this, name, ...rest); };';
 	const code = `${withoutLogger} const {SharedTokenCacheCredential} = require('./dist/index.js'); ${call}`;
 	t.regex(await output('commonjs', code, {AZURE_LOG_LEVEL: 'INFO'}), line);
 	t.is(await output('commonjs', code, {AZURE_LOG_LEVEL: 'error'}), '');
 	t.is(await output('commonjs', code), '');
+});
+
+test('without @azure/logger, a line that cannot be built is left out and ends no process', async t => {
+	const stderr = await output('commonjs', `${withoutLogger} const {log} = require('./dist/runtime/log.js'); log.info(() => { throw new Error('FAKE failure'); }); log.info(() => 'the next line');`, {AZURE_LOG_LEVEL: 'info'});
+	t.is(stderr, 'azure:azure-shared-token-cache:info the next line\n');
 });
 
 test('a logger that throws fails no call and ends no process', async t => {
