@@ -6,11 +6,13 @@ import {
 import {join} from 'node:path';
 import {sizeLabel} from '../caches.js';
 import {run} from '../processes.js';
-import {type Outcome, type Result, single} from '../results.js';
+import {
+	type Outcome, pairedRatio, type Result, single,
+} from '../results.js';
 import {summarize} from '../statistics.mjs';
 import type {Prepared} from './prepared.js';
 
-type Reading = {ms: number[]; code: string | null; grownBytes: number};
+type Reading = {ms: number[]; code: string | null; grownBytes: number; blocks: Array<{reading: number; idle: number}>};
 
 type Kind = {
 	name: string;
@@ -45,6 +47,40 @@ const kinds: readonly Kind[] = [
 	},
 ];
 
+const environment = 'sts.windows.net';
+const numbered = (index: number) => index.toString(36);
+const account = (id: string) => `"home_account_id":"${id}","environment":"${environment}"`;
+const refreshToken = `{${account('a.t')},"secret":"FAKE","family_id":"1"}`;
+const accessToken = `{${account('a.t')},"client_id":"c","target":"t","secret":"FAKE","expires_on":"1900000000"}`;
+
+/**
+ * Caches of records that are as small as a record can be, each of which a scan takes. `code`: how a cache is refused that has more records
+ * than any token cache.
+ */
+const dense: ReadonlyArray<Kind & {code: string | null}> = [
+	{
+		name: 'tiny accounts', head: '{"Account":{', body: index => `"${numbered(index)}":{${account(numbered(index))}},`, tail: () => '"":0}}', code: 'STC_CACHE_CORRUPT',
+	},
+	{
+		name: 'tiny accounts with one key', head: '{"Account":{', body: () => `"a":{${account('b')}},`, tail: () => '"":0}}', code: null,
+	},
+	{
+		name: 'tiny accounts that a duplicate removes', head: '{"Account":{', body: index => `"${numbered(Math.floor(index / 2))}":${index % 2 === 0 ? `{${account('b')}}` : '0'},`, tail: () => '"":0}}', code: null,
+	},
+	{
+		name: 'tiny refresh tokens', head: `{"Account":{"a":{${account('a.t')}}},"RefreshToken":{`, body: index => `"${numbered(index)}":${refreshToken},`, tail: () => '"":0}}', code: 'STC_CACHE_CORRUPT',
+	},
+	{
+		name: 'tiny refresh tokens with one key', head: '{"RefreshToken":{', body: () => `"a":${refreshToken},`, tail: () => '"":0}}', code: null,
+	},
+	{
+		name: 'tiny access tokens', head: `{"Account":{"a":{${account('a.t')}}},"RefreshToken":{"a":${refreshToken}},"AccessToken":{`, body: index => `"${numbered(index)}":${accessToken},`, tail: () => '"":0}}', code: 'STC_CACHE_CORRUPT',
+	},
+	{
+		name: 'application metadata', head: '{"AppMetadata":{', body: index => `"${numbered(index)}":{"client_id":"c","environment":"${environment}"},`, tail: () => '"":0}}', code: 'STC_CACHE_CORRUPT',
+	},
+];
+
 /** The last two are larger than the processor's caches: code that is limited by memory speed is slower there. */
 const sizes = [27e6, 90e6, 270e6];
 
@@ -56,8 +92,8 @@ export async function measureUnusualCaches(prepared: Prepared): Promise<Outcome>
 	const folder = join(directory, 'unusual-caches');
 	mkdirSync(folder);
 	const path = join(folder, 'msal.cache.nocae');
-	const read = (rounds: number) => JSON.parse(run('unusual-cache.mjs', home, [JSON.stringify({
-		path, smallPath, query, rounds,
+	const read = (rounds: number, more: {query?: object; blockRounds?: number} = {}) => JSON.parse(run('unusual-cache.mjs', home, [JSON.stringify({
+		path, smallPath, query, rounds, ...more,
 	})])) as Reading;
 	const results: Result[] = [];
 	for (const kind of kinds) {
@@ -91,6 +127,27 @@ export async function measureUnusualCaches(prepared: Prepared): Promise<Outcome>
 				);
 			}
 		}
+	}
+
+	for (const kind of dense) {
+		const sizeBytes = sizes[0]!;
+		const label = `${kind.name}, ${sizeLabel(sizeBytes)}`;
+		console.error(`  ${label}`);
+		writeCache(path, kind, sizeBytes);
+		const {code, grownBytes, blocks} = read(3, {query: {environments: [environment], clientId: 'c', nowSec: 1_800_000_000}, blockRounds: 7});
+		if (code !== kind.code) {
+			throw new Error(`${label}: ${code ?? 'read'}`);
+		}
+
+		const [reading, idle] = [blocks.map(block => block.reading), blocks.map(block => block.idle)];
+		results.push(
+			{
+				id: 'unusual-caches', what: `${label}: memory above idle`, unit: 'MB', ours: single(grownBytes / 1e6), peer: {name: 'size of the cache', summary: single(sizeBytes / 1e6)}, ratio: grownBytes / sizeBytes, direction: 'cost', target: {on: 'ratio', bound: 2},
+			},
+			{
+				id: 'unusual-caches', what: `${label}: longest block${code === null ? '' : `, refused (${code})`}`, unit: 'ms', ours: summarize(reading), peer: {name: 'the same loop without a read', summary: summarize(idle)}, ratio: pairedRatio(reading, idle), direction: 'cost', target: {on: 'ours', bound: 1},
+			},
+		);
 	}
 
 	// A sparse file, which takes no disk space. It must be refused by its size alone.
