@@ -177,7 +177,9 @@ test.serial('a new token is written where Microsoft\'s library and MSAL find it'
 	t.is(silent.accessToken, token);
 
 	// A query instead of a second credential, which would share this process's memory.
-	const slice = await storeOf(native, 'dpapi').query({path}, {environments: ['login.microsoftonline.com'], clientId, nowSec: 0}, 10_000);
+	const slice = await storeOf(native, 'dpapi').query({path}, {
+		environments: ['login.microsoftonline.com'], clientId, nowSec: Math.floor(Date.now() / 1000), homeAccountId: homeAccountId(ann),
+	}, 10_000);
 	t.true(slice?.accessTokens.some(({secret}) => secret === token));
 });
 
