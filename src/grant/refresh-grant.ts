@@ -14,6 +14,7 @@ import type {SharedCache} from '../cache/shared-cache.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
 import {AbortError, AuthenticationError, StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
+import {isSame} from '../runtime/fold-case.js';
 import {KeepAlive, keepAlive} from '../runtime/keep-alive.js';
 import {log, logTextOf} from '../runtime/log.js';
 import {sleep} from '../runtime/sleep.js';
@@ -522,7 +523,7 @@ export class RefreshGrant {
 	/** Whether the caches hold a refresh token of the account that was not sent. */
 	#isNews(latest: Resolution, {candidate: {account}}: ResolvedAccount, sent: ReadonlySet<string>): latest is ResolvedAccount {
 		return !(latest instanceof Error)
-			&& latest.candidate.account.homeAccountId.toLowerCase() === account.homeAccountId.toLowerCase()
+			&& isSame(latest.candidate.account.homeAccountId, account.homeAccountId)
 			&& this.#hasUnsent(latest.candidate, sent);
 	}
 

@@ -5,6 +5,7 @@ import type {CacheSource} from '../cache/cache-source.js';
 import type {SharedCache} from '../cache/shared-cache.js';
 import {editsOfSignOut} from '../cache/sign-out-edits.js';
 import type {StoreError} from '../errors.js';
+import {isSame} from '../runtime/fold-case.js';
 import {editsOfUndoing, type Grant, type Session} from './grant-edits.js';
 
 /** `gone`: the account is not in its cache. `replaced`: the account is, but with refresh tokens that are not known here. */
@@ -59,5 +60,5 @@ export function takingOut(slice: CacheSlice, grants: readonly Grant[], session: 
 }
 
 function isOf({account}: Session, {homeAccountId}: {homeAccountId: string}): boolean {
-	return homeAccountId.toLowerCase() === account.homeAccountId.toLowerCase();
+	return isSame(homeAccountId, account.homeAccountId);
 }
