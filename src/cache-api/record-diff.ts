@@ -216,16 +216,21 @@ function appliedTo(text: string, changes: Iterable<RecordChange>): string {
 }
 
 /**
- * The changes that another program has undone by writing an older version of the cache: the record is again as it was before the change.
+ * The changes that another program has undone by writing an older version of the cache: the record is missing, or again as it was before.
  * Changes whose account is gone are left out, and so are records that were changed to something else.
  *
  * @param text Well-formed JSON, or empty.
+ * @param versionsOf What the record was before the change, and before earlier ones. Default: before the change.
  */
-export function undoneChanges(text: string, changes: readonly RecordChange[]): RecordChange[] {
-	return typed(() => undoneIn(text, changes));
+export function undoneChanges(text: string, changes: readonly RecordChange[], versionsOf: (change: RecordPut) => readonly JsonObject[] = versionBefore): RecordChange[] {
+	return typed(() => undoneIn(text, changes, versionsOf));
 }
 
-function undoneIn(text: string, changes: readonly RecordChange[]): RecordChange[] {
+function versionBefore({before}: RecordPut): JsonObject[] {
+	return before ? [before] : [];
+}
+
+function undoneIn(text: string, changes: readonly RecordChange[], versionsOf: (change: RecordPut) => readonly JsonObject[]): RecordChange[] {
 	const root = parseObject(text);
 	const accounts = accountsIn(root);
 	return changes.filter(change => {
@@ -241,13 +246,14 @@ function undoneIn(text: string, changes: readonly RecordChange[]): RecordChange[
 
 		const section = memberOf(root, change.section);
 		const record = isObject(section) ? memberOf(section, change.key) : undefined;
-		const {before, after} = change;
-		if (!before || record === undefined) {
-			return !before && record === undefined;
-		}
-
-		return isObject(record) && changedFields(before, after).every(field => isSame(memberOf(record, field), memberOf(before, field)));
+		return record === undefined || (isObject(record) && versionsOf(change).some(version => isVersion(record, version, change.after)));
 	});
+}
+
+/** Whether a record has the fields of an earlier version that a change has replaced. */
+function isVersion(record: JsonObject, version: JsonObject, after: JsonObject): boolean {
+	const changed = changedFields(version, after);
+	return changed.length > 0 && changed.every(field => isSame(memberOf(record, field), memberOf(version, field)));
 }
 
 /** Values are compared and written by recursion. No token cache is nested so deeply that the stack ends. */

@@ -10,6 +10,7 @@ import {
 } from '../cache/sign-out-mark.js';
 import {type Restored, WriteWatch} from '../cache/write-watch.js';
 import type {CacheSource} from '../cache/cache-source.js';
+import type {JsonObject} from '../runtime/json.js';
 import {log, logTextOf} from '../runtime/log.js';
 import {
 	addChanges, cacheChangesOf, hasSecret, homeAccountIdOf, type RecordChange, subjectOf, undoneChanges,
@@ -17,6 +18,9 @@ import {
 
 /** Most records that are watched. Beyond that, the oldest are left to themselves. */
 const maxWatched = 10_000;
+
+/** Most versions of one record that are known again in an older copy of the cache. */
+const maxVersions = 10;
 
 /** So many sign-outs during one look at a change, and it counts as signed out. */
 const maxLooks = 10;
@@ -26,7 +30,11 @@ export type DatedChange = {change: RecordChange; since: SignOuts};
 
 type Recent = DatedChange & {untilMs: number};
 
-type RecentWrites = {source: CacheSource; changes: Map<string, Recent>};
+/** What a record was before and after the recent changes of it. */
+type Versions = {records: readonly JsonObject[]; untilMs: number};
+
+/** Both are by {@link subjectOf}. */
+type RecentWrites = {source: CacheSource; changes: Map<string, Recent>; versions: Map<string, Versions>};
 
 export class RecordRepair {
 	readonly #cache: SharedCache;
@@ -42,12 +50,16 @@ export class RecordRepair {
 	/** Call this after changes were written. */
 	written(source: CacheSource, changes: readonly DatedChange[], outcome: Extract<CommitOutcome, {outcome: 'written'}>): void {
 		const untilMs = performance.now() + WriteWatch.watchedForMs;
-		const known = this.#recent.get(source.label) ?? {source, changes: new Map<string, Recent>()};
+		const known = this.#recent.get(source.label) ?? {source, changes: new Map<string, Recent>(), versions: new Map<string, Versions>()};
 		this.#recent.set(source.label, known);
 		this.forget(source, changes.map(({change}) => change));
 		for (const dated of changes) {
 			if (dated.change.kind === 'put') {
-				known.changes.set(subjectOf(dated.change), {...dated, untilMs});
+				const subject = subjectOf(dated.change);
+				known.changes.set(subject, {...dated, untilMs});
+				const {before, after} = dated.change;
+				const records = [...known.versions.get(subject)?.records ?? [], ...(before ? [before] : []), after];
+				known.versions.set(subject, {records: records.slice(-maxVersions), untilMs});
 			}
 		}
 
@@ -57,6 +69,7 @@ export class RecordRepair {
 			}
 
 			known.changes.delete(subject);
+			known.versions.delete(subject);
 		}
 
 		this.#watch.written(source, outcome);
@@ -85,14 +98,16 @@ export class RecordRepair {
 		}
 
 		const nowMs = performance.now();
-		for (const [subject, {untilMs}] of recent.changes) {
-			if (untilMs <= nowMs) {
-				recent.changes.delete(subject);
+		for (const records of [recent.changes, recent.versions]) {
+			for (const [subject, {untilMs}] of records) {
+				if (untilMs <= nowMs) {
+					records.delete(subject);
+				}
 			}
 		}
 
 		const all = [...recent.changes.values()];
-		const undone = new Set(undoneChanges(text, all.map(({change}) => change)));
+		const undone = new Set(undoneChanges(text, all.map(({change}) => change), change => recent.versions.get(subjectOf(change))?.records ?? []));
 		return all.filter(({change}) => undone.has(change));
 	}
 
@@ -124,8 +139,9 @@ export class RecordRepair {
 		if (stamp !== value) {
 			log.info(() => `Another program overwrote records of this process in the shared token cache (${source.label}); they have been written again.`);
 			const untilMs = performance.now() + WriteWatch.watchedForMs;
-			for (const recent of this.#recent.get(source.label)?.changes.values() ?? []) {
-				recent.untilMs = untilMs;
+			const recent = this.#recent.get(source.label);
+			for (const each of [...recent?.changes.values() ?? [], ...recent?.versions.values() ?? []]) {
+				each.untilMs = untilMs;
 			}
 		}
 

@@ -52,7 +52,8 @@ export class WriteWatch {
 	#timer: NodeJS.Timeout | undefined;
 	/** The current look, or the last one. Never rejects. */
 	#looking: Promise<void> = Promise.resolve();
-	#nextLook: Promise<void> | undefined;
+	/** The look after the current one: at all watched caches, or at those that are due. */
+	#nextLook: {isAtAll: boolean; ended: Promise<void>} | undefined;
 
 	/** @param restore Called if a cache has changed since the write. Must not call {@link look}. */
 	constructor(stampOf: (source: CacheSource) => Promise<SourceStamp>, restore: (source: CacheSource) => Promise<Restored>) {
@@ -76,12 +77,7 @@ export class WriteWatch {
 
 	/** Looks at all watched caches now. Calls during a look share one further look: the current one may have missed what happened just now. */
 	async look(): Promise<void> {
-		this.#nextLook ??= this.#looking.then(async () => {
-			this.#nextLook = undefined;
-			this.#looking = this.#lookAt([...this.#watched.values()]);
-			await this.#looking;
-		});
-		await this.#nextLook;
+		await this.#lookNext(true);
 	}
 
 	/** Ends all watching. */
@@ -110,15 +106,27 @@ export class WriteWatch {
 		if (this.#watched.size > 0) {
 			const nextMs = Math.min(...[...this.#watched.values()].map(watched => watched.nextMs));
 			this.#timer = setTimeout(() => {
-				void this.#lookAtDue();
+				void this.#lookNext(false);
 			}, Math.max(1, nextMs - performance.now())).unref();
 		}
 	}
 
-	async #lookAtDue(): Promise<void> {
-		await this.#looking;
+	/** One look at a time: repairs of one cache would wait for each other's lock. */
+	async #lookNext(isAtAll: boolean): Promise<void> {
+		if (this.#nextLook) {
+			this.#nextLook.isAtAll ||= isAtAll;
+		} else {
+			this.#nextLook = {isAtAll, ended: this.#looking.then(async () => this.#startLook())};
+		}
+
+		await this.#nextLook.ended;
+	}
+
+	async #startLook(): Promise<void> {
+		const isAtAll = this.#nextLook?.isAtAll ?? false;
+		this.#nextLook = undefined;
 		const nowMs = performance.now();
-		this.#looking = this.#lookAt([...this.#watched.values()].filter(({nextMs}) => nextMs <= nowMs));
+		this.#looking = this.#lookAt([...this.#watched.values()].filter(({nextMs}) => isAtAll || nextMs <= nowMs));
 		await this.#looking;
 	}
 

@@ -16,30 +16,44 @@ const signedIn = cacheOf({accounts: [accountRecord(ann)], refreshTokens: [refres
 const peers = {...signedIn, AccessToken: {theirs: accessTokenRecord(ann, 'FAKE-theirs', 3600, {client_id: 'theirs', target: 'theirs'})}};
 const added = accessTokenRecord(ann, 'FAKE-added', 3600);
 
-/** Writes a secret to the cache, and returns it. */
-type Writer = (t: ExecutionContext, home: TestHome, useNativeAddon: boolean) => Promise<string>;
+/** Begins to use the cache. The result writes a secret to it, a new one each time, and returns it. */
+type Start = (t: ExecutionContext, home: TestHome, useNativeAddon: boolean) => Promise<() => Promise<string>>;
 
-const writers: Record<string, Writer> = {
+const starts: Record<string, Start> = {
 	async credential(t, home, useNativeAddon) {
 		const entra = await startEntraServer({refreshTokens: {'FAKE-ann': ann}});
 		t.teardown(async () => entra.close());
-		const {token} = await home.credential({useNativeAddon}, entra).getToken(scope);
-		return token;
+		const credential = home.credential({useNativeAddon}, entra);
+		return async () => {
+			// Claims make it ask for a new token.
+			const {token} = await credential.getToken(scope, {claims: '{}'});
+			return token;
+		};
 	},
 
 	async withCache(_t, home, useNativeAddon) {
-		await home.sharedCache({useNativeAddon}).withCache(cache => {
-			cache['AccessToken'] = {...cache['AccessToken'], added};
-		});
-		return 'FAKE-added';
+		const cache = home.sharedCache({useNativeAddon});
+		let writes = 0;
+		return async () => {
+			const secret = `FAKE-added-${++writes}`;
+			await cache.withCache(sections => {
+				sections['AccessToken'] = {...sections['AccessToken'], added: {...added, secret}};
+			});
+			return secret;
+		};
 	},
 
 	async 'withCache, a record without an account'(_t, home, useNativeAddon) {
-		await home.sharedCache({useNativeAddon}).withCache(cache => {
-			cache['AccessToken'] = {...cache['AccessToken'], app: {...added, home_account_id: '', secret: 'FAKE-app'}};
-			cache['Mine'] = {entry: {value: 'FAKE-mine'}};
-		});
-		return 'FAKE-mine';
+		const cache = home.sharedCache({useNativeAddon});
+		let writes = 0;
+		return async () => {
+			const value = `FAKE-mine-${++writes}`;
+			await cache.withCache(sections => {
+				sections['AccessToken'] = {...sections['AccessToken'], app: {...added, home_account_id: '', secret: `FAKE-app-${writes}`}};
+				sections['Mine'] = {entry: {value}};
+			});
+			return value;
+		};
 	},
 
 	async plugin(_t, home, useNativeAddon) {
@@ -54,19 +68,24 @@ const writers: Record<string, Writer> = {
 				},
 			},
 		};
-		await plugin.beforeCacheAccess(context);
-		records['AccessToken'] = {...records['AccessToken'], added};
-		await plugin.afterCacheAccess(context);
-		return 'FAKE-added';
+		let writes = 0;
+		return async () => {
+			const secret = `FAKE-added-${++writes}`;
+			await plugin.beforeCacheAccess(context);
+			records['AccessToken'] = {...records['AccessToken'], added: {...added, secret}};
+			await plugin.afterCacheAccess(context);
+			return secret;
+		};
 	},
 };
 
 for (const useNativeAddon of [true, false]) {
-	for (const [name, write] of Object.entries(writers)) {
+	for (const [name, start] of Object.entries(starts)) {
 		test(`A8: ${useNativeAddon ? 'native' : 'pure'}: ${name}: what another program's old copy undoes comes back, early and late`, async t => {
 			const home = new TestHome(t);
 			const path = home.writeSettled(signedIn, file);
-			const secret = await write(t, home, useNativeAddon);
+			const write = await start(t, home, useNativeAddon);
+			const secret = await write();
 			const has = () => readFileSync(path, 'utf8').includes(secret);
 			await until(has);
 			for (const pauseMs of [300, 2200, 4500]) {
@@ -79,10 +98,35 @@ for (const useNativeAddon of [true, false]) {
 			}
 		});
 
+		test(`A8: ${useNativeAddon ? 'native' : 'pure'}: ${name}: what was renewed comes back, too, over a copy without the record and over one from two renewals ago`, async t => {
+			const home = new TestHome(t);
+			const path = home.writeSettled(signedIn, file);
+			const write = await start(t, home, useNativeAddon);
+			const copies: CacheSections[] = [peers];
+			let secret = '';
+			for (let renewal = 0; renewal < 3; renewal++) {
+				secret = await write();
+				await until(() => readFileSync(path, 'utf8').includes(secret));
+				// Caches tell the age of a token in seconds.
+				await sleep(1100);
+				copies.push({...JSON.parse(readFileSync(path, 'utf8')) as CacheSections, Other: {kept: {value: 'FAKE-theirs'}}});
+			}
+
+			// Written while the record was missing: the program did not see what it replaced.
+			home.write(peers, file);
+			secret = await write();
+			for (const copy of copies) {
+				home.write(copy, file);
+				await until(() => readFileSync(path, 'utf8').includes(secret));
+				t.true(readFileSync(path, 'utf8').includes('FAKE-theirs'), 'what the other program wrote stays');
+			}
+		});
+
 		test(`A2: ${useNativeAddon ? 'native' : 'pure'}: ${name}: what was written does not come back after a sign-out`, async t => {
 			const home = new TestHome(t);
 			const path = home.writeSettled(signedIn, file);
-			const secret = await write(t, home, useNativeAddon);
+			const write = await start(t, home, useNativeAddon);
+			const secret = await write();
 			await until(() => readFileSync(path, 'utf8').includes(secret));
 			const {remainsIn} = await home.sharedCache({useNativeAddon}).removeAccount({homeAccountId: homeAccountId(ann)});
 			t.deepEqual(remainsIn, []);
@@ -91,7 +135,7 @@ for (const useNativeAddon of [true, false]) {
 			const text = readFileSync(path, 'utf8');
 			t.true(text.includes('FAKE-again'), 'the user signed in again');
 			// An application's own tokens are nobody's session.
-			t.is(text.includes(secret), secret === 'FAKE-mine');
+			t.is(text.includes(secret), secret.startsWith('FAKE-mine'));
 			t.true(text.includes(publicCloud));
 		});
 	}

@@ -174,9 +174,20 @@ test('a change is undone by the opposite change while its account exists', t => 
 	t.deepEqual(undoneIn(before), ['t', 'u']);
 	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-2'), u: token('ann', 'FAKE-3')})), []);
 	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-7'), u: token('ann', 'FAKE-8')})), [], 'another program renewed them');
-	t.deepEqual(undoneIn(state({u: token('ann', 'FAKE-3')})), [], 'another program removed it');
+	t.deepEqual(undoneIn(state({u: token('ann', 'FAKE-3')})), ['t'], 'the copy is older than the record');
 	t.deepEqual(undoneIn(state({t: token('ann', 'FAKE-1')}, {b: account('bob')})), [], 'the account was signed out');
 	t.deepEqual(undoneIn(''), []);
+});
+
+test('A8: a change is undone by any of the earlier versions of its record, but not by the version that it made', t => {
+	const state = (secret: string) => text({Account: {a: account('ann')}, AccessToken: {t: token('ann', secret)}});
+	const changes = diffRecords(state('FAKE-2'), state('FAKE-3'));
+	const versions = ['FAKE-1', 'FAKE-2', 'FAKE-3'].map(secret => token('ann', secret));
+	const isUndoneIn = (secret: string) => undoneChanges(state(secret), changes, () => versions).length === 1;
+	t.true(isUndoneIn('FAKE-1'));
+	t.true(isUndoneIn('FAKE-2'));
+	t.false(isUndoneIn('FAKE-3'));
+	t.false(isUndoneIn('FAKE-4'));
 });
 
 test('random caches: concurrent changes of two programs are all kept', t => {

@@ -8,7 +8,7 @@ import {type Restored, WriteWatch} from '../../dist/cache/write-watch.js';
 const source = plaintextFile('/c');
 
 /** A watched cache whose time and stamp the test sets. */
-function setUp(t: ExecutionContext, restored: (stamp: string) => Restored = stamp => ({stamp, isRepaired: false})) {
+function setUp(t: ExecutionContext, restored: (stamp: string) => Restored | Promise<Restored> = stamp => ({stamp, isRepaired: false})) {
 	mock.timers.enable({apis: ['setTimeout']});
 	let nowMs = 1000;
 	const clock = mock.method(performance, 'now', () => nowMs);
@@ -103,4 +103,38 @@ test.serial('A8: a lost lock is looked at soon, and a write over a change that w
 	const {looks} = stage;
 	await pass(10_000);
 	t.is(stage.looks, looks);
+});
+
+test.serial('A8: writes during a slow repair are looked at once afterwards, not once each', async t => {
+	let running = 0;
+	let most = 0;
+	let release: () => void = () => undefined;
+	const {stage, watch, pass} = setUp(t, async stamp => {
+		running++;
+		most = Math.max(most, running);
+		await new Promise<void>(resolve => {
+			release = resolve;
+		});
+		running--;
+		return {stamp, isRepaired: false};
+	});
+	watch.written(source, written);
+	stage.stamp = 'a peer\'s';
+	await pass(1000);
+	t.is(stage.restores, 1);
+	for (let write = 0; write < 10; write++) {
+		watch.written(source, written);
+		await pass(600);
+	}
+
+	release();
+	await pass(1000);
+	t.is(stage.restores, 2);
+	const looked = watch.look();
+	release();
+	await pass(100);
+	release();
+	await pass(100);
+	await looked;
+	t.is(most, 1, 'one repair at a time');
 });
