@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
@@ -141,7 +142,11 @@ class LibsecretStore : public SecretStore {
   // Of the items that match, finds the one that was modified last.
   static Status Find(const LibsecretApi& api, const StoreLocation& at, const CallLimits& limits,
                      int flags, Items* items, SecretItem** item) {
+    const auto start = std::chrono::steady_clock::now();
     Status status = Search(api, at, limits, flags, items);
+    if (HasStoppedInCall(status, std::chrono::steady_clock::now() - start)) {
+      status = Search(api, at, limits, flags, items);
+    }
     if (IsServiceGone(status)) {
       // libsecret stays connected to a service that has died. Reconnect: a new service may have
       // started.

@@ -1,5 +1,6 @@
 #include "stores/libsecret_status_linux.h"
 
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -21,6 +22,11 @@ constexpr int kDBusTimeout = 12;
 constexpr int kDBusDisconnected = 15;
 constexpr int kDBusTimedOut = 20;
 constexpr int kSecretIsLocked = 2;
+// GLib ends a call after this time, whatever our deadline is. Source: GLib 2.74,
+// gdbusconnection.c, g_dbus_connection_send_message_with_reply_unlocked.
+constexpr std::chrono::seconds kGLibTimeout{25};
+// Later than a busy machine wakes a thread.
+constexpr std::chrono::milliseconds kLate{100};
 
 }  // namespace
 
@@ -104,6 +110,11 @@ bool IsServiceGone(const Status& status) {
 bool HasGoneInCall(const Status& status) {
   return status.code() == StatusCode::kStoreUnavailable && status.domain() == kDBusDomain &&
          (status.os_code() == kDBusNoReply || status.os_code() == kDBusDisconnected);
+}
+
+bool HasStoppedInCall(const Status& status, std::chrono::steady_clock::duration took) {
+  return status.code() == StatusCode::kStoreTimeout && status.domain() == kIoDomain &&
+         status.os_code() == kIoTimedOut && took > kGLibTimeout + kLate;
 }
 
 }  // namespace stc

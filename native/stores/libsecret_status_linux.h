@@ -3,6 +3,7 @@
 #ifndef AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_LIBSECRET_STATUS_LINUX_H_
 #define AZURE_SHARED_TOKEN_CACHE_NATIVE_STORES_LIBSECRET_STATUS_LINUX_H_
 
+#include <chrono>
 #include <string>
 
 #include "base/status.h"
@@ -27,6 +28,10 @@ bool IsServiceGone(const Status& status);
 
 // Whether the keyring service has left the bus during the call. The call may have had its effect.
 bool HasGoneInCall(const Status& status);
+
+// Whether GLib ended the call, which took that long, after the process was stopped: the answer may
+// have come meanwhile.
+bool HasStoppedInCall(const Status& status, std::chrono::steady_clock::duration took);
 
 }  // namespace stc
 
