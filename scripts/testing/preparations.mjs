@@ -21,6 +21,7 @@ export const needs = {
 	wrongClocks: /\blackOfWrongClocks\(/,
 	systemCalls: /\blackOfStrace\(/,
 	instructionCounts: /\blackOfValgrind\(/,
+	disks: /\blackOfDisk\(/,
 };
 
 /**

@@ -26,6 +26,7 @@ test('a test file gets what it needs and no more', t => {
 	t.deepEqual(needed('test/interop/msal-node-writers.test.ts'), ['peers', 'keytarBuild']);
 	t.deepEqual(needed('test/fault/wine.test.ts'), ['windows']);
 	t.deepEqual(needed('test/conformance/libsecret.test.ts'), ['keyring']);
+	t.deepEqual(needed('test/fault/power-loss.test.ts'), ['disks']);
 	t.deepEqual(needed('test/unit/tenants.test.ts', 'test/fault/bundlers.test.ts'), ['bundlers']);
 });
 
@@ -42,7 +43,7 @@ test('every group of Debian packages and every preparation is needed by a test f
 
 test('every kind of lack that a test names is in the table', t => {
 	// These need what every run prepares, what the platform has, or a compiler.
-	const others = new Set(['Addon', 'Avx2', 'Compiler', 'Disk', 'KernelKeys', 'Namespaces', 'OnTheSpot', 'Package', 'Prebuild']);
+	const others = new Set(['Addon', 'Avx2', 'Compiler', 'KernelKeys', 'Namespaces', 'OnTheSpot', 'Package', 'Prebuild']);
 	const patterns = Object.values(needs).map(pattern => pattern.source).join('\n');
 	const names = testFilesAt(path.join(root, 'test'))
 		.filter(file => !/[/\\](?:windows|platforms)[/\\]/.test(file))
