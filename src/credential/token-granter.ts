@@ -9,19 +9,16 @@ import type {SharedCache} from '../cache/shared-cache.js';
 import {AuthenticationError, CredentialUnavailableError} from '../errors.js';
 import type {GrantedToken, GrantedTokens} from '../grant/granted-tokens.js';
 import type {LeaseNote} from '../grant/lease-note.js';
-import {type GrantPlan, RefreshGrant} from '../grant/refresh-grant.js';
+import {type GrantPlan, longestWriteWaitMs, RefreshGrant} from '../grant/refresh-grant.js';
 import type {ResolvedAccount} from '../lookup/account-reader.js';
 import type {AccountResolver} from '../lookup/account-resolver.js';
 import {readAgain, withSecrets} from '../lookup/grant-readings.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
 import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-request.js';
 import {log, logTextOf} from '../runtime/log.js';
-import {sleep} from '../runtime/sleep.js';
+import {atMost} from '../runtime/sleep.js';
 import type {Settings} from '../settings/settings.js';
 import {livesLonger, toAcquired} from './acquired-token.js';
-
-/** Longest time that a caller waits for its token to be written, milliseconds. */
-const longestWaitMs = 500;
 
 /** Chooses a token that is cached or in memory. `sinceSec`: only tokens that were cached since then. */
 type FindCached = (account: ResolvedAccount, lifetimeSec: number, sinceSec?: number) => AccessTokenEntry | GrantedToken | undefined;
@@ -141,17 +138,11 @@ export class TokenGranter {
 				}
 			} finally {
 				// The turn ends when everything is written, which may be long after the caller has got its token.
-				await (ended ? atMost(longestWaitMs, ended.then(async note => turn.end(note))) : turn.end(failure));
+				// The callers that wait for the token keep the event loop alive.
+				await (ended ? atMost(longestWriteWaitMs, ended.then(async note => turn.end(note)), {ref: false}) : turn.end(failure));
 			}
 		}
 	}
-}
-
-/** Waits for work that never rejects, without keeping the event loop alive: the callers that wait for the token do that. */
-async function atMost(timeoutMs: number, work: Promise<void>): Promise<void> {
-	const done = new AbortController();
-	await Promise.race([work, sleep(timeoutMs, {ref: false, signal: done.signal}).catch(() => undefined)]);
-	done.abort();
 }
 
 /** Whether the request failed although the authority refused nothing: no answer came in time, or one that may be another soon. */

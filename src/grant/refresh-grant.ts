@@ -17,7 +17,7 @@ import type {CacheSource} from '../cache/cache-source.js';
 import {isSame} from '../runtime/fold-case.js';
 import {KeepAlive, keepAlive} from '../runtime/keep-alive.js';
 import {log, logTextOf} from '../runtime/log.js';
-import {sleep} from '../runtime/sleep.js';
+import {atMost} from '../runtime/sleep.js';
 import type {Settings} from '../settings/settings.js';
 import {requireLazily} from '../runtime/lazy.js';
 import {
@@ -38,6 +38,9 @@ import type {WriteBack, WrittenListener} from './write-back.js';
 
 /** Entra's suberror for a refresh token that is not valid at all. Source: MSAL for Node, `InteractionRequiredAuthError`. */
 const badToken = 'bad_token';
+
+/** Longest time for which callers wait until their token is written, milliseconds. The write goes on after that. */
+export const longestWriteWaitMs = 500;
 
 /** So often are the caches read again because a refresh token was refused. Each time, another process has written a newer one. */
 const maxRounds = 5;
@@ -256,8 +259,8 @@ export class RefreshGrant {
 	async close(): Promise<void> {
 		if (this.#answers.size + this.#writes.size > 0) {
 			await keepAlive(async () => {
-				await settled(this.#answers, lateAnswerMs);
-				await settled(this.#writes, this.#settings.lockTimeoutMs);
+				await atMost(lateAnswerMs, Promise.allSettled(this.#answers));
+				await atMost(this.#settings.lockTimeoutMs, Promise.allSettled(this.#writes));
 			});
 		}
 
@@ -265,7 +268,7 @@ export class RefreshGrant {
 		this.#endpoint = undefined;
 		this.#isClosed = true;
 		this.#closing.abort(new AbortError('The credential was closed.'));
-		await Promise.all([this.#writeBack?.close(), endpoint?.close()]);
+		await Promise.all([this.#writeBack?.close(longestWriteWaitMs), endpoint?.close()]);
 	}
 
 	/** @returns the grant, the last refusal, or `undefined` if there was nothing to send. */
@@ -448,7 +451,7 @@ export class RefreshGrant {
 				isOwnCache: target.label === account.source.label,
 				nowSec: issuedSec,
 			};
-			writes.push(this.#loadWriteBack().write(target, grant).ended);
+			writes.push(this.#loadWriteBack().write(target, grant));
 		} else {
 			writes.push(Promise.resolve(false));
 		}
@@ -559,7 +562,7 @@ export class RefreshGrant {
 			this.#writeBack = new Writer(this.#cache, this.#onWritten);
 			if (this.#isClosed) {
 				// The credential was closed in the tick in which the grant arrived.
-				void this.#writeBack.close();
+				void this.#writeBack.close(longestWriteWaitMs);
 			}
 		}
 
@@ -597,13 +600,6 @@ function writtenRealm({candidate: {account}}: ResolvedAccount, isAdfs: boolean, 
 
 	const known = homeTenantOf(account.homeAccountId) ?? (account.realm && namedTenant(account.realm));
 	return known || (isAdfs ? adfsTenant : undefined);
-}
-
-/** Waits until all have ended, or the time is over. */
-async function settled(work: ReadonlySet<Promise<unknown>>, timeoutMs: number): Promise<void> {
-	const ending = new AbortController();
-	await Promise.race([Promise.allSettled(work), sleep(timeoutMs, {signal: ending.signal}).catch(() => undefined)]);
-	ending.abort();
 }
 
 /** A turn for one token. */

@@ -13,16 +13,13 @@ import {StoreError} from '../errors.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import {log, logTextOf} from '../runtime/log.js';
-import {sleep} from '../runtime/sleep.js';
+import {atMost} from '../runtime/sleep.js';
 import {
 	editsOfEviction, editsOfGrant, editsOfRotation, editsOfUndoing, type Grant, isReplacedBy, type Rotation, type Session,
 } from './grant-edits.js';
 import {
 	readAccount, stateOfSession, takingOut,
 } from './session.js';
-
-/** Longest time that a caller waits for its token to be written, milliseconds. */
-const maxWaitMs = 500;
 
 /**
  * Treat an account as signed out only after it has been missing for 3 s and on 4 checks in a row. A shorter gap may be another program
@@ -65,14 +62,6 @@ type Settled = {baseStamp: string | null; stamp: string; isRepaired: boolean};
 /** `isRepair`: the write is watched already. */
 type WriteOptions = CommitOptions & {isRepair?: boolean; isElsewhere?: boolean};
 
-/** A write that was begun. Neither promise rejects. */
-export type BegunWrite = {
-	/** Resolves when the grant is written, when the write failed, or after 500 ms. */
-	soon: Promise<void>;
-	/** Resolves when the write has ended, with whether others can find the tokens in the cache now. A failed write is retried later. */
-	ended: Promise<boolean>;
-};
-
 /** Told that a write of this process changed a source from `baseStamp` to `stamp`. */
 export type WrittenListener = (source: CacheSource, baseStamp: string, stamp: string) => void;
 
@@ -98,10 +87,13 @@ export class WriteBack {
 		setMaxListeners(0, this.#abort.signal);
 	}
 
-	/** Begins to write a grant, unless its account was signed out since it was read. */
-	write(source: CacheSource, grant: Grant): BegunWrite {
-		const ended = this.#write({source, grant, failures: 0});
-		return {soon: this.#waitBriefly(ended), ended};
+	/**
+	 * Writes a grant, unless its account was signed out since it was read. A failed write is retried later.
+	 *
+	 * @returns whether others can find the tokens in the cache now. Never rejects.
+	 */
+	async write(source: CacheSource, grant: Grant): Promise<boolean> {
+		return this.#write({source, grant, failures: 0});
 	}
 
 	/**
@@ -130,9 +122,11 @@ export class WriteBack {
 
 	/**
 	 * Ends the background work. A write without which the session ends is waited for, until the lock's time-out is over. Other writes in
-	 * progress get 500 ms, and retries are dropped.
+	 * progress get a moment, and retries are dropped.
+	 *
+	 * @param graceMs Milliseconds.
 	 */
-	async close(): Promise<void> {
+	async close(graceMs = 0): Promise<void> {
 		this.#isClosed = true;
 		clearTimeout(this.#retryTimer);
 		this.#watch.clear();
@@ -140,7 +134,7 @@ export class WriteBack {
 		this.#recent = [];
 		if (this.#running.size > 0) {
 			await keepAlive(async () => {
-				await this.#waitBriefly(Promise.allSettled(this.#running.keys()));
+				await atMost(graceMs, Promise.allSettled(this.#running.keys()));
 				this.#abort.abort(closedError());
 				await Promise.allSettled(this.#running.keys());
 			});
@@ -148,14 +142,6 @@ export class WriteBack {
 
 		// Set by a write that was in progress.
 		this.#watch.clear();
-	}
-
-	async #waitBriefly(work: Promise<unknown>): Promise<void> {
-		const waited = new AbortController();
-		// A caller that waits for a token keeps the event loop alive.
-		const waiting = sleep(maxWaitMs, {ref: false, signal: waited.signal}).catch(() => undefined);
-		await Promise.race([work, waiting]);
-		waited.abort();
 	}
 
 	async #write(write: Write): Promise<boolean> {

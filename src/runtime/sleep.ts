@@ -25,3 +25,10 @@ export async function sleep(delayMs: number, {signal, ref = true}: SleepOptions 
 		}
 	});
 }
+
+/** Waits until `work` has ended, or the time is over. Never rejects. */
+export async function atMost(timeoutMs: number, work: Promise<unknown>, {ref = true}: {ref?: boolean} = {}): Promise<void> {
+	const ended = new AbortController();
+	await Promise.race([Promise.allSettled([work]), sleep(timeoutMs, {ref, signal: ended.signal}).catch(() => undefined)]);
+	ended.abort();
+}
