@@ -127,11 +127,16 @@ export function detailsOf({op, store, osDomain, osCode, details}: StoreError): S
 }
 
 /** Places and names in `details` come from the machine and from caches: they pass the same filter as messages. */
-function assignDetails(error: Error, given: StoreErrorDetails | undefined): void {
-	const {details, ...rest} = given ?? {};
-	Object.assign(error, rest, details && {
-		details: Object.freeze(details.map(({place, text, code}) => Object.freeze({place: oneLine(place), text: oneLine(text), ...(code && {code})}))),
-	});
+function assignDetails(error: {-readonly [Field in keyof StoreErrorDetails]: StoreErrorDetails[Field]}, given: StoreErrorDetails | undefined): void {
+	for (const name in given) {
+		if (name !== 'details') {
+			error[name as 'op'] = given[name as 'op']!;
+		}
+	}
+
+	if (given?.details) {
+		error.details = Object.freeze(given.details.map(({place, text, code}) => Object.freeze({place: oneLine(place), text: oneLine(text), ...(code && {code})})));
+	}
 }
 
 /** Wraps a {@link StoreError}, so that a chain tries its next credential. Returns other errors as they are. */
@@ -250,7 +255,20 @@ export const cureOfTooManyFiles = 'Too many files are open: close some, or raise
  * every line of the log passes this filter; so must every text in a field of an error.
  */
 export function oneLine(text: string): string {
-	return text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]+/g, ' ').trim();
+	// Nearly every text is plain, and compiling the pattern takes longer than a look at it (bench P3).
+	return isPrintableAscii(text) ? text.trim() : text.replaceAll(/[\u0000-\u001F\u007F-\u009F\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]+/g, ' ').trim();
+}
+
+/** Whether all characters are between the blank and the tilde. */
+function isPrintableAscii(text: string): boolean {
+	for (let index = 0; index < text.length; index++) {
+		const code = text.codePointAt(index)!;
+		if (code < 0x20 || code > 0x7E) {
+			return false;
+		}
+	}
+
+	return true;
 }
 
 /** Longest error text, in characters: what is longer is not read. Details are in fields of the error. */

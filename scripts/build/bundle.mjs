@@ -137,7 +137,8 @@ const typescript = lazyModules => ({
 			return `require('${distMark}${module}')`;
 		});
 		return transform(marked, {
-			loader: 'ts', format: 'esm', target, sourcemap: true, sourcefile: id, tsconfigRaw: {},
+			// V8 compiles a function for the fields of each class that has some, so constructors assign the public ones.
+			loader: 'ts', format: 'esm', target, sourcemap: true, sourcefile: id, tsconfigRaw: {compilerOptions: {useDefineForClassFields: false}},
 		});
 	},
 });

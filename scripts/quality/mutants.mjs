@@ -6,21 +6,21 @@
  */
 
 const accounts = {rule: 'account selection', file: 'src/lookup/select-account.ts'};
-const aliases = {rule: 'alias matching', file: 'src/settings/authority.ts'};
+const aliases = {rule: 'alias matching', file: 'src/settings/other-authorities.ts'};
 const tokens = {rule: 'token matching', file: 'src/lookup/select-token.ts'};
 const scopes = {rule: 'scope matching', file: 'src/lookup/select-token.ts'};
 const expiry = {rule: 'expiry', file: 'src/lookup/select-token.ts'};
-const tenants = {rule: 'request tenants', file: 'src/settings/tenants.ts'};
+const tenants = {rule: 'request tenants', file: 'src/settings/tenant-checks.ts'};
 const refusals = {rule: 'refusals', file: 'src/grant/refusals.ts'};
 const grants = {rule: 'grants', file: 'src/grant/token-response.ts'};
 
 /** @type {Mutant[]} */
 export const mutants = [
 	{
-		...accounts, what: 'a blank record hides a named one', from: '=> username ? (', to: '=> username !== null ? (',
+		...accounts, what: 'a blank record hides a named one', from: 'return username ? (', to: 'return username !== null ? (',
 	},
 	{
-		...accounts, what: 'the first record of an account counts', from: 'if (rank(record) >= rank(best)) {', to: 'if (rank(record) > rank(best)) {',
+		...accounts, what: 'the first record of an account counts', from: 'if (rankOf(records[index]!) >= rankOf(best)) {', to: 'if (rankOf(records[index]!) > rankOf(best)) {',
 	},
 	{
 		...accounts, what: 'the record of a guest is shown', from: '? 2 : 1) : 0;', to: '? 1 : 2) : 0;',
@@ -29,13 +29,13 @@ export const mutants = [
 		...accounts, what: 'only the shown record has a name', from: 'usernames: records.map(({username = \'\'}) => username), refreshTokens}', to: 'usernames: [chooseRecord(records).username ?? \'\'], refreshTokens}',
 	},
 	{
-		...accounts, what: 'a refresh token of any client and family counts', from: 'own.filter(token => token.familyId)', to: 'own',
+		...accounts, what: 'a refresh token of any client and family counts', from: 'if (token.familyId) {', to: 'if (token.familyId !== null) {',
 	},
 	{
-		...accounts, what: 'refresh tokens outside the family count whoever got them', from: '!token.familyId && isSame(token.clientId ?? \'\', clientId)', to: '!token.familyId',
+		...accounts, what: 'refresh tokens outside the family count whoever got them', from: '} else if (isSame(token.clientId ?? \'\', clientId)) {', to: '} else {',
 	},
 	{
-		...accounts, what: 'the client\'s own refresh tokens do not count', from: '!token.familyId && isSame(token.clientId ?? \'\', clientId)', to: 'false',
+		...accounts, what: 'the client\'s own refresh tokens do not count', from: '} else if (isSame(token.clientId ?? \'\', clientId)) {', to: '} else if (clientId === null) {',
 	},
 	{
 		...accounts, what: 'an account needs no refresh token', from: 'if (!first) {', to: 'if (first === null) {',
@@ -71,7 +71,7 @@ export const mutants = [
 		...accounts, what: 'the first of several accounts is taken', from: 'return left.length === 1 ?', to: 'return left.length >= 1 ?',
 	},
 	{
-		...aliases, what: 'a host of the public cloud is missing', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
+		...aliases, what: 'a host of the public cloud is missing', file: 'src/settings/authority.ts', from: '[defaultAuthorityHost, \'login.windows.net\', ', to: '[defaultAuthorityHost, ',
 	},
 	{
 		...aliases, what: 'a host of the US government cloud is missing', from: '[\'login.microsoftonline.us\', \'login.usgovcloudapi.net\']', to: '[\'login.microsoftonline.us\']',
@@ -92,13 +92,13 @@ export const mutants = [
 		...aliases, what: 'hosts in a cache compare exactly (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: ' || environments.has(foldAscii(environment))', to: '',
 	},
 	{
-		...tokens, what: 'another tenant\'s token is served', from: '&& realms.has(foldAscii(entry.realm ?? \'\'))', to: '',
+		...tokens, what: 'another tenant\'s token is served', from: '&& (realms.includes(entry.realm ?? \'\') || realms.some(realm => isSame(realm, entry.realm ?? \'\')))', to: '',
 	},
 	{
-		...tokens, what: 'another cloud\'s token is served', from: '&& criteria.environments.includes(foldAscii(entry.environment))', to: '',
+		...tokens, what: 'another cloud\'s token is served', from: '&& (environments.includes(entry.environment) || environments.includes(foldAscii(entry.environment)))', to: '',
 	},
 	{
-		...tokens, what: 'another client\'s token is served', from: '&& foldAscii(entry.clientId) === clientId', to: '',
+		...tokens, what: 'another client\'s token is served', from: '&& isSame(entry.clientId, criteria.clientId)', to: '',
 	},
 	{
 		...tokens, what: 'another account\'s token is served', from: '&& isSame(entry.homeAccountId, account.homeAccountId)', to: '',
@@ -107,7 +107,7 @@ export const mutants = [
 		...tokens, what: 'what Python writes under "organizations" is not found', from: 'account.realm ?? \'\', organizationsTenant, \'common\'', to: 'account.realm ?? \'\', \'common\'',
 	},
 	{
-		...tokens, what: 'a requested tenant is not looked at', from: 'const realms = tenant\n', to: 'const realms = tenant === null\n',
+		...tokens, what: 'a requested tenant is not looked at', from: 'return tenant\n', to: 'return tenant === null\n',
 	},
 	{
 		...tokens, what: 'the shortest-lived token is served', from: 'clockSkewSec(entry, nowSec) > best.expiresOn', to: 'clockSkewSec(entry, nowSec) < best.expiresOn',
@@ -116,22 +116,22 @@ export const mutants = [
 		...tokens, what: 'tokens bound to claims are served (pure-JS variant)', file: 'src/backend/js/js-backend.ts', from: '|| isBound(record)', to: '',
 	},
 	{
-		...scopes, what: 'one scope of several is enough', from: '[...scopes].every(scope => others.has(scope))', to: '[...scopes].some(scope => others.has(scope))',
+		...scopes, what: 'one scope of several is enough', from: 'wanted.every(scope => scopes.includes(scope))', to: 'wanted.some(scope => scopes.includes(scope))',
 	},
 	{
-		...scopes, what: 'scopes are not looked at', from: '[...scopes].every(scope => others.has(scope))', to: 'true',
+		...scopes, what: 'scopes are not looked at', from: 'wanted.every(scope => scopes.includes(scope))', to: 'true',
 	},
 	{
 		...scopes, what: 'scopes compare exactly', from: 'const folded = foldAscii(scope);', to: 'const folded = scope;',
 	},
 	{
-		...scopes, what: 'a token is not found by the scopes that were asked for', from: 'return requested.size === scopes.size && isContained(scopes, requested);', to: 'return false;',
+		...scopes, what: 'a token is not found by the scopes that were asked for', from: 'return requested.length === wanted.length && containsAll(requested, wanted);', to: 'return false;',
 	},
 	{
-		...scopes, what: 'a part of a scope is a scope', from: '[...scopes].every(scope => others.has(scope))', to: '[...scopes].every(scope => [...others].some(other => other.includes(scope)))',
+		...scopes, what: 'a part of a scope is a scope', from: 'wanted.every(scope => scopes.includes(scope))', to: 'wanted.every(scope => scopes.some(other => other.includes(scope)))',
 	},
 	{
-		...scopes, what: 'a part of what was asked for is enough', from: 'requested.size === scopes.size && ', to: '',
+		...scopes, what: 'a part of what was asked for is enough', from: 'requested.length === wanted.length && ', to: '',
 	},
 	{
 		...scopes, what: 'a scope of Microsoft Graph has one spelling', from: 'isGraphDefault && folded.startsWith(graphResource) ?', to: 'folded === \'\' ?',
@@ -185,7 +185,7 @@ export const mutants = [
 		...tenants, what: 'the home tenant must be listed', from: '{...rules, own: rules.own ?? home}, home)', to: 'rules, home)',
 	},
 	{
-		...tenants, what: '"common" is a tenant', from: 'case \'common\': {', to: 'case \'\': {',
+		...tenants, what: '"common" is a tenant', file: 'src/settings/tenants.ts', from: 'case \'common\': {', to: 'case \'\': {',
 	},
 	{
 		...tenants, what: 'tenants of a list compare exactly', from: 'each?.toLowerCase() === tenant?.toLowerCase()', to: 'each === tenant',

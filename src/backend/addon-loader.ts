@@ -4,7 +4,7 @@ import {
 	closeSync, existsSync, openSync, readSync,
 } from 'node:fs';
 import {
-	basename, dirname, isAbsolute, join, sep,
+	dirname, isAbsolute, join, sep,
 } from 'node:path';
 import {
 	cureOfTooManyFiles, type ErrorDetail, isOutOfFiles, StoreError,
@@ -129,15 +129,6 @@ function targetName(): string {
 }
 
 /**
- * A file that the package has below `dist/` and no bundle has, because bundlers put the package's files into one. Only what is inside
- * `__dirname` can tell whether this is the package: in a bundle, the folder above may belong to anybody, and hold anything.
- */
-const packageMark = join('lazy', 'credential', 'token-granter.js');
-
-/** A file that `dist/` has in a clone, and that is not published. */
-const cloneMark = join('backend', 'addon-loader.js');
-
-/**
  * The paths at which a binary for this machine may be, best first: in the package, its own `prebuilds/`, and in a clone the build; in a
  * bundle, only `prebuilds/` in the bundle's folder. No environment variable changes them. A generator, because the first path does not need
  * the machine's target name, which takes time to find out.
@@ -151,9 +142,11 @@ function * candidates(refusals: ErrorDetail[]): Generator<string, void> {
 		return;
 	}
 
-	const isPackage = isInPackage();
+	// A clone is looked for first, because it is the package, too: each look costs start-up time.
+	const isClone = isInClone();
+	const isPackage = isClone || isInPackage();
 	const root = join(__dirname, '..');
-	const build = isPackage && isInClone() ? join(root, 'build', 'Release', 'azure_shared_token_cache.node') : undefined;
+	const build = isClone ? join(root, 'build', 'Release', 'azure_shared_token_cache.node') : undefined;
 	const isBuilt = build !== undefined && existsSync(build);
 	if (isBuilt) {
 		// It is newer than the other binaries.
@@ -177,12 +170,21 @@ function * candidates(refusals: ErrorDetail[]): Generator<string, void> {
 	}
 }
 
+/**
+ * By a file that the package has below `dist/` and no bundle has, because bundlers put the package's files into one. Only what is inside
+ * `__dirname` can tell whether this is the package: in a bundle, the folder above may belong to anybody, and hold anything.
+ */
 function isInPackage(): boolean {
-	return basename(__dirname) === 'dist' && existsSync(join(__dirname, packageMark));
+	return isInDist(`lazy${sep}credential${sep}token-granter.js`);
 }
 
+/** By a file that `dist/` has in a clone, and that is not published. */
 function isInClone(): boolean {
-	return existsSync(join(__dirname, cloneMark));
+	return isInDist(`backend${sep}addon-loader.js`);
+}
+
+function isInDist(mark: string): boolean {
+	return __dirname.endsWith(`${sep}dist`) && existsSync(__dirname + sep + mark);
 }
 
 /** Electron cannot load a binary from an asar archive; its packagers unpack binaries next to the archive. The innermost one is meant. */

@@ -2,7 +2,7 @@
 
 import {listAccounts} from '../lookup/list-accounts.js';
 import {distinctSources, overviewQuery, readSources} from '../lookup/overview.js';
-import {parseAuthority} from '../settings/authority.js';
+import {parseAuthority} from '../settings/read-authority.js';
 import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import {signOutsSoFar, wasSignedOut} from '../cache/sign-out-mark.js';

@@ -53,6 +53,8 @@ export const defaultCacheName = 'msal.cache';
 export const clientAttribute = 'MsalClientID';
 export const dotnetAttribute = 'Microsoft.Developer.IdentityService';
 export const service = 'Microsoft.Developer.IdentityService';
+/** The account of the shared Keychain item. Java appends the kind. */
+export const keychainAccount = 'MSALCache';
 /** The size of a file that only signals a change of a keyring item: it is empty or holds `{}`. Bytes. */
 export const signalFileSize = 2;
 /** Go, Visual Studio and older libraries give the cache without CAE no suffix. */
@@ -93,18 +95,33 @@ export function plaintext({home, cacheName}: LocationSettings, suffix: string): 
 	return sharedFile(join(home, directory, cacheName + suffix), suffix);
 }
 
-/** .NET's plaintext cache. */
-export function dotnetPlaintext({dataHome, cacheName}: LocationSettings, suffix: string): CacheSource {
-	return file(join(dataHome, directory, cacheName + suffix), suffix);
-}
-
-export function gcmPlaintext({home}: LocationSettings): CacheSource {
-	return file(gcmFile(home), noSuffix);
-}
-
 /** Git Credential Manager's cache. */
 export function gcmFile(home: string): string {
 	return join(home, '.local', directory, defaultCacheName);
+}
+
+/** Python's item of the Secret Service. Python names its schema after the cache file. */
+export function pythonItem({home, cacheName}: LocationSettings, kind: CacheKind): CacheSource {
+	const name = `${cacheName}.${kind}`;
+	return {
+		store: 'libsecret',
+		at: {
+			schema: name,
+			attributes: {[clientAttribute]: service},
+			absentAttributes: [dotnetAttribute],
+		},
+		label: `keyring item of Python (${name})`,
+		kind,
+		signalPath: join(home, directory, name),
+		lockPaths: [lockPathOf(join(home, directory, name))],
+	};
+}
+
+/** An item of the Keychain. */
+export function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined, {disableKeychainPrompts}: LocationSettings): CacheSource {
+	return {
+		store: 'keychain', at: {attributes: {service: itemService, account}, ...(disableKeychainPrompts && {noPrompts: true})}, label, kind, lockPaths: [],
+	};
 }
 
 /**

@@ -6,11 +6,10 @@ import {type ErrorCode, invalidArgument, toUnavailable} from '../errors.js';
 import {toAbortError} from '../runtime/abort.js';
 import {SingleFlight} from '../runtime/single-flight.js';
 import {keepAlive} from '../runtime/keep-alive.js';
-import {maxClaimsDepth, parseClaims} from '../runtime/json.js';
 import {log, logTextOf} from '../runtime/log.js';
 import {readSettings, type Settings} from '../settings/settings.js';
 import {requireLazily} from '../runtime/lazy.js';
-import {allowedRequestTenant, checkTenantId} from '../settings/tenants.js';
+import {checkTenantId} from '../settings/tenants.js';
 import {withSpan} from '../runtime/tracing.js';
 import type {
 	AbortSignalLike, AccessToken, GetTokenOptions, SharedTokenCacheAccount, SharedTokenCacheCredentialOptions, TokenCredential,
@@ -205,7 +204,7 @@ export class SharedTokenCacheCredential implements TokenCredential {
 		}
 
 		// Absent arguments are not read, to save start-up time.
-		const tenant = options.tenantId ? allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined;
+		const tenant = options.tenantId ? tenantChecks().allowedRequestTenant(options.tenantId, this.#settings.tenantRules) : undefined;
 		return {
 			request: {
 				scopes,
@@ -323,7 +322,13 @@ function readScopes(scopes: unknown): string[] {
 	return list;
 }
 
+/** Loaded for a request that names a tenant. */
+function tenantChecks() {
+	return requireLazily(() => require('../settings/tenant-checks.js') as typeof import('../settings/tenant-checks.js'));
+}
+
 function readClaims(claims: unknown): string {
+	const {maxClaimsDepth, parseClaims} = requireLazily(() => require('../runtime/claims.js') as typeof import('../runtime/claims.js'));
 	if (typeof claims !== 'string' || !parseClaims(claims)) {
 		throw invalidArgument(`claims of getToken must be a JSON object as text, of at most ${maxClaimsDepth} levels: decode the claims of a WWW-Authenticate header from base64 first.`);
 	}

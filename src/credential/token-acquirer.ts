@@ -13,9 +13,7 @@ import type {AcquiredToken, ReplacedToken, TokenRequest} from '../lookup/token-r
 import type {LazyAbortController} from '../runtime/abort.js';
 import {requireLazily} from '../runtime/lazy.js';
 import type {Settings} from '../settings/settings.js';
-import {
-	checkTenantOfAccount, homeTenantOf, namedTenant, ownTenant,
-} from '../settings/tenants.js';
+import {homeTenantOf, namedTenant, ownTenant} from '../settings/tenants.js';
 import {livesLonger, toAcquired} from './acquired-token.js';
 import type {TokenGranter} from './token-granter.js';
 
@@ -104,6 +102,7 @@ export class TokenAcquirer {
 
 	/** @throws {CredentialUnavailableError} `STC_TENANT_NOT_ALLOWED`. */
 	#checkTenant({tenantId}: TokenRequest, account: Resolution): void {
+		const {checkTenantOfAccount} = requireLazily(() => require('../settings/tenant-checks.js') as typeof import('../settings/tenant-checks.js'));
 		if (!(account instanceof Error)) {
 			checkTenantOfAccount(tenantId!, homeTenantOf(account.candidate.account.homeAccountId), this.#settings.tenantRules);
 		} else if ((account.code === 'STC_CACHE_NOT_FOUND' || account.code === 'STC_NO_ACCOUNT') && namedTenant(tenantId!) !== undefined) {
@@ -132,8 +131,8 @@ export class TokenAcquirer {
 			lifetimeSec,
 		};
 		const isRecent = ({cachedAt = 0}: AccessTokenEntry) => sinceSec === 0 || cachedAt >= sinceSec;
-		const granted = (this.#granter?.granted.ofKind(request.kind) ?? []).filter(token => isRecent(token));
-		const cached = fitsKind ? account.accessTokens.filter(token => isRecent(token)) : [];
+		const granted = this.#granter?.granted.ofKind(request.kind).filter(token => isRecent(token)) ?? [];
+		const cached = fitsKind ? (sinceSec === 0 ? account.accessTokens : account.accessTokens.filter(token => isRecent(token))) : [];
 		// A token from before the challenge may expire later than the token that answered it.
 		const challenge = this.#granter?.granted.lastChallenge(request.kind, criteria);
 		return challenge === undefined

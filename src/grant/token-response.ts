@@ -1,7 +1,8 @@
 /** Reads the responses of a token endpoint. No I/O, no clock. */
 
 import {type ErrorResponse, oneLine} from '../errors.js';
-import {type JsonObject, parseClaims, parseJsonObject} from '../runtime/json.js';
+import {parseClaims} from '../runtime/claims.js';
+import {type JsonObject, parseJsonObject} from '../runtime/json.js';
 import {homeTenantOf, isTenantGuid, namedTenant} from '../settings/tenants.js';
 import type {RefusalReason} from './grant-refusal.js';
 import {hidden, hideSecret} from './hide-secret.js';

@@ -59,7 +59,8 @@ export class AccountReader {
 	}
 
 	async read(source: CacheSource, query: CacheQuery): Promise<SourceReading> {
-		return this.cache.read(source, asksTheUser(source) ? {...query, refreshTokenSecrets: true} : query);
+		// Each reading of a Keychain item may ask the user, so one reading takes what a later grant needs.
+		return this.cache.read(source, source.store === 'keychain' ? {...query, refreshTokenSecrets: true} : query);
 	}
 
 	/** @param refreshTokenSecrets Whether to read the secrets of refresh tokens, too, although the cache does not ask the user. */
@@ -72,9 +73,4 @@ export class AccountReader {
 	candidatesIn(slice: CacheSlice): Candidate[] {
 		return findCandidates(slice, this.settings.clientId, this.settings.record);
 	}
-}
-
-/** Each reading of a Keychain item may ask the user, so one reading takes what a later grant needs. */
-function asksTheUser({store}: CacheSource): boolean {
-	return store === 'keychain';
 }

@@ -78,7 +78,8 @@ export class AccountResolver {
 
 	/** A result that is at most one check interval old. `tenantId`: see {@link known}. */
 	async current(kind: CacheKind, tenantId?: string): Promise<Resolution> {
-		return this.#choose(await this.#currentView(kind), tenantId);
+		const view = await this.#currentView(kind);
+		return view.several ? this.#choose(view, tenantId) : view.resolution;
 	}
 
 	/** What the caches hold now, even if they were checked a moment ago. `tenantId`: see {@link known}. */
@@ -270,7 +271,8 @@ export class AccountResolver {
 			}
 
 			const {tenantId, tenantOnlyDisambiguates} = this.reader.criteria;
-			const candidates = await this.#ofTenant(reading, tenantOnlyDisambiguates ? tenantId : undefined) ?? this.reader.candidatesIn(reading.slice);
+			const ofTenant = reading.slice.accountsLeftOut ? await this.#ofTenant(reading, tenantOnlyDisambiguates ? tenantId : undefined) : undefined;
+			const candidates = ofTenant ?? this.reader.candidatesIn(reading.slice);
 			const selection = selectAccount(candidates, this.reader.criteria);
 			switch (selection.kind) {
 				case 'one': {

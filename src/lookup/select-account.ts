@@ -69,8 +69,18 @@ export function findCandidates(slice: Pick<CacheSlice, 'accounts' | 'refreshToke
 			continue;
 		}
 
-		const familyTokens = newestFirst(own.filter(token => token.familyId));
-		const clientTokens = newestFirst(own.filter(token => !token.familyId && isSame(token.clientId ?? '', clientId)));
+		const familyTokens: RefreshTokenEntry[] = [];
+		const clientTokens: RefreshTokenEntry[] = [];
+		for (const token of own) {
+			if (token.familyId) {
+				familyTokens.push(token);
+			} else if (isSame(token.clientId ?? '', clientId)) {
+				clientTokens.push(token);
+			}
+		}
+
+		sortNewestFirst(familyTokens);
+		sortNewestFirst(clientTokens);
 		const refreshTokens = isOutsideFamily ? [...clientTokens, ...familyTokens] : [...familyTokens, ...clientTokens];
 		const [first] = refreshTokens;
 		if (!first) {
@@ -108,15 +118,18 @@ export function recordsByAccount(accounts: readonly AccountEntry[]): Map<string,
  * count last: azure-identity for Python writes such. Of equal ones, the last counts.
  */
 export function chooseRecord(records: readonly AccountEntry[]): AccountEntry {
-	const rank = ({username, realm = '', homeAccountId}: AccountEntry) => username ? (isSame(realm, homeTenantOf(homeAccountId) ?? 'none') ? 2 : 1) : 0;
 	let best = records[0]!;
-	for (const record of records) {
-		if (rank(record) >= rank(best)) {
-			best = record;
+	for (let index = 1; index < records.length; index++) {
+		if (rankOf(records[index]!) >= rankOf(best)) {
+			best = records[index]!;
 		}
 	}
 
 	return best;
+}
+
+function rankOf({username, realm = '', homeAccountId}: AccountEntry): number {
+	return username ? (isSame(realm, homeTenantOf(homeAccountId) ?? 'none') ? 2 : 1) : 0;
 }
 
 export function selectAccount(candidates: Candidate[], criteria: AccountCriteria): Selection {
@@ -130,7 +143,7 @@ export function selectAccount(candidates: Candidate[], criteria: AccountCriteria
 		left = left.filter(({account}) => isSame(account.homeAccountId, homeAccountId));
 	} else {
 		if (username) {
-			left = left.filter(({usernames}) => usernames.some(each => isSame(each, username)));
+			left = left.filter(({usernames}) => includesName(usernames, username));
 		}
 
 		if (tenantId && (!criteria.tenantOnlyDisambiguates || left.length > 1)) {
@@ -146,11 +159,23 @@ export function selectAccount(candidates: Candidate[], criteria: AccountCriteria
 	return left.length === 1 ? {kind: 'one', candidate} : {kind: 'several', candidates: left};
 }
 
+function includesName(usernames: readonly string[], username: string): boolean {
+	for (const each of usernames) {
+		if (isSame(each, username)) {
+			return true;
+		}
+	}
+
+	return false;
+}
+
 export function ofHomeTenant(candidates: readonly Candidate[], tenantId: string): Candidate[] {
 	return candidates.filter(({account}) => isSame(homeTenantOf(account.homeAccountId) ?? '', tenantId));
 }
 
-function newestFirst(tokens: RefreshTokenEntry[]): RefreshTokenEntry[] {
-	// The sort is stable: records of the same age keep the order of the file.
-	return tokens.toSorted((a, b) => (b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0));
+function sortNewestFirst(tokens: RefreshTokenEntry[]): void {
+	if (tokens.length > 1) {
+		// The sort is stable: records of the same age keep the order of the file.
+		tokens.sort((a, b) => (b.lastModificationTime ?? 0) - (a.lastModificationTime ?? 0));
+	}
 }

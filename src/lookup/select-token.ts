@@ -2,7 +2,7 @@
 
 import type {AccessTokenEntry, AccountEntry} from '../backend/backend.js';
 import {foldAscii, isSame} from '../runtime/fold-case.js';
-import {isNationalCloud} from '../settings/authority.js';
+import {isNationalCloud} from '../settings/read-authority.js';
 import {
 	adfsTenant, homeTenantOf, namedTenant, organizationsTenant,
 } from '../settings/tenants.js';
@@ -36,21 +36,19 @@ export function findAccessToken<Entry extends AccessTokenEntry>(
 	entries: readonly Entry[],
 	criteria: TokenCriteria,
 ): Entry | undefined {
-	const {account, nowSec} = criteria;
+	const {account, environments, nowSec} = criteria;
 	const realms = realmsOf(criteria);
-	const isGraphDefault = !criteria.isAdfs && !isNationalCloud(criteria.environments);
-	const scopes = scopesOf(criteria.scopes, isGraphDefault);
-	const clientId = foldAscii(criteria.clientId);
 	let best: Entry | undefined;
 	for (const entry of entries) {
 		if (
 			entry.expiresOn - clockSkewSec(entry, nowSec) - criteria.lifetimeSec > nowSec
 			&& clockSkewSec(entry, nowSec) <= toleratedClockSkewSec
 			&& isSame(entry.homeAccountId, account.homeAccountId)
-			&& criteria.environments.includes(foldAscii(entry.environment))
-			&& foldAscii(entry.clientId) === clientId
-			&& realms.has(foldAscii(entry.realm ?? ''))
-			&& isGrantedFor(scopes, entry, isGraphDefault)
+			// Most names are written as they are asked for: those are not folded, which would cost start-up time (bench P3).
+			&& (environments.includes(entry.environment) || environments.includes(foldAscii(entry.environment)))
+			&& isSame(entry.clientId, criteria.clientId)
+			&& (realms.includes(entry.realm ?? '') || realms.some(realm => isSame(realm, entry.realm ?? '')))
+			&& isGrantedFor(criteria, entry)
 			&& (!best || entry.expiresOn - clockSkewSec(entry, nowSec) > best.expiresOn - clockSkewSec(best, nowSec))
 			&& isVisibleAscii(entry.secret)
 		) {
@@ -72,45 +70,51 @@ export function clockSkewSec({cachedAt = 0}: AccessTokenEntry, nowSec: number): 
 }
 
 /**
- * The realms, lower case, under which libraries store tokens for the requested tenant. Without a requested tenant, that is the home tenant;
+ * The realms under which libraries store tokens for the requested tenant. Without a requested tenant, that is the home tenant;
  * MSAL for Python stores the tenant name of its request, such as `organizations`.
  */
-function realmsOf({account, tenantId, isAdfs}: TokenCriteria): Set<string> {
+function realmsOf({account, tenantId, isAdfs}: TokenCriteria): string[] {
 	const tenant = tenantId && namedTenant(tenantId);
-	const realms = tenant
+	return tenant
 		? [tenant]
 		: [homeTenantOf(account.homeAccountId) ?? account.realm ?? '', organizationsTenant, 'common', ...(isAdfs ? [adfsTenant] : [])];
-	return new Set(realms.map(realm => foldAscii(realm)));
 }
 
 /**
  * Whether a token has all of the scopes, or was granted for exactly these: then the authority would grant the same again. For a part of them
  * it might grant something else.
  */
-function isGrantedFor(scopes: ReadonlySet<string>, {target, requestedScopes = ''}: AccessTokenEntry, isGraphDefault: boolean): boolean {
-	if (isContained(scopes, scopesOf(target.split(' '), isGraphDefault))) {
+function isGrantedFor({scopes, environments, isAdfs}: TokenCriteria, {target, requestedScopes = ''}: AccessTokenEntry): boolean {
+	const targets = target.split(' ');
+	if (containsAll(targets, scopes)) {
+		return true;
+	}
+
+	const isGraphDefault = !isAdfs && !isNationalCloud(environments);
+	const wanted = scopesOf(scopes, isGraphDefault);
+	if (containsAll(scopesOf(targets, isGraphDefault), wanted)) {
 		return true;
 	}
 
 	const requested = scopesOf(requestedScopes.split(' ').filter(Boolean), isGraphDefault);
-	return requested.size === scopes.size && isContained(scopes, requested);
+	return requested.length === wanted.length && containsAll(requested, wanted);
 }
 
-function isContained(scopes: ReadonlySet<string>, others: ReadonlySet<string>): boolean {
-	return [...scopes].every(scope => others.has(scope));
+function containsAll(scopes: readonly string[], wanted: readonly string[]): boolean {
+	return wanted.every(scope => scopes.includes(scope));
 }
 
 const graphResource = 'https://graph.microsoft.com/';
 
 /**
- * The scopes, lower case.
+ * The scopes in lower case, each once.
  *
  * @param isGraphDefault Whether scopes without a resource are those of Microsoft Graph. Source: Microsoft identity platform, "Scopes and
  * permissions".
  */
-function scopesOf(scopes: readonly string[], isGraphDefault: boolean): Set<string> {
-	return new Set(scopes.map(scope => {
+function scopesOf(scopes: readonly string[], isGraphDefault: boolean): string[] {
+	return [...new Set(scopes.map(scope => {
 		const folded = foldAscii(scope);
 		return isGraphDefault && folded.startsWith(graphResource) ? folded.slice(graphResource.length) : folded;
-	}));
+	}))];
 }

@@ -4,7 +4,7 @@ import {AbortError, AuthenticationError} from '../errors.js';
 import type {AbortSignalLike} from '../types.js';
 import {LazyAbortController, toAbortError, whenAborted} from './abort.js';
 import {KeepAlive} from './keep-alive.js';
-import {startTimeout} from './time-out.js';
+import {requireLazily} from './lazy.js';
 
 export type WaitOptions = {
 	abortSignal: AbortSignalLike | undefined;
@@ -58,6 +58,7 @@ export class SingleFlight<Result> {
 				}
 
 				if (timeoutMs !== undefined) {
+					const {startTimeout} = requireLazily(() => require('./time-out.js') as typeof import('./time-out.js'));
 					clearTimer = startTimeout(timeoutMs, () => {
 						reject(new AuthenticationError('STC_TIMEOUT', `SharedTokenCacheCredential: no token within the request's timeout of ${timeoutMs} ms. Raise requestOptions.timeout, or check the network.`));
 					});

@@ -6,7 +6,8 @@ import {requireLazily} from '../runtime/lazy.js';
 import type {
 	AuthenticationRecord, HttpDispatcher, ProxyOptions, SharedTokenCacheCredentialOptions,
 } from '../types.js';
-import {type Authority, parseAuthority, publicCloud} from './authority.js';
+import {type Authority, publicCloud} from './authority.js';
+import {parseAuthority} from './read-authority.js';
 import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
@@ -92,7 +93,7 @@ export function readSettings(
 ): Settings {
 	checkIsObject(options, 'options');
 	const {tokenCachePersistenceOptions: persistence, retryOptions: retry, loggingOptions: logging} = options;
-	if (persistence ?? retry ?? logging ?? options.proxyOptions ?? Object.keys(options).some(name => !optionNames.has(name))) {
+	if (persistence ?? retry ?? logging ?? options.proxyOptions ?? hasOtherNames(options)) {
 		optional().checkNames(options, optionNames);
 	}
 
@@ -104,7 +105,7 @@ export function readSettings(
 	const authority = tenantId?.toLowerCase() === adfsTenant || record?.tenantId.toLowerCase() === adfsTenant ? {...named, isAdfs: true} : named;
 
 	const clientId = optionalString(options.clientId, 'clientId') ?? record?.clientId ?? developerSignOnClientId;
-	if (!/^[\w.-]+$/.test(clientId)) {
+	if (clientId !== developerSignOnClientId && !/^[\w.-]+$/.test(clientId)) {
 		throw invalidArgument('clientId is not a client id: use the application (client) id, a GUID.');
 	}
 
@@ -119,14 +120,14 @@ export function readSettings(
 		username,
 		// AD FS has no tenants.
 		tenantId: authority.isAdfs ? undefined : tenantId,
-		variables: variablesOf(options, {username, tenantId}),
+		variables: environment['AZURE_USERNAME'] ?? environment['AZURE_TENANT_ID'] ? variablesOf(options, {username, tenantId}) : [],
 		enableGuestTenantAuthentication: optionalBoolean(options.enableGuestTenantAuthentication, 'enableGuestTenantAuthentication') ?? false,
 		clientId,
 		record,
 		authority,
 		tenantRules: {
 			// Without a record and without a guest's tenant, tokens come from the home tenant, by which `tenantId` selects the account.
-			own: namedTenant(tenantId ?? record?.tenantId ?? organizationsTenant),
+			own: tenantId ?? record ? namedTenant(tenantId ?? record?.tenantId ?? organizationsTenant) : undefined,
 			additionallyAllowed: options.additionallyAllowedTenants === undefined ? [] : optional().readAllowedTenants(options.additionallyAllowedTenants),
 			requestsIgnored: authority.isAdfs || Boolean(environment['AZURE_IDENTITY_DISABLE_MULTITENANTAUTH']),
 		},
@@ -151,6 +152,16 @@ export function readSettings(
 		) ?? false,
 		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
 	});
+}
+
+function hasOtherNames(options: object): boolean {
+	for (const name of Object.keys(options)) {
+		if (!optionNames.has(name)) {
+			return true;
+		}
+	}
+
+	return false;
 }
 
 function readAuthority(

@@ -98,7 +98,7 @@ test('a store that is added by the recipe is tested by the conformance suite, an
 	const [lineOfMap = '', lineOfPlaces = ''] = linesOfRecipe();
 	fs.writeFileSync(path.join(tree, 'src', 'backend', 'toy-store.ts'), toyStore);
 	addLine(path.join(tree, 'src', 'backend', 'stores.ts'), 'export const stores = {', lineOfMap);
-	addLine(path.join(tree, 'src', 'cache', 'locations', 'linux.ts'), 'const others = otherSuffixes(kind);\n\treturn [', lineOfPlaces);
+	addLine(path.join(tree, 'src', 'cache', 'locations', 'further.ts'), 'const others = otherSuffixes(kind);\n\treturn [', lineOfPlaces);
 
 	await run(process.execPath, ['--input-type=module', '--eval', 'const {buildDist} = await import("./scripts/build/build.mjs"); await buildDist();'], {cwd: tree});
 	const suite = await run(process.execPath, ['node_modules/ava/entrypoints/cli.mjs', '--tap', '--match=toy *', 'test/conformance/stores.test.ts'], {cwd: tree});

@@ -1,5 +1,5 @@
 import test from 'ava';
-import {parseAuthority} from '../../dist/settings/authority.js';
+import {parseAuthority} from '../../dist/settings/read-authority.js';
 
 const parse = (text: string) => parseAuthority(text, 'authorityHost');
 

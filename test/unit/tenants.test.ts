@@ -1,7 +1,6 @@
 import test from 'ava';
-import {
-	allowedRequestTenant, checkTenantId, checkTenantOfAccount, homeTenantOf, namedTenant,
-} from '../../dist/settings/tenants.js';
+import {allowedRequestTenant, checkTenantOfAccount} from '../../dist/settings/tenant-checks.js';
+import {checkTenantId, homeTenantOf, namedTenant} from '../../dist/settings/tenants.js';
 
 const rules = {own: undefined, additionallyAllowed: [], requestsIgnored: false};
 const refusal = {name: 'CredentialUnavailableError', code: 'STC_TENANT_NOT_ALLOWED', message: /not configured to acquire tokens for tenant stranger\. Add this tenant to the additionallyAllowedTenants option/};

@@ -1,48 +1,20 @@
 /** The caches on macOS: items of the Keychain, and plaintext files. */
 
 import {join} from 'node:path';
+import {requireLazily} from '../../runtime/lazy.js';
 import {
-	type CacheKind,
-	type CacheSource,
-	type CacheSources,
-	defaultCacheName,
-	directory,
-	dotnetPlaintext,
-	gcmFile,
-	gcmPlaintext,
-	kindOf,
-	type LocationSettings,
-	lockPathOf,
-	otherKind,
-	otherSuffixes,
-	plaintext,
-	service,
+	type CacheKind, type CacheSource, type CacheSources, defaultCacheName, directory, gcmFile, keychainAccount, keychainItem, type LocationSettings, lockPathOf, plaintext, service,
 } from '../cache-source.js';
-
-/** The account of the shared item. Java appends the kind. */
-const keychainAccount = 'MSALCache';
 
 export function macosSources(kind: CacheKind, settings: LocationSettings): CacheSources {
 	return {
 		primary: [sharedKeychainItem(kind, settings), plaintext(settings, `.${kind}`)],
-		// Not made until it is read: most processes find their account in the primary sources.
+		// Not loaded until it is read: most processes find their account in the primary sources.
 		get extra() {
-			return extraSources(kind, settings);
+			const {furtherMacosSources} = requireLazily(() => require('./further.js') as typeof import('./further.js'));
+			return furtherMacosSources(kind, settings);
 		},
 	};
-}
-
-function extraSources(kind: CacheKind, settings: LocationSettings): CacheSource[] {
-	const others = otherSuffixes(kind);
-	const suffixes = [`.${kind}`, ...others];
-	return [
-		...others.map(other => plaintext(settings, other)),
-		...suffixes.map(each => dotnetKeychainItem(settings, each)),
-		...[kind, otherKind(kind)].map(each => javaKeychainItem(settings, each)),
-		...suffixes.map(each => goKeychainItem(settings, each)),
-		...suffixes.map(each => dotnetPlaintext(settings, each)),
-		gcmPlaintext(settings),
-	];
 }
 
 /**
@@ -64,26 +36,5 @@ function sharedKeychainItem(kind: CacheKind, settings: LocationSettings): CacheS
 		...keychainItem(service, keychainAccount, 'Keychain item of Python and Node', kind, settings),
 		signalPath: join(home, directory, `${cacheName}.${kind}`),
 		lockPaths: files.map(path => lockPathOf(path)),
-	};
-}
-
-function dotnetKeychainItem(settings: LocationSettings, suffix: string): CacheSource {
-	const name = settings.cacheName + suffix;
-	return keychainItem(service, name, `Keychain item of .NET (${name})`, kindOf(suffix), settings);
-}
-
-function javaKeychainItem(settings: LocationSettings, kind: CacheKind): CacheSource {
-	return keychainItem(service, `${keychainAccount}.${kind}`, `Keychain item of Java (${kind})`, kind, settings);
-}
-
-/** Go swaps service and account. */
-function goKeychainItem(settings: LocationSettings, suffix: string): CacheSource {
-	const name = settings.cacheName + suffix;
-	return keychainItem(name, keychainAccount, `Keychain item of Go (${name})`, kindOf(suffix), settings);
-}
-
-function keychainItem(itemService: string, account: string, label: string, kind: CacheKind | undefined, {disableKeychainPrompts}: LocationSettings): CacheSource {
-	return {
-		store: 'keychain', at: {attributes: {service: itemService, account}, ...(disableKeychainPrompts && {noPrompts: true})}, label, kind, lockPaths: [],
 	};
 }
