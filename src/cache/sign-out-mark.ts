@@ -16,6 +16,7 @@ import {dirname, join} from 'node:path';
 import type {CommitGuard} from '../backend/backend.js';
 import {guardStamp} from '../backend/guard-stamp.js';
 import {StoreError} from '../errors.js';
+import {foldAscii} from '../runtime/fold-case.js';
 import type {CacheSource} from './cache-source.js';
 
 const markName = '.signed-out';
@@ -111,7 +112,7 @@ export async function leaveMark(path: string, homeAccountId: string): Promise<vo
 }
 
 function offsetOf(homeAccountId: string): number {
-	const slot = createHash('sha256').update(homeAccountId.toLowerCase()).digest().readUInt16BE() % slotCount;
+	const slot = createHash('sha256').update(foldAscii(homeAccountId)).digest().readUInt16BE() % slotCount;
 	return headSize + (slot * slotSize);
 }
 
