@@ -212,7 +212,10 @@ class Observer {
 	tornByPeers = 0;
 	emptyByPeers = 0;
 	changedByPeers = 0;
-	readonly #versions = new Map<string, Set<string>>();
+	/** Numbers of {@link #names}, by the stamp of the version: minutes of whole versions would fill the memory. */
+	readonly #versions = new Map<string, Uint32Array>();
+	readonly #numbers = new Map<string, number>();
+	readonly #names: string[] = [];
 	/** Stamps of the torn or empty versions. */
 	readonly #broken = new Set<string>();
 	readonly #path: string;
@@ -262,8 +265,8 @@ class Observer {
 				throw new Error('A write of ours was found torn or empty.');
 			}
 
-			const before = this.#versions.get(base);
-			const after = this.#versions.get(stamp);
+			const before = this.#secretsAt(base);
+			const after = this.#secretsAt(stamp);
 			if (!before || !after) {
 				continue;
 			}
@@ -278,6 +281,23 @@ class Observer {
 		}
 
 		return seen;
+	}
+
+	#secretsAt(stamp: string): Set<string> | undefined {
+		const numbers = this.#versions.get(stamp);
+		return numbers && new Set(Array.from(numbers, number => this.#names[number]!));
+	}
+
+	#numberOf(secret: string): number {
+		let number = this.#numbers.get(secret);
+		if (number === undefined) {
+			// A copy: a part of a text keeps the whole text in memory.
+			const name = Buffer.from(secret).toString();
+			number = this.#names.push(name) - 1;
+			this.#numbers.set(name, number);
+		}
+
+		return number;
 	}
 
 	async #read(): Promise<void> {
@@ -324,7 +344,7 @@ class Observer {
 
 			JSON.parse(read.text);
 			last = read.text;
-			this.#versions.set(read.stamp, secretsOf(read.text));
+			this.#versions.set(read.stamp, Uint32Array.from([...secretsOf(read.text)], secret => this.#numberOf(secret)));
 			this.readings++;
 
 			await sleep(1);
