@@ -128,7 +128,7 @@ function describe(home: string, path: string, accounts: readonly BuiltAccount[])
 		scopes,
 		scope: scopes[0] ?? '',
 		query: {
-			environments: [builtEnvironment], clientId: builtClientId, nowSec: 0, homeAccountId,
+			environments: [builtEnvironment], clientId: builtClientId, nowSec: Math.floor(Date.now() / 1000), homeAccountId,
 		},
 		tokenCount: accessTokens.length,
 		totalTokens: accounts.reduce((sum, account) => sum + account.accessTokens.length, 0),

@@ -11,7 +11,7 @@ import {loopbackDispatcher} from './loopback.mjs';
 
 const load = createRequire(import.meta.url);
 const {TokenEndpoint} = load('../../dist/grant/token-endpoint.js');
-const {defaultAuthorityHost, parseAuthority} = load('../../dist/settings/authority.js');
+const {defaultAuthorityHost, publicCloud} = load('../../dist/settings/authority.js');
 const {SharedTokenCacheCredential} = load('../../dist/index.js');
 
 function check(token) {
@@ -58,7 +58,7 @@ function barePost({server, clientId, homeAccountId, tenantId, refreshToken, scop
 function tokenClient({server, clientId, homeAccountId, tenantId, refreshToken, scope}) {
 	const dispatcher = loopbackDispatcher(server);
 	const client = new TokenEndpoint({
-		authority: parseAuthority(defaultAuthorityHost, 'authorityHost'),
+		authority: publicCloud,
 		clientId,
 		disableInstanceDiscovery: true,
 		retry: {maxRetries: 0, retryDelayMs: 1, maxRetryDelayMs: 1},
