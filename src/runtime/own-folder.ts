@@ -20,7 +20,17 @@ export function isFromOwnFolder(name: string): boolean {
 	}
 
 	const folder = createRequire(file).resolve.paths(name)?.find(each => existsSync(join(each, name)));
-	return folder === undefined || isOwn(folder, name, file);
+	return folder === undefined ? isNowhere(name, file) : isOwn(folder, name, file);
+}
+
+/** Bun looks in folders that it does not list. Yarn's Plug'n'Play has no folders, and takes packages only as the application declares them. */
+function isNowhere(name: string, file: string): boolean {
+	try {
+		createRequire(file).resolve(name);
+		return process.versions['pnp'] !== undefined;
+	} catch {
+		return true;
+	}
 }
 
 /** This file, or the program if a bundler has replaced `__filename` by something else. */

@@ -24,9 +24,9 @@ const matches = (error, {message, name, code, instanceOf} = {}) => {
 	}
 };
 
-/** Copies from `actual` the properties that `expected` has, at every level. */
+/** Copies from `actual` the properties that `expected` has, at every level. Errors are compared as a whole. */
 function part(actual, expected) {
-	return expected !== null && typeof expected === 'object' && !Array.isArray(expected) && actual !== null && typeof actual === 'object'
+	return !(expected instanceof Error) && expected !== null && typeof expected === 'object' && !Array.isArray(expected) && actual !== null && typeof actual === 'object'
 		? Object.fromEntries(Object.keys(expected).map(key => [key, part(actual[key], expected[key])]))
 		: actual;
 }
