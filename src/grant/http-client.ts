@@ -63,7 +63,7 @@ export type HttpSettings = {
 export class HttpClient {
 	readonly #settings: HttpSettings;
 	readonly #openingTunnels = new Set<Proxy>();
-	#own: (HttpDispatcher & {destroy(): Promise<void>}) | undefined;
+	#own: OwnDispatcher | undefined;
 
 	constructor(settings: HttpSettings) {
 		this.#settings = settings;
@@ -97,7 +97,7 @@ export class HttpClient {
 	async close(): Promise<void> {
 		const own = this.#own;
 		this.#own = undefined;
-		await own?.destroy();
+		await own?.destroy?.();
 	}
 
 	#timeoutFailure(): HttpFailure {
@@ -177,7 +177,8 @@ async function readBody({body}: UndiciResponse): Promise<string> {
 // undici's main file loads the whole package, which takes three times as long as the modules that are used here. Another release may keep
 // these modules elsewhere; its main file exports them under public names. In a `try` block, bundlers find them and treat them as optional.
 
-type OwnDispatcher = HttpDispatcher & {destroy(): Promise<void>};
+/** Bun has dispatchers of its own in place of undici's. They have no connections to destroy. */
+type OwnDispatcher = HttpDispatcher & {destroy?(): Promise<void>};
 type DispatcherClass = new(options?: object) => OwnDispatcher;
 type Undici = {
 	Dispatcher: {prototype: {request: Request}};

@@ -14,6 +14,8 @@ import {ann, TestHome} from '../helpers/home.js';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const testOnPosix = process.platform === 'win32' ? test.skip : test;
+/** Bun has an undici of its own, and takes no peer of a bundle if NODE_PATH has another one. */
+const testInNode = process.versions['bun'] ? test.skip : testOnPosix;
 
 const call = `
 	const credential = new SharedTokenCacheCredential({useNativeAddon: false});
@@ -128,7 +130,7 @@ testOnPosix('G12: the same in a bundle that leaves the peers out', async t => {
 	t.deepEqual(await outputOf(join(app, 'out', 'bundle.cjs'), environment), []);
 });
 
-testOnPosix('G12: peers that a bundle contains are used', async t => {
+testInNode('G12: peers that a bundle contains are used', async t => {
 	const app = makeDirectory(t);
 	install(app);
 	cpSync(join(root, 'node_modules', 'undici'), join(app, 'node_modules', 'undici'), {recursive: true});
@@ -138,7 +140,7 @@ testOnPosix('G12: peers that a bundle contains are used', async t => {
 	t.deepEqual(await outputOf(join(app, 'out', 'bundle.cjs')), ['bundled core-tracing', 'bundled logger']);
 });
 
-testOnPosix('G12: no file of another undici is loaded if the application\'s undici lacks it', async t => {
+testInNode('G12: no file of another undici is loaded if the application\'s undici lacks it', async t => {
 	const directory = makeDirectory(t);
 	const app = join(directory, 'app');
 	install(app);
