@@ -187,7 +187,7 @@ for (const useNativeAddon of [true, false]) {
 			t.is((await credential.getToken(scope)).token, 'FAKE-cached');
 			t.like((await credential.listAccounts()).find(({username}) => username === ann.username), {usable: true});
 			const {token} = await credential.getToken('other/.default');
-			t.true(Object.values(home.read()['AccessToken'] ?? {}).some(({secret}) => secret === token), 'written, too');
+			t.is((await home.stored(token))['secret'], token, 'written, too');
 		}
 	});
 
