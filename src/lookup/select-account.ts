@@ -143,7 +143,7 @@ export function selectAccount(candidates: Candidate[], criteria: AccountCriteria
 		left = left.filter(({account}) => isSame(account.homeAccountId, homeAccountId));
 	} else {
 		if (username) {
-			left = left.filter(({usernames}) => includesName(usernames, username));
+			left = left.filter(({usernames}) => usernames.some(each => isSame(each, username)));
 		}
 
 		if (tenantId && (!criteria.tenantOnlyDisambiguates || left.length > 1)) {
@@ -157,16 +157,6 @@ export function selectAccount(candidates: Candidate[], criteria: AccountCriteria
 	}
 
 	return left.length === 1 ? {kind: 'one', candidate} : {kind: 'several', candidates: left};
-}
-
-function includesName(usernames: readonly string[], username: string): boolean {
-	for (const each of usernames) {
-		if (isSame(each, username)) {
-			return true;
-		}
-	}
-
-	return false;
 }
 
 export function ofHomeTenant(candidates: readonly Candidate[], tenantId: string): Candidate[] {

@@ -93,7 +93,7 @@ export function readSettings(
 ): Settings {
 	checkIsObject(options, 'options');
 	const {tokenCachePersistenceOptions: persistence, retryOptions: retry, loggingOptions: logging} = options;
-	if (persistence ?? retry ?? logging ?? options.proxyOptions ?? hasOtherNames(options)) {
+	if (persistence ?? retry ?? logging ?? options.proxyOptions ?? Object.keys(options).some(name => !optionNames.has(name))) {
 		optional().checkNames(options, optionNames);
 	}
 
@@ -120,7 +120,7 @@ export function readSettings(
 		username,
 		// AD FS has no tenants.
 		tenantId: authority.isAdfs ? undefined : tenantId,
-		variables: environment['AZURE_USERNAME'] ?? environment['AZURE_TENANT_ID'] ? variablesOf(options, {username, tenantId}) : [],
+		variables: variablesOf(options, {username, tenantId}),
 		enableGuestTenantAuthentication: optionalBoolean(options.enableGuestTenantAuthentication, 'enableGuestTenantAuthentication') ?? false,
 		clientId,
 		record,
@@ -152,16 +152,6 @@ export function readSettings(
 		) ?? false,
 		useNativeAddon: optionalBoolean(options.useNativeAddon, 'useNativeAddon'),
 	});
-}
-
-function hasOtherNames(options: object): boolean {
-	for (const name of Object.keys(options)) {
-		if (!optionNames.has(name)) {
-			return true;
-		}
-	}
-
-	return false;
 }
 
 function readAuthority(
