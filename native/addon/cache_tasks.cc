@@ -111,6 +111,7 @@ class ReadTask : public CacheTask {
     const Status verified = source->Verify();
     if (!verified.ok()) return verified;
     if (!status.ok()) return status;
+    if (store().may_stall()) version_ = VersionOf(text_.view());
     // Return well-formed JSON only: JSON.parse would quote a malformed cache, and so its secrets,
     // in its error message.
     MemorySource checked(text_.view());
@@ -123,6 +124,7 @@ class ReadTask : public CacheTask {
     result["text"] = ToJs(env, text_.view());
     result["stamp"] = stamp_;
     result["modifiedMs"] = modified_ms_;
+    if (!version_.empty()) result["version"] = version_;
     return result;
   }
 
@@ -150,6 +152,8 @@ class ReadTask : public CacheTask {
 
   SecureBytes text_;
   std::string stamp_;
+  // Of a keyring item.
+  std::string version_;
   double modified_ms_ = 0;
 };
 
@@ -173,11 +177,14 @@ class CommitTask : public CacheTask {
                                              "no-account", "unchanged", "written"};
     Napi::Object result = Napi::Object::New(env);
     result["outcome"] = kNames[static_cast<size_t>(result_.outcome)];
-    if (result_.outcome == CommitOutcome::kUnchanged) result["stamp"] = result_.stamp;
-    if (result_.outcome == CommitOutcome::kWritten) {
+    const bool is_written = result_.outcome == CommitOutcome::kWritten;
+    if (is_written || result_.outcome == CommitOutcome::kUnchanged) {
+      result["stamp"] = result_.stamp;
+      if (!result_.version.empty()) result["version"] = result_.version;
+    }
+    if (is_written) {
       result["baseStamp"] =
           result_.base_stamp ? Napi::String::New(env, *result_.base_stamp) : env.Null();
-      result["stamp"] = result_.stamp;
       result["lockLost"] = Napi::Boolean::New(env, result_.lock_lost);
     }
     return result;

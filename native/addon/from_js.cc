@@ -177,6 +177,9 @@ CommitRequest ToCommitRequest(const Napi::Value& value) {
   } else if (!expected.IsUndefined()) {
     request.expected_stamp.emplace(ToUtf8(expected));
   }
+  if (!object.Get("expectedVersion").IsUndefined()) {
+    request.expected_version = ToUtf8(object.Get("expectedVersion"));
+  }
   if (!object.Get("signalPath").IsUndefined()) {
     request.signal_path = ToPath(object.Get("signalPath"));
   }

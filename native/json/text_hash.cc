@@ -99,7 +99,7 @@ uint64_t Fold(Wide number, uint64_t salt, const uint64_t* secrets) {
   return High(product) ^ Low(product);
 }
 
-// `kind` makes the hashes of an ASCII text and of a UTF-16 text with the same bytes differ.
+// `kind` makes the hashes of texts of different encodings with the same bytes differ.
 uint64_t Hash(std::string_view bytes, uint64_t kind) {
   const Secrets& secrets = ProcessSecrets();
   const uint64_t* const fold_secrets = secrets.data() + kBlockWords;
@@ -114,7 +114,7 @@ uint64_t Hash(std::string_view bytes, uint64_t kind) {
   return hash == 0 ? 1 : hash;
 }
 
-enum Kind : uint64_t { kAscii = 1, kWide = 2 };
+enum Kind : uint64_t { kAscii = 1, kWide = 2, kBytes = 3 };
 
 std::string_view BytesOf(const std::u16string& text) {
   return {reinterpret_cast<const char*>(text.data()), text.size() * sizeof(char16_t)};
@@ -140,6 +140,8 @@ uint64_t HashWithoutCaseBits(std::string_view bytes, uint64_t kind) {
 }  // namespace
 
 uint64_t HashAscii(std::string_view text) { return Hash(text, kAscii); }
+
+uint64_t HashBytes(std::string_view bytes) { return Hash(bytes, kBytes); }
 
 uint64_t HashText(const JsonText& text) {
   if (text.is_ascii()) return HashAscii(text.ascii());

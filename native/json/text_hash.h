@@ -15,6 +15,8 @@ namespace stc {
 uint64_t HashText(const JsonText& text);
 // HashText of an ASCII text.
 uint64_t HashAscii(std::string_view text);
+// The same for bytes that are not decoded.
+uint64_t HashBytes(std::string_view bytes);
 
 // Equal for texts that differ only in the case of A-Z, and for some others, so compare texts with
 // equal hashes.

@@ -6,6 +6,7 @@
 
 #include "base/no_destructor.h"
 #include "io/guard_stamp.h"
+#include "json/text_hash.h"
 
 namespace stc {
 
@@ -22,6 +23,8 @@ struct Sweeps {
 };
 
 }  // namespace
+
+std::string VersionOf(std::string_view text) { return std::to_string(HashBytes(text)); }
 
 Status EndCommit(CommitOutcome outcome, CommitResult* result) {
   result->outcome = outcome;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -31,6 +32,8 @@ struct CommitRequest {
   // If set, the stamp that the cache must have. A nullopt inside means that the cache must not
   // exist.
   std::optional<std::optional<std::string>> expected_stamp;
+  // If set, the VersionOf that the text of a keyring item must have.
+  std::optional<std::string> expected_version;
   std::string signal_path;
   // Whether the change has to survive a power loss that follows at once.
   bool durable = false;
@@ -54,10 +57,16 @@ struct CommitResult {
   std::optional<std::string> base_stamp;
   // For kWritten and kUnchanged.
   std::string stamp;
+  // The same, for a keyring item: VersionOf its text. Otherwise empty.
+  std::string version;
   // For kWritten: whether another program may have written meanwhile, so that the caller has to
   // check the cache again.
   bool lock_lost = false;
 };
+
+// For keyring items only: a string that differs if the text differs, within one process. A keyring
+// counts the times of writes in whole seconds, so the stamp alone may miss a write.
+std::string VersionOf(std::string_view text);
 
 // Sets the outcome and returns kOk.
 Status EndCommit(CommitOutcome outcome, CommitResult* result);

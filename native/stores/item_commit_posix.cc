@@ -34,6 +34,10 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   status = LoadIfThere(item, &old, &base_stamp);
   if (!status.ok()) return status;
   if (const auto outcome = CheckBase(request, base_stamp)) return EndCommit(*outcome, result);
+  result->version = VersionOf(old.view());
+  if (request.expected_version && *request.expected_version != result->version) {
+    return EndCommit(CommitOutcome::kChanged, result);
+  }
   MemorySource source(old.view());
   EditPlan plan;
   status = PlanEdits(&source, request.change, &plan);
@@ -62,6 +66,7 @@ Status CommitItem(const CommitRequest& request, KeyringItem* item, LockSet* lock
   const Status touched =
       request.signal_path.empty() ? Status::Ok() : TouchSignalFile(request.signal_path);
   const Status stamped = item->Stamp(&result->stamp);
+  result->version = VersionOf(text.view());
   result->base_stamp = base_stamp;
   result->lock_lost = !locks->Check() || !touched.ok() || !stamped.ok();
   return EndCommit(CommitOutcome::kWritten, result);

@@ -233,6 +233,11 @@ export type CommitRequest = {
 	 * next half minute the cache may be the one from before. A keyring stores its items as it does.
 	 */
 	durable?: boolean;
+	/**
+	 * The same for the text of a keyring item: a version of {@link CacheText}, or of an earlier commit. A keyring counts the times of writes in
+	 * whole seconds, so two writes within a second have one stamp.
+	 */
+	expectedVersion?: string;
 	/** Commit only if another process has not asked to stop. Otherwise the outcome is `guarded`. */
 	guard?: CommitGuard;
 	/** A file to touch after a keyring item was written, so that other programs read the item again. Created if missing. */
@@ -242,7 +247,7 @@ export type CommitRequest = {
 export type CommitResult =
 	/** Another program holds a lock file, or took it over before anything was written: wait, and try again. */
 	| {outcome: 'locked'}
-	/** The stamp is not `expectedStamp`, or a program without a lock wrote in between: try again. */
+	/** The stamp is not `expectedStamp`, the text is not `expectedVersion`, or a program without a lock wrote in between: try again. */
 	| {outcome: 'changed'}
 	/** The guard is not as expected: nothing was written. */
 	| {outcome: 'guarded'}
@@ -251,12 +256,14 @@ export type CommitResult =
 	/** The required account is missing: nothing was written. */
 	| {outcome: 'no-account'}
 	/** The cache already has the change. */
-	| {outcome: 'unchanged'; stamp: string}
+	| {outcome: 'unchanged'; stamp: string; version?: string}
 	| {
 		outcome: 'written';
 		/** The stamp just before; `null`: there was no cache. */
 		baseStamp: string | null;
 		stamp: string;
+		/** As in {@link CacheText}. */
+		version?: string;
 		/** Another program took over a lock file during the write, or overwrote the change: check soon whether it is still there. */
 		lockLost: boolean;
 	};
@@ -270,6 +277,8 @@ export type CacheText = {
 	text: string;
 	/** As in {@link CacheSlice}. */
 	stamp: string;
+	/** Of a keyring item: differs if the text differs, for as long as this process lives. */
+	version?: string;
 	modifiedMs: number;
 };
 

@@ -86,7 +86,9 @@ export class CacheAccess {
 				const signedOut = signedOutBy(changes);
 				await markSignOuts(source, signedOut);
 				const options = commitOptions(signedOut.length > 0 ? await signOutsSoFar(source) : signOuts);
-				const written = await this.#cache.commit(source, {edits}, {...options, create: true, expectedStamp: read?.stamp ?? before});
+				const written = await this.#cache.commit(source, {edits}, {
+					...options, create: true, expectedStamp: read?.stamp ?? before, expectedVersion: read?.version,
+				});
 				await markSignOuts(source, signedOut);
 				switch (written.outcome) {
 					case 'changed':

@@ -126,11 +126,13 @@ export class RecordRepair {
 			this.#recent.get(source.label)?.changes.delete(subjectOf(change));
 		}
 
-		let stamp = value;
+		let {stamp, version} = read;
 		for (const change of cacheChangesOf(changes.current.map(dated => dated.change))) {
-			const outcome = await this.#cache.commit(source, change, {...commitOptions(changes.signOuts), create: true, expectedStamp: stamp});
+			const outcome = await this.#cache.commit(source, change, {
+				...commitOptions(changes.signOuts), create: true, expectedStamp: stamp, expectedVersion: version,
+			});
 			if ('stamp' in outcome && !(outcome.outcome === 'written' && outcome.lockLost)) {
-				stamp = outcome.stamp;
+				({stamp, version} = outcome);
 			} else {
 				return 'again';
 			}

@@ -5,7 +5,8 @@
  *    the account again if it differs.
  * 2. It removes the account from every cache, one after the other, under its locks.
  * 3. It changes the mark again. A write that found the account in a cache in which it still was compares the mark of step 1.
- * 4. It removes the account once more, where such a write, or a program without locks, has put it back.
+ * 4. It removes the account once more, under the locks again: such a write has ended by then, and it or a program without locks may have put
+ *    back the account, or a token of it alone.
  *
  * If this process dies in between, the account is signed out of some caches, and remains usable in the others.
  */
@@ -49,7 +50,8 @@ export async function signOut(plan: SignOutPlan): Promise<SignOutResult> {
 
 	await run.mark(marks);
 	for (const source of own) {
-		if (await run.isIn(source)) {
+		// What failed is reported, and would make the caller wait as long again.
+		if (!run.hasFailed(source)) {
 			await run.remove(source);
 		}
 	}
@@ -105,14 +107,12 @@ class SignOut {
 		});
 	}
 
-	async isIn(source: CacheSource): Promise<boolean> {
-		const reading = await this.#read(source);
-		return reading !== undefined && this.#isInReading(reading);
+	hasFailed(source: CacheSource): boolean {
+		return this.#failures.has(source.label);
 	}
 
 	async lookAt(source: CacheSource): Promise<void> {
-		const reading = await this.#read(source);
-		if (reading && this.#isInReading(reading)) {
+		if (await this.#isIn(source)) {
 			this.#remainsIn.push(source.label);
 		}
 	}
@@ -142,12 +142,17 @@ class SignOut {
 
 	async #isAnywhere(): Promise<boolean> {
 		for (const source of [...this.#plan.own, ...this.#plan.extra]) {
-			if (await this.isIn(source)) {
+			if (await this.#isIn(source)) {
 				return true;
 			}
 		}
 
 		return false;
+	}
+
+	async #isIn(source: CacheSource): Promise<boolean> {
+		const reading = await this.#read(source);
+		return reading !== undefined && this.#isInReading(reading);
 	}
 
 	#isInReading({slice}: SourceReading): boolean {

@@ -28,6 +28,8 @@ export type CommitOptions = {
 	lateChange?: CacheChange;
 	/** Commit only if nothing was written since; otherwise the outcome is `changed`. A value of `SharedCache.stamp`. */
 	expectedStamp?: string;
+	/** The version of that text, if the store has versions. */
+	expectedVersion?: string | undefined;
 	/** Commit only if this file is as it was; otherwise the outcome is `guarded`. Compared under the cache's locks. */
 	guard?: CommitGuard;
 	/** Return only when the change survives a power loss. Default false. See `CommitRequest`. */
@@ -92,7 +94,7 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 /** As `SharedCache.commit`. */
 export async function commit(source: CacheSource, change: CacheChange, options: CommitOptions, means: WritingMeans): Promise<CommitOutcome> {
 	const {
-		create = false, lateChange = change, expectedStamp, guard, durable = false, signal, ref,
+		create = false, lateChange = change, expectedStamp, expectedVersion, guard, durable = false, signal, ref,
 	} = options;
 	const store = means.storeOf(source.store);
 	const commitToStore = store.commit?.bind(store);
@@ -110,6 +112,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 		lockPaths: await withDirectories(source.lockPaths),
 		create,
 		...(expectedOwn !== undefined && {expectedStamp: expectedOwn === absent ? null : expectedOwn}),
+		...(expectedVersion !== undefined && {expectedVersion}),
 		...(guard && {guard}),
 		durable,
 		...(source.signalPath !== undefined && {signalPath: source.signalPath}),

@@ -87,7 +87,9 @@ export class SharedCache {
 			const text = await store.read(source.at, this.#deadlineMs(store));
 			return text && {...text, sizeBytes: text.text.length};
 		});
-		return read && {text: read.text, stamp: joinStamps(read.stamp, signal), modifiedMs: read.modifiedMs};
+		return read && {
+			text: read.text, stamp: joinStamps(read.stamp, signal), modifiedMs: read.modifiedMs, ...(read.version !== undefined && {version: read.version}),
+		};
 	}
 
 	/**

@@ -243,9 +243,23 @@ function testCommits({storeTest, title, placeFor, commit, store}: {
 		const first = await commit(place, accountOf('ann')) as {stamp: string};
 		const second = await commit(place, accountOf('bob'));
 		t.like(second, {outcome: 'written', baseStamp: first.stamp});
-		const {text = ''} = await store.read(place.at, timeoutMs) ?? {};
+		const {text = '', version} = await store.read(place.at, timeoutMs) ?? {};
 		t.deepEqual(Object.keys((JSON.parse(text) as {Account: object}).Account).toSorted(), ['ann', 'bob']);
-		t.deepEqual(await commit(place, accountOf('bob')), {outcome: 'unchanged', stamp: (second as {stamp: string}).stamp});
+		t.like(await commit(place, accountOf('bob')), {outcome: 'unchanged', stamp: (second as {stamp: string}).stamp, version});
+	});
+
+	storeTest(title('a commit misses no write, even if the store gives two writes the same stamp'), async t => {
+		const place = placeFor(t);
+		await commit(place, accountOf('ann'));
+		const {stamp = '', version} = await store.read(place.at, timeoutMs) ?? {};
+		await commit(place, accountOf('bob'));
+		// As if both writes fell into the same second.
+		const expected = async () => version === undefined ? {expectedStamp: stamp} : {expectedStamp: (await store.stamp(place.at, timeoutMs))!, expectedVersion: version};
+		t.deepEqual(await commit(place, accountOf('carol'), await expected()), {outcome: 'changed'});
+		const now = await store.read(place.at, timeoutMs);
+		const written = await commit(place, accountOf('carol'), {expectedStamp: now!.stamp, ...(now!.version !== undefined && {expectedVersion: now!.version})});
+		t.like(written, {outcome: 'written'});
+		t.is((written as {version?: string}).version, (await store.read(place.at, timeoutMs))?.version);
 	});
 
 	storeTest(title('a commit writes nothing if the cache changed since, or the required account is missing'), async t => {

@@ -1,13 +1,24 @@
 /** Sign-outs with a real keyring: as the place that a grant under way is written to, and as a place that cannot be reached. */
 
+import {execFile} from 'node:child_process';
+import {mkdirSync} from 'node:fs';
+import {join} from 'node:path';
+import process from 'node:process';
+import {fileURLToPath} from 'node:url';
+import {promisify} from 'node:util';
 import test, {type ExecutionContext} from 'ava';
 import type {SharedTokenCacheAccount, SignOutResult} from '../../dist/types.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
 	accountRecord, ann, cacheOf, homeAccountId, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
+import {locationOf} from '../helpers/keyring/keyring-items.js';
 import {keyringFor, keyringTest} from '../helpers/keyring/keyring-test.js';
 import {environmentOfServer, FleetProcess, holdAnswer} from '../helpers/processes/fleet.js';
+import {patienceMs} from '../helpers/until.js';
+
+const run = promisify(execFile);
+const sameSecondProgram = fileURLToPath(new URL('../helpers/keyring/same-second-program.mjs', import.meta.url));
 
 const allowed = {tokenCachePersistenceOptions: {unsafeAllowUnencryptedStorage: true}};
 
@@ -67,4 +78,15 @@ keyringTest(test.serial, 'A3: items of a locked keyring, and of one that went aw
 	const {notRead} = await signOut(signer);
 	t.true(notRead.some(({source}) => source.includes('msal.cache.cae')), JSON.stringify(notRead));
 	t.true(notRead.every(({source}) => source.startsWith('keyring')));
+});
+
+keyringTest(test.serial, 'A2: withCache sees an account that another program removed from the keyring within the same second', async t => {
+	const keyring = await keyringFor(t);
+	const directory = join(keyring.home, '.IdentityService');
+	mkdirSync(directory, {recursive: true});
+	const lockPath = join(directory, 'msal.cache.nocae.lockfile');
+	const {stdout} = await run(process.execPath, [sameSecondProgram, JSON.stringify({at: locationOf('python'), lockPath})], {
+		env: keyring.environment, timeout: patienceMs, killSignal: 'SIGKILL',
+	});
+	t.deepEqual(JSON.parse(stdout), {calls: 2, cache: {Account: []}});
 });

@@ -14,7 +14,7 @@ import type {SharedTokenCacheCredential} from '../../dist/index.js';
 import type {SharedTokenCacheOptions, SignOutResult} from '../../dist/types.js';
 import {startEntraServer} from '../helpers/authority/entra-server.js';
 import {
-	accountRecord, ann, bob, cacheOf, type CacheSections, homeAccountId, publicCloud, refreshTokenRecord, scope, TestHome,
+	accessTokenRecord, accountRecord, ann, bob, cacheOf, type CacheSections, homeAccountId, publicCloud, refreshTokenRecord, scope, TestHome,
 } from '../helpers/home.js';
 import {LockProcess} from '../helpers/locks/lock-process.js';
 import {holdAnswer} from '../helpers/processes/fleet.js';
@@ -151,6 +151,18 @@ for (const useNativeAddon of [true, false]) {
 		await sleep(looksMs);
 		t.deepEqual(left(home, cae), {Account: 1, RefreshToken: 1});
 		t.false(readFileSync(join(home.path, cae), 'utf8').includes(token));
+	});
+
+	test(`A2: ${variant}: what another program writes back during a sign-out is removed, also a token without its account`, async t => {
+		const {home, signOut} = await setUp(t);
+		const holder = await LockProcess.start(t, useNativeAddon ? 'native' : 'pure', join(home.path, `${cae}.lockfile`));
+		t.is(await holder.ask('lock'), 'locked');
+		const signingOut = signOut();
+		await until(() => Object.keys(left(home, nocae)).length === 0);
+		home.write(cacheOf({accessTokens: [accessTokenRecord(ann, 'FAKE-back', 3600, {client_id: 'another'})]}), nocae);
+		await holder.ask('unlock');
+		t.deepEqual((await signingOut).remainsIn, []);
+		t.deepEqual(left(home, nocae), {});
 	});
 
 	test(`A2: ${variant}: a sign-in after the sign-out wins over it, and over the grant of the earlier session`, async t => {
