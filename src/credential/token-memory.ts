@@ -10,6 +10,7 @@ import {log, logTextOf} from '../runtime/log.js';
 import type {CacheKind} from '../cache/cache-source.js';
 import type {Settings} from '../settings/settings.js';
 import type {AccessToken, HttpDispatcher} from '../types.js';
+import {halfLifeSec} from '../lookup/half-life.js';
 import {minimumLifetimeSec} from '../lookup/select-token.js';
 import {TokenAcquirer} from './token-acquirer.js';
 import {issueAccessToken} from './access-token.js';
@@ -34,9 +35,6 @@ const leastServedLifeMs = 60_000;
 
 /** Without `refresh_on`, the refresh starts this long before the expiry. Milliseconds. */
 const refreshBeforeExpiryMs = 300_000;
-
-/** Tokens with at least this lifetime are refreshed at half of it. Source: MSAL for .NET and Python: `refresh_in` of `expires_in >= 7200`. Seconds. */
-const longLifeSec = 7200;
 
 /** Upper bound of the random delay that spreads the refreshes of many processes. Milliseconds. */
 const longestJitterMs = 30_000;
@@ -289,7 +287,9 @@ function keyOfRequest({kind, tenantId = '', claims = '', scopes}: TokenRequest):
 
 function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort, generation}: AcquiredToken, request: TokenRequest): HotToken {
 	const expiresOnMs = expiresOnSec * 1000;
-	const refreshOnMs = refreshOnSec === undefined ? halfLifeMs(issuedSec, expiresOnSec) : refreshOnSec * 1000;
+	// A library that writes no half-life may have written the token.
+	const refreshSec = refreshOnSec ?? halfLifeSec(issuedSec, expiresOnSec);
+	const refreshOnMs = refreshSec === undefined ? undefined : refreshSec * 1000;
 	const refreshFromMs = refreshOnMs ?? expiresOnMs - refreshBeforeExpiryMs;
 	const jitterMs = Math.random() * Math.min(longestJitterMs, Math.max(0, (expiresOnMs - refreshFromMs) / 10));
 	return {
@@ -303,11 +303,6 @@ function toHotToken({token, expiresOnSec, refreshOnSec, issuedSec, isLastResort,
 		request,
 		generation,
 	};
-}
-
-function halfLifeMs(issuedSec: number | undefined, expiresOnSec: number): number | undefined {
-	const lifeSec = expiresOnSec - (issuedSec ?? expiresOnSec);
-	return lifeSec >= longLifeSec ? (expiresOnSec - (lifeSec / 2)) * 1000 : undefined;
 }
 
 function backoffMs(failures: number): number {

@@ -1,6 +1,7 @@
 /** Reads the responses of a token endpoint. No I/O, no clock. */
 
 import {type ErrorResponse, oneLine} from '../errors.js';
+import {halfLifeSec} from '../lookup/half-life.js';
 import {parseClaims} from '../runtime/claims.js';
 import {type JsonObject, parseJsonObject} from '../runtime/json.js';
 import {homeTenantOf, isTenantGuid, namedTenant} from '../settings/tenants.js';
@@ -12,7 +13,7 @@ export type TokenResponse = {
 	accessToken: string;
 	/** Unix seconds. */
 	expiresOnSec: number;
-	/** Unix seconds. */
+	/** When to refresh it: as the authority says, or at half of a long life. Unix seconds. */
 	refreshOnSec?: number;
 	/** Scopes that the token carries, space-separated, as the authority names them. */
 	scope?: string;
@@ -73,8 +74,9 @@ export function readTokenResponse(json: JsonObject, sentSec: number): TokenRespo
 
 	const response: TokenResponse = {accessToken, expiresOnSec};
 	const refreshIn = readSeconds(json['refresh_in']);
-	if (refreshIn !== undefined) {
-		response.refreshOnSec = Math.min(sentSec + refreshIn, expiresOnSec);
+	const refreshOnSec = refreshIn === undefined ? halfLifeSec(sentSec, expiresOnSec) : Math.min(sentSec + refreshIn, expiresOnSec);
+	if (refreshOnSec !== undefined) {
+		response.refreshOnSec = refreshOnSec;
 	}
 
 	if (typeof json['scope'] === 'string') {

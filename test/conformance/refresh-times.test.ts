@@ -43,6 +43,19 @@ for (const [expiresInSec, refreshInSec, expectedSec] of [
 	});
 }
 
+test.serial('the next process refreshes a token of two hours at half its life, also if the response was slow', async t => {
+	// Longer than the rounding of the times of a record.
+	const entra = await startEntraServer({refreshTokens: {'FAKE-refresh-ann': ann}, expiresInSec: 7200, delayMs: 2 * roundingMs});
+	t.teardown(async () => entra.close());
+	const home = new TestHome(t);
+	home.writeAccount(ann, 'FAKE-refresh-ann');
+	const granted = await home.credential({}, entra).getToken(scope);
+	const cached = await home.credential({cacheCheckIntervalInMs: 999}, entra).getToken(scope);
+	t.is(cached.token, granted.token);
+	t.is(cached.refreshAfterTimestamp, granted.refreshAfterTimestamp);
+	t.is(cached.refreshAfterTimestamp, cached.expiresOnTimestamp - 3_600_000);
+});
+
 test.serial('refreshAfterTimestamp of a cached token is its refresh_on', async t => {
 	const home = new TestHome(t);
 	const refreshOnSec = nowSec() + 1234;

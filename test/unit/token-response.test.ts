@@ -57,8 +57,10 @@ test('reads the expiry as a number or decimal string, relative or absolute', t =
 	}
 });
 
-test('the refresh time is never after the expiry', t => {
+test('the refresh time is half of a long life without refresh_in, and never after the expiry', t => {
 	t.like(readTokenResponse({...good, refresh_in: 9999}, 0), {refreshOnSec: 3599});
+	t.like(readTokenResponse({...good, refresh_in: undefined, expires_in: 7200}, 1000), {refreshOnSec: 4600});
+	t.like(readTokenResponse({...good, refresh_in: undefined, expires_in: 7199}, 1000), {refreshOnSec: undefined});
 });
 
 test('an unusable response gives the reason', t => {
