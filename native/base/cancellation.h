@@ -13,6 +13,10 @@ namespace stc {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+// A thread that wakes later than this after its time was stopped with its process: a busy machine
+// does not delay it for so long.
+inline constexpr std::chrono::milliseconds kStopped{100};
+
 // Thread-safe. Cannot be undone.
 class Cancellation {
  public:
@@ -45,14 +49,12 @@ class Cancellation {
     const auto is_over = [&] { return is_cancelled_ || is_done(); };
     if (changed_.wait_until(lock, deadline, is_over)) return;
     const auto now = std::chrono::steady_clock::now();
-    if (now - deadline < kLate) return;
+    if (now - deadline < kStopped) return;
     changed_.wait_until(lock, now + std::min<Deadline::duration>(now - deadline, kMaxGrace),
                         is_over);
   }
 
  private:
-  // Later than a busy machine wakes a thread.
-  static constexpr std::chrono::milliseconds kLate{100};
   static constexpr std::chrono::milliseconds kMaxGrace{5000};
 
   mutable std::mutex mutex_;

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/cancellation.h"
+
 namespace stc {
 
 namespace {
@@ -25,8 +27,6 @@ constexpr int kSecretIsLocked = 2;
 // GLib ends a call after this time, whatever our deadline is. Source: GLib 2.74,
 // gdbusconnection.c, g_dbus_connection_send_message_with_reply_unlocked.
 constexpr std::chrono::seconds kGLibTimeout{25};
-// Later than a busy machine wakes a thread.
-constexpr std::chrono::milliseconds kLate{100};
 
 }  // namespace
 
@@ -114,7 +114,7 @@ bool HasGoneInCall(const Status& status) {
 
 bool HasStoppedInCall(const Status& status, std::chrono::steady_clock::duration took) {
   return status.code() == StatusCode::kStoreTimeout && status.domain() == kIoDomain &&
-         status.os_code() == kIoTimedOut && took > kGLibTimeout + kLate;
+         status.os_code() == kIoTimedOut && took > kGLibTimeout + kStopped;
 }
 
 }  // namespace stc
