@@ -3,7 +3,7 @@
  *
  * What every program loads is one file, because a process pays for each file that it opens and compiles. Each module that is loaded by
  * a `require` inside a function becomes a file in `dist/lazy/`, with the modules that only it needs. The code is minified, but keeps
- * its names, one statement per line, and a source map for each file: stacks stay readable.
+ * the names of functions, classes and members, one statement per line, and a source map for each file: stacks stay readable.
  */
 
 import fs from 'node:fs';
@@ -12,6 +12,7 @@ import {transform} from 'esbuild';
 import {rollup} from 'rollup';
 import {fromRoot} from '../lib/paths.mjs';
 import {breakLines} from './break-lines.mjs';
+import {markPrivateNames, unmarkPrivateNames} from './private-names.mjs';
 
 const source = fromRoot('src');
 const entry = path.join(source, 'index.ts');
@@ -206,9 +207,11 @@ async function minify(context, chunk) {
 	// Relative to dist/, where no sources are: the map carries them.
 	const {map} = chunk;
 	const inline = `//# sourceMappingURL=data:application/json;base64,${Buffer.from(JSON.stringify(map)).toString('base64')}\n`;
-	const minified = await transform(chunk.code + inline, {
+	const minified = await transform(markPrivateNames(chunk.code, context.parse(chunk.code)) + inline, {
 		loader: 'js',
 		target,
+		// Of local variables only: V8 reads a fifth less.
+		minifyIdentifiers: true,
 		minifySyntax: true,
 		minifyWhitespace: true,
 		legalComments: 'none',
@@ -217,7 +220,8 @@ async function minify(context, chunk) {
 		sourcesContent: true,
 	});
 	// In one long line, Node would print all of it with an uncaught error. esbuild's `lineLimit` splits strings, which bundlers that indent then change.
-	const broken = breakLines(minified, context.parse(minified.code));
+	const program = context.parse(minified.code);
+	const broken = breakLines({code: unmarkPrivateNames(minified.code, program), map: minified.map}, program);
 	chunk.code = `${broken.code}//# sourceMappingURL=${path.posix.basename(chunk.fileName)}.map\n`;
 	context.emitFile({type: 'asset', fileName: `${chunk.fileName}.map`, source: broken.map});
 }
