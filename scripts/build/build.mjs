@@ -58,7 +58,7 @@ export async function buildAddon() {
  * @throws {StepFailure} with the compiler's output.
  */
 export async function buildDist() {
-	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', ...['break-lines', 'bundle', 'declarations', 'private-names'].map(name => `scripts/build/${name}.mjs`)]);
+	const hash = hashOf(['src', 'tsconfig.json', 'package-lock.json', ...['break-lines', 'bundle', 'declarations', 'eager-functions', 'private-names'].map(name => `scripts/build/${name}.mjs`)]);
 	if (isStamped('dist', hash) && fs.existsSync(path.join(dist, 'index.js'))) {
 		return 'unchanged';
 	}

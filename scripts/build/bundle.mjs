@@ -12,6 +12,7 @@ import {transform} from 'esbuild';
 import {rollup} from 'rollup';
 import {fromRoot} from '../lib/paths.mjs';
 import {breakLines} from './break-lines.mjs';
+import {eagerModules, makeEager} from './eager-functions.mjs';
 import {markPrivateNames, unmarkPrivateNames} from './private-names.mjs';
 
 const source = fromRoot('src');
@@ -53,7 +54,7 @@ export async function bundle(dist) {
 	const build = await rollup({
 		input: Object.fromEntries(names.map(name => [name, moduleOf(name)])),
 		external: id => !id.startsWith('.') && !path.isAbsolute(id),
-		plugins: [typescript(lazyModules), finish],
+		plugins: [typescript(lazyModules), eager, finish],
 		onLog(level, log, print) {
 			// A module of types alone is empty.
 			if (log.code !== 'EMPTY_BUNDLE') {
@@ -143,6 +144,13 @@ const typescript = lazyModules => ({
 		});
 	},
 });
+
+const eager = {
+	name: 'eager',
+	transform(code, id) {
+		return eagerModules.some(name => id === moduleOf(name)) ? makeEager(code, this.parse(code)) : null;
+	},
+};
 
 const finish = {
 	name: 'finish',
