@@ -11,7 +11,7 @@ const session = new Session();
 session.connect();
 session.post('Profiler.enable');
 session.post('Profiler.startPreciseCoverage', {callCount: true, detailed: false});
-const {SharedTokenCacheCredential} = require('../../dist/index.js');
+const {SharedTokenCacheCredential} = module.require('../../dist/index.js');
 
 new SharedTokenCacheCredential().getToken(process.argv[2]).then(() => {
 	session.post('Profiler.takePreciseCoverage', (_error, {result}) => {
