@@ -64,6 +64,8 @@ export class HttpClient {
 	readonly #settings: HttpSettings;
 	readonly #openingTunnels = new Set<Proxy>();
 	#own: OwnDispatcher | undefined;
+	/** undici's function for dispatchers that have none. */
+	#request: Request | undefined;
 
 	constructor(settings: HttpSettings) {
 		this.#settings = settings;
@@ -124,7 +126,7 @@ export class HttpClient {
 		const {origin, pathname, search} = new URL(url);
 		const dispatcher = this.#settings.dispatcher ?? (this.#own ??= this.#createDispatcher());
 		// A dispatcher of another undici version has a request function that fits it.
-		const request = (dispatcher as {request?: Request}).request ?? undiciRequest();
+		const request = (dispatcher as {request?: Request}).request ?? (this.#request ??= undiciRequest());
 		const sentMs = Date.now();
 		const response = await request.call(dispatcher, {
 			origin, path: pathname + search, method, headers, body: body ?? null, signal,
