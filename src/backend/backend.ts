@@ -347,7 +347,8 @@ export interface CacheStore {
 	 * Takes the lock files, reads the cache again, merges the change into it, replaces it, and releases the lock files, in one call. The
 	 * old cache is intact after any failure and at every moment. Never waits for a lock. Absent: the store is only read.
 	 *
-	 * @throws {StoreError} as {@link CacheStore.query}: a cache that cannot be read is not overwritten.
+	 * @throws {StoreError} as {@link CacheStore.query}: a cache that cannot be read is not overwritten. A keyring that does not answer a
+	 * write in time (`STC_STORE_TIMEOUT`) may carry it out later.
 	 */
 	commit?(at: StoreLocation, request: CommitRequest, timeoutMs: number): Promise<CommitResult>;
 

@@ -105,7 +105,8 @@ export class SharedCache {
 	/**
 	 * Merges a change into the current content of a source, under its locks.
 	 *
-	 * @throws {StoreError} `STC_LOCK_TIMEOUT`, or as `CacheStore.commit`. The cache is unchanged then.
+	 * @throws {StoreError} `STC_LOCK_TIMEOUT`, or as `CacheStore.commit`. The cache is unchanged then, unless a keyring carries the write out
+	 * after `STC_STORE_TIMEOUT`.
 	 * @throws the reason of `signal`, if that fires while this waits for the lock.
 	 */
 	async commit(source: CacheSource, change: CacheChange, options: CommitOptions = {}): Promise<CommitOutcome> {
