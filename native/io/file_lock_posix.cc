@@ -424,6 +424,11 @@ class PosixFileLock : public FileLock {
     return std::make_unique<PosixFileLock>(path, *this);
   }
 
+  bool IsAt(const std::string& path) const override {
+    struct stat now;
+    return sys::Lstat(path, &now) == 0 && IsSame(now, identity_);
+  }
+
   bool Check() override {
     struct stat now;
     if (sys::Lstat(path_, &now) == 0) return IsSame(now, identity_);

@@ -13,6 +13,7 @@ Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held,
     if (lock == nullptr) {
       Status status = FileLock::TryAcquire(path, &lock, use);
       if (lock == nullptr) {
+        if (status.ok() && IsHeldAt(path)) continue;
         Release();
         return status;
       }
@@ -21,6 +22,12 @@ Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held,
   }
   *is_held = true;
   return Status::Ok();
+}
+
+bool LockSet::IsHeldAt(const std::string& path) const {
+  return std::any_of(locks_.begin(), locks_.end(), [&](const std::unique_ptr<FileLock>& lock) {
+    return lock->IsAt(path);
+  });
 }
 
 bool LockSet::Check() {

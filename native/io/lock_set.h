@@ -21,8 +21,8 @@ class LockSet {
   LockSet& operator=(LockSet&&) = default;
   ~LockSet() { Release(); }
 
-  // Takes all locks of `paths`, in order, or none. `*is_held` is false if another process holds one
-  // of them. Fails as FileLock::TryAcquire does.
+  // Takes all locks of `paths`, in order, or none. Several paths may name one file. `*is_held` is
+  // false if another process holds one of them. Fails as FileLock::TryAcquire does.
   Status TryAcquire(const std::vector<std::string>& paths, bool* is_held,
                     LockUse use = LockUse::kShared);
 
@@ -35,6 +35,10 @@ class LockSet {
   bool took_over() const;
 
  private:
+  // Whether `path` is another name of a lock file that this set holds: a folder that is a link, or a
+  // file system that ignores case.
+  bool IsHeldAt(const std::string& path) const;
+
   std::vector<std::unique_ptr<FileLock>> locks_;
 };
 

@@ -6,7 +6,7 @@ import {
 } from 'node:fs';
 import {createServer} from 'node:net';
 import {constants} from 'node:os';
-import {join} from 'node:path';
+import {basename, join} from 'node:path';
 import {promisify} from 'node:util';
 import test from 'ava';
 import type {CacheBackend} from '../../dist/backend/backend.js';
@@ -98,8 +98,23 @@ for (const backend of backends) {
 			t.deepEqual(readdirSync(directory).filter(name => paths.includes(join(directory, name))), [each.slice(directory.length + 1)]);
 			await one?.release();
 		}
+	});
 
-		t.is(await backend.tryLock([path, path]), null, 'one call cannot take the same path twice');
+	test(`M5: ${kind}: several names of one lock file are one lock`, async t => {
+		const {directory, path} = lockDirectory(t);
+		const linked = `${directory}-linked`;
+		symlinkSync(directory, linked);
+		t.teardown(() => {
+			unlinkSync(linked);
+		});
+		const other = join(directory, 'other');
+		const lock = await backend.tryLock([path, path, join(linked, basename(path)), join(linked, 'other'), other]);
+		t.true(await lock?.check());
+		for (const each of [path, other]) {
+			t.is(await backend.tryLock([each]), null, 'a second call does not share it');
+		}
+
+		await lock?.release();
 		t.deepEqual(readdirSync(directory), []);
 	});
 

@@ -40,29 +40,31 @@ export async function tryLockFiles(paths: readonly string[], use: LockUse = 'sha
 		// One after the other: every program takes the locks in the same order.
 		for (const path of paths) {
 			const file = await tryLockFile(path, use);
-			if (!file) {
-				break;
+			if (file) {
+				held.files.unshift(file);
+			} else if (!await held.isAt(path)) {
+				await held.release();
+				return null;
 			}
-
-			held.files.unshift(file);
 		}
 	} catch (error) {
 		await held.release();
 		throw error;
 	}
 
-	if (held.files.length === paths.length) {
-		return held;
-	}
-
-	await held.release();
-	return null;
+	return held;
 }
 
 class HeldFiles implements HeldLock {
 	/** In the order of their release: the last one taken comes first. */
 	readonly files: LockFile[] = [];
 	#released: Promise<void> | undefined;
+
+	/** Whether this is another name of a file that is held: a folder may be a link, and a file system may ignore case. */
+	async isAt(path: string): Promise<boolean> {
+		const found = await orAbsent(path, lstat(path, {bigint: true}));
+		return found !== undefined && this.files.some(({info}) => isSameFile(found, info));
+	}
 
 	async check(): Promise<boolean> {
 		if (this.#released) {
