@@ -37,14 +37,36 @@ TEST(Damaged, "a damaged blob: kCacheCorrupt, with advice to delete the file") {
   }
 }
 
-TEST(Passing, "out of memory or no device: kIo, without advice to delete the file") {
-  // NTE_NO_MEMORY, NTE_FAIL, NTE_INTERNAL_ERROR, NTE_DEVICE_NOT_READY, and two codes for memory
-  // shortage that do not come from a provider.
-  for (const uint32_t error : {0x8009000Eu, 0x80090020u, 0x8009002Du, 0x80090030u, 0x8007000Eu,
-                               uint32_t{ERROR_NOT_ENOUGH_MEMORY}}) {
+TEST(Passing, "W7: out of memory or no device: kIo, without advice to delete the file") {
+  // NTE_NO_MEMORY, NTE_FAIL, NTE_INTERNAL_ERROR, NTE_DEVICE_NOT_READY, NTE_PROV_DLL_NOT_FOUND,
+  // NTE_PROVIDER_DLL_FAIL, and two codes for memory shortage that do not come from a provider.
+  for (const uint32_t error : {0x8009000Eu, 0x80090020u, 0x8009002Du, 0x80090030u, 0x8009001Eu,
+                               0x8009001Du, 0x8007000Eu, uint32_t{ERROR_NOT_ENOUGH_MEMORY}}) {
     const Status status = FailureOf(error);
     EXPECT_WITH(status.code() == StatusCode::kIo, std::to_string(error));
     EXPECT_WITH(!SaysDelete(status), status.message());
+  }
+}
+
+TEST(Keys, "W7: a key store, service or domain that is missing is no damage") {
+  for (const uint32_t error :
+       {static_cast<uint32_t>(NTE_TEMPORARY_PROFILE), static_cast<uint32_t>(NTE_BAD_KEYSET),
+        static_cast<uint32_t>(NTE_KEYSET_NOT_DEF), static_cast<uint32_t>(NTE_NOT_FOUND),
+        uint32_t{ERROR_NO_LOGON_SERVERS}, uint32_t{ERROR_LOGON_FAILURE},
+        uint32_t{RPC_S_SERVER_UNAVAILABLE}, uint32_t{RPC_S_CALL_FAILED}}) {
+    const Status status = FailureOf(error);
+    EXPECT_WITH(status.code() == StatusCode::kStoreUnavailable, std::to_string(error));
+    EXPECT_WITH(!SaysDelete(status), status.message());
+  }
+  const Status denied = FailureOf(static_cast<uint32_t>(NTE_PERM));
+  EXPECT_WITH(denied.code() == StatusCode::kStoreDenied && !SaysDelete(denied), denied.message());
+}
+
+TEST(Encrypting, "W7: no error of encryption is damage of the file") {
+  for (const uint32_t error : {uint32_t{ERROR_INVALID_DATA}, static_cast<uint32_t>(NTE_BAD_DATA),
+                               static_cast<uint32_t>(NTE_BAD_KEY_STATE)}) {
+    const Status status = stc::DpapiFailure("CryptProtectData", "C:\\msal.cache", error);
+    EXPECT_WITH(status.code() == StatusCode::kIo && !SaysDelete(status), status.message());
   }
 }
 
