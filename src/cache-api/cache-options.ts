@@ -7,6 +7,7 @@ import {sourcesOf} from '../cache/locations/index.js';
 import {distinctSources} from '../lookup/overview.js';
 import {isObject} from '../runtime/json.js';
 import {readSettings, type Settings} from '../settings/settings.js';
+import {lackOfWindowsPath} from '../settings/windows-names.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 
 /** The caches that the options mean, and the settings to use them with. */
@@ -84,6 +85,11 @@ function sharedSources(settings: Settings): Pick<CacheChoice, 'primary' | 'extra
 function namedFile(path: unknown, {unsafeAllowUnencryptedStorage}: Settings): CacheSource {
 	if (typeof path !== 'string' || !isAbsolute(path) || /[\u0000-\u001F]/.test(path) || basename(path) === '') {
 		throw invalidArgument('cachePath must be the absolute path of a file.');
+	}
+
+	const lack = process.platform === 'win32' ? lackOfWindowsPath(path) : undefined;
+	if (lack !== undefined) {
+		throw invalidArgument(`cachePath must be the absolute path of a plain file: ${lack}.`);
 	}
 
 	if (!unsafeAllowUnencryptedStorage) {

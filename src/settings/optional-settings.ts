@@ -10,6 +10,7 @@ import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
 import {adfsTenant, checkTenantId} from './tenants.js';
+import {lackOfWindowsName} from './windows-names.js';
 
 /** How the HTTP client retries a token request. Delays in milliseconds. */
 export type RetrySettings = {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
@@ -96,9 +97,13 @@ export function readPersistence(persistence: TokenCachePersistenceOptions, byDef
 	}
 
 	const cacheName = optionalString(persistence.name, 'tokenCachePersistenceOptions.name') ?? byDefault.cacheName;
-	// On Windows, a colon would name an alternate data stream of another file.
-	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200 || (process.platform === 'win32' && /[<>:"|?*]/.test(cacheName))) {
+	if (/[/\\\u0000-\u001F]/.test(cacheName) || /^\.+$/.test(cacheName) || cacheName.length > 200) {
 		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
+	}
+
+	const lack = process.platform === 'win32' ? lackOfWindowsName(cacheName) : undefined;
+	if (lack !== undefined) {
+		throw invalidArgument(`tokenCachePersistenceOptions.name "${shorten(cacheName)}" cannot be used: ${lack}. Use a plain file name, such as "msal.cache".`);
 	}
 
 	return {

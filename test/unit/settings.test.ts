@@ -197,7 +197,7 @@ test('C5: names of other languages and of other places are errors with the right
 test.serial('refuses, on Windows only, a cache name that is not a file name there', t => {
 	const platform = Object.getOwnPropertyDescriptor(process, 'platform')!;
 	const readName = (name: string) => read({tokenCachePersistenceOptions: {name}}, {USERPROFILE: '/home/ann', LOCALAPPDATA: '/home/ann/local'}).cacheName;
-	const names = ['a:b', 'a<b', 'a>b', 'a"b', 'a|b', 'a?b', 'a*b'];
+	const names = ['a:b', 'a<b', 'a>b', 'a"b', 'a|b', 'a?b', 'a*b', 'CON', 'nul.txt', 'cache.'];
 	for (const name of names) {
 		t.is(readName(name), name);
 	}
@@ -206,7 +206,7 @@ test.serial('refuses, on Windows only, a cache name that is not a file name ther
 		Object.defineProperty(process, 'platform', {...platform, value: 'win32'});
 		t.is(readName('my cache-1.2'), 'my cache-1.2');
 		for (const name of names) {
-			t.throws(() => readName(name), {instanceOf: TypeError, message: /^tokenCachePersistenceOptions\.name must be a plain file name/}, name);
+			t.throws(() => readName(name), {instanceOf: TypeError, message: /^tokenCachePersistenceOptions\.name ".*" cannot be used: .+\. Use a plain file name/}, name);
 		}
 	} finally {
 		Object.defineProperty(process, 'platform', platform);
