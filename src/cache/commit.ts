@@ -84,8 +84,10 @@ export async function writableSource(primary: readonly CacheSource[], unsafeAllo
 
 	throw new StoreError(
 		failure?.code ?? 'STC_STORE_UNAVAILABLE',
-		// The first sentence says why. What the store advises is not all that can be done.
-		`No encrypted cache can be made. ${failure?.message.replace(/(?<=\.) .*$/, '') ?? ''} Set tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage to allow a plaintext file, or make the keyring available.`,
+		primary.some(({store}) => isPlaintext(store))
+			// The first sentence says why. What the store advises is not all that can be done.
+			? `No encrypted cache can be made. ${failure?.message.replace(/(?<=\.) .*$/, '') ?? ''} Set tokenCachePersistenceOptions.unsafeAllowUnencryptedStorage to allow a plaintext file, or make the keyring available.`
+			: `No encrypted cache can be made, and this system's shared cache has no plaintext form. ${failure?.message ?? ''}`.trimEnd(),
 		{...(failure && detailsOf(failure)), op: 'create'},
 		{cause: failure},
 	);
