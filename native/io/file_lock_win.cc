@@ -32,6 +32,9 @@ namespace stc {
 
 namespace {
 
+// Larger than the text of a lock file. Bytes.
+constexpr DWORD kTextSpace = 4096;
+
 double Seconds(int64_t ticks) {
   return static_cast<double>(ticks) / static_cast<double>(kTicksPerSecond);
 }
@@ -247,9 +250,12 @@ class Acquisition {
 
   // Creates the lock file.
   Step Create(std::unique_ptr<FileLock>* lock) {
+    // A lease can be taken away from a holder that hangs: WindowsFileLock::Check notices. The lock
+    // of a cache cannot, because other libraries do not look again before they write.
+    const DWORD share =
+        use_ == LockUse::kOwn ? FILE_SHARE_READ | FILE_SHARE_DELETE : FILE_SHARE_READ;
     UniqueHandle file(CreateFileW(
-        wide_path_.c_str(), GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ, nullptr,
-        CREATE_NEW,
+        wide_path_.c_str(), GENERIC_READ | GENERIC_WRITE | DELETE, share, nullptr, CREATE_NEW,
         FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE | FILE_FLAG_OPEN_REPARSE_POINT, nullptr));
     if (!file.is_open()) {
       create_error_ = GetLastError();
@@ -266,9 +272,13 @@ class Acquisition {
           return Fail("CreateFileW", create_error_);
       }
     }
-    OVERLAPPED whole = {};
-    if (!LockFileEx(file.get(), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, MAXDWORD,
-                    MAXDWORD, &whole) &&
+    // Behind the text: no other process can read a range that is locked exclusively, and the text
+    // says who holds the lock. Other libraries lock much more, from the beginning of the file.
+    // Source: LockFileEx, "Remarks".
+    OVERLAPPED behind_text = {};
+    behind_text.Offset = kTextSpace;
+    if (!LockFileEx(file.get(), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0,
+                    MAXDWORD - kTextSpace, MAXDWORD, &behind_text) &&
         GetLastError() == ERROR_LOCK_VIOLATION) {
       // The file system does not enforce share modes. (One without locks fails with another error.)
       return Step::kHeld;

@@ -97,8 +97,8 @@ Status DpapiFailure(const char* operation, const std::string& path, uint32_t res
       break;
   }
   const bool is_encrypting = std::strcmp(operation, "CryptProtectData") == 0;
-  const bool is_key = error == static_cast<DWORD>(NTE_BAD_KEY_STATE) ||
-                      error == static_cast<DWORD>(NTE_BAD_KEY);
+  const bool is_key =
+      error == static_cast<DWORD>(NTE_BAD_KEY_STATE) || error == static_cast<DWORD>(NTE_BAD_KEY);
   if (is_key && !is_encrypting) {
     return failed(StatusCode::kStoreDenied,
                   "encrypted by another user or on another machine, or before an "

@@ -63,7 +63,7 @@ export class FileLease implements LeaseStore {
 		try {
 			const isStuck = turn !== null && await this.#version() === version;
 			if (isStuck) {
-				await unlink(this.path);
+				await freeName(this.path);
 			}
 
 			return isStuck;
@@ -121,6 +121,19 @@ export class FileLease implements LeaseStore {
 			await unlink(privatePath).catch(() => undefined);
 		}
 	}
+}
+
+/** Frees a name although another process has the file open. */
+async function freeName(path: string): Promise<void> {
+	if (process.platform !== 'win32') {
+		await unlink(path);
+		return;
+	}
+
+	// There, the name of a deleted file may stay taken until its last handle is closed. The system deletes the file when its holder ends.
+	const gone = `${path}.${process.pid}.${randomBytes(6).toString('hex')}.tmp`;
+	await rename(path, gone);
+	await unlink(gone).catch(() => undefined);
 }
 
 /** Follow no link and wait for no writer, because anybody may have put anything there. Not every system has these flags. */

@@ -120,7 +120,10 @@ export async function takeLease(options: LeaseOptions): Promise<Lease | undefine
 		}
 
 		if (mayEvict && wait.quietMs > stuckAfterMs && version !== undefined) {
-			await evict(lease, version);
+			if (!await evict(lease, version)) {
+				return undefined;
+			}
+
 			wait.restart();
 			continue;
 		}
@@ -269,12 +272,16 @@ export class Lease {
 	}
 }
 
-async function evict(lease: LeaseStore, version: string): Promise<void> {
+/** @returns whether the lease may be free now: it was removed, or its holder or another waiter was faster. */
+async function evict(lease: LeaseStore, version: string): Promise<boolean> {
 	try {
 		if (await lease.evict(version)) {
 			log.warning(() => 'The process that holds the lease of the token request shows no sign of life; it is taken over.');
 		}
+
+		return true;
 	} catch (error) {
-		log.info(() => `The lease of a stuck process could not be removed: ${(error as Error).message}`);
+		log.info(() => `The lease of a process that shows no sign of life could not be removed; going on without it: ${(error as Error).message}`);
+		return false;
 	}
 }

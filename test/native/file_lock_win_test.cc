@@ -283,6 +283,42 @@ TEST(NobodyDeletes, "while it is held, other programs cannot delete, rename or w
   EXPECT(lock->Check() && Exists(path));
 }
 
+TEST(ReadableText,
+     "W2: while it is held, others can read its text, and lock no range that reaches further") {
+  const Directory directory;
+  const std::string path = directory.At("a.lockfile");
+  const auto lock = TryLock(path);
+  EXPECT(lock != nullptr);
+  const UniqueHandle reader = Open(path, GENERIC_READ, stc::kShareAll, OPEN_EXISTING);
+  EXPECT(reader.is_open());
+  const auto locks = [&](DWORD range) {
+    OVERLAPPED from = {};
+    return LockFileEx(reader.get(), LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, range,
+                      0, &from) != 0;
+  };
+  // Wine lets a process read a locked range, Windows does not. Both refuse to lock it twice.
+  EXPECT(!locks(MAXLONG));
+  EXPECT(!locks(MAXDWORD));
+  EXPECT(locks(128));
+  EXPECT(Read(path).find(std::to_string(GetCurrentProcessId())) == 0);
+}
+
+TEST(LeaseTakenAway, "W1: a lease can be renamed away from its holder, which notices") {
+  const Directory directory;
+  const std::string path = directory.At("a.lease");
+  std::unique_ptr<FileLock> held;
+  EXPECT(FileLock::TryAcquire(path, &held, stc::LockUse::kOwn).ok() && held != nullptr);
+  EXPECT(held->Check());
+  EXPECT(MoveFileW(fixture::Wide(path).c_str(), fixture::Wide(path + ".gone").c_str()) != 0);
+  EXPECT(!held->Check());
+  std::unique_ptr<FileLock> next;
+  EXPECT(FileLock::TryAcquire(path, &next, stc::LockUse::kOwn).ok() && next != nullptr);
+  held.reset();
+  EXPECT(next->Check());
+  next.reset();
+  EXPECT(IsFree(path));
+}
+
 TEST(Reader, "a reader that keeps the file open after the release does not let two holders in") {
   const Directory directory;
   const std::string path = directory.At("a.lockfile");
