@@ -173,8 +173,8 @@ class CommitTask : public CacheTask {
   }
 
   Napi::Value Result(Napi::Env env) override {
-    static constexpr const char* kNames[] = {"locked",     "changed",   "guarded", "absent",
-                                             "no-account", "unchanged", "written"};
+    static constexpr const char* kNames[] = {"locked", "busy",       "changed",   "guarded",
+                                             "absent", "no-account", "unchanged", "written"};
     Napi::Object result = Napi::Object::New(env);
     result["outcome"] = kNames[static_cast<size_t>(result_.outcome)];
     const bool is_written = result_.outcome == CommitOutcome::kWritten;

@@ -43,6 +43,7 @@ struct CommitRequest {
 // Same values as CommitResult in src/backend/backend.ts.
 enum class CommitOutcome : uint8_t {
   kLocked,
+  kBusy,
   kChanged,
   kGuarded,
   kAbsent,

@@ -149,7 +149,7 @@ class Commit {
     switch (outcome) {
       case ReplaceOutcome::kBusy:
         BusyFiles::Instance().Add(path_);
-        return End(CommitOutcome::kLocked);
+        return End(CommitOutcome::kBusy);
       case ReplaceOutcome::kRefused:
         return guarded.ok() ? End(refusal) : guarded;
       case ReplaceOutcome::kReplaced:

@@ -247,6 +247,8 @@ export type CommitRequest = {
 export type CommitResult =
 	/** Another program holds a lock file, or took it over before anything was written: wait, and try again. */
 	| {outcome: 'locked'}
+	/** Another program has the cache open, so that it cannot be replaced (Windows): try again. */
+	| {outcome: 'busy'}
 	/** The stamp is not `expectedStamp`, the text is not `expectedVersion`, or a program without a lock wrote in between: try again. */
 	| {outcome: 'changed'}
 	/** The guard is not as expected: nothing was written. */

@@ -6,10 +6,11 @@ import {parseAuthority} from '../settings/read-authority.js';
 import type {CacheQuery} from '../backend/backend.js';
 import {SharedCache} from '../cache/shared-cache.js';
 import {signOutsSoFar, wasSignedOut} from '../cache/sign-out-mark.js';
-import {invalidArgument} from '../errors.js';
+import {invalidArgument, type StoreError} from '../errors.js';
 import {keepAlive} from '../runtime/keep-alive.js';
 import type {CacheSource} from '../cache/cache-source.js';
 import {waitForLock} from '../cache/lock-wait.js';
+import {isInUse} from '../cache/torn-read.js';
 import type {
 	MsalCache, SharedTokenCacheAccount, SharedTokenCacheOptions, SignOutResult,
 } from '../types.js';
@@ -64,10 +65,21 @@ export class CacheAccess {
 			const since = await signOutsSoFar(source);
 			/** The accounts that this call has seen in the cache. One that is gone later was signed out, and must stay out. */
 			const seen = new Set<string>();
+			let inUse: StoreError | undefined;
 			const done = await waitForLock(async () => {
+				inUse = undefined;
 				const signOuts = await signOutsSoFar(source);
 				const {value: before} = await this.#cache.stamp(source);
-				const read = await this.#cache.readText(source);
+				const read = await this.#cache.readText(source).catch((error: unknown) => {
+					inUse = isInUse(error) ? error : undefined;
+					if (!inUse) {
+						throw error;
+					}
+				});
+				if (inUse) {
+					return undefined;
+				}
+
 				const text = read?.text || '{}';
 				const cache = JSON.parse(text) as MsalCache;
 				const accounts = accountsOfText(text);
@@ -105,7 +117,7 @@ export class CacheAccess {
 						return {result};
 					}
 				}
-			}, {timeoutMs: settings.lockTimeoutMs, path: source.lockPaths[0] ?? ''});
+			}, {timeoutMs: settings.lockTimeoutMs, path: source.lockPaths[0] ?? '', obstacle: () => inUse});
 			return done.result;
 		});
 	}

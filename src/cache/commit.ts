@@ -13,13 +13,13 @@ import {sleep} from '../runtime/sleep.js';
 import {type CacheSource, signalFileSize} from './cache-source.js';
 import {waitForLock} from './lock-wait.js';
 import {absent, joinStamps, signalStamp} from './stamps.js';
-import {isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
+import {isInUse, isPerhapsTorn, tornReadPausesMs} from './torn-read.js';
 
 /** ERROR_PATH_NOT_FOUND. Source: winerror.h, Windows SDK. */
 const pathNotFound = 3;
 
 /** The outcome of a commit that got the lock. Stamps are those of `SharedCache.stamp`. */
-export type CommitOutcome = Exclude<CommitResult, {outcome: 'locked'}>;
+export type CommitOutcome = Exclude<CommitResult, {outcome: 'locked' | 'busy'}>;
 
 export type CommitOptions = {
 	/** Make the cache if there is none. Default false: the outcome is `absent`. */
@@ -120,6 +120,7 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 		...(source.signalPath !== undefined && {signalPath: source.signalPath}),
 	};
 	let tries = 0;
+	let obstacle: StoreError | undefined;
 	return waitForLock(async (): Promise<CommitOutcome | undefined> => {
 		const attempt = {...request, change: tries === 0 ? change : lateChange};
 		tries++;
@@ -129,8 +130,22 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 		}
 
 		const result = await tryCommit(source, {means, create}, async () => commitToStore(source.at, attempt, means.deadlineMs(store)));
+		obstacle = result instanceof StoreError ? result : undefined;
+		if (result instanceof StoreError) {
+			return undefined;
+		}
+
 		switch (result.outcome) {
 			case 'locked': {
+				return undefined;
+			}
+
+			case 'busy': {
+				obstacle = new StoreError(
+					'STC_LOCK_TIMEOUT',
+					`${source.label}: open in another program, which keeps it from being replaced, for ${means.lockTimeoutMs} ms. Close that program, or raise lockTimeoutInMs.`,
+					{op: 'replace', store: store.name},
+				);
 				return undefined;
 			}
 
@@ -151,15 +166,19 @@ export async function commit(source: CacheSource, change: CacheChange, options: 
 			}
 		}
 	}, {
-		timeoutMs: means.lockTimeoutMs, path: lockPath ?? source.label, signal, ...(ref !== undefined && {ref}),
+		timeoutMs: means.lockTimeoutMs, path: lockPath ?? source.label, obstacle: () => obstacle, signal, ...(ref !== undefined && {ref}),
 	});
 }
 
 /** How often a directory is made again that somebody deletes while a cache is made in it. */
 const maxDirectories = 3;
 
-/** Repeats a commit that failed because another program was writing the file without a lock, or deleted its directory. */
-async function tryCommit(source: CacheSource, {means, create}: {means: WritingMeans; create: boolean}, write: () => Promise<CommitResult>): Promise<CommitResult> {
+/**
+ * Repeats a commit that failed because another program was writing the file without a lock, or deleted its directory.
+ *
+ * @returns the error if another program has the file open for itself: the caller waits for it as for a lock.
+ */
+async function tryCommit(source: CacheSource, {means, create}: {means: WritingMeans; create: boolean}, write: () => Promise<CommitResult>): Promise<CommitResult | StoreError> {
 	for (let attempt = 0; ; attempt++) {
 		try {
 			return await write();
@@ -180,6 +199,10 @@ async function tryCommit(source: CacheSource, {means, create}: {means: WritingMe
 				}
 
 				return {outcome: 'absent'};
+			}
+
+			if (isInUse(error)) {
+				return error;
 			}
 
 			if (pauseMs === undefined || !(await isPerhapsTorn(error, source))) {

@@ -17,6 +17,8 @@ export type LockWait = {
 	timeoutMs: number;
 	/** The lock's path or name, for the error text. */
 	path: string;
+	/** What kept the last attempt from its result, if it was not the lock. */
+	obstacle?: () => StoreError | undefined;
 	signal?: AbortSignal | undefined;
 	/** Whether waiting keeps the event loop alive. Default true. */
 	ref?: boolean;
@@ -25,10 +27,10 @@ export type LockWait = {
 /**
  * Calls `attempt` until it returns a result.
  *
- * @throws {StoreError} `STC_LOCK_TIMEOUT` after `timeoutMs`.
+ * @throws {StoreError} `STC_LOCK_TIMEOUT` after `timeoutMs`, or the `obstacle`.
  * @throws the reason of `signal`, if that fires.
  */
-export async function waitForLock<Result>(attempt: () => Promise<Result | undefined>, {timeoutMs, path, signal, ref = true}: LockWait): Promise<Result> {
+export async function waitForLock<Result>(attempt: () => Promise<Result | undefined>, {timeoutMs, path, obstacle, signal, ref = true}: LockWait): Promise<Result> {
 	const deadlineMs = performance.now() + timeoutMs;
 	for (let tries = 0; ; tries++) {
 		signal?.throwIfAborted();
@@ -39,7 +41,7 @@ export async function waitForLock<Result>(attempt: () => Promise<Result | undefi
 
 		const leftMs = deadlineMs - performance.now();
 		if (leftMs <= 0) {
-			throw new StoreError(
+			throw obstacle?.() ?? new StoreError(
 				'STC_LOCK_TIMEOUT',
 				`${path}: held by another program for ${timeoutMs} ms. If no program is using the cache, delete that file; otherwise raise lockTimeoutInMs.`,
 				{op: 'lock'},

@@ -18,6 +18,11 @@ export const tornReadPausesMs = [1, 2, 4, 8, 16, 32];
 /** Longest wait for the lock before a read: a reader only needs the end of the current write. Milliseconds. */
 const readLockTimeoutMs = 2000;
 
+/** Longest wait for a program that has the cache open for itself, such as a virus scanner, before a read fails. Milliseconds. */
+const inUsePatienceMs = 2000;
+
+const longestPauseMs = tornReadPausesMs.at(-1)!;
+
 export type Reading = {sizeBytes: number; modifiedMs: number};
 
 export type ReadAttempts<Found extends Reading> = {
@@ -63,21 +68,23 @@ export async function readConsistent<Found extends Reading>({source, first, read
 	}
 }
 
-/** Repeats a read under the lock only while the file changes during the read: a writer ignores the lock, or its lock file was deleted. */
+/**
+ * Repeats a read under the lock only while the file changes during the read: a writer ignores the lock, or its lock file was deleted; and
+ * longer while another program has it open for itself.
+ */
 async function readUndisturbed<Found>(read: () => Promise<Found>): Promise<Found> {
-	for (const pauseMs of tornReadPausesMs) {
+	const endMs = performance.now() + inUsePatienceMs;
+	for (let tries = 0; ; tries++) {
 		try {
 			return await read();
 		} catch (error) {
-			if (!isChanged(error)) {
+			if (!isChanged(error) || (tries >= tornReadPausesMs.length && !(isInUse(error) && performance.now() < endMs))) {
 				throw error;
 			}
 		}
 
-		await sleep(pauseMs);
+		await sleep(tornReadPausesMs[tries] ?? longestPauseMs);
 	}
-
-	return read();
 }
 
 async function lockForReading({lockPaths, label}: CacheSource, tryLock: NonNullable<ReadAttempts<Reading>['tryLock']>, lockTimeoutMs: number): Promise<HeldLock | undefined> {
@@ -99,6 +106,11 @@ export async function isPerhapsTorn(error: unknown, {store, at}: CacheSource): P
 	}
 
 	return isChanged(error) || (error.code === 'STC_CACHE_CORRUPT' && isRecent(await modifiedMs(at.path ?? '')));
+}
+
+/** Whether the file could not be opened, because another program has it open for itself (Windows). */
+export function isInUse(error: unknown): error is StoreError {
+	return isChanged(error) && (error as StoreError).osDomain !== undefined;
 }
 
 const isChanged = (error: unknown) => error instanceof StoreError && error.code === 'STC_CACHE_CHANGED';

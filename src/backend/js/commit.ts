@@ -144,7 +144,7 @@ async function replace(
 		file, state, lock, request,
 	}: {file: FileHandle; state: FileState | undefined; lock: HeldLock; request: CommitRequest},
 ): Promise<CommitResult> {
-	const giveUp = async (outcome: 'locked' | 'changed' | 'guarded'): Promise<CommitResult> => {
+	const giveUp = async (outcome: 'locked' | 'busy' | 'changed' | 'guarded'): Promise<CommitResult> => {
 		// The process that took over the lock may have deleted the file already.
 		await unlink(temporary).catch(() => undefined);
 		return {outcome};
@@ -167,8 +167,9 @@ async function replace(
 		return giveUp('guarded');
 	}
 
-	if (!await putInPlace(temporary, path, state === undefined)) {
-		return giveUp('changed');
+	const putOutcome = await putInPlace(temporary, path, state === undefined);
+	if (putOutcome !== 'placed') {
+		return giveUp(putOutcome);
 	}
 
 	// The change is in the cache. Whatever fails from here on leaves only a doubt about it.
@@ -204,17 +205,17 @@ async function settle(file: FileHandle, own: BigIntStats, state: FileState | und
 	}
 }
 
-/** @returns false if a file appeared where there was none, or if another writer deleted the temporary file. */
-async function putInPlace(temporary: string, path: string, isNew: boolean): Promise<boolean> {
+/** @returns `changed` if a file appeared where there was none, or if another writer deleted the temporary file. */
+async function putInPlace(temporary: string, path: string, isNew: boolean): Promise<'placed' | 'changed' | 'busy'> {
 	if (isNew) {
 		try {
 			await link(temporary, path);
 			// If this fails, a later process deletes it.
 			await unlink(temporary).catch(() => undefined);
-			return true;
+			return 'placed';
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
-				return false;
+				return 'changed';
 			}
 			// Some file systems have no hard links.
 		}
@@ -223,16 +224,20 @@ async function putInPlace(temporary: string, path: string, isNew: boolean): Prom
 	for (let tries = 1; ; tries++) {
 		try {
 			await rename(temporary, path);
-			return true;
+			return 'placed';
 		} catch (error) {
 			const {code = ''} = error as NodeJS.ErrnoException;
 			// Another program took over the lock just now, or the directory is gone. The next attempt finds out.
 			if (code === 'ENOENT') {
-				return false;
+				return 'changed';
 			}
 
-			if (process.platform !== 'win32' || !inUseCodes.has(code) || tries === renameTries) {
+			if (process.platform !== 'win32' || !inUseCodes.has(code)) {
 				throw error;
+			}
+
+			if (tries === renameTries) {
+				return 'busy';
 			}
 
 			await sleep(renamePauseMs);
