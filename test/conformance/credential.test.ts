@@ -378,7 +378,8 @@ test('a tenant that is not allowed is refused; an allowed one gets its own token
 	await t.throwsAsync(credential.getToken(scope, {tenantId: 'stranger'}), {name: 'CredentialUnavailableError', message: /not configured to acquire tokens for tenant stranger/});
 });
 
-test('both forms of the constructor, supported(), close() and await using work', async t => {
+// Serial: other tests set HOME, too.
+test.serial('both forms of the constructor, supported(), close() and await using work', async t => {
 	const home = new TestHome(t);
 	home.write(annWithToken('FAKE-cached'));
 	process.env['HOME'] = home.path;

@@ -356,7 +356,8 @@ testWhere(test, [lackOfRoot], 'G11: a folder of root stays root\'s', async t => 
 	t.is(statSync(join(directory, 'a', 'b', 'c')).uid, 0, 'by the owner of the folder that it is in');
 });
 
-test('pure: A9: a change that is in the cache is not reported as failed', async t => {
+// Serial: it changes a function of the whole process.
+test.serial('pure: A9: a change that is in the cache is not reported as failed', async t => {
 	const path = cacheIn(t);
 	const original = fs.open;
 	t.teardown(() => {
