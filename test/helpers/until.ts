@@ -42,3 +42,12 @@ export async function inTime<Result>(promise: Promise<Result>, what: string, tim
 		timer.abort();
 	}
 }
+
+/** A promise that the test resolves. */
+export function withResolvers(): {promise: Promise<void>; resolve: () => void} {
+	let resolve!: () => void;
+	const promise = new Promise<void>(resolve_ => {
+		resolve = resolve_;
+	});
+	return {promise, resolve};
+}

@@ -6,6 +6,7 @@ import fs from 'node:fs/promises';
 import test, {type ExecutionContext} from 'ava';
 import {jsBackend} from '../../dist/backend/js/js-backend.js';
 import {lockDirectory} from '../helpers/locks/lock-process.js';
+import {withResolvers} from '../helpers/until.js';
 
 /** Delays the first call that creates a file with this suffix until the test releases it. */
 function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<void>; release: () => void} {
@@ -26,14 +27,6 @@ function holdUpCreation(t: ExecutionContext, suffix: string): {reached: Promise<
 		fs.open = original;
 	});
 	return {reached, release};
-}
-
-function withResolvers(): {promise: Promise<void>; resolve: () => void} {
-	let resolve!: () => void;
-	const promise = new Promise<void>(resolve_ => {
-		resolve = resolve_;
-	});
-	return {promise, resolve};
 }
 
 function leaveStale(path: string): void {

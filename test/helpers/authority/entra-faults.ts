@@ -144,16 +144,13 @@ export function slowHeaders(delayMs: number): Behaviour {
 	};
 }
 
-/** Sends the headers at once and the body in pieces, one every `intervalMs`. */
-export function slowBody(intervalMs: number, pieceBytes = 16): Behaviour {
+/** Sends the headers and half of the body at once, and the rest when `mayEnd` resolves. */
+export function slowBody(mayEnd: Promise<void>): Behaviour {
 	return async exchange => {
 		const bytes = startAnswer(exchange);
-		for (let start = 0; start < bytes.length && !exchange.response.destroyed; start += pieceBytes) {
-			exchange.response.write(bytes.subarray(start, start + pieceBytes));
-			await sleep(intervalMs, undefined, {signal: exchange.signal});
-		}
-
-		exchange.response.end();
+		exchange.response.write(bytes.subarray(0, bytes.length / 2));
+		await mayEnd;
+		exchange.response.end(bytes.subarray(bytes.length / 2));
 	};
 }
 

@@ -4,9 +4,13 @@
  * descriptors, and those afterwards.
  */
 
-import {closeSync, openSync} from 'node:fs';
+import {
+	closeSync, openSync, readdirSync, readFileSync,
+} from 'node:fs';
 import {createRequire} from 'node:module';
+import path from 'node:path';
 import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
 
 // The CommonJS build loads its modules lazily, as in an application.
 const {SharedTokenCache, SharedTokenCacheCredential} = createRequire(import.meta.url)('../../../dist/index.js');
@@ -46,8 +50,20 @@ const accounts = () => outcome(async () => (await credential.listAccounts()).map
 
 const wholeCache = () => outcome(async () => new SharedTokenCache({useNativeAddon: options.useNativeAddon}).withCache(cache => Object.keys(cache.AccessToken).length));
 
+const folder = path.join(process.env.HOME, '.IdentityService');
+
+/** Whether the tokens are in the cache and the write of them holds no file any more. It would close that later, when no other is free. */
+function isWritten(granted) {
+	const text = readFileSync(path.join(folder, 'msal.cache.nocae'), 'utf8');
+	return Object.values(granted).every(token => text.includes(token)) && !readdirSync(folder).some(name => /\.(?:lease|lockfile|tmp)/.test(name));
+}
+
 const before = await tokens(warmUp);
 if (warmUp.length > 0) {
+	while (!isWritten(before)) {
+		await sleep(10);
+	}
+
 	await wholeCache();
 }
 
