@@ -25,9 +25,8 @@ Status LockSet::TryAcquire(const std::vector<std::string>& paths, bool* is_held,
 }
 
 bool LockSet::IsHeldAt(const std::string& path) const {
-  return std::any_of(locks_.begin(), locks_.end(), [&](const std::unique_ptr<FileLock>& lock) {
-    return lock->IsAt(path);
-  });
+  return std::any_of(locks_.begin(), locks_.end(),
+                     [&](const std::unique_ptr<FileLock>& lock) { return lock->IsAt(path); });
 }
 
 bool LockSet::Check() {

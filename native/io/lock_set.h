@@ -35,8 +35,8 @@ class LockSet {
   bool took_over() const;
 
  private:
-  // Whether `path` is another name of a lock file that this set holds: a folder that is a link, or a
-  // file system that ignores case.
+  // Whether `path` is another name of a lock file that this set holds: a folder that is a link, or
+  // a file system that ignores case.
   bool IsHeldAt(const std::string& path) const;
 
   std::vector<std::unique_ptr<FileLock>> locks_;
