@@ -42,8 +42,8 @@ class FileLock {
   // this one. Returns nullptr if it cannot; TryAcquire then reports the reason.
   virtual std::unique_ptr<FileLock> TryExtend(const std::string& /*path*/) { return nullptr; }
 
-  // Whether `path` names this lock's file. On Windows, no source has two such paths.
-  virtual bool IsAt(const std::string& /*path*/) const { return false; }
+  // Whether `path` names this lock's file.
+  virtual bool IsAt(const std::string& path) const = 0;
 
   // Returns whether the lock is still ours. Restores a lock file that another library deleted.
   // False means that another process has the lock file now; the lock is lost for good.

@@ -163,16 +163,14 @@ class WindowsFileLock : public FileLock {
   // Closing deletes the file.
   ~WindowsFileLock() override = default;
 
+  bool IsAt(const std::string& path) const override {
+    std::wstring wide_path;
+    return WidenPath(path, &wide_path).ok() && Names(wide_path);
+  }
+
   // Nobody can delete or rename a file that we have open without sharing that. But the path may
   // lead to another file now, and not every file system enforces share modes.
-  bool Check() override {
-    // Reading attributes is allowed in every share mode.
-    const UniqueHandle named(CreateFileW(wide_path_.c_str(), FILE_READ_ATTRIBUTES, kShareAll,
-                                         nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
-                                         nullptr));
-    FileState state;
-    return named.is_open() && StateOf(named.get(), &state) && IsSameFile(state, identity_);
-  }
+  bool Check() override { return Names(wide_path_); }
 
   Status Touch() override {
     const FILETIME now = FromTicks(WallClockTicks());
@@ -185,6 +183,16 @@ class WindowsFileLock : public FileLock {
   bool took_over() const override { return took_over_; }
 
  private:
+  // Whether the path leads to our file.
+  bool Names(const std::wstring& wide_path) const {
+    // Reading attributes is allowed in every share mode.
+    const UniqueHandle named(CreateFileW(wide_path.c_str(), FILE_READ_ATTRIBUTES, kShareAll,
+                                         nullptr, OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT,
+                                         nullptr));
+    FileState state;
+    return named.is_open() && StateOf(named.get(), &state) && IsSameFile(state, identity_);
+  }
+
   const std::string path_;
   const std::wstring wide_path_;
   UniqueHandle file_;

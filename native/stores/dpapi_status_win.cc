@@ -16,8 +16,8 @@ Status DpapiStatus(StatusCode code, const char* operation, const std::string& pa
 }
 
 // Whether the error says something about the content of the blob. In a damaged blob, the algorithm,
-// size or version can be invalid. A code that is missing here costs a worse text; one too many
-// would have a user delete a cache that is intact.
+// size, version or flags can be invalid; our own flags are not. A code that is missing here costs a
+// worse text; one too many would have a user delete a cache that is intact.
 bool IsAboutBytes(DWORD error) {
   // Source: winerror.h of the Windows SDK.
   switch (error) {
@@ -30,6 +30,7 @@ bool IsAboutBytes(DWORD error) {
     case static_cast<DWORD>(NTE_BAD_VER):
     case static_cast<DWORD>(NTE_BAD_ALGID):
     case static_cast<DWORD>(NTE_BAD_TYPE):
+    case static_cast<DWORD>(NTE_BAD_FLAGS):
     case static_cast<DWORD>(NTE_NO_KEY):
       return true;
     default:

@@ -7,7 +7,7 @@ import {sourcesOf} from '../cache/locations/index.js';
 import {distinctSources} from '../lookup/overview.js';
 import {isObject} from '../runtime/json.js';
 import {readSettings, type Settings} from '../settings/settings.js';
-import {lackOfWindowsPath} from '../settings/windows-names.js';
+import {faultOfWindowsPath} from '../settings/windows-names.js';
 import type {SharedTokenCacheOptions} from '../types.js';
 
 /** The caches that the options mean, and the settings to use them with. */
@@ -87,7 +87,7 @@ function namedFile(path: unknown, {unsafeAllowUnencryptedStorage}: Settings): Ca
 		throw invalidArgument('cachePath must be the absolute path of a file.');
 	}
 
-	const lack = process.platform === 'win32' ? lackOfWindowsPath(path) : undefined;
+	const lack = process.platform === 'win32' ? faultOfWindowsPath(path) : undefined;
 	if (lack !== undefined) {
 		throw invalidArgument(`cachePath must be the absolute path of a plain file: ${lack}.`);
 	}

@@ -10,7 +10,7 @@ import {
 	checkIsObject, milliseconds, optionalBoolean, optionalString,
 } from './checks.js';
 import {adfsTenant, checkTenantId} from './tenants.js';
-import {lackOfWindowsName} from './windows-names.js';
+import {faultOfWindowsName} from './windows-names.js';
 
 /** How the HTTP client retries a token request. Delays in milliseconds. */
 export type RetrySettings = {readonly maxRetries: number; readonly retryDelayMs: number; readonly maxRetryDelayMs: number};
@@ -101,7 +101,7 @@ export function readPersistence(persistence: TokenCachePersistenceOptions, byDef
 		throw invalidArgument('tokenCachePersistenceOptions.name must be a plain file name, such as "msal.cache", without a path.');
 	}
 
-	const lack = process.platform === 'win32' ? lackOfWindowsName(cacheName) : undefined;
+	const lack = process.platform === 'win32' ? faultOfWindowsName(cacheName) : undefined;
 	if (lack !== undefined) {
 		throw invalidArgument(`tokenCachePersistenceOptions.name "${shorten(cacheName)}" cannot be used: ${lack}. Use a plain file name, such as "msal.cache".`);
 	}

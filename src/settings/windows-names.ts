@@ -9,7 +9,7 @@ const devices = /^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d¹²³])(?:[
 const forbidden = /[<>:"|?*]/;
 
 /** @returns why no file can have this name, or `undefined`. */
-export function lackOfWindowsName(name: string): string | undefined {
+export function faultOfWindowsName(name: string): string | undefined {
 	if (devices.test(name)) {
 		return 'Windows takes it for a device';
 	}
@@ -25,14 +25,14 @@ export function lackOfWindowsName(name: string): string | undefined {
  * @param path Absolute for `node:path`, which `\cache.json` is, too.
  * @returns why the path does not name one plain file, whatever the current folder is; or `undefined`.
  */
-export function lackOfWindowsPath(path: string): string | undefined {
+export function faultOfWindowsPath(path: string): string | undefined {
 	const [root = ''] = /^(?:[\\/]{2}[?.][\\/](?:[a-z]:|unc[\\/][^\\/]+[\\/][^\\/]+)?|[a-z]:|[\\/]{2}[^\\/]+[\\/][^\\/]+)(?=[\\/])/i.exec(path) ?? [];
 	if (root === '') {
 		return 'it has no drive and no server';
 	}
 
 	for (const name of path.slice(root.length).split(/[\\/]/).filter(each => each !== '' && each !== '.' && each !== '..')) {
-		const lack = lackOfWindowsName(name);
+		const lack = faultOfWindowsName(name);
 		if (lack !== undefined) {
 			return `"${name}": ${lack}`;
 		}

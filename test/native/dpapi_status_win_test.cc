@@ -30,7 +30,8 @@ TEST(Damaged, "a damaged blob: kCacheCorrupt, with advice to delete the file") {
   for (const uint32_t error :
        {uint32_t{ERROR_INVALID_DATA}, uint32_t{ERROR_INVALID_PARAMETER}, uint32_t{0x8007000D},
         uint32_t{0x80070057}, static_cast<uint32_t>(NTE_BAD_ALGID),
-        static_cast<uint32_t>(NTE_BAD_DATA), static_cast<uint32_t>(NTE_BAD_LEN)}) {
+        static_cast<uint32_t>(NTE_BAD_DATA), static_cast<uint32_t>(NTE_BAD_LEN),
+        static_cast<uint32_t>(NTE_BAD_FLAGS)}) {
     const Status status = FailureOf(error);
     EXPECT_WITH(status.code() == StatusCode::kCacheCorrupt, std::to_string(error));
     EXPECT_WITH(SaysDelete(status), status.message());
