@@ -56,6 +56,7 @@ for (const [name, options, rest, variables = {}] of cases) {
 		});
 		const {token} = await home.credential(options, entra).getToken(scope, {tenantId: tenant});
 		t.deepEqual(entra.requests.map(({path}) => path), ['/adfs/oauth2/token']);
+		await home.stored(token);
 		t.deepEqual(Object.values(home.read()['AccessToken'] ?? {}).map(({realm}) => realm), ['adfs']);
 		t.is((await home.credential({...options, cacheCheckIntervalInMs: 999}, entra).getToken(scope)).token, token);
 		t.is(entra.grants.length, 1);
