@@ -187,6 +187,7 @@ test.serial('a token for a tenant given by domain name is cached under the tenan
 	const idToken = ['e30', Buffer.from(JSON.stringify({oid: ann.uid, tid: byRequest, preferred_username: ann.username})).toString('base64url'), 'FAKE'].join('.');
 	entra.scriptAll(faults.changedGrant(json => ({...json, id_token: idToken})));
 	const {token} = await credentialWith(home, entra, {}).getToken(scope, {tenantId: 'contoso.example'});
+	await home.stored(token);
 	t.like(Object.values(home.read()['AccessToken'] ?? {})[0], {secret: token, realm: byRequest});
 	t.is((await credentialWith(home, entra, {cacheCheckIntervalInMs: 999}).getToken(scope, {tenantId: byRequest})).token, token);
 });
