@@ -245,7 +245,7 @@ function testCommits({storeTest, title, placeFor, commit, store}: {
 		t.like(second, {outcome: 'written', baseStamp: first.stamp});
 		const {text = '', version} = await store.read(place.at, timeoutMs) ?? {};
 		t.deepEqual(Object.keys((JSON.parse(text) as {Account: object}).Account).toSorted(), ['ann', 'bob']);
-		t.like(await commit(place, accountOf('bob')), {outcome: 'unchanged', stamp: (second as {stamp: string}).stamp, version});
+		t.deepEqual(await commit(place, accountOf('bob')), {outcome: 'unchanged', stamp: (second as {stamp: string}).stamp, ...(version !== undefined && {version})});
 	});
 
 	storeTest(title('a commit misses no write, even if the store gives two writes the same stamp'), async t => {
