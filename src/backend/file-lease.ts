@@ -67,6 +67,13 @@ export class FileLease implements LeaseStore {
 			}
 
 			return isStuck;
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+				// The holder released it just now.
+				return false;
+			}
+
+			throw error;
 		} finally {
 			await turn?.release();
 		}
